@@ -1,0 +1,24 @@
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import { faults, type Problem } from "../contracts/faults.ts";
+import type { Retry } from "../contracts/limits.ts";
+
+/**
+ * A problem as Temporal carries it: `type` decides what catches it, the code whether it is tried again
+ * (an extension `retryable` says otherwise), `retryAfterMs` or the step's own back-off with jitter when.
+ */
+export function failureOf(problem: Problem, retry: Retry): ApplicationFailure {
+  const { retryable = faults[problem.code].retryable, retryAfterMs, ...kept } = problem;
+  return ApplicationFailure.create({
+    message: problem.detail,
+    type: problem.type,
+    nonRetryable: retryable !== true || retry.nonRetryable.includes(problem.type),
+    nextRetryDelay: typeof retryAfterMs === "number" ? retryAfterMs : retryDelayMs(retry, Context.current().info.attempt),
+    details: [kept],
+  });
+}
+
+/** Temporal's own back-off knows no jitter; without it, what failed together comes back together. */
+export function retryDelayMs({ initialIntervalMs, backoff, maxIntervalMs, jitter }: Retry, attempt: number): number {
+  const plain = Math.min(initialIntervalMs * backoff ** (attempt - 1), maxIntervalMs);
+  return Math.round(plain * (1 + jitter * (Math.random() * 2 - 1)));
+}

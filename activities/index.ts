@@ -1,0 +1,81 @@
+import type { Client } from "@temporalio/client";
+import { ApplicationFailure } from "@temporalio/activity";
+import { Fault, faults } from "../contracts/faults.ts";
+import { validateValue } from "../language/validate.ts";
+import { resolve } from "../prisma/blobs.ts";
+import type { Activities } from "../contracts/activities.ts";
+import type { Json } from "../contracts/json.ts";
+import type { Database } from "../prisma/client.ts";
+import { Plans } from "../prisma/plans.ts";
+import { createHttp } from "./http.ts";
+import { createLlm } from "./llm.ts";
+import type { Models } from "./model-port.ts";
+import { createReconcile } from "./reconcile.ts";
+import { createRecord, type Announce } from "./record.ts";
+import { createStepActivity } from "./step.ts";
+import { createTool } from "./tool.ts";
+import type { ToolRegistry } from "./tool-registry.ts";
+import { createValues } from "./values.ts";
+
+export interface ActivityDeps {
+  database: Database;
+  client: Client;
+  announce: Announce;
+  models: Models;
+  tools: ToolRegistry;
+  /** Hosts that the `http` step may reach although they are private. */
+  httpAllow: string[];
+}
+
+/** Everything our workflows ask of the outside. Each is safe to repeat. */
+export function createActivities(deps: ActivityDeps): Activities {
+  const { database } = deps;
+  const record = createRecord(database, deps.announce);
+  const step = { database, record };
+  const tool = createTool(deps);
+  const http = createHttp({ allow: deps.httpAllow });
+  const quick = {
+    ...createValues(database),
+    record: ({ run, events }) => record.append(run, events),
+    loadPlan: createLoadPlan(database),
+  } satisfies Partial<Activities>;
+  return {
+    llm: createStepActivity("llm", step, createLlm(deps)),
+    tool: createStepActivity("tool", step, async (fields, _, context) => ({ output: await tool(fields, context) })),
+    http: createStepActivity("http", step, async (fields, _, context) => ({ output: await http(fields, context) })),
+    reconcile: createReconcile({ database, record, client: deps.client }),
+    ...mapValues(quick, refusing),
+  } as Activities;
+}
+
+function createLoadPlan(database: Database): Activities["loadPlan"] {
+  const plans = new Plans(database);
+  return async ({ tenant, workflow, version, input }) => {
+    const plan = await plans.load(tenant, workflow, version);
+    const [first] = plan.input ? validateValue(plan.input, await resolve(database, tenant, input)) : [];
+    if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
+    return plan as unknown as Json;
+  };
+}
+
+/** A fault ends the quick activities for good; anything else (Postgres away) is tried again. */
+const refusing =
+  <Args extends unknown[], Result>(activity: (...args: Args) => Promise<Result>) =>
+  async (...args: Args): Promise<Result> => {
+    try {
+      return await activity(...args);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const { code, problem } = error;
+      throw ApplicationFailure.create({
+        message: problem.detail,
+        type: problem.type,
+        nonRetryable: !faults[code].retryable,
+        details: [problem],
+      });
+    }
+  };
+
+function mapValues<T extends object>(of: T, change: (value: never) => unknown): { [K in keyof T]: unknown } {
+  return Object.fromEntries(Object.entries(of).map(([key, value]) => [key, change(value as never)])) as { [K in keyof T]: unknown };
+}

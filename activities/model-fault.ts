@@ -1,0 +1,77 @@
+import { types } from "node:util";
+import { Fault } from "../contracts/faults.ts";
+import { retryAdvice } from "./retry-after.ts";
+
+/**
+ * The fault behind whatever a provider's SDK threw. Both SDKs come from one generator and throw the same shapes:
+ * `status` and `headers` for an answer, a cause chain for a broken connection.
+ */
+export function modelFault(error: unknown, label: string): unknown {
+  const fault = causeOf(error, (cause) => cause instanceof Fault);
+  if (fault) return fault;
+  // Not instanceof: errors of Node's own fetch come from another realm than a test's.
+  if (!types.isNativeError(error)) return error;
+  const answer = readAnswer(error);
+  if (answer) return answerFault(error, answer, label);
+  if (error.name === "SyntaxError") return brokenFault(`${label} answered something that is not JSON.`, error);
+  if (isBrokenConnection(error)) return brokenFault(`${label} cannot be reached: ${deepestMessage(error)}.`, error);
+  if (isSdkRefusal(error)) return new Fault("model", `${label}: ${error.message}`, { cause: error, extra: { retryable: false } });
+  return error;
+}
+
+/** A 200 whose body has not the shape of the provider's API. */
+export const shapeFault = (label: string, missing: string): Fault =>
+  new Fault("model", `${label} answered without ${missing}.`, { extra: { retryable: true } });
+
+const retryableStatuses: ReadonlySet<number> = new Set([408, 409, 429]);
+
+interface AnswerError {
+  status: number;
+  headers: Headers;
+}
+
+function answerFault(error: Error, answer: AnswerError, label: string): Fault {
+  const header = (name: string): string | null => answer.headers.get(name);
+  // A provider knows better than its status whether another attempt makes sense.
+  const said = header("x-should-retry");
+  const retryable = said === "true" || (said !== "false" && (answer.status >= 500 || retryableStatuses.has(answer.status)));
+  const advice = retryAdvice(retryable, header);
+  const hint = answer.status === 404 ? " Is the model's name right? TENUTO_MODELS gives other ones." : "";
+  return new Fault("model", `${label} answered ${cut(error.message)}.${hint}`, {
+    cause: error,
+    extra: { ...advice, upstreamStatus: answer.status },
+  });
+}
+
+const brokenFault = (detail: string, cause: Error): Fault => new Fault("model", detail, { cause, extra: { retryable: true } });
+
+function readAnswer(error: Error): AnswerError | undefined {
+  const { status, headers } = error as Partial<AnswerError>;
+  return typeof status === "number" && typeof headers?.get === "function" ? { status, headers } : undefined;
+}
+
+const isBrokenConnection = (error: Error): boolean =>
+  error.constructor.name.startsWith("APIConnection") ||
+  causeOf(error, (cause) =>
+    /^(UND_ERR_|E(?!RR_)[A-Z_]{3,}$|CERT_|ERR_TLS_|ERR_SSL_|SELF_SIGNED|UNABLE_TO|DEPTH_ZERO)/.test(
+      String((cause as { code?: unknown }).code),
+    ),
+  ) !== undefined ||
+  (error.name === "TypeError" && /terminated|fetch failed/.test(error.message));
+
+// The SDKs' own base classes: a request they would not send, such as one without a key.
+const isSdkRefusal = (error: Error): boolean => /^(OpenAIError|AnthropicError)$/.test(error.constructor.name);
+
+function causeOf(error: unknown, matches: (cause: Error) => boolean): Error | undefined {
+  for (let cause = error, depth = 0; types.isNativeError(cause) && depth < 8; cause = cause.cause, depth++)
+    if (matches(cause)) return cause;
+  return undefined;
+}
+
+function deepestMessage(error: Error): string {
+  let deepest = error;
+  for (let depth = 0; types.isNativeError(deepest.cause) && depth < 8; depth++) deepest = deepest.cause;
+  return cut(deepest.message || deepest.name).replace(/\.$/, "");
+}
+
+const cut = (text: string): string => (text.length <= 500 ? text : `${text.slice(0, 500)}…`);

@@ -1,0 +1,28 @@
+import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit } from "undici";
+import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+
+/** A `fetch` for providers' SDKs: no time limit of its own, and fault `limit` as soon as an answer grows above `bytesMax`. */
+export function createModelFetch(bytesMax: number = limits.modelAnswerBytesMax): typeof fetch {
+  // fetch's own 300 s limits would cut long answers: the step's timeout decides.
+  const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } });
+  return async (input, init) => {
+    // undici's types and those of Node's global fetch describe the same objects under different names.
+    const answer = await undiciFetch(String(input), { ...(init as UndiciRequestInit), dispatcher });
+    const body = answer.body as unknown as ReadableStream<Uint8Array> | null;
+    const headers = new Headers([...answer.headers]);
+    const empty = body === null || answer.status === 204 || answer.status === 304;
+    return new Response(empty ? null : body.pipeThrough(byteLimit(bytesMax)), { status: answer.status, headers });
+  };
+}
+
+function byteLimit(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
+  let bytes = 0;
+  return new TransformStream({
+    transform(chunk, controller) {
+      bytes += chunk.byteLength;
+      if (bytes > bytesMax) controller.error(new Fault("limit", `The model's answer is above ${bytesMax} bytes.`));
+      else controller.enqueue(chunk);
+    },
+  });
+}

@@ -1,0 +1,64 @@
+import type { JsonSchema } from "../contracts/json.ts";
+import { fillSchema } from "./local-fill.ts";
+import { splitSentences, summarise } from "./local-text.ts";
+import { estimateInputTokens, estimateTokens, type Message, type Model } from "./model-port.ts";
+
+/**
+ * A model for machines without a key or a network: extractive, deterministic, without reasoning.
+ * What it says depends on the input alone, and a free text says what it is.
+ */
+export function createLocalModel(): Model {
+  return {
+    async chat({ messages, outputSchema }) {
+      const text = outputSchema ? JSON.stringify(fill(messages, outputSchema)) : answer(messages);
+      const usage = { inputTokens: estimateInputTokens(messages), outputTokens: estimateTokens(text) };
+      return { text, usage, finish: "stop" };
+    },
+  };
+}
+
+function answer(messages: Message[]): string {
+  const { instruction, material } = readTask(messages);
+  const sentences = splitSentences(material);
+  const chosen = summarise(sentences, sentenceCount(instruction, sentences.length)).map(({ text }) => text);
+  return `Local model (extractive, no reasoning): ${chosen.join(" ") || "the input holds no text to work on."}`;
+}
+
+function fill(messages: Message[], schema: JsonSchema): unknown {
+  const { instruction, material } = readTask(messages);
+  return fillSchema(schema, { text: material, instruction });
+}
+
+interface Task {
+  instruction: string;
+  material: string;
+}
+
+/** What to do, and the text to do it with: prompts most often say "Do so: text" or put the text into a paragraph of its own. */
+function readTask(messages: Message[]): Task {
+  // In a repair round the user's words are still the first ones after the system's.
+  const firstAnswer = messages.findIndex((message) => message.role === "assistant");
+  const lastUser = messages.findLast((message) => message.role === "user" && !message.content.startsWith(REPAIR_START));
+  const prompt = (lastUser ?? messages[firstAnswer === -1 ? 0 : firstAnswer])?.content ?? "";
+  const system = messages
+    .filter((message) => message.role === "system")
+    .map((message) => message.content)
+    .join("\n");
+  const split = /^([^\n]{3,300}?):\s+(?=\S)|^(.{3,500}?)\n\s*\n/s.exec(prompt);
+  const material = split ? prompt.slice(split[0].length) : prompt;
+  const said = split?.[1] ?? split?.[2] ?? prompt;
+  return { instruction: `${system}\n${said}`, material: /\p{L}|\p{N}/u.test(material) ? material : prompt };
+}
+
+const REPAIR_START = "Your answer does not fit the schema:";
+
+/** "in two sentences", "3 bullet points"; otherwise about a fifth of the text. */
+function sentenceCount(instruction: string, available: number): number {
+  const said = /\b(one|two|three|four|five|\d{1,2})\s+(?:short\s+)?(?:sentence|bullet|point|line|item)/i
+    .exec(instruction)?.[1]
+    ?.toLowerCase();
+  const asked = said === undefined ? undefined : (numberWords[said] ?? Number(said));
+  return asked ?? Math.min(5, Math.max(1, Math.round(available / 5)));
+}
+
+const numberWords: Record<string, number> = { one: 1, two: 2, three: 3, four: 4, five: 5 };

@@ -1,0 +1,141 @@
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from "@temporalio/client";
+import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
+import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
+import { workflowIdOf } from "../contracts/ids.ts";
+import type { RunRef } from "../contracts/activities.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import type { RunResult } from "../contracts/messages.ts";
+import type { Database } from "../prisma/client.ts";
+import type { Record } from "./record.ts";
+
+interface Deps {
+  database: Database;
+  record: Record;
+  client: Client;
+}
+
+/** Rows looked at in one go; the schedule comes again soon. */
+const batch = 500;
+const abroad = 20;
+
+type Row = Awaited<ReturnType<typeof openRows>>[number];
+
+/**
+ * Close the rows of runs that ended without a word (terminated, timed out, lost), and cancel the children they left.
+ * Temporal is right: nothing is written about a run that it says is open.
+ */
+export function createReconcile(deps: Deps): () => Promise<number> {
+  return async () => {
+    const rows = await openRows(deps.database);
+    let healed = 0;
+    for (let at = 0; at < rows.length; at += abroad) {
+      const ends = await Promise.all(rows.slice(at, at + abroad).map((row) => healRow(deps, row)));
+      healed += ends.filter(Boolean).length;
+    }
+    return healed;
+  };
+}
+
+const openRows = (database: Database) =>
+  database.run.findMany({
+    where: { status: { notIn: [...terminalStatuses] } },
+    orderBy: [{ startedAt: "asc" }, { id: "asc" }],
+    take: batch,
+  });
+
+async function healRow(deps: Deps, row: Row): Promise<boolean> {
+  const end = await endOf(deps.client, row);
+  if (!end) return false;
+  const run = refOf(row);
+  const event = { identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data };
+  await deps.record.append(run, [event]);
+  if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
+  return true;
+}
+
+interface End {
+  type: EventType;
+  time: number;
+  data: JsonObject;
+}
+
+/** How Temporal says the run ended; undefined while it is open. */
+async function endOf(client: Client, row: Row): Promise<End | undefined> {
+  const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
+  try {
+    const description = await handle.describe();
+    if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return undefined;
+    return await endFrom(description, () => handle.result() as Promise<RunResult>);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    return { type: "run.terminated", time: Date.now(), data: { reason: "Temporal no longer knows this run" } };
+  }
+}
+
+async function endFrom({ status, closeTime }: WorkflowExecutionDescription, result: () => Promise<RunResult>): Promise<End | undefined> {
+  const time = closeTime?.getTime() ?? Date.now();
+  switch (status.name) {
+    case "COMPLETED": {
+      const { status: ended, output } = await result();
+      return { type: `run.${ended}`, time, data: { output } };
+    }
+    case "FAILED":
+      return { type: "run.failed", time, data: { error: (await problemOf(result)) as Json } };
+    case "CANCELLED":
+      return { type: "run.canceled", time, data: { reason: "canceled" } };
+    case "TIMED_OUT":
+      return { type: "run.timed_out", time, data: { error: makeProblem("timeout", "The run reached its execution timeout.") as Json } };
+    case "TERMINATED":
+      return { type: "run.terminated", time, data: { reason: "terminated" } };
+    default:
+      return undefined;
+  }
+}
+
+async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
+  try {
+    await result();
+  } catch (error) {
+    const details =
+      error instanceof Error && error.cause && typeof error.cause === "object" && "details" in error.cause ? error.cause.details : [];
+    const [problem] = Array.isArray(details) ? details : [];
+    if (isProblem(problem)) return problem;
+    return makeProblem("defect", error instanceof Error && error.cause instanceof Error ? error.cause.message : "The run failed.");
+  }
+  return makeProblem("defect", "The run failed.");
+}
+
+/** A run that ended without its walk cannot have cancelled its children itself. */
+async function cancelChildren({ database, client }: Deps, row: Row): Promise<void> {
+  const children = await database.run.findMany({
+    where: { parentId: row.id, status: { notIn: [...terminalStatuses] } },
+    select: { id: true },
+  });
+  if (children.length === 0) return;
+  const started = await database.event.findMany({ where: { runId: row.id, type: "child.started" }, select: { data: true } });
+  const kept = new Set(
+    started
+      .map(({ data }) => data as JsonObject)
+      .filter((data) => data["parentClosePolicy"] === "abandon")
+      .map((data) => data["runId"]),
+  );
+  for (const { id } of children) {
+    if (!kept.has(id)) await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
+  }
+}
+
+function ignoreEnded(error: unknown): void {
+  if (!(error instanceof WorkflowNotFoundError)) throw error;
+}
+
+const refOf = (row: Row): RunRef => ({
+  tenant: row.tenant,
+  id: row.id,
+  workflow: row.workflow,
+  version: row.version,
+  planHash: row.planHash,
+  temporalRunId: row.temporalRunId,
+  startedAt: row.startedAt.getTime(),
+  startedBy: row.startedBy,
+  ...(row.parentId === null ? {} : { parentId: row.parentId }),
+});

@@ -1,0 +1,128 @@
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { z } from "zod";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import { isObject } from "../contracts/json.ts";
+import { Fault } from "../contracts/faults.ts";
+import { nearest } from "../language/nearest.ts";
+import { validateValue } from "../language/validate.ts";
+import type { WorkContext } from "./work.ts";
+
+/** Whether calling a tool changes something outside, and whether that needs care. */
+export type Effect = "read" | "write" | "dangerous";
+
+export interface Tool {
+  name: string;
+  description: string;
+  input: JsonSchema;
+  output?: JsonSchema;
+  effect: Effect;
+  /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
+  parse(args: Json): unknown;
+  run(args: unknown, context: WorkContext): unknown;
+}
+
+type Arguments<Input> = Input extends z.ZodType ? z.output<Input> : JsonObject;
+
+interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
+  name: string;
+  description: string;
+  input: Input;
+  output?: z.ZodType | JsonSchema;
+  effect: Effect;
+  /** A plain Error counts as trouble outside (retried); throw a Fault to say more. Gives JSON; `undefined` becomes null. */
+  run(args: Arguments<Input>, context: WorkContext): unknown;
+}
+
+/** A tool of the catalogue. `input` as a zod schema types the arguments of `run`. */
+export function defineTool<Input extends z.ZodType | JsonSchema>(definition: ToolDefinition<Input>): Tool {
+  const { name, input, output, run } = definition;
+  if (!/^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(name)) throw new Error(`"${name}" is no tool name: use words joined by dots.`);
+  const schema = input instanceof z.ZodType ? jsonSchemaOf(input, "input") : (input as JsonSchema);
+  return {
+    name,
+    description: definition.description,
+    input: schema,
+    ...(output === undefined ? {} : { output: output instanceof z.ZodType ? jsonSchemaOf(output, "output") : output }),
+    effect: definition.effect,
+    parse: input instanceof z.ZodType ? (args) => parseWithZod(name, input, args) : (args) => parseWithSchema(name, schema, args),
+    // `parse` above gives what `run` takes: both were made from `input`.
+    run: run as Tool["run"],
+  };
+}
+
+export interface ToolRegistry {
+  /** Fault `tool_input` with the nearest names for a tool that is not there. */
+  get(name: string): Tool;
+  list(): Tool[];
+}
+
+export function createToolRegistry(tools: Tool[]): ToolRegistry {
+  const byName = new Map<string, Tool>();
+  for (const tool of tools) {
+    if (byName.has(tool.name)) throw new Error(`Two tools are named ${tool.name}.`);
+    byName.set(tool.name, tool);
+  }
+  return {
+    get: (name) => byName.get(name) ?? unknownTool(name, [...byName.keys()]),
+    list: () => [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+  };
+}
+
+/** Tools of modules people wrote: each exports `tools`, an array of `defineTool(...)`. Paths (from the working directory) or package names. */
+export async function loadTools(modulePaths: string[]): Promise<Tool[]> {
+  const loaded = await Promise.all(modulePaths.map(loadModule));
+  return loaded.flat();
+}
+
+async function loadModule(modulePath: string): Promise<Tool[]> {
+  const isFile = /^\.{0,2}[/\\]|^[A-Za-z]:[/\\]|\.[cm]?[jt]s$/.test(modulePath);
+  const module: { tools?: unknown } = await import(isFile ? pathToFileURL(path.resolve(modulePath)).href : modulePath);
+  if (!Array.isArray(module.tools) || !module.tools.every(isTool))
+    throw new Error(`${modulePath} must export \`tools\`: an array of tools made by defineTool().`);
+  return module.tools;
+}
+
+const isTool = (value: unknown): value is Tool => {
+  const tool = value as Partial<Tool> | null;
+  return typeof tool?.name === "string" && typeof tool.run === "function" && typeof tool.parse === "function" && isObject(tool.input);
+};
+
+const jsonSchemaOf = (schema: z.ZodType, io: "input" | "output"): JsonSchema =>
+  z.toJSONSchema(schema, { io, target: "draft-2020-12" }) as JsonSchema;
+
+function parseWithZod(name: string, schema: z.ZodType, args: Json): unknown {
+  const parsed = schema.safeParse(args);
+  if (parsed.success) return parsed.data;
+  throw inputFault(
+    name,
+    parsed.error.issues.map((issue) => ({ pointer: pointerOf(issue.path), message: issue.message })),
+  );
+}
+
+function parseWithSchema(name: string, schema: JsonSchema, args: Json): Json {
+  const problems = validateValue(schema, args);
+  if (problems.length > 0) throw inputFault(name, problems);
+  return args;
+}
+
+function inputFault(name: string, problems: { pointer: string; message: string }[]): Fault {
+  const first = problems[0]!;
+  const errors = problems.slice(0, 20).map(({ pointer, message }) => ({ pointer, message }));
+  return new Fault("tool_input", `${name}: ${first.pointer || "/"} ${first.message}`, { extra: { pointer: first.pointer, errors } });
+}
+
+const pointerOf = (keys: PropertyKey[]): string =>
+  keys.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+function unknownTool(name: string, known: string[]): never {
+  const namesake = nearest(name, known);
+  // No slip of the finger: whatever shares the first word, otherwise everything there is.
+  const relatives = known.filter((other) => other.split(".")[0] === name.split(".")[0]);
+  const near = namesake ? [namesake] : (relatives.length > 0 ? relatives : known).toSorted().slice(0, 20);
+  throw new Fault(
+    "tool_input",
+    `No tool "${name.slice(0, 80)}". ${near.length === 0 ? "None is registered." : `There is: ${near.join(", ")}.`}`,
+    { extra: { near } },
+  );
+}

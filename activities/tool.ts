@@ -1,0 +1,57 @@
+import type { ToolFields } from "../contracts/activities.ts";
+import { Fault } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { validateValue } from "../language/validate.ts";
+import type { Tool, ToolRegistry } from "./tool-registry.ts";
+import { fromOutside, withDeadline, type WorkContext } from "./work.ts";
+
+export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Json>;
+
+/**
+ * Run a tool of the catalogue with checked arguments. Out: its result.
+ *
+ * Faults: `tool_input` (unknown tool, arguments that do not fit: `pointer`, `errors`), `tool` (whatever it threw), `timeout`,
+ * `limit`, `reserved_key`, and every fault the tool throws itself.
+ * Retry: the tool gets the same `context.idempotencyKey` in every attempt.
+ */
+export function createTool(deps: { tools: ToolRegistry }): ToolCall {
+  return async (fields, context) => {
+    const tool = deps.tools.get(fields.tool);
+    const args = tool.parse(fields.arguments);
+    const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
+    return fromOutside(checkResult(tool, result), tool.name);
+  };
+}
+
+async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise<unknown> {
+  try {
+    return await tool.run(args, context);
+  } catch (error) {
+    if (error instanceof Fault || context.signal.aborted) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Fault("tool", `${tool.name}: ${message.slice(0, 1_000) || "failed without a word"}`, { cause: error });
+  }
+}
+
+function checkResult(tool: Tool, result: unknown): Json {
+  const text = toText(tool, result);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > limits.toolAnswerBytesMax)
+    throw new Fault("limit", `${tool.name} gave ${bytes} bytes; at most ${limits.toolAnswerBytesMax} are taken.`);
+  // What is recorded and what the next step sees must be the same value: dates, maps and undefined end here.
+  const value = JSON.parse(text) as Json;
+  const broken = tool.output ? validateValue(tool.output, value)[0] : undefined;
+  if (broken) throw finalFault(tool, `gave a result that does not fit its own output schema: ${broken.pointer || "/"} ${broken.message}`);
+  return value;
+}
+
+function toText(tool: Tool, result: unknown): string {
+  try {
+    return JSON.stringify(result) ?? "null";
+  } catch (error) {
+    throw finalFault(tool, `gave a result that is not JSON: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`);
+  }
+}
+
+const finalFault = (tool: Tool, detail: string): Fault => new Fault("tool", `${tool.name} ${detail}`, { extra: { retryable: false } });

@@ -1,0 +1,52 @@
+import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+import { fill, type Roots } from "../language/expression/evaluate.ts";
+import { validateValue } from "../language/validate.ts";
+import { keep, resolve } from "../prisma/blobs.ts";
+import type { Activities } from "../contracts/activities.ts";
+import type { Json } from "../contracts/json.ts";
+import type { Template } from "../language/plan.ts";
+import type { Database } from "../prisma/client.ts";
+
+type Values = Pick<Activities, "store" | "evaluate" | "listItems" | "validate">;
+
+/** Work on values that are too large for the workflow: the store, and expressions that read inside it. */
+export function createValues(database: Database): Values {
+  return {
+    store: ({ tenant, value }) => keep(database, tenant, value),
+
+    async evaluate({ tenant, template, roots, steps }) {
+      const [allRoots, allSteps] = await Promise.all([resolve(database, tenant, roots), resolve(database, tenant, steps)]);
+      const read = (from: Json, name: string): Json | undefined => (from as { [key: string]: Json })[name];
+      const filled: Roots = { name: (name) => read(allRoots, name), step: (id) => read(allSteps, id) };
+      return keep(database, tenant, fill(template as unknown as Template, filled));
+    },
+
+    async listItems({ tenant, list }) {
+      const items = await resolve(database, tenant, list);
+      if (!Array.isArray(items)) throw new Fault("expression", "`items` must be a list.");
+      return fitting(database, tenant, items);
+    },
+
+    async validate({ tenant, schema, value }) {
+      const [first, ...others] = validateValue(schema, await resolve(database, tenant, value));
+      if (!first) return null;
+      const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+      return new Fault("schema", `${first.pointer || "/"} ${first.message}${more}`).problem;
+    },
+  };
+}
+
+// One answer of an activity may have 2 MB: items stay as they are while that holds, then each becomes a reference.
+async function fitting(database: Database, tenant: string, items: Json[]): Promise<Json[]> {
+  if (items.length > limits.foreachItemsMax)
+    throw new Fault("limit", `The list has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`);
+  if (JSON.stringify(items).length <= limits.listBytesMax) return items;
+  const kept: Json[] = [];
+  for (const item of items) kept.push(await keep(database, tenant, item, limits.listItemBytesMax));
+  if (JSON.stringify(kept).length <= limits.listBytesMax) return kept;
+  throw new Fault(
+    "limit",
+    `The list's items need more than ${limits.listBytesMax} bytes even as references; split the work into sub-workflows.`,
+  );
+}

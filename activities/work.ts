@@ -1,0 +1,70 @@
+import { Fault } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
+
+/** What a function that does a step's work knows of its run. Nothing of Temporal. */
+export interface WorkContext {
+  /** Equal for all attempts of the step. */
+  idempotencyKey: string;
+  runId: string;
+  /** Step path. */
+  path: string;
+  /** Aborted when the step is cancelled; its reason is rethrown as it is. */
+  signal: AbortSignal;
+  /** One attempt, from now. */
+  timeoutMs: number;
+  log?: (message: string, data?: JsonObject) => void;
+}
+
+/** The headers every outbound request of a step carries. */
+export const runHeaders = (context: WorkContext, suffix = ""): Record<string, string> => ({
+  "idempotency-key": `${context.idempotencyKey}${suffix}`,
+  "x-run-id": context.runId,
+});
+
+/**
+ * Do work that ends with the step's cancellation, or with fault `timeout` after `timeoutMs`.
+ * Also work that ignores its signal is left at that moment.
+ */
+export async function withDeadline<Result>(
+  context: WorkContext,
+  timeoutMs: number,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  context.signal.throwIfAborted();
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(timeoutFault(timeoutMs)), Math.min(timeoutMs, TIMER_MAX));
+  const signal = AbortSignal.any([context.signal, deadline.signal]);
+  const { aborted, stop } = rejectOnAbort(signal);
+  try {
+    return await Promise.race([work(signal), aborted]);
+  } catch (error) {
+    // SDKs and fetch wrap the reason of an abort in errors of their own.
+    if (signal.aborted) throw signal.reason;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    stop();
+  }
+}
+
+/** A value from outside may not pass itself off as a stored one. */
+export function fromOutside(value: Json, who: string): Json {
+  if (usesReservedKey(value)) throw new Fault("reserved_key", `${who} answered with the reserved key ${REFERENCE_KEY}.`);
+  return value;
+}
+
+// setTimeout fires at once for anything longer.
+const TIMER_MAX = 2 ** 31 - 1;
+
+const timeoutFault = (timeoutMs: number): Fault => new Fault("timeout", `No answer within ${timeoutMs} ms.`);
+
+function rejectOnAbort(signal: AbortSignal): { aborted: Promise<never>; stop: () => void } {
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    stop = () => signal.removeEventListener("abort", onAbort);
+  });
+  return { aborted, stop };
+}

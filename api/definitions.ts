@@ -1,0 +1,193 @@
+import { z } from "zod";
+import {
+  definitionPageSchema,
+  definitionVersionSchema,
+  definitionVersionsSchema,
+  publishedSchema,
+  validationSchema,
+  type Detail,
+} from "../contracts/api.schema.ts";
+import { Fault } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { compareVersions } from "../contracts/semver.ts";
+import { languageJsonSchema, readDefinition } from "../language/index.ts";
+import { Prisma } from "../prisma/client.ts";
+import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
+import { sha256 } from "./hash.ts";
+import { pageQuery } from "./parameters.ts";
+import { isUniqueViolation } from "./postgres.ts";
+import { faultOf } from "./problem.ts";
+import { ok, route, type Answer, type Call, type DefinitionText } from "./route.ts";
+import { unkeepable } from "./text.ts";
+
+const nameParams = z.object({ name: z.string().min(1).max(255) });
+const versionParams = nameParams.extend({ version: z.string().min(1).max(255) });
+const tag = "Workflows";
+
+export const definitionRoutes = [
+  route({
+    id: "publishWorkflow",
+    method: "post",
+    path: "/api/v2/workflows",
+    summary: "Publish a version of a workflow",
+    description: "The same definition again answers 200. A version never changes.",
+    tag,
+    scope: "publish",
+    text: true,
+    idempotency: "table",
+    answers: {
+      200: { description: "This very definition was published before.", schema: publishedSchema, headers: ["Location"] },
+      201: { description: "Published.", schema: publishedSchema, headers: ["Location"] },
+    },
+    faults: ["version_exists", "definition_invalid"],
+    handle: publish,
+  }),
+  route({
+    id: "validateWorkflow",
+    method: "post",
+    path: "/api/v2/workflows/validate",
+    summary: "Check a definition without publishing it",
+    tag,
+    scope: "read",
+    text: true,
+    answers: { 200: { description: "Every problem at once.", schema: validationSchema } },
+    handle: validate,
+  }),
+  route({
+    id: "listWorkflows",
+    method: "get",
+    path: "/api/v2/workflows",
+    summary: "The newest version of each workflow, by name",
+    tag,
+    scope: "read",
+    query: pageQuery,
+    answers: { 200: { description: "A page.", schema: definitionPageSchema } },
+    handle: list,
+  }),
+  route({
+    id: "getWorkflow",
+    method: "get",
+    path: "/api/v2/workflows/{name}",
+    summary: "All versions of a workflow",
+    tag,
+    scope: "read",
+    params: nameParams,
+    answers: { 200: { description: "Highest version first.", schema: definitionVersionsSchema } },
+    faults: ["not_found"],
+    handle: versionsOf,
+  }),
+  route({
+    id: "getWorkflowVersion",
+    method: "get",
+    path: "/api/v2/workflows/{name}/versions/{version}",
+    summary: "One version with its definition",
+    tag,
+    scope: "read",
+    params: versionParams,
+    answers: { 200: { description: "The version.", schema: definitionVersionSchema } },
+    faults: ["not_found"],
+    handle: getVersion,
+  }),
+  route({
+    id: "getWorkflowJsonSchema",
+    method: "get",
+    path: "/api/v2/workflow.schema.json",
+    summary: "The JSON Schema of definitions, for editors",
+    tag,
+    scope: "open",
+    answers: { 200: { description: "JSON Schema 2020-12.", schema: z.record(z.string(), z.unknown()) } },
+    handle: async () => ok(languageJsonSchema() as JsonObject),
+  }),
+];
+
+async function publish(call: Call): Promise<Answer> {
+  const read = check(call);
+  if (!read.ok) throw faultOf("definition_invalid", "The definition has problems; `errors` lists all of them.", read.problems);
+  const { definition, plan } = read;
+  const { tenant, principal } = call.caller;
+  const answer = { name: plan.name, version: plan.version, hash: plan.hash };
+  const headers = { Location: `/api/v2/workflows/${encodeURIComponent(plan.name)}/versions/${encodeURIComponent(plan.version)}` };
+  const row = { tenant, ...answer, source: definition as object, plan: plan as object, publishedBy: principal.name, ...labels(definition) };
+  try {
+    await call.deps.database.definition.create({ data: row, select: { name: true } });
+    return { status: 201, body: answer, headers };
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+  }
+  const where = { tenant_name_version: { tenant, name: plan.name, version: plan.version } };
+  const present = await call.deps.database.definition.findUniqueOrThrow({ where, select: { hash: true } });
+  if (present.hash === plan.hash) return { status: 200, body: answer, headers };
+  throw new Fault("version_exists", `${plan.name} ${plan.version} is published with other content; publish under a new version.`);
+}
+
+async function validate(call: Call): Promise<Answer> {
+  const read = check(call);
+  const problems = read.ok ? [] : read.problems;
+  return ok({ valid: read.ok, problems: problems as unknown as Json });
+}
+
+async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQuery>>): Promise<Answer> {
+  const after = decodeCursor(query.cursor, 0)?.[1] ?? "";
+  const names = await deps.database.definition.findMany({
+    where: { tenant: caller.tenant, name: { gt: after } },
+    distinct: ["name"],
+    orderBy: { name: "asc" },
+    take: query.limit + 1,
+    select: { name: true },
+  });
+  const where = { tenant: caller.tenant, name: { in: names.map((row) => row.name) } };
+  const rows = await deps.database.definition.findMany({ where, omit: { source: true, plan: true } });
+  const newest = names.map(({ name }) => rows.filter((row) => row.name === name).toSorted(newestFirst)[0]!);
+  return ok(pageOf(newest, query.limit, { item: view, cursor: (row) => encodeCursor([0, row.name]) }));
+}
+
+async function versionsOf({ deps, caller, params }: Call<z.output<typeof nameParams>>): Promise<Answer> {
+  const where = { tenant: caller.tenant, name: params.name };
+  const rows = (await deps.database.definition.findMany({ where, omit: { source: true, plan: true } })).toSorted(newestFirst);
+  const latest = rows[0];
+  if (!latest) throw new Fault("not_found", `No workflow ${params.name}.`);
+  return ok({ name: latest.name, latest: latest.version, versions: rows.map(view) });
+}
+
+async function getVersion({ deps, caller, params }: Call<z.output<typeof versionParams>>): Promise<Answer> {
+  const where = { tenant_name_version: { tenant: caller.tenant, ...params } };
+  const row = await deps.database.definition.findUnique({ where });
+  if (!row) throw new Fault("not_found", `No version ${params.version} of workflow ${params.name}.`);
+  // Written from a Plan when it was published.
+  const { input = null, outputSchema = null } = row.plan as JsonObject;
+  return ok({ ...view(row), definition: row.source as Json, input, output: outputSchema });
+}
+
+type Checked = { ok: true; definition: JsonObject; plan: Plan } | { ok: false; problems: Detail[] };
+type Plan = Extract<ReturnType<typeof readDefinition>, { ok: true }>["plan"];
+
+function check({ body }: Call): Checked {
+  const { text, format } = body as DefinitionText;
+  const read = readDefinition(text, format, { hashOf: sha256 });
+  if (!read.ok) return read;
+  const definition = read.definition as unknown as JsonObject;
+  const bad = unkeepable(definition) ?? reservedName(read.plan.name);
+  if (bad) return { ok: false, problems: [{ code: "wrong_value", path: bad.pointer, message: bad.message }] };
+  return { ok: true, definition, plan: read.plan };
+}
+
+// `/workflows/validate` is an address of its own.
+const reservedName = (name: string) =>
+  name === "validate" ? { pointer: "name", message: "The name `validate` is taken by the API; choose another." } : undefined;
+
+const labels = (definition: JsonObject) => ({ title: textOf(definition["title"]), description: textOf(definition["description"]) });
+const textOf = (value: Json | undefined): string | null => (typeof value === "string" ? value : null);
+
+const newestFirst = (a: { version: string }, b: { version: string }): number => compareVersions(b.version, a.version);
+
+type Row = Prisma.DefinitionGetPayload<{ omit: { source: true; plan: true } }>;
+
+const view = ({ name, version, title, description, hash, publishedBy, publishedAt }: Row): JsonObject => ({
+  name,
+  version,
+  title,
+  description,
+  hash,
+  publishedBy,
+  publishedAt: publishedAt.toISOString(),
+});

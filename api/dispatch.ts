@@ -1,0 +1,73 @@
+import type { NextFunction, Request, RequestHandler, Response } from "express";
+import { isProblem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import { requireScope, type Authenticator, type Caller } from "./auth.ts";
+import { idempotencyKeyOf, readBody, readBytes, readParameters } from "./body.ts";
+import type { Deps } from "./deps.ts";
+import { once } from "./idempotency.ts";
+import type { Answer, Call, Route } from "./route.ts";
+
+/** The Express handlers of one route: authorise, read, act once, answer. Errors go to the app's error handler. */
+export function handlersOf(route: Route, deps: Deps, authenticator: Authenticator): RequestHandler[] {
+  const authorise = async (request: Request, response: Response, next: NextFunction): Promise<void> => {
+    response.locals["route"] = route.id;
+    response.locals["caller"] = await callerOf(route, request, authenticator);
+    next();
+  };
+  const act = async (request: Request, response: Response): Promise<void> => {
+    const caller = response.locals["caller"] as Caller;
+    const call: Call = {
+      ...readCall(route, request),
+      deps,
+      caller,
+      isStillAllowed: () => authenticator.isValid(caller),
+      requestId: response.locals["requestId"] as string,
+      signal: signalOf(deps, response),
+      request,
+      response,
+    };
+    send(response, await once(route, call, () => route.handle(call)));
+  };
+  // The body is read only for callers with a valid key.
+  return route.method === "post" ? [authorise, readBytes(), act] : [authorise, act];
+}
+
+const nobody: Caller = { tenant: "", principal: { name: "", kind: "service", roles: [] }, keyHash: "", isRoot: false };
+
+async function callerOf(route: Route, request: Request, authenticator: Authenticator): Promise<Caller> {
+  if (route.scope === "open") return nobody;
+  const caller = await authenticator.authenticate(request.get("Authorization"));
+  requireScope(caller, route.scope);
+  return caller;
+}
+
+const readCall = (route: Route, request: Request) => ({
+  params: readParameters(route.params, request.params),
+  query: readParameters(route.query, { ...request.query }),
+  idempotencyKey: route.idempotency ? idempotencyKeyOf(request) : undefined,
+  body: readBody(route, request),
+});
+
+// By hand: AbortSignal.any would keep something of each request on the signal that lives as long as the process.
+function signalOf({ closing }: Deps, response: Response): AbortSignal {
+  const over = new AbortController();
+  const abort = (): void => over.abort();
+  closing.addEventListener("abort", abort);
+  response.once("close", () => {
+    closing.removeEventListener("abort", abort);
+    abort();
+  });
+  if (closing.aborted) abort();
+  return over.signal;
+}
+
+function send(response: Response, answer: Answer): void {
+  if (answer === "streamed") return;
+  const { status, body, headers = {} } = answer;
+  response.status(status).set(headers);
+  if (body === undefined) response.end();
+  else response.type(mediaTypeOf(status, body)).send(JSON.stringify(body));
+}
+
+const mediaTypeOf = (status: number, body: Json): string =>
+  status >= 400 && isProblem(body) ? "application/problem+json" : "application/json";

@@ -1,0 +1,25 @@
+import { approvalRoutes } from "./approvals.ts";
+import { definitionRoutes } from "./definitions.ts";
+import { documentationRoutes } from "./documentation.ts";
+import { eventRoutes } from "./events.ts";
+import { healthRoutes } from "./health.ts";
+import { keyRoutes } from "./keys.ts";
+import type { Route } from "./route.ts";
+import { runRoutes } from "./runs.ts";
+import { startRoutes } from "./start.ts";
+import { steeringRoutes } from "./steering.ts";
+import { stepRoutes } from "./steps.ts";
+
+/** Every route of the API, in reading order. */
+export const routes: readonly Route[] = [
+  ...definitionRoutes,
+  ...startRoutes,
+  ...runRoutes,
+  ...stepRoutes,
+  ...eventRoutes,
+  ...steeringRoutes,
+  ...approvalRoutes,
+  ...keyRoutes,
+  ...healthRoutes,
+  ...documentationRoutes(() => routes),
+];

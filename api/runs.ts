@@ -1,0 +1,102 @@
+import { z } from "zod";
+import { runPageSchema, runSchema } from "../contracts/api.schema.ts";
+import { runStatuses } from "../contracts/events.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import type { Prisma } from "../prisma/client.ts";
+import { resolve } from "../prisma/blobs.ts";
+import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
+import { runParams, runsQuery, waitQuery } from "./parameters.ts";
+import { ok, route, type Answer, type Call } from "./route.ts";
+import { hasEnded, jsonOf, rowOf, seeRun, type SeenRun } from "./run-view.ts";
+import { untilDone } from "./waiting.ts";
+
+const listQuery = runsQuery.extend({ status: z.enum(runStatuses).optional() });
+
+export const runRoutes = [
+  route({
+    id: "listRuns",
+    method: "get",
+    path: "/api/v2/runs",
+    summary: "Runs, newest first",
+    tag: "Runs",
+    scope: "read",
+    query: listQuery,
+    answers: { 200: { description: "A page.", schema: runPageSchema } },
+    handle: list,
+  }),
+  route({
+    id: "getRun",
+    method: "get",
+    path: "/api/v2/runs/{id}",
+    summary: "One run; with `wait` as soon as it has ended",
+    tag: "Runs",
+    scope: "read",
+    params: runParams,
+    query: waitQuery,
+    answers: { 200: { description: "The run.", schema: runSchema } },
+    faults: ["not_found"],
+    handle: get,
+  }),
+];
+
+async function list(call: Call<unknown, z.output<typeof listQuery>>): Promise<Answer> {
+  const { deps, caller, query } = call;
+  const place = decodeCursor(query.cursor, placeMax.time);
+  const rows = await deps.database.run.findMany({
+    where: { AND: [{ tenant: caller.tenant, ...filterOf(query) }, olderThan("startedAt", place)] },
+    orderBy: [{ startedAt: "desc" }, { id: "asc" }],
+    take: query.limit + 1,
+    omit: { input: true, output: true, error: true, waitingFor: true },
+  });
+  return ok(
+    pageOf(rows, query.limit, { item: (row) => rowOf(call, row), cursor: (row) => encodeCursor([row.startedAt.getTime(), row.id]) }),
+  );
+}
+
+function filterOf({ status, workflow, version, parentId, startedAfter, startedBefore }: z.output<typeof listQuery>): Prisma.RunWhereInput {
+  const startedAt = {
+    ...(startedAfter !== undefined && { gt: new Date(startedAfter) }),
+    ...(startedBefore !== undefined && { lt: new Date(startedBefore) }),
+  };
+  return {
+    ...(status !== undefined && { status }),
+    ...(workflow !== undefined && { workflow }),
+    ...(version !== undefined && { version }),
+    ...(parentId !== undefined && { parentId }),
+    ...(Object.keys(startedAt).length > 0 && { startedAt }),
+  };
+}
+
+async function get(call: Call<{ id: string }, { wait: number }>): Promise<Answer> {
+  const { id } = call.params;
+  const run = await untilDone(call, { run: id, seconds: call.query.wait, read: () => seeRun(call, id), isDone: hasEnded });
+  return ok(await detailsOf(call, run));
+}
+
+async function detailsOf(call: Call, run: SeenRun): Promise<JsonObject> {
+  const { deps, caller } = call;
+  const [input, output, usage] = await Promise.all([
+    resolve(deps.database, caller.tenant, jsonOf(run.input)),
+    resolve(deps.database, caller.tenant, jsonOf(run.output)),
+    usageOf(call, run.id),
+  ]);
+  return { ...rowOf(call, run), input, output, error: jsonOf(run.error), waitingFor: jsonOf(run.waitingFor), usage };
+}
+
+interface Totals {
+  inputTokens: number;
+  outputTokens: number;
+  calls: number;
+  costUsd: number | null;
+}
+
+// The unknown price of one call makes the total unknown: a sum of the others would look like the whole bill.
+async function usageOf({ deps }: Call, runId: string): Promise<JsonObject> {
+  const rows = await deps.database.$queryRaw<Totals[]>`
+    SELECT coalesce(sum((usage->>'inputTokens')::float8), 0) AS "inputTokens",
+           coalesce(sum((usage->>'outputTokens')::float8), 0) AS "outputTokens",
+           coalesce(sum((usage->>'calls')::float8), 0) AS "calls",
+           CASE WHEN bool_or(usage->>'costUsd' IS NULL) THEN NULL ELSE coalesce(sum((usage->>'costUsd')::float8), 0) END AS "costUsd"
+    FROM steps WHERE run_id = ${runId} AND jsonb_typeof(usage) = 'object'`;
+  return { ...(rows[0] ?? { inputTokens: 0, outputTokens: 0, calls: 0, costUsd: 0 }) };
+}

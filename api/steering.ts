@@ -1,0 +1,141 @@
+import { randomUUID } from "node:crypto";
+import { ScheduleOverlapPolicy } from "@temporalio/client";
+import { emptySchema, runSummarySchema, signalAnswerSchema, signalSchema, terminateSchema, type Signal } from "../contracts/api.schema.ts";
+import { Fault, type FaultCode } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import { keep } from "../prisma/blobs.ts";
+import { sha256 } from "./hash.ts";
+import { runParams, stepParams } from "./parameters.ts";
+import { route, type Answer, type Call } from "./route.ts";
+import { hasEnded, seeRun, summaryOf, type SeenRun } from "./run-view.ts";
+import { reach, update, type RunAddress } from "./temporal.ts";
+
+type RunCall<B = unknown> = Call<{ id: string }, unknown, B>;
+type StepCall = Call<{ id: string; path: string }>;
+
+const summary = { 202: { description: "Taken in.", schema: runSummarySchema } };
+const faults: FaultCode[] = ["not_found", "run_ended"];
+const common = { method: "post", tag: "Steering", idempotency: "table", answers: summary, faults } as const;
+
+interface OnRun {
+  verb: string;
+  scope: "pause" | "cancel";
+  text: string;
+  handle: (call: RunCall) => Promise<Answer>;
+}
+
+const onRun = (id: string, { verb, scope, text, handle }: OnRun) =>
+  route({
+    ...common,
+    id,
+    path: `/api/v2/runs/{id}/${verb}`,
+    summary: text,
+    scope,
+    params: runParams,
+    body: emptySchema,
+    bodyOptional: true,
+    handle,
+  });
+
+const onStep = (id: string, { action, text }: { action: "retry" | "skip" | "fail"; text: string }) =>
+  route({
+    ...common,
+    id,
+    path: `/api/v2/runs/{id}/steps/{path}/${action}`,
+    summary: text,
+    scope: "attend",
+    params: stepParams,
+    body: emptySchema,
+    bodyOptional: true,
+    faults: [...faults, "step_not_parked"],
+    handle: (call) => attend(call, action),
+  });
+
+export const steeringRoutes = [
+  onRun("pauseRun", { verb: "pause", scope: "pause", text: "Begin no further step until resumed", handle: (call) => hold(call, "pause") }),
+  onRun("resumeRun", { verb: "resume", scope: "pause", text: "Go on after a pause", handle: (call) => hold(call, "resume") }),
+  onRun("cancelRun", { verb: "cancel", scope: "cancel", text: "Ask the run to stop; it may clean up", handle: cancel }),
+  route({
+    ...common,
+    id: "terminateRun",
+    path: "/api/v2/runs/{id}/terminate",
+    summary: "End the run at once, without cleaning up",
+    scope: "cancel",
+    params: runParams,
+    body: terminateSchema,
+    bodyOptional: true,
+    handle: terminate,
+  }),
+  route({
+    ...common,
+    id: "signalRun",
+    path: "/api/v2/runs/{id}/signals",
+    summary: "Put an event into the run's mailbox",
+    description: "Kept until a `listen` takes it. The same id counts once.",
+    scope: "signal",
+    params: runParams,
+    body: signalSchema,
+    answers: { 202: { description: "In the mailbox.", schema: signalAnswerSchema } },
+    faults: [...faults, "mailbox_full", "reserved_key"],
+    handle: signal,
+  }),
+  onStep("retryStep", { action: "retry", text: "Try a step that needs attention again" }),
+  onStep("skipStep", { action: "skip", text: "Let a step that needs attention count as skipped" }),
+  onStep("failStep", { action: "fail", text: "Let a step that needs attention fail" }),
+];
+
+async function hold(call: RunCall, name: "pause" | "resume"): Promise<Answer> {
+  const { address, run } = await open(call);
+  await update(address, name, { updateId: updateIdOf(call), argument: { by: call.caller.principal.name } });
+  return accepted(call, run);
+}
+
+async function cancel(call: RunCall): Promise<Answer> {
+  const { address, run } = await open(call);
+  await reach(address, (handle) => handle.cancel());
+  return accepted(call, run);
+}
+
+async function terminate(call: RunCall<{ reason?: string }>): Promise<Answer> {
+  const { address, run } = await open(call);
+  await reach(address, (handle) => handle.terminate(call.body.reason ?? `by ${call.caller.principal.name}`));
+  healSoon(call);
+  return accepted(call, run);
+}
+
+async function signal(call: RunCall<Signal>): Promise<Answer> {
+  const { address } = await open(call);
+  const { event, data = null } = call.body;
+  const id = call.body.id ?? call.idempotencyKey ?? randomUUID();
+  const kept = await keep(call.deps.database, call.caller.tenant, data as Json);
+  await update(address, "signal", { updateId: sha256(id), argument: { event, data: kept, id, at: Date.now() } });
+  return { status: 202, body: { id, accepted: true } };
+}
+
+async function attend(call: StepCall, action: "retry" | "skip" | "fail"): Promise<Answer> {
+  const { address, run } = await open(call);
+  const argument = { path: call.params.path, action, by: call.caller.principal.name };
+  await update(address, "attend", { updateId: updateIdOf(call), argument });
+  return accepted(call, run);
+}
+
+/** The run to speak to. One that is recorded as ended is not asked: its workflow may be past Temporal's retention. */
+async function open(call: Call<{ id: string }>): Promise<{ address: RunAddress; run: SeenRun }> {
+  const run = await seeRun(call, call.params.id);
+  if (hasEnded(run)) throw new Fault("run_ended", `Run ${run.id} has ended: ${run.status}.`);
+  return { address: { temporal: call.deps.temporal, tenant: call.caller.tenant, run: run.id }, run };
+}
+
+/** What the record says now; what was asked for shows there when the run has done it. */
+const accepted = (call: Call, run: SeenRun): Answer => ({ status: 202, body: summaryOf(call, run) });
+
+const updateIdOf = (call: Call): string =>
+  call.idempotencyKey === undefined ? randomUUID() : sha256(`${call.request.path}\0${call.idempotencyKey}`);
+
+// A terminated workflow cannot say so itself. Without the schedule the regular round does it later.
+function healSoon({ deps }: Call): void {
+  deps.temporal.schedule
+    .getHandle("tenuto-reconcile")
+    .trigger(ScheduleOverlapPolicy.BUFFER_ONE)
+    .catch((error: unknown) => deps.log.debug({ err: error }, "reconcile not triggered"));
+}

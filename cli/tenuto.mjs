@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { main } from "./bootstrap.mjs";
+
+main("tenuto", process.argv.slice(2));

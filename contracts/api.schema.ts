@@ -1,0 +1,255 @@
+import { z } from "zod";
+import { eventTypes, runStatuses, stepStatuses } from "./events.ts";
+import { faults, type FaultCode } from "./faults.ts";
+import { TENANT_PATTERN } from "./ids.ts";
+import { limits } from "./limits.ts";
+
+/** Every request and answer of the HTTP API. Routes parse with these objects and the OpenAPI document is made from them. */
+
+const faultCodes = Object.keys(faults) as [FaultCode, ...FaultCode[]];
+const text = (max: number) => z.string().min(1).max(max);
+// Bodies come out of JSON.parse, so that whatever stands there is JSON.
+const json = z.unknown().meta({ description: "Any JSON value." });
+const time = z.string().meta({ format: "date-time" });
+const jsonObject = z.record(z.string(), json);
+
+export const detailSchema = z
+  .object({
+    pointer: z.string().optional().meta({ description: "JSON Pointer into the body, or the name of a parameter." }),
+    code: z.string().optional(),
+    path: z.string().optional().meta({ description: "Place in the definition." }),
+    line: z.int().optional(),
+    column: z.int().optional(),
+    message: z.string(),
+  })
+  .meta({ id: "ProblemDetail", description: "One mismatch." });
+
+export const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    code: z.enum(faultCodes),
+    status: z.int(),
+    title: z.string(),
+    detail: z.string(),
+    instance: z.string().optional(),
+    requestId: z.string().optional(),
+    errors: z.array(detailSchema).optional(),
+  })
+  .meta({ id: "Problem", description: "RFC 9457: what went wrong and what to do next." });
+
+const pageSchema = z
+  .object({ next: z.string().nullable(), hasMore: z.boolean() })
+  .meta({ id: "Page", description: "`next` is the cursor of the following page." });
+
+const paged = <Item extends z.ZodType>(id: string, item: Item) =>
+  z.object({ data: z.array(item), page: pageSchema }).meta({ id, description: "One page." });
+
+// Definitions
+
+export const publishedSchema = z
+  .object({ name: z.string(), version: z.string(), hash: z.string() })
+  .meta({ id: "Published", description: "A published version. It never changes." });
+
+export const validationSchema = z
+  .object({ valid: z.boolean(), problems: z.array(detailSchema) })
+  .meta({ id: "Validation", description: "Every problem of a definition at once." });
+
+export const definitionSchema = z
+  .object({
+    name: z.string(),
+    version: z.string(),
+    title: z.string().nullable(),
+    description: z.string().nullable(),
+    hash: z.string(),
+    publishedBy: z.string(),
+    publishedAt: time,
+  })
+  .meta({ id: "DefinitionSummary", description: "A published version, without its content." });
+
+export const definitionPageSchema = paged("DefinitionPage", definitionSchema);
+
+export const definitionVersionsSchema = z
+  .object({ name: z.string(), latest: z.string(), versions: z.array(definitionSchema) })
+  .meta({
+    id: "DefinitionVersions",
+    description: "All versions of a workflow, highest first. `latest` is what a start without version takes.",
+  });
+
+export const definitionVersionSchema = definitionSchema
+  .extend({ definition: json, input: json, output: json })
+  .meta({
+    id: "DefinitionVersion",
+    description: "A published version with its definition; `input` and `output` are JSON Schemas or null.",
+  });
+
+// Runs
+
+export const startRunSchema = z
+  .strictObject({
+    workflow: text(limits.idBytesMax),
+    version: text(64).optional().meta({ description: "Absent: the highest published version." }),
+    input: json.optional().meta({ description: "Absent: `{}`." }),
+  })
+  .meta({ id: "StartRun", description: "What to run." });
+
+const linksSchema = z
+  .object({ self: z.string(), events: z.string(), temporal: z.string().meta({ description: "This run in the Temporal Web UI." }) })
+  .meta({ id: "RunLinks" });
+
+const statusSchema = z.enum(runStatuses).meta({ id: "RunStatus" });
+
+export const runSummarySchema = z
+  .object({ id: z.string(), status: statusSchema, links: linksSchema })
+  .meta({ id: "RunSummary", description: "A run's state as recorded." });
+
+export const runRowSchema = z
+  .object({
+    id: z.string(),
+    workflow: z.string(),
+    version: z.string(),
+    status: statusSchema,
+    parentId: z.string().nullable(),
+    startedBy: z.string(),
+    startedAt: time,
+    endedAt: time.nullable(),
+    links: linksSchema,
+  })
+  .meta({ id: "RunRow", description: "A run without its data." });
+
+export const runPageSchema = paged("RunPage", runRowSchema);
+
+export const usageSchema = z
+  .object({
+    inputTokens: z.int(),
+    outputTokens: z.int(),
+    calls: z.int(),
+    costUsd: z.number().nullable().meta({ description: "null when the price of a call is not known." }),
+  })
+  .meta({ id: "Usage", description: "Totals over the run's own steps." });
+
+export const runSchema = runRowSchema
+  .extend({ input: json, output: json, error: problemSchema.nullable(), waitingFor: json, usage: usageSchema })
+  .meta({ id: "Run", description: "A run with its data; large values are resolved." });
+
+export const stepSchema = z
+  .object({
+    path: z.string(),
+    type: z.string(),
+    status: z.enum(stepStatuses),
+    attempt: z.int(),
+    output: json,
+    error: problemSchema.nullable(),
+    usage: json,
+    startedAt: time,
+    endedAt: time.nullable(),
+  })
+  .meta({
+    id: "Step",
+    description: "A step. In lists an output above 16 KB stands as `{$tenutoRef, bytes}`; read the step itself for the value.",
+  });
+
+export const stepPageSchema = paged("StepPage", stepSchema);
+
+export const eventSchema = z
+  .object({
+    seq: z.int().meta({ description: "1..n without gap." }),
+    type: z.enum(Object.keys(eventTypes) as [string, ...string[]]),
+    time,
+    step: z.string().nullable(),
+    data: jsonObject,
+  })
+  .meta({ id: "RunEvent", description: "One entry of a run's log." });
+
+export const eventPageSchema = paged("EventPage", eventSchema);
+
+export const emptySchema = z.strictObject({}).meta({ id: "Empty", description: "No fields." });
+
+export const terminateSchema = z
+  .strictObject({ reason: text(1_000).optional() })
+  .meta({ id: "Terminate", description: "Ends the run at once: nothing of it is compensated." });
+
+export const signalSchema = z
+  .strictObject({
+    event: text(255),
+    data: json.optional().meta({ description: "Absent: null." }),
+    id: text(255).optional().meta({ description: "The same id counts once. Absent: the Idempotency-Key, or a random one." }),
+  })
+  .meta({ id: "Signal", description: "An event for the run's mailbox." });
+
+export const signalAnswerSchema = z
+  .object({ id: z.string(), accepted: z.literal(true) })
+  .meta({ id: "SignalAnswer", description: "The event lies in the mailbox." });
+
+// Approvals
+
+export const approvalSchema = z
+  .object({
+    id: z.string(),
+    runId: z.string(),
+    stepPath: z.string(),
+    title: z.string(),
+    payload: json,
+    assignees: z.array(z.string()),
+    status: z.string().meta({ description: "pending, approved, rejected, expired or canceled." }),
+    askedAt: time,
+    expiresAt: time.nullable(),
+    decidedAt: time.nullable(),
+    decidedBy: z.string().nullable(),
+    comment: z.string().nullable(),
+    data: json,
+  })
+  .meta({ id: "Approval", description: "A question that people are asked." });
+
+export const approvalPageSchema = paged("ApprovalPage", approvalSchema);
+
+export const decisionSchema = z
+  .strictObject({ decision: z.enum(["approve", "reject"]), data: json.optional(), comment: text(10_000).optional() })
+  .meta({ id: "Decision", description: "A person's answer." });
+
+// Keys and health
+
+export const createKeySchema = z
+  .strictObject({
+    principal: text(200),
+    kind: z.enum(["person", "service", "agent"]),
+    roles: z.array(text(100)).max(50),
+    tenant: z
+      .string()
+      .regex(new RegExp(TENANT_PATTERN))
+      .optional()
+      .meta({ description: "Only the platform's own key may name another tenant." }),
+  })
+  .meta({ id: "CreateKey", description: "Who shall get a key." });
+
+export const keySchema = z
+  .object({
+    id: z.string(),
+    tenant: z.string(),
+    principal: z.string(),
+    kind: z.string(),
+    roles: z.array(z.string()),
+    last4: z.string(),
+    createdAt: time,
+    revokedAt: time.nullable(),
+  })
+  .meta({ id: "Key", description: "An API key without its secret." });
+
+export const keyPageSchema = paged("KeyPage", keySchema);
+
+export const createdKeySchema = keySchema
+  .extend({ key: z.string().meta({ description: "Shown once." }) })
+  .meta({ id: "CreatedKey", description: "A new key." });
+
+export const liveSchema = z.object({ status: z.literal("ok") }).meta({ id: "Live" });
+
+const checkSchema = z.enum(["ok", "down"]);
+export const readySchema = z
+  .object({ status: checkSchema, postgres: checkSchema, temporal: checkSchema })
+  .meta({ id: "Ready", description: "What answers within a second." });
+
+export type StartRun = z.infer<typeof startRunSchema>;
+export type Detail = z.infer<typeof detailSchema>;
+export type Signal = z.infer<typeof signalSchema>;
+export type Decision = z.infer<typeof decisionSchema>;
+export type CreateKey = z.infer<typeof createKeySchema>;
+export type RunLinks = z.infer<typeof linksSchema>;

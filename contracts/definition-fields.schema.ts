@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { STEP_ID_PATTERN } from "./ids.ts";
+import type { Json } from "./json.ts";
+import { limits } from "./limits.ts";
+
+/** Message of a zod issue that stands for "no expression here"; the checker gives it the code `literal_required`. */
+export const LITERAL_REQUIRED = "literal_required";
+
+/** The value is known to be JSON when it is checked: only its type is missing. */
+export const anyJson = z.unknown() as unknown as z.ZodType<Json>;
+
+export const text = z.string().max(limits.definitionBytesMax);
+
+const withoutExpression = (value: string): boolean => !value.includes("${");
+
+/** Text that is fixed when the definition is published. */
+export const fixedText = z.string().min(1).max(256).refine(withoutExpression, { error: LITERAL_REQUIRED });
+
+export const identifier = z.string().max(limits.idBytesMax).regex(new RegExp(STEP_ID_PATTERN));
+
+export const condition = z.union([z.string(), z.boolean()], { error: "an expression that gives true or false" });
+
+export const duration = z.union([z.string(), z.number()], { error: "a duration such as `250ms`, `10s`, `5m`, `2h`, `7d`, `PT15M`" });
+
+export const jsonSchema = z.record(z.string(), anyJson);
+
+export const count = (max: number): z.ZodInt => z.int().min(1).max(max);
+
+const semver = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
+
+export const version = z.string().max(64).regex(semver);
+
+export const workflowName = z
+  .string()
+  .max(64)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
+
+export const onError = z
+  .enum(["fail", "park", "continue"])
+  .describe(
+    "What an error does that nothing catches: `fail` ends the run (it can be retried from here), `park` waits for a person, `continue` goes on.",
+  );
+
+export const priority = z.int().min(1).max(5).describe("Who goes first when workers are busy: 1 (first) to 5 (last).");
+
+const retryFields = {
+  maxAttempts: z.int().min(1).max(1_000).optional().describe("All attempts, the first included."),
+  initialInterval: duration.optional().describe("Wait before the second attempt."),
+  backoff: z.number().min(1).max(100).optional().describe("Each wait is this many times longer than the one before."),
+  maxInterval: duration.optional().describe("The longest wait between two attempts."),
+  jitter: z.number().min(0).max(1).optional().describe("Share of a wait that is random, 0 to 1."),
+  nonRetryable: z.array(fixedText).optional().describe("Error types that are not tried again."),
+};
+
+export const defaultRetry = z.strictObject(retryFields);
+
+const retry = z.strictObject({
+  ...retryFields,
+  while: condition.optional().describe("Try again while this is true; sees `output`. For answers that came but are not good enough."),
+});
+
+/** Steps that leave the workflow. */
+export const callFields = {
+  retry: retry.optional().describe("How often and how patiently the step is tried again."),
+  timeout: duration.optional().describe("Time for one attempt."),
+  totalTimeout: duration.optional().describe("Time for all attempts with the waits between them."),
+  heartbeat: duration.optional().describe("A worker that says nothing for this long counts as gone."),
+  priority: priority.optional(),
+};
+
+const laterField = z.unknown().optional().describe("Not yet available in this version.");
+
+/** Fields that belong to the language but not to this version: known by name, so that the refusal says so. */
+export const later = <const Name extends string>(names: readonly Name[]): Record<Name, typeof laterField> =>
+  Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
+
+const callOnly = ["retry", "timeout", "totalTimeout", "heartbeat", "priority"] as const;
+
+export const laterSteps = ["agent", "a2a", "message", "team", "plan"] as const;
+export const laterEnvelope = ["budget", "concurrency", "triggers", "policy"] as const;
+export const laterCommon = ["background", "lock", "cache", "compensate", "budget", "fairnessKey", "effect"] as const;
+
+/** By step type; `scope` = every type without fields of its own here. */
+export const laterFields = {
+  llm: ["stream"],
+  tool: ["version", "server"],
+  http: [],
+  activity: [],
+  set: callOnly,
+  sequence: callOnly,
+  switch: callOnly,
+  parallel: [...callOnly, "until", "rest"],
+  foreach: [...callOnly, "until", "rest", "isolate"],
+  loop: callOnly,
+  workflow: callOnly,
+  wait: callOnly,
+  listen: ["retry", "totalTimeout", "heartbeat", "priority", "until", "foreach"],
+  emit: callOnly,
+  approval: [...callOnly, "quorum", "form", "editable", "remindAfter", "escalate"],
+  try: [...callOnly, "undo"],
+  raise: callOnly,
+  end: callOnly,
+} as const;

@@ -1,0 +1,260 @@
+import { z } from "zod";
+import {
+  anyJson,
+  condition,
+  count,
+  defaultRetry,
+  duration,
+  fixedText,
+  identifier,
+  jsonSchema,
+  later,
+  laterCommon,
+  laterEnvelope,
+  laterFields,
+  laterSteps,
+  onError,
+  priority,
+  text,
+  version,
+  workflowName,
+} from "./definition-fields.schema.ts";
+import {
+  activityFields,
+  emitFields,
+  endFields,
+  httpFields,
+  listenForSchema,
+  llmFields,
+  raiseFields,
+  setFields,
+  toolFields,
+  waitFields,
+  workflowFields,
+} from "./definition-steps.schema.ts";
+import { limits } from "./limits.ts";
+
+/** The definition language as people write it. Descriptions become the help of editors (`docs/workflow.schema.json`). */
+
+type Steps = z.ZodArray<typeof stepSchema>;
+
+const someSteps = (): Steps => z.array(stepSchema).min(1);
+const output = anyJson.optional().describe("What the scope gives; its last step's output without it.");
+
+export const handlerSchema = z.strictObject({
+  errors: z.array(fixedText).min(1).optional().describe("Error types it takes; all without it."),
+  when: condition.optional().describe("Takes the error only when this is true; sees `error`."),
+  as: identifier.optional().describe("Name under which the error is seen; `error` without it."),
+  get steps(): Steps {
+    return someSteps().describe("What to do about it.");
+  },
+  output,
+});
+
+const common = {
+  id: identifier.describe("Name of the step: letters, digits and _; unique among the steps it can see."),
+  description: text.optional().describe("For people."),
+  if: condition.optional().describe("The step is skipped when this is false."),
+  needs: z
+    .array(identifier)
+    .optional()
+    .describe("Siblings that must have ended first. Absent: the step before. Empty: starts at once."),
+  outputSchema: jsonSchema.optional().describe("JSON Schema the output must fit."),
+  export: z.record(identifier, anyJson).optional().describe("Values to put into `vars` when the step has ended; `output` is the step's own."),
+  catch: z.array(handlerSchema).optional().describe("What to do when the step fails after its retries; the first handler that fits runs."),
+  onError: onError.optional(),
+  summary: text.optional().describe("One line shown with the step in the Temporal Web UI."),
+  metadata: z.record(z.string(), anyJson).optional().describe("For your own tools; the platform does not read it."),
+  ...later(laterCommon),
+};
+
+const sequenceSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.sequence),
+  type: z.literal("sequence").describe("Steps as one."),
+  get steps(): Steps {
+    return someSteps().describe("The steps.");
+  },
+  output,
+});
+
+const caseSchema = z.strictObject({
+  name: identifier.optional().describe("Name of the case in step paths; `case0`, `case1`, … without it."),
+  when: condition.describe("Takes this case when true."),
+  get steps(): Steps {
+    return someSteps().describe("What to do then.");
+  },
+  output,
+});
+
+const switchSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.switch),
+  type: z.literal("switch").describe("The first case that is true; null when none is."),
+  cases: z.array(caseSchema).min(1).describe("The cases, in order."),
+  get default(): z.ZodOptional<Steps> {
+    return someSteps().optional().describe("What to do when no case is true.");
+  },
+});
+
+const joinFields = {
+  join: z
+    .enum(["all", "any", "race", "quorum"])
+    .optional()
+    .describe("`all` (default), `any`: the first success, `race`: the first end, even an error, `quorum`: n successes."),
+  quorum: count(limits.foreachItemsMax).optional().describe("Successes needed; only with `join: quorum`."),
+};
+
+const parallelSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.parallel),
+  type: z.literal("parallel").describe("Branches at the same time; gives an object by branch."),
+  get branches(): z.ZodRecord<typeof identifier, Steps> {
+    return z.record(identifier, someSteps()).describe("Steps by the name of their branch.");
+  },
+  ...joinFields,
+  maxConcurrency: count(limits.foreachConcurrencyMax).optional().describe("Branches that run at the same time; all without it."),
+});
+
+const foreachSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.foreach),
+  type: z.literal("foreach").describe("The same steps for every item of a list; gives a list in item order."),
+  items: z.union([z.string(), z.array(anyJson)], { error: "a list or an expression that gives one" }).describe("The list."),
+  as: identifier.optional().describe("Name of the current item; `item` without it."),
+  index: identifier.optional().describe("Name of its place, from 0; `index` without it."),
+  concurrency: count(limits.foreachConcurrencyMax).optional().describe("Items at the same time; 10 by default, 1 = one after the other."),
+  get steps(): Steps {
+    return someSteps().describe("What to do for each item.");
+  },
+  output,
+  ...joinFields,
+  onItemError: z
+    .enum(["fail", "collect", "skip"])
+    .optional()
+    .describe("`fail` (default): one error fails the step. `collect`: the error takes the item's place. `skip`: the item is left out."),
+  key: text.optional().describe("Gives each item a key; the output is then an object."),
+});
+
+const loopSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.loop),
+  type: z.literal("loop").describe("The same steps again and again; gives the last iteration's output."),
+  while: condition.optional().describe("Checked before an iteration; sees `last`, null at first."),
+  until: condition.optional().describe("Checked after an iteration; sees its steps."),
+  get steps(): Steps {
+    return someSteps().describe("One iteration.");
+  },
+  output,
+  index: identifier.optional().describe("Name of the iteration's number, from 0; `index` without it."),
+  maxIterations: count(limits.loopIterationsMax).describe("The most iterations; reaching it is the error `loop_limit` unless `onLimit: end`."),
+  onLimit: z.enum(["fail", "end"]).optional().describe("What reaching `maxIterations` does; `fail` by default."),
+  keepLast: count(1_000).optional().describe("Iterations kept for inspection; 10 by default."),
+});
+
+const listenSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.listen),
+  type: z.literal("listen").describe("Wait for events sent to this run."),
+  one: listenForSchema.optional().describe("The event to wait for."),
+  any: z.array(listenForSchema).min(1).optional().describe("The first of these events."),
+  all: z.array(listenForSchema).min(1).optional().describe("All of these events; gives an object by `as`."),
+  early: z.enum(["keep", "ignore"]).optional().describe("Events that came before the step began: taken (default) or ignored."),
+  timeout: duration.optional().describe("How long to wait."),
+  get onTimeout(): z.ZodOptional<Steps> {
+    return someSteps().optional().describe("What to do when the time is over; the error `timeout` without it.");
+  },
+});
+
+const approvalSchema = z.strictObject({
+  ...common,
+  ...later(laterFields.approval),
+  type: z.literal("approval").describe("Ask people."),
+  title: text.describe("The question."),
+  payload: anyJson.optional().describe("What they decide about."),
+  assignees: z
+    .union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" })
+    .optional()
+    .describe("Who may decide, such as `role:finance`; whoever may approve without it."),
+  expiresAfter: duration.optional().describe("How long they may take."),
+  get onExpire(): z.ZodOptional<Steps> {
+    return someSteps().optional().describe("What to do when nobody decided in time.");
+  },
+});
+
+const trySchema = z.strictObject({
+  ...common,
+  ...later(laterFields.try),
+  type: z.literal("try").describe("Steps with handlers for their errors."),
+  get steps(): Steps {
+    return someSteps().describe("What to try.");
+  },
+  output,
+  get finally(): z.ZodOptional<Steps> {
+    return someSteps().optional().describe("Runs in any case, at the end.");
+  },
+});
+
+const laterStep = <const Type extends string>(type: Type) =>
+  z.looseObject({ id: identifier, type: z.literal(type).describe("Not yet available in this version.") });
+
+export const stepSchema = z.discriminatedUnion("type", [
+  z.strictObject({ ...common, ...llmFields }),
+  z.strictObject({ ...common, ...toolFields }),
+  z.strictObject({ ...common, ...httpFields }),
+  z.strictObject({ ...common, ...activityFields }),
+  z.strictObject({ ...common, ...setFields }),
+  sequenceSchema,
+  switchSchema,
+  parallelSchema,
+  foreachSchema,
+  loopSchema,
+  z.strictObject({ ...common, ...workflowFields }),
+  z.strictObject({ ...common, ...waitFields }),
+  listenSchema,
+  z.strictObject({ ...common, ...emitFields }),
+  approvalSchema,
+  trySchema,
+  z.strictObject({ ...common, ...raiseFields }),
+  z.strictObject({ ...common, ...endFields }),
+  laterStep(laterSteps[0]),
+  laterStep(laterSteps[1]),
+  laterStep(laterSteps[2]),
+  laterStep(laterSteps[3]),
+  laterStep(laterSteps[4]),
+]);
+
+export const definitionSchema = z.strictObject({
+  $schema: z.string().optional().describe("For editors."),
+  name: workflowName.describe("Name of the workflow: letters, digits, `.`, `_` and `-`."),
+  version: version.describe("Semantic version, such as 1.0.0. A published version never changes."),
+  title: text.max(200).optional().describe("For people."),
+  description: text.optional().describe("For people."),
+  tags: z.array(fixedText).max(50).optional().describe("Words to find it by."),
+  input: jsonSchema.optional().describe("JSON Schema of the input; anything goes without it."),
+  outputSchema: jsonSchema.optional().describe("JSON Schema the output must fit."),
+  vars: z.record(identifier, anyJson).optional().describe("Variables with their first values; steps change them by `export`."),
+  defaults: z
+    .strictObject({
+      retry: defaultRetry.optional().describe("For steps that leave the workflow."),
+      timeout: duration.optional().describe("For one attempt of them."),
+      onError: onError.optional(),
+      model: fixedText.optional().describe("For `llm` steps without `model`."),
+      priority: priority.optional(),
+    })
+    .optional()
+    .describe("What steps get that do not say otherwise."),
+  ...later(laterEnvelope),
+  steps: someSteps().describe("What to do."),
+  output: anyJson.optional().describe("What the run gives; its last step's output without it."),
+  catch: z.array(handlerSchema).optional().describe("What to do about errors that no step took."),
+  finally: someSteps().optional().describe("Runs in any case, at the end."),
+});
+
+export type Definition = z.infer<typeof definitionSchema>;
+export type StepDefinition = z.infer<typeof stepSchema>;
+export type HandlerDefinition = z.infer<typeof handlerSchema>;
+export type LaterStepType = (typeof laterSteps)[number];
+/** A step of this version: what the compiler meets once the checker let it pass. */
+export type AvailableStep = Exclude<StepDefinition, { type: LaterStepType }>;
+export type StepOf<Type extends AvailableStep["type"]> = Extract<AvailableStep, { type: Type }>;

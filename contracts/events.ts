@@ -1,0 +1,84 @@
+import type { JsonObject } from "./json.ts";
+
+export const runStatuses = [
+  "queued",
+  "running",
+  "waiting",
+  "paused",
+  "needs_attention",
+  "completed",
+  "completed_with_errors",
+  "failed",
+  "timed_out",
+  "canceled",
+  "terminated",
+] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export const terminalStatuses = ["completed", "completed_with_errors", "failed", "timed_out", "canceled", "terminated"] as const;
+export type TerminalStatus = (typeof terminalStatuses)[number];
+
+export const isTerminal = (status: string): status is TerminalStatus => (terminalStatuses as readonly string[]).includes(status);
+
+export const stepStatuses = [
+  "running",
+  "waiting",
+  "needs_attention",
+  "completed",
+  "completed_with_errors",
+  "failed",
+  "skipped",
+  "canceled",
+  "reused",
+] as const;
+export type StepStatus = (typeof stepStatuses)[number];
+
+/** Every type an event of a run can have, with what its `data` holds. */
+export const eventTypes = {
+  "run.started": "workflow, version, input (or its reference), parentId",
+  "run.running": "the run works again after waiting, a pause or needed attention",
+  "run.waiting": "for: step paths that wait, each with what it waits for",
+  "run.paused": "by",
+  "run.resumed": "by",
+  "run.needs_attention": "steps: paths that a person must retry, skip or fail",
+  "run.completed": "output (or its reference)",
+  "run.completed_with_errors": "output (or its reference), errors: problems of steps that were let pass",
+  "run.failed": "error: the problem",
+  "run.canceled": "reason",
+  "run.timed_out": "written by reconcile",
+  "run.terminated": "written by reconcile: reason",
+  "step.started": "type, attempt",
+  "step.completed": "durationMs, output (or its reference), usage",
+  "step.failed": "error: the problem, attempt",
+  "step.skipped": "why: `if` was false, or a person skipped it",
+  "step.canceled": "the scope was left or the run canceled",
+  "step.parked": "error: the problem; a person must say retry, skip or fail",
+  "step.attended": "action, by",
+  "branch.taken": "name of the case, or null when none matched",
+  "wait.started": "until (time)",
+  "listen.started": "events, until",
+  "event.received": "event, id",
+  "event.emitted": "event, to",
+  "approval.requested": "id, title, payload, assignees, expiresAt",
+  "approval.decided": "decision, by, comment, data",
+  "approval.expired": "at",
+  "child.started": "runId, workflow, parentClosePolicy",
+} as const;
+export type EventType = keyof typeof eventTypes;
+
+/**
+ * What a run's log is made of before Postgres numbers it.
+ * `identity` is equal whenever the same thing is told again (retry, replay, a carried copy): the log keeps the first.
+ */
+export interface RunEvent {
+  identity: string;
+  type: EventType;
+  /** Milliseconds since 1970 of whoever did the work. */
+  time: number;
+  /** Step path. */
+  step?: string;
+  data: JsonObject;
+}
+
+/** The same event for any teller: (step path, attempt, type, ordinal); the run is the log's own. */
+export const eventIdentity = (type: EventType, step = "", attempt = 1, ordinal = 0): string => `${step}#${attempt}/${type}/${ordinal}`;

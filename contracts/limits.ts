@@ -1,0 +1,100 @@
+const KB = 1024;
+const MB = 1024 * KB;
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+
+/** Every limit in one place; `docs/reference.md` is checked against it. Reaching one is a clear fault, never a stuck run. */
+export const limits = {
+  // definitions
+  definitionBytesMax: 512 * KB,
+  planBytesMax: 1_500 * KB,
+  definitionStepsMax: 2_000,
+  nestingMax: 16,
+  expressionBytesMax: 4 * KB,
+  expressionDepthMax: 32,
+  expressionMacroNestingMax: 2,
+  expressionStepsMax: 200_000,
+  regexBytesMax: 64,
+  regexInputMax: 4_096,
+  yamlAliasesMax: 100,
+  yamlDepthMax: 64,
+  idBytesMax: 64,
+  // runs
+  foreachItemsMax: 50_000,
+  foreachConcurrencyMax: 200,
+  loopIterationsMax: 10_000,
+  childDepthMax: 8,
+  historyEventsMax: 40_000,
+  inlineBytesMax: 16 * KB,
+  blobBytesMax: 32 * MB,
+  listBytesMax: 1 * MB,
+  listItemBytesMax: 256,
+  mailboxUnreadMax: 2_000,
+  outboxEventsMax: 200,
+  carriedBytesMax: 4 * KB,
+  seenEventIdsMax: 10_000,
+  stepPathBytesMax: 512,
+  detailsRowsMax: 100,
+  summaryBytesMax: 200,
+  detailsBytesMax: 18_000,
+  // outbound calls
+  httpAnswerBytesMax: 5 * MB,
+  httpRedirectsMax: 5,
+  modelAnswerBytesMax: 2 * MB,
+  toolAnswerBytesMax: 5 * MB,
+  // API
+  bodyBytesMax: 2 * MB,
+  pageSizeMax: 200,
+  pageSizeDefault: 50,
+  waitSecondsMax: 60,
+  idempotencyKeyBytesMax: 255,
+  idempotencyKeepMs: 24 * hour,
+  updateDeadlineMs: 5 * second,
+  sseClientsPerProcessMax: 1_000,
+  reconcileEveryMs: 30 * second,
+} as const;
+
+export interface Retry {
+  /** All attempts, the first included. */
+  maxAttempts: number;
+  initialIntervalMs: number;
+  backoff: number;
+  maxIntervalMs: number;
+  /** Share of the interval that is random, 0–1. */
+  jitter: number;
+  /** Error types that end the retrying. */
+  nonRetryable: string[];
+}
+
+interface CallDefaults {
+  retry: Retry;
+  /** One attempt. */
+  timeoutMs: number;
+  /** All attempts with the waits between them. */
+  totalTimeoutMs: number;
+}
+
+const outside: CallDefaults = {
+  retry: { maxAttempts: 3, initialIntervalMs: second, backoff: 2, maxIntervalMs: 30 * second, jitter: 0.2, nonRetryable: [] },
+  timeoutMs: 30 * second,
+  totalTimeoutMs: 10 * minute,
+};
+
+/** What a step gets when neither it nor the definition's `defaults` say otherwise. Frozen into the Plan. */
+export const callDefaults = {
+  http: outside,
+  tool: outside,
+  llm: { retry: { ...outside.retry, maxAttempts: 5 }, timeoutMs: 10 * minute, totalTimeoutMs: hour },
+  activity: { retry: outside.retry, timeoutMs: 5 * minute, totalTimeoutMs: hour },
+} as const satisfies Record<string, CallDefaults>;
+
+export const defaults = {
+  foreachConcurrency: 10,
+  loopKeepLast: 10,
+  modelRepairs: 2,
+  onError: "fail",
+  /** A worker that is gone is noticed after this long; running calls beat every `heartbeatEveryMs`. */
+  heartbeatTimeoutMs: 15 * second,
+  heartbeatEveryMs: 2 * second,
+} as const;

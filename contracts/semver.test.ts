@@ -1,0 +1,31 @@
+import { expect, test } from "@jest/globals";
+import { compareVersions, highestVersion } from "./semver.ts";
+
+test("versions stand in semver's order, prereleases before their release", () => {
+  const ordered = [
+    "0.9.9",
+    "1.0.0-alpha",
+    "1.0.0-alpha.1",
+    "1.0.0-alpha.beta",
+    "1.0.0-beta.2",
+    "1.0.0-beta.11",
+    "1.0.0-rc.1",
+    "1.0.0",
+    "1.2.0",
+    "1.10.0",
+  ];
+  expect([...ordered].reverse().toSorted(compareVersions)).toEqual(ordered);
+});
+
+test("build metadata does not change the place", () => {
+  expect(compareVersions("1.0.0+a", "1.0.0+b")).toBe(0);
+});
+
+test("numbers above 2^53 are compared exactly", () => {
+  expect(compareVersions("1.0.9007199254740993", "1.0.9007199254740992")).toBeGreaterThan(0);
+});
+
+test("the highest version is the default", () => {
+  expect(highestVersion(["1.9.0", "1.10.0", "1.10.0-rc.1"])).toBe("1.10.0");
+  expect(highestVersion([])).toBeUndefined();
+});

@@ -1,0 +1,36 @@
+import { existsSync } from "node:fs";
+
+// Tests load modules as production does (docs/decisions/0001-esm-everywhere.md), so Node needs a flag:
+//   node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects unit
+//   node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects stack --runInBand
+const common = {
+  testEnvironment: "node",
+  extensionsToTreatAsEsm: [".ts"],
+  moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
+  // Only our own files are transformed; dependencies run as they were published.
+  transform: {
+    "^.+\\.ts$": ["@swc/jest", { swcrc: false, module: { type: "es6" }, jsc: { target: "es2022", parser: { syntax: "typescript" } } }],
+  },
+};
+
+const setup = (hook, file) => (existsSync(new URL(file, import.meta.url)) ? { [hook]: `<rootDir>/${file}` } : {});
+
+/** @type {import("jest").Config} */
+export default {
+  projects: [
+    {
+      ...common,
+      displayName: "unit",
+      testMatch: ["<rootDir>/**/*.test.ts"],
+      testPathIgnorePatterns: ["/node_modules/", "<rootDir>/tests/stack/", "<rootDir>/tests/fixtures/"],
+    },
+    {
+      ...common,
+      displayName: "stack",
+      testMatch: ["<rootDir>/tests/stack/**/*.test.ts"],
+      setupFilesAfterEnv: ["<rootDir>/tests/stack-timeout.ts"],
+      ...setup("globalSetup", "tests/stack/setup.ts"),
+      ...setup("globalTeardown", "tests/stack/teardown.ts"),
+    },
+  ],
+};

@@ -1,0 +1,211 @@
+import type { z } from "zod";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import type { Caught, Mark, Output, Ref, Value } from "./builder-refs.ts";
+
+/** A boolean, or an expression that gives one. */
+export type Condition = boolean | Mark<boolean>;
+export type Text = Value<string>;
+/** `250ms 10s 5m 2h 7d`, ISO 8601, or a number of milliseconds. */
+export type Duration = Value<string | number>;
+export type Data = Mark<unknown> | Json | readonly Data[] | { readonly [key: string]: Data };
+
+export type Schema = z.ZodType | undefined;
+/** What a schema says, else what is known without one. */
+export type Typed<S extends Schema, Known> = S extends z.ZodType ? z.output<S> : Known;
+
+/** A tool with its types; a plain name works too and leaves its output untyped. */
+export interface ToolType {
+  readonly name: string;
+  readonly input?: z.ZodType;
+  readonly output?: z.ZodType;
+}
+export type ToolInput<T> = T extends { input: z.ZodType } ? z.input<T["input"]> : unknown;
+export type ToolOutput<T> = T extends { output: z.ZodType } ? z.output<T["output"]> : never;
+
+export interface Handler<R = unknown> {
+  /** Error types it takes; absent = all. */
+  errors?: readonly string[];
+  when?: (error: Ref<Caught>) => Condition;
+  /** Name of the error in expressions. */
+  as?: string;
+  steps: (error: Ref<Caught>) => R;
+}
+/** A function takes every error. */
+export type Catch<R = unknown> = ((error: Ref<Caught>) => R) | Handler<R> | readonly Handler<R>[];
+
+/** What every step can be given as its last argument. V is the step's output. */
+export interface StepOptions<V = never> {
+  description?: string;
+  summary?: Text;
+  /** The step is skipped when this is false. */
+  if?: Condition;
+  /** Steps of the same scope that must have ended. Absent = the step before; `[]` = start at once. */
+  needs?: readonly (Mark<unknown> | string)[];
+  /** Values to put into `vars` when the step has ended; a function is given the step's own output. */
+  export?: Readonly<Record<string, Data | ((output: Ref<V>) => unknown)>>;
+  catch?: Catch;
+  onError?: "fail" | "park" | "continue";
+  metadata?: JsonObject;
+  /** JSON Schema of the output, where no zod schema is at hand. */
+  outputSchema?: JsonSchema;
+}
+
+/** Steps that leave the workflow. */
+export interface CallOptions<V = never> extends StepOptions<V> {
+  retry?: {
+    /** All attempts, the first included. */
+    maxAttempts?: number;
+    initialInterval?: string | number;
+    backoff?: number;
+    maxInterval?: string | number;
+    jitter?: number;
+    nonRetryable?: readonly string[];
+    /** Try again while this is true. */
+    while?: (output: Ref<V>) => Condition;
+  };
+  /** One attempt. */
+  timeout?: Duration;
+  /** All attempts with the waits between them. */
+  totalTimeout?: Duration;
+  heartbeat?: Duration;
+  priority?: 1 | 2 | 3 | 4 | 5;
+}
+
+/** A zod schema the output must fit; it becomes the step's `outputSchema` and gives the output its type. */
+export interface WithOutput<S extends Schema> {
+  output?: S;
+}
+
+export interface LlmFields {
+  model?: Text;
+  fallbacks?: readonly Text[];
+  prompt?: Text;
+  messages?: readonly { role: "system" | "user" | "assistant"; content: Text }[];
+  repairs?: number;
+}
+
+export interface HttpFields {
+  method?: string;
+  url: Text;
+  headers?: Readonly<Record<string, Data>>;
+  query?: Readonly<Record<string, Data>>;
+  body?: Data;
+  expect?: readonly number[];
+}
+
+export interface HttpAnswer<Body> {
+  status: number;
+  headers: Record<string, string>;
+  body: Body;
+}
+
+export interface ApprovalFields {
+  title: Text;
+  payload?: Data;
+  assignees?: Value<readonly string[]>;
+  expiresAfter?: Duration;
+  onExpire?: () => unknown;
+}
+
+export interface Decision {
+  decision: "approved" | "rejected" | "expired";
+  approved: boolean;
+  by: string | null;
+  at: string;
+  comment: string | null;
+  data: never;
+}
+
+interface Received<D = never> {
+  event: string;
+  data: D;
+  id: string;
+  at: number;
+}
+
+export interface ListenFor {
+  event: Text;
+  when?: (event: Ref<Received>) => Condition;
+  /** zod or JSON Schema of the event's data. */
+  schema?: z.ZodType | JsonSchema;
+  as?: string;
+}
+
+export interface ListenFields {
+  one?: ListenFor;
+  any?: readonly ListenFor[];
+  all?: readonly ListenFor[];
+  early?: "keep" | "ignore";
+  timeout?: Duration;
+  onTimeout?: () => unknown;
+}
+export type Heard<F> = F extends { one: { schema: z.ZodType<infer D> } }
+  ? Received<D>
+  : F extends { all: unknown }
+    ? Record<string, Received>
+    : Received;
+
+export interface Case<R = unknown> {
+  /** Stands in step paths instead of `case0`, `case1`, … */
+  name?: string;
+  when: Condition;
+  steps: () => R;
+}
+
+export type Cases = readonly Case[];
+export type CaseOutput<C extends Cases> = Output<ReturnType<C[number]["steps"]>>;
+
+interface Join {
+  join?: "all" | "any" | "race" | "quorum";
+  quorum?: number;
+}
+/** What stands for a branch or item that lost the join. */
+export type Lost<O> = O extends { join: "any" | "race" | "quorum" } ? null : never;
+
+export interface ParallelOptions extends StepOptions, Join {
+  maxConcurrency?: number;
+}
+
+export interface ForeachOptions<Item> extends StepOptions, Join {
+  as?: string;
+  index?: string;
+  /** Items at the same time; 1 = in order. */
+  concurrency?: number;
+  onItemError?: "fail" | "collect" | "skip";
+  /** Gives each item a key: the output is then an object. */
+  key?: (item: Ref<Item>, index: Ref<number>) => Mark<string>;
+}
+export type Each<R, O> = Output<R> | Lost<O> | (O extends { onItemError: "collect" } ? Caught : never);
+export type Gathered<R, O> = O extends { key: unknown } ? Record<string, Each<R, O>> : Each<R, O>[];
+
+export interface Iteration {
+  /** The output of the iteration before; null at first. */
+  last: Ref<never>;
+  index: Ref<number>;
+}
+
+export interface LoopOptions<R> extends StepOptions<Output<R>> {
+  /** Required; reaching it is the error `loop_limit` unless `onLimit` is `end`. */
+  maxIterations: number;
+  onLimit?: "fail" | "end";
+  /** Checked before an iteration. */
+  while?: (iteration: Iteration) => Condition;
+  /** Checked after an iteration; is given what its callback returned. */
+  until?: (result: R) => Condition;
+  index?: string;
+  keepLast?: number;
+}
+
+export interface ChildOptions<V> extends StepOptions<V> {
+  version?: string;
+  await?: boolean;
+  parentClosePolicy?: "cancel" | "abandon";
+}
+
+/** A workflow that knows its types: what `workflow(…)` gives. */
+export interface Callable<I, O> {
+  readonly name: string;
+  readonly version: string;
+  /** For the compiler only. */
+  readonly types?: { input: I; output: O };
+}

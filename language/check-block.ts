@@ -1,0 +1,92 @@
+import type { HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
+import { limits } from "../contracts/limits.ts";
+import type { BlockPlace, Checking } from "./check-context.ts";
+import { checkFeatures } from "./check-features.ts";
+import { checkName } from "./check-names.ts";
+import { checkOrder, type Order } from "./check-order.ts";
+import type { Scope, StepLookup, StepView } from "./check-scope.ts";
+import { checkStepFields } from "./check-steps.ts";
+import { checkFit } from "./check-fit.ts";
+import { anyType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
+import type { Path } from "./finding.ts";
+
+/** Check the steps of one scope and give the type of its output. `scope` is the scope's own inside. */
+export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope): Type {
+  if (scope.depth > limits.nestingMax) {
+    checking.add("too_deep", place.path, `Steps are nested more than ${limits.nestingMax} levels deep; move some into a sub-workflow.`);
+    return anyType;
+  }
+  const order = checkOrder(checking, place.steps, place.path, new Set(scope.ids()));
+  const types = new Map<string, Type>();
+  const isWhole = !place.steps.some((_, index) => checking.damage.isBroken([...place.path, index]));
+  const seenFrom = (id: string | undefined): Scope => scope.with({ steps: viewOf({ order, types, place, from: id }), isLenient: !isWhole && place.steps.some(({ id: each }) => each.startsWith("broken_step_")) });
+  for (const { step, index } of order.steps) types.set(step.id, checkStep(checking, { step, path: [...place.path, index], scope: seenFrom(step.id) }));
+  place.atEnd?.(seenFrom(undefined));
+  if (place.output !== undefined) return checking.value(place.output, place.outputPath ?? place.path, seenFrom(undefined));
+  return types.get(place.steps.at(-1)!.id) ?? anyType;
+}
+
+/** The handlers of a `catch`: each sees the error and what its step sees. Gives the types of what they give. */
+export function checkHandlers(checking: Checking, handlers: HandlerDefinition[] = [], path: Path, scope: Scope): Type[] {
+  return handlers.map((handler, index) => {
+    const at = [...path, "catch", index];
+    const inner = scope.inside({ names: { [handler.as ?? "error"]: errorType }, isInCatch: true, pathLength: `catch${index}.`.length });
+    checkName(checking, handler.as, [...at, "as"]);
+    checking.condition(handler.when, [...at, "when"], inner);
+    return checkBlock(checking, { steps: handler.steps, path: [...at, "steps"], output: handler.output, outputPath: [...at, "output"] }, inner);
+  });
+}
+
+interface Place {
+  step: StepDefinition;
+  path: Path;
+  scope: Scope;
+}
+
+const errorType: Type = {
+  kind: "object",
+  fields: { type: stringType, code: stringType, status: { kind: "number" }, title: stringType, detail: stringType, instance: stringType },
+  required: ["type", "code", "status", "title", "detail"],
+  open: true,
+};
+
+function checkStep(checking: Checking, { step, path, scope }: Place): Type {
+  if (--checking.stepsLeft === -1) checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
+  const inner = scope.with({ isLenient: checking.damage.isBroken(path), pathLength: step.id.length + 1 });
+  checkPathLength(checking, path, inner);
+  if (!checkFeatures(checking, step, path)) return anyType;
+  checking.condition(step.if, [...path, "if"], inner);
+  checking.value(step.summary, [...path, "summary"], inner);
+  const declared = checking.schema(step.outputSchema, [...path, "outputSchema"]);
+  const own = checkStepFields(checking, { step, path, scope: inner }, declared);
+  if (step.outputSchema && own.isComputed) checkFit(checking, { type: own.type, wanted: declared, path: [...path, "outputSchema"] });
+  const output = checking.damage.isBroken(path) ? anyType : own.isComputed && step.outputSchema ? declared : own.type;
+  const seeingOutput = inner.with({ names: { output } });
+  for (const [name, value] of Object.entries(step.export ?? {})) checking.value(value, [...path, "export", name], seeingOutput);
+  return unionOf([output, ...checkHandlers(checking, step.catch, path, inner)]);
+}
+
+function checkPathLength(checking: Checking, path: Path, scope: Scope): void {
+  if (scope.pathLength <= limits.stepPathBytesMax) return;
+  checking.add("too_large", [...path, "id"], `The path of this step can have ${scope.pathLength} characters; at most ${limits.stepPathBytesMax} are allowed. Use shorter ids.`);
+}
+
+/** A block as it is seen from one of its steps, or from its end (`from` undefined: all have ended). */
+function viewOf({ order, types, place, from }: { order: Order; types: Map<string, Type>; place: BlockPlace; from: string | undefined }): StepView {
+  const ids = new Set(place.steps.map(({ id }) => id));
+  const step = (id: string): StepLookup | undefined => {
+    if (!ids.has(id)) return undefined;
+    if (from === undefined || order.isBefore(id, from)) return stepType(types.get(id) ?? anyType);
+    const missing = id === from ? `\`${id}\` cannot be read from inside itself.` : `\`${id}\` cannot have run yet when \`${from}\` starts; add \`${id}\` to \`needs\` of \`${from}\`, or move it before.`;
+    return { code: "step_not_ready", missing };
+  };
+  return { step, ids: () => [...ids] };
+}
+
+const stepType = (output: Type): Type =>
+  objectOf([
+    ["output", output],
+    ["status", stringType],
+    ["error", anyType],
+    ["usage", anyType],
+  ]);

@@ -1,0 +1,115 @@
+import type { StepOf } from "../contracts/definition.schema.ts";
+import type { Checking, StepPlace } from "./check-context.ts";
+import { checkName } from "./check-names.ts";
+import { anyType, listOf, membersOf, nullType, numberType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
+
+type ScopeStep = StepOf<"sequence" | "switch" | "parallel" | "foreach" | "loop" | "try">;
+
+/** Steps that hold steps: gives the type of their output. A new one is one case here. */
+export function checkScopeFields(checking: Checking, place: StepPlace<ScopeStep>): Type {
+  const { step, path, scope } = place;
+  switch (step.type) {
+    case "sequence":
+      return checking.block(ownBlock(step, path), scope.inside({}));
+    case "try":
+      return checkTry(checking, { ...place, step });
+    case "switch":
+      return checkSwitch(checking, { ...place, step });
+    case "parallel":
+      return checkParallel(checking, { ...place, step });
+    case "foreach":
+      return checkForeach(checking, { ...place, step });
+    case "loop":
+      return checkLoop(checking, { ...place, step });
+    default:
+      return step satisfies never;
+  }
+}
+
+const ownBlock = (step: StepOf<"sequence" | "try" | "foreach" | "loop">, path: StepPlace["path"]) => ({
+  steps: step.steps,
+  path: [...path, "steps"],
+  output: step.output,
+  outputPath: [...path, "output"],
+});
+
+function checkTry(checking: Checking, { step, path, scope }: StepPlace<StepOf<"try">>): Type {
+  const type = checking.block(ownBlock(step, path), scope.inside({}));
+  if (step.finally) checking.block({ steps: step.finally, path: [...path, "finally"] }, scope.inside({ pathLength: "finally.".length }));
+  return type;
+}
+
+const reservedSlots = /^(default|catch\d+|finally)$/;
+
+function checkSwitch(checking: Checking, { step, path, scope }: StepPlace<StepOf<"switch">>): Type {
+  const seen = new Set<string>();
+  const types = step.cases.map((each, index) => {
+    const at = [...path, "cases", index];
+    const name = each.name ?? `case${index}`;
+    if (seen.has(name)) checking.add("duplicate_name", each.name === undefined ? at : [...at, "name"], `Two cases are called \`${name}\`; give one of them another name.`);
+    if (reservedSlots.test(name)) checking.add("wrong_value", [...at, "name"], `The name \`${name}\` is a part of step paths; choose another.`);
+    seen.add(name);
+    checking.condition(each.when, [...at, "when"], scope);
+    return checking.block({ steps: each.steps, path: [...at, "steps"], output: each.output, outputPath: [...at, "output"] }, scope.inside({ pathLength: name.length + 1 }));
+  });
+  const otherwise = step.default ? checking.block({ steps: step.default, path: [...path, "default"] }, scope.inside({ pathLength: "default.".length })) : nullType;
+  return unionOf([...types, otherwise]);
+}
+
+function checkParallel(checking: Checking, { step, path, scope }: StepPlace<StepOf<"parallel">>): Type {
+  const branches = Object.entries(step.branches);
+  if (branches.length === 0) checking.add("wrong_value", [...path, "branches"], "A `parallel` step needs at least one branch.");
+  checkJoin(checking, { step, path, scope }, branches.length);
+  const mayLose = step.join !== undefined && step.join !== "all";
+  const types = branches.map(([name, steps]): [string, Type] => {
+    const at = [...path, "branches", name];
+    if (reservedSlots.test(name)) checking.addAtKey("wrong_value", at, `The name \`${name}\` is a part of step paths; choose another.`);
+    const type = checking.block({ steps, path: at }, scope.inside({ pathLength: name.length + 1 }));
+    return [name, mayLose ? unionOf([type, nullType]) : type];
+  });
+  return objectOf(types);
+}
+
+/** The longest index, in brackets. */
+const indexLength = "[49999].".length - 1;
+
+function checkForeach(checking: Checking, { step, path, scope }: StepPlace<StepOf<"foreach">>): Type {
+  const items = checking.wanted(step.items, [...path, "items"], scope, { type: listOf(anyType), what: "a list" });
+  checkJoin(checking, { step, path, scope }, Array.isArray(step.items) ? step.items.length : undefined);
+  const [as, index] = [step.as ?? "item", step.index ?? "index"];
+  checkName(checking, step.as, [...path, "as"]);
+  checkName(checking, step.index, [...path, "index"]);
+  if (as === index) checking.add("duplicate_name", [...path, step.index === undefined ? "as" : "index"], "The item and its index have the same name; give one of them another.");
+  const names = { [as]: itemOf(items), [index]: numberType };
+  const output = checking.block(ownBlock(step, path), scope.inside({ names, pathLength: indexLength }));
+  if (step.key !== undefined) checking.expression(step.key, [...path, "key"], scope.with({ names: { ...names, output } }), stringType);
+  const collected = step.onItemError === "collect" ? [objectOf([["error", anyType]])] : [];
+  const lost = step.join !== undefined && step.join !== "all" ? [nullType] : [];
+  const each = unionOf([output, ...collected, ...lost]);
+  return step.key === undefined ? listOf(each) : { kind: "object", fields: {}, required: [], open: true };
+}
+
+function itemOf(items: Type): Type {
+  const lists = membersOf(items).filter((member) => member.kind === "list");
+  return lists.length === 0 ? anyType : unionOf(lists.map((list) => list.items));
+}
+
+function checkJoin(checking: Checking, { step, path }: StepPlace<StepOf<"parallel" | "foreach">>, size: number | undefined): void {
+  const { join, quorum } = step;
+  if (join === "quorum" && quorum === undefined && !checking.damage.isBroken(path)) checking.add("missing_field", [...path, "join"], "`join: quorum` needs `quorum`: how many must succeed.");
+  if (quorum === undefined) return;
+  if (join !== "quorum" && !checking.damage.isBroken(path)) checking.addAtKey("conflict", [...path, "quorum"], "`quorum` stands only with `join: quorum`; add that, or remove `quorum`.");
+  if (size !== undefined && quorum > size) checking.add("wrong_value", [...path, "quorum"], `\`quorum\` is ${quorum}, but there are only ${size} that can succeed.`);
+}
+
+function checkLoop(checking: Checking, { step, path, scope }: StepPlace<StepOf<"loop">>): Type {
+  const index = step.index ?? "index";
+  checkName(checking, step.index, [...path, "index"]);
+  if (index === "last") checking.add("wrong_value", [...path, "index"], "`last` is the output of the iteration before; choose another name.");
+  if (step.while === undefined && step.until === undefined && step.onLimit !== "end" && !checking.damage.isBroken(path))
+    checking.add("missing_field", path, "A loop without `while` and `until` always ends with the error `loop_limit`; add one of them, or `onLimit: end`.");
+  const inner = scope.inside({ names: { [index]: numberType, last: anyType }, pathLength: indexLength });
+  checking.condition(step.while, [...path, "while"], inner);
+  const type = checking.block({ ...ownBlock(step, path), atEnd: (seen) => checking.condition(step.until, [...path, "until"], seen) }, inner);
+  return step.while === undefined ? type : unionOf([type, nullType]);
+}

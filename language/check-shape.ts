@@ -1,0 +1,70 @@
+import type { z } from "zod";
+import { definitionSchema, stepSchema, type Definition } from "../contracts/definition.schema.ts";
+import type { Json } from "../contracts/json.ts";
+import { valueAt, type Finding, type Path } from "./finding.ts";
+import { nearest } from "./nearest.ts";
+import { flatten, sentenceFor, type Issue } from "./shape-sentences.ts";
+import { repair, type Damage } from "./shape-repair.ts";
+
+export interface Shape {
+  findings: Finding[];
+  /**
+   * The definition, or what can still be checked of it: broken fields left out, broken steps put to `set` steps.
+   * Absent when too little is left.
+   */
+  definition: Definition | undefined;
+  damage: Damage;
+}
+
+/** Whether a value has the shape of a definition; names every field that does not fit. */
+export function checkShape(value: Json): Shape {
+  const first = parse(value);
+  if (first.definition) return { findings: [], definition: first.definition, damage: { isAnywhere: false, isBroken: () => false } };
+  const { value: mended, damage } = repair(value, first.issues);
+  // Leaving a broken field out can leave a required one missing: then the whole step gives way.
+  const second = parse(mended);
+  if (second.definition) return { findings: first.findings, definition: second.definition, damage };
+  const last = repair(mended, second.issues, damage);
+  return { findings: first.findings, definition: parse(last.value).definition, damage: last.damage };
+}
+
+interface Parsed {
+  definition?: Definition;
+  issues: Issue[];
+  findings: Finding[];
+}
+
+function parse(value: Json): Parsed {
+  const fields = new Map<string, string[]>();
+  // Only while the issue is raw does it know the object schema, and so the fields to suggest.
+  const remember = (issue: z.core.$ZodRawIssue): undefined => {
+    if (issue.code === "unrecognized_keys") fields.set(JSON.stringify(issue.path ?? []), fieldsOf(issue.inst));
+  };
+  const result = definitionSchema.safeParse(value, { error: remember });
+  if (result.success) return { definition: result.data, issues: [], findings: [] };
+  const issues = result.error.issues.flatMap((issue) => flatten(issue));
+  return { issues, findings: issues.flatMap((issue) => findingsFor(issue, value, fields)) };
+}
+
+function findingsFor(issue: Issue, root: Json, fields: Map<string, string[]>): Finding[] {
+  const path = issue.path as Path;
+  if (issue.code !== "unrecognized_keys") return [sentenceFor(issue, valueAt(root, path), stepTypes)];
+  const known = fields.get(JSON.stringify(path)) ?? [];
+  return issue.keys.map((key) => ({ code: "unknown_field", path: [...path, key], atKey: true, message: unknownField(key, known, typeAt(root, path)) }));
+}
+
+function unknownField(key: string, known: string[], type: string | undefined): string {
+  const where = type === undefined ? "" : ` on \`${type}\` steps`;
+  const near = nearest(key, known);
+  return near ? `Unknown field \`${key}\`${where}. Did you mean \`${near}\`?` : `Unknown field \`${key}\`${where}; remove it. Known are ${known.map((name) => `\`${name}\``).join(", ")}.`;
+}
+
+function typeAt(root: Json, path: Path): string | undefined {
+  const type = valueAt(root, [...path, "type"]);
+  return typeof type === "string" && path.length > 0 && stepTypes.has(type) ? type : undefined;
+}
+
+const shapeOf = (schema: unknown): Record<string, unknown> => (schema as { _zod?: { def?: { shape?: Record<string, unknown> } } })?._zod?.def?.shape ?? {};
+const fieldsOf = (schema: unknown): string[] => Object.keys(shapeOf(schema));
+
+export const stepTypes: ReadonlySet<string> = new Set(stepSchema.options.map((option) => option.shape.type.value));

@@ -1,0 +1,101 @@
+import type { StepOf } from "../contracts/definition.schema.ts";
+import type { Checking, StepPlace } from "./check-context.ts";
+import type { Scope } from "./check-scope.ts";
+import { anyType, booleanType, listOf, nullType, numberType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
+import type { Path } from "./finding.ts";
+
+const text = { type: stringType, what: "a text" };
+
+/** Exactly one of some fields. */
+function checkOneOf(checking: Checking, { step, path }: StepPlace, fields: string[]): void {
+  const present = fields.filter((field) => (step as unknown as Record<string, unknown>)[field] !== undefined);
+  const names = fields.map((field) => `\`${field}\``).join(", ");
+  if (present.length === 0 && !checking.damage.isBroken(path)) checking.add("missing_field", path, `A \`${step.type}\` step needs one of ${names}.`);
+  for (const field of present.slice(1)) checking.addAtKey("conflict", [...path, field], `Only one of ${names} may stand here; remove the others.`);
+}
+
+export function checkWait(checking: Checking, place: StepPlace<StepOf<"wait">>): Type {
+  const { step, path, scope } = place;
+  checkOneOf(checking, place, ["duration", "until"]);
+  checking.duration(step.duration, [...path, "duration"], scope);
+  checking.wanted(step.until, [...path, "until"], scope, { type: unionOf([stringType, numberType]), what: "a date and time" });
+  if (step.until !== undefined && !step.until.includes("${") && Number.isNaN(Date.parse(step.until)))
+    checking.add("wrong_value", [...path, "until"], `${JSON.stringify(step.until)} is not a date and time; write it as 2026-01-31T09:00:00Z.`);
+  return nullType;
+}
+
+type Listened = NonNullable<StepOf<"listen">["one"]>;
+
+export function checkListen(checking: Checking, place: StepPlace<StepOf<"listen">>): Type {
+  const { step, path, scope } = place;
+  checkOneOf(checking, place, ["one", "any", "all"]);
+  checking.duration(step.timeout, [...path, "timeout"], scope);
+  if (step.onTimeout && step.timeout === undefined && !checking.damage.isBroken(path))
+    checking.addAtKey("conflict", [...path, "onTimeout"], "`onTimeout` without `timeout` never runs; add `timeout`.");
+  const late = step.onTimeout ? [checking.block({ steps: step.onTimeout, path: [...path, "onTimeout"] }, scope.inside({ pathLength: "onTimeout.".length }))] : [];
+  if (step.one) return unionOf([checkEvent(checking, step.one, [...path, "one"], scope), ...late]);
+  const field = step.any ? "any" : "all";
+  const events = step.any ?? step.all ?? [];
+  const types = events.map((event, index) => checkEvent(checking, event, [...path, field, index], scope));
+  if (step.any) return unionOf([...types, ...late]);
+  checkEventNames(checking, events, [...path, "all"]);
+  return unionOf([objectOf(events.map((event, index) => [event.as ?? event.event, types[index]!])), ...late]);
+}
+
+function checkEvent(checking: Checking, listened: Listened, path: Path, scope: Scope): Type {
+  checking.wanted(listened.event, [...path, "event"], scope, text);
+  const type = objectOf([
+    ["event", stringType],
+    ["data", checking.schema(listened.schema, [...path, "schema"])],
+    ["id", stringType],
+    ["at", stringType],
+  ]);
+  checking.condition(listened.when, [...path, "when"], scope.with({ names: { event: type } }));
+  return type;
+}
+
+function checkEventNames(checking: Checking, events: Listened[], path: Path): void {
+  const seen = new Set<string>();
+  for (const [index, { event, as }] of events.entries()) {
+    const name = as ?? event;
+    if (as === undefined && event.includes("${")) checking.add("missing_field", [...path, index], "An event whose name is an expression needs `as`: its name in the output.");
+    if (seen.has(name)) checking.add("duplicate_name", [...path, index], `Two events are called \`${name}\` in the output; give one of them \`as\`.`);
+    seen.add(name);
+  }
+}
+
+export function checkEmit(checking: Checking, { step, path, scope }: StepPlace<StepOf<"emit">>): Type {
+  checking.wanted(step.event, [...path, "event"], scope, text);
+  checking.wanted(step.to, [...path, "to"], scope, text);
+  checking.value(step.data, [...path, "data"], scope);
+  return objectOf([
+    ["event", stringType],
+    ["id", stringType],
+    ["to", stringType],
+  ]);
+}
+
+export function checkApproval(checking: Checking, { step, path, scope }: StepPlace<StepOf<"approval">>): Type {
+  checking.value(step.title, [...path, "title"], scope);
+  checking.value(step.payload, [...path, "payload"], scope);
+  checking.wanted(step.assignees, [...path, "assignees"], scope, { type: unionOf([stringType, listOf(stringType)]), what: "a list of texts" });
+  checking.duration(step.expiresAfter, [...path, "expiresAfter"], scope);
+  if (step.onExpire && step.expiresAfter === undefined && !checking.damage.isBroken(path))
+    checking.addAtKey("conflict", [...path, "onExpire"], "`onExpire` without `expiresAfter` never runs; add `expiresAfter`.");
+  if (step.onExpire) checking.block({ steps: step.onExpire, path: [...path, "onExpire"] }, scope.inside({ pathLength: "onExpire.".length }));
+  return objectOf([
+    ["decision", stringType],
+    ["approved", booleanType],
+    ["by", unionOf([stringType, nullType])],
+    ["at", stringType],
+    ["comment", unionOf([stringType, nullType])],
+    ["data", anyType],
+  ]);
+}
+
+export function checkRaise(checking: Checking, { step, path, scope }: StepPlace<StepOf<"raise">>): Type {
+  if (step.error === undefined && !scope.isInCatch && !checking.damage.isBroken(path))
+    checking.add("conflict", path, "`raise` without `error` passes on a caught error, and there is none here; add `error`.");
+  checking.value(step.error, [...path, "error"], scope);
+  return nullType;
+}

@@ -1,0 +1,14 @@
+import type { Json } from "../contracts/json.ts";
+import { parseCondition, parseTemplate } from "./expression/parse.ts";
+import type { Expression, Template } from "./plan.ts";
+
+export const templateOf = (value: Json): Template => parseTemplate(value);
+
+export const conditionOf = (value: string | boolean): Expression => (typeof value === "boolean" ? ["lit", value] : parseCondition(value));
+
+/** An absent value becomes no member at all: the Plan must be the same text however the definition was written. */
+export const optional = <Name extends string>(name: Name, value: Json | undefined): { [Key in Name]?: Template } =>
+  (value === undefined ? {} : { [name]: templateOf(value) }) as { [Key in Name]?: Template };
+
+export const entriesOf = (values: Record<string, Json> = {}): [name: string, value: Template][] =>
+  Object.entries(values).map(([name, value]) => [name, templateOf(value)]);

@@ -1,0 +1,54 @@
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { canonicalJson, isObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { makeReference, referenceHash, usesReservedKey } from "../contracts/reference.ts";
+import { Fault } from "../contracts/faults.ts";
+import type { Prisma, Database } from "./client.ts";
+import { createHash } from "node:crypto";
+
+/** References inside stored values may hold references in turn: pages of a large list. */
+const ROUNDS_MAX = 4;
+
+/** Data from outside, ready to travel: itself, or its reference when it is large. Storing twice is storing once. */
+export async function keep(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
+  if (usesReservedKey(value)) throw new Fault("reserved_key", "The key `$tenutoRef` is reserved for the platform; rename it.");
+  const text = canonicalJson(value);
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= inlineMax) return value;
+  const hash = createHash("sha256").update(text).digest("hex");
+  // Above 16 KB a value is never null, the only JSON that Prisma wants spelt otherwise.
+  const data = [{ tenant, sha256: hash, bytes, value: value as Prisma.InputJsonValue }];
+  await database.blob.createMany({ data, skipDuplicates: true });
+  return makeReference(hash, bytes);
+}
+
+/** The value with its references replaced by what they stand for, up to the size of the largest blob; the others stay. */
+export async function resolve(database: Database, tenant: string, value: Json): Promise<Json> {
+  let resolved = value;
+  let bytesLeft: number = limits.blobBytesMax;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    const wanted = referencesIn(resolved);
+    bytesLeft -= wanted.reduce((sum, reference) => sum + reference.bytes, 0);
+    if (wanted.length === 0 || bytesLeft < 0) return resolved;
+    const hashes = [...new Set(wanted.map((reference) => reference.hash))];
+    const rows = await database.blob.findMany({ where: { tenant, sha256: { in: hashes } }, select: { sha256: true, value: true } });
+    if (rows.length === 0) return resolved;
+    resolved = replace(resolved, new Map(rows.map((row) => [row.sha256, row.value as Json])));
+  }
+  return resolved;
+}
+
+function referencesIn(value: Json): { hash: string; bytes: number }[] {
+  if (typeof value !== "object" || value === null) return [];
+  const hash = referenceHash(value);
+  if (hash !== undefined) return [{ hash, bytes: Number((value as JsonObject)["bytes"]) || 0 }];
+  return Object.values(value).flatMap(referencesIn);
+}
+
+function replace(value: Json, stored: Map<string, Json>): Json {
+  if (Array.isArray(value)) return value.map((item) => replace(item, stored));
+  if (!isObject(value)) return value;
+  const hash = referenceHash(value);
+  if (hash !== undefined) return stored.get(hash) ?? value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, stored)]));
+}

@@ -1,0 +1,9 @@
+import { PrismaPg } from "@prisma/adapter-pg";
+import { PrismaClient } from "./generated/client.ts";
+
+export type Database = PrismaClient;
+export { Prisma } from "./generated/client.ts";
+
+/** The one way to reach Postgres. `poolMax` connections at most, opened when needed. */
+export const openDatabase = (url: string, poolMax = 10): Database =>
+  new PrismaClient({ adapter: new PrismaPg({ connectionString: url, max: poolMax }) });

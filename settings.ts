@@ -1,0 +1,59 @@
+import path from "node:path";
+import { z } from "zod";
+
+const list = z
+  .string()
+  .default("")
+  .transform((text) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  );
+
+const flag = z.enum(["true", "false"]).default("false").transform((text) => text === "true");
+
+/** Every variable we read, once. `.env.example` shows the same list. */
+const variables = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(3_000),
+  HOST: z.string().default("127.0.0.1"),
+  TENUTO_STATE_DIR: z.string().default(".tenuto"),
+  TENUTO_API_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  TENUTO_TENANT: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/).default("default"),
+  TENUTO_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  TENUTO_HTTP_ALLOW: list,
+  TENUTO_TOOLS: list,
+  TENUTO_FILES_ROOT: z.string().default("."),
+  TENUTO_EXPRESSION_ENV: list,
+  TENUTO_MODELS: list,
+  TENUTO_WORKFLOW_BUNDLE: z.string().optional(),
+  TEMPORAL_ADDRESS: z.string().optional(),
+  TEMPORAL_NAMESPACE: z.string().default("default"),
+  TEMPORAL_API_KEY: z.string().optional(),
+  TEMPORAL_TLS: flag,
+  TEMPORAL_UI_URL: z.url().optional(),
+  DATABASE_URL: z.string().optional(),
+  REDIS_URL: z.string().optional(),
+  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_BASE_URL: z.url().optional(),
+  ANTHROPIC_API_KEY: z.string().optional(),
+  ANTHROPIC_BASE_URL: z.url().optional(),
+});
+
+export type Settings = Readonly<z.infer<typeof variables>> & { stateDir: string; expressionEnv: Record<string, string> };
+
+/**
+ * The process's settings. The only reader of `process.env`: everything below gets what it needs passed in.
+ * An empty variable counts as absent. A bad one ends the process with the variable's name and what it should be.
+ */
+export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = variables.safeParse(present);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`Settings cannot be read:\n  ${lines.join("\n  ")}`);
+  }
+  const values = parsed.data;
+  const expressionEnv = Object.fromEntries(values.TENUTO_EXPRESSION_ENV.map((name) => [name, env[name] ?? ""]));
+  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv };
+}

@@ -1,0 +1,35 @@
+import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor, type ConnectionOptions } from "@temporalio/client";
+import { NativeConnection } from "@temporalio/worker";
+import type { Settings } from "../settings.ts";
+
+/**
+ * A client on a connection of its own; close it with `client.connection.close()`.
+ * Every call has a deadline: 10 s, or 70 s for the calls that the server holds open until something happens.
+ * Inside `client.connection.withDeadline` that one counts.
+ */
+export async function connectTemporal(settings: Settings): Promise<Client> {
+  const interceptors = [deadlines, makeGrpcRetryInterceptor(defaultGrpcRetryOptions())];
+  const connection = await Connection.connect({ ...target(settings), interceptors, connectTimeout: "10s" });
+  return new Client({ connection, namespace: settings.TEMPORAL_NAMESPACE });
+}
+
+/** The worker's own connection, which lives in the SDK's native core. */
+export const connectWorker = (settings: Settings): Promise<NativeConnection> =>
+  // Compressing costs CPU and saves nothing where the server is near; Temporal Cloud is reached over TLS.
+  NativeConnection.connect({ ...target(settings), grpcCompression: { codec: settings.TEMPORAL_TLS ? "gzip" : "none" } });
+
+const target = (settings: Settings) => ({
+  address: settings.TEMPORAL_ADDRESS ?? "127.0.0.1:7233",
+  tls: settings.TEMPORAL_TLS,
+  ...(settings.TEMPORAL_API_KEY !== undefined && { apiKey: settings.TEMPORAL_API_KEY }),
+});
+
+type Interceptor = NonNullable<ConnectionOptions["interceptors"]>[number];
+
+// Without one a call to a server that has hung waits for ever.
+const deadlines: Interceptor = (options, nextCall) => {
+  const held = /\/(GetWorkflowExecutionHistory|PollWorkflowExecutionUpdate|UpdateWorkflowExecution|ExecuteMultiOperation)$/;
+  const limitMs = held.test(options.method_definition.path) ? 70_000 : 10_000;
+  // grpc-js asks only for the interface; its type names the class.
+  return nextCall({ ...options, deadline: options.deadline ?? Date.now() + limitMs }) as ReturnType<Interceptor>;
+};

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** One thing a server did on demand. What is not said is the server's normal answer. */
+export interface Reply {
+  status?: number;
+  headers?: Record<string, string>;
+  /** Sent as it is. */
+  body?: string | Buffer;
+  delayMs?: number;
+  /** Break the connection: before an answer, or in the middle of its body. */
+  cut?: "before" | "middle";
+}
+
+export interface Recorded {
+  time: number;
+  method: string;
+  path: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export interface ScriptedServer {
+  /** `http://127.0.0.1:port` */
+  url: string;
+  port: number;
+  requests: Recorded[];
+  close(): Promise<void>;
+}
+
+/** An HTTP server on a free port (or the given one) that records every request before it answers. */
+export async function startServer(answer: (request: Recorded) => Reply, port = 0): Promise<ScriptedServer> {
+  const requests: Recorded[] = [];
+  const server = createServer((request, response) => {
+    serve(request, response, requests, answer).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
+  });
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
+  const address = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    port: address.port,
+    requests,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  requests: Recorded[],
+  answer: (request: Recorded) => Reply,
+): Promise<void> {
+  const recorded = await record(request);
+  requests.push(recorded);
+  const reply = answer(recorded);
+  if (reply.delayMs) await sleep(reply.delayMs, undefined, { ref: false });
+  if (reply.cut === "before") return void request.socket.destroy();
+  const body = Buffer.from(reply.body ?? "");
+  response.writeHead(reply.status ?? 200, { "content-length": String(body.byteLength), ...reply.headers });
+  if (reply.cut !== "middle") return void response.end(body);
+  response.write(body.subarray(0, Math.floor(body.byteLength / 2)), () => request.socket.destroy());
+}
+
+async function record(request: IncomingMessage): Promise<Recorded> {
+  const time = Date.now();
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
+  return { time, method: request.method ?? "", path: request.url ?? "", headers, body: Buffer.concat(chunks).toString() };
+}

@@ -1,0 +1,64 @@
+import { expect, test } from "@jest/globals";
+import { makeProblem } from "../../contracts/faults.ts";
+import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
+import type { ToolFields } from "../../contracts/activities.ts";
+import { randomDefinition } from "./random-definition.ts";
+import { referenceRun } from "./reference.ts";
+import { runPlain } from "./run-plain.ts";
+import type { Answer } from "./plain-port.ts";
+
+const cases = Number(process.env["WALK_CASES"] ?? 3_000);
+const firstSeed = Number(process.env["WALK_SEED"] ?? 1);
+
+test(`${cases} random definitions give the same output and the same calls at the same times as the plain evaluator`, async () => {
+  const ends = new Map<string, number>();
+  for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
+    const definition = randomDefinition(seed);
+    const expected = referenceRun(definition, { n: seed % 7 }, answer);
+    const { end, port } = await runPlain(definition, { input: { n: seed % 7 }, answer });
+    const told = end.error ? { error: end.error.type } : { output: plain(end.result.output) };
+    const optional = new Set(expected.calls.filter((call) => call.isOptional).map(nameOf));
+    const calls = port.trace.filter(({ what }) => what === "start").map(({ path, at }) => nameOf({ path, start: at }));
+    expect({ seed, ...told, calls: calls.filter((call) => !optional.has(call)).toSorted() }).toEqual({
+      seed,
+      ...("error" in expected ? { error: expected.error } : { output: plain(expected.output) }),
+      calls: expected.calls.map(nameOf).filter((call) => !optional.has(call)).toSorted(),
+    });
+    expectGapFree(port.log.map((event) => event.identity));
+    const kind = end.error?.type ?? end.result.status;
+    ends.set(kind, (ends.get(kind) ?? 0) + 1);
+  }
+  // The generator must not only make runs that fail at once.
+  expect((ends.get("completed") ?? 0) + (ends.get("completed_with_errors") ?? 0)).toBeGreaterThan(cases / 3);
+  expect(ends.get("tool") ?? 0).toBeGreaterThan(cases / 100);
+}, 120_000);
+
+const nameOf = ({ path, start }: { path: string; start: number }): string => `${path}@${start}`;
+
+/** A number from the path, after a time from the path: no two steps end together. */
+function answer(path: string, fields: unknown): Answer {
+  const { tool, arguments: args } = fields as ToolFields;
+  const afterMs = 1_000 + (hash(path) % 1_000_003);
+  if (tool === "test.fail") return { problem: makeProblem("tool", "boom"), afterMs };
+  const { n } = args as { n: Json };
+  return { output: ((typeof n === "number" ? n : 0) * 31 + hash(path)) % 100, afterMs };
+}
+
+function hash(text: string): number {
+  let mixed = 2_166_136_261;
+  for (const character of text) mixed = Math.imul(mixed ^ character.charCodeAt(0), 16_777_619) >>> 0;
+  return mixed;
+}
+
+/** Problems as their type: the plain evaluator knows no more of them. */
+function plain(value: Json): Json {
+  if (Array.isArray(value)) return value.map(plain);
+  if (!isObject(value)) return value;
+  const { error } = value;
+  if (isObject(error) && Object.keys(value).length === 1) return { error: error["type"] ?? null };
+  return Object.fromEntries(Object.entries(value as JsonObject).map(([key, item]) => [key, plain(item)]));
+}
+
+function expectGapFree(identities: string[]): void {
+  expect(new Set(identities).size).toBe(identities.length);
+}

@@ -1,0 +1,11 @@
+import type { WorkContext } from "../activities/work.ts";
+
+/** What tests hand to work functions. */
+export const testContext = (more: Partial<WorkContext> = {}): WorkContext => ({
+  idempotencyKey: "r_1:step",
+  runId: "r_1",
+  path: "step",
+  signal: new AbortController().signal,
+  timeoutMs: 5_000,
+  ...more,
+});

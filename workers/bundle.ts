@@ -1,0 +1,21 @@
+import { bundleWorkflowCode } from "@temporalio/worker";
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const workflowsPath = fileURLToPath(new URL("../workflows/index.ts", import.meta.url));
+
+/** The workflows as one script, as the worker loads them. Takes 1–2 s; `TENUTO_WORKFLOW_BUNDLE` names one that is ready. */
+export async function bundleWorkflows(): Promise<string> {
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: undefined as never });
+  return code;
+}
+
+/** Build the bundle into a file; whoever reads it at the same time sees the old one or the new one. */
+export async function writeBundle(file: string): Promise<string> {
+  await mkdir(path.dirname(file), { recursive: true });
+  const half = `${file}.${process.pid}`;
+  await writeFile(half, await bundleWorkflows());
+  await rename(half, file);
+  return file;
+}

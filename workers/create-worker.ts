@@ -1,0 +1,35 @@
+import { Worker, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
+import { queues } from "../contracts/ids.ts";
+import type { Activities } from "../contracts/activities.ts";
+import { bundleWorkflows } from "./bundle.ts";
+
+export interface TenutoWorkerOptions {
+  connection: NativeConnection;
+  namespace: string;
+  activities: Activities;
+  /** A file made by `writeBundle`; built here when absent. */
+  bundleFile?: string | undefined;
+}
+
+/** The worker of our own queue: workflows from one bundle, activities beside them so that short ones start eagerly. */
+export async function createWorker({ connection, namespace, activities, bundleFile }: TenutoWorkerOptions): Promise<Worker> {
+  return Worker.create({
+    connection,
+    namespace,
+    taskQueue: queues.runs,
+    activities,
+    workflowBundle: bundleFile === undefined ? { code: await bundleWorkflows() } : { codePath: bundleFile },
+    ...tuning,
+  });
+}
+
+const tuning: Partial<WorkerOptions> = {
+  shutdownGraceTime: "10s",
+  maxConcurrentWorkflowTaskExecutions: 40,
+  // Calls to models and tools wait for the network: many fit beside each other.
+  maxConcurrentActivityTaskExecutions: 200,
+  maxConcurrentLocalActivityExecutions: 100,
+  // Cancelling reaches a running call with its next heartbeat.
+  maxHeartbeatThrottleInterval: "2s",
+  defaultHeartbeatThrottleInterval: "2s",
+};

@@ -1,0 +1,55 @@
+import { DefaultLogger, Runtime, type LogLevel } from "@temporalio/worker";
+import { Redis } from "ioredis";
+import { createActivities } from "../activities/index.ts";
+import { createBuiltinTools } from "../activities/builtin-tools.ts";
+import { createModels, describeModels } from "../activities/models.ts";
+import { createToolRegistry, loadTools } from "../activities/tool-registry.ts";
+import type { Announce } from "../activities/record.ts";
+import { openDatabase } from "../prisma/client.ts";
+import { readSettings, type Settings } from "../settings.ts";
+import { connectTemporal, connectWorker } from "../temporal-config/connection.ts";
+import { createWorker } from "./create-worker.ts";
+import { ensureReconcileSchedule } from "./reconcile-schedule.ts";
+
+/** A worker process: settings → connections → Worker. Ends on SIGTERM, SIGINT or when its parent is gone. */
+async function main(): Promise<void> {
+  const settings = readSettings();
+  Runtime.install({ logger: new DefaultLogger(logLevel(settings)), shutdownSignals: [] });
+  const database = openDatabase(settings.DATABASE_URL ?? missing("DATABASE_URL"), 20);
+  const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
+  const { announce, close } = openAnnouncer(settings.REDIS_URL);
+  const activities = createActivities({
+    database,
+    client,
+    announce,
+    models: createModels(settings),
+    tools: createToolRegistry([...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }), ...(await loadTools(settings.TENUTO_TOOLS))]),
+    httpAllow: settings.TENUTO_HTTP_ALLOW,
+  });
+  const worker = await createWorker({ connection, namespace: settings.TEMPORAL_NAMESPACE, activities, bundleFile: settings.TENUTO_WORKFLOW_BUNDLE });
+  await ensureReconcileSchedule(client);
+  for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const) process.once(signal, () => worker.getState() === "RUNNING" && worker.shutdown());
+  const running = worker.run();
+  process.send?.({ ready: true, models: describeModels(settings) });
+  await running;
+  close();
+  await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
+  process.disconnect?.();
+}
+
+/** Redis only carries "the log has grown"; without it readers look every half second. */
+function openAnnouncer(url: string | undefined): { announce: Announce; close: () => void } {
+  if (url === undefined) return { announce: () => undefined, close: () => undefined };
+  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy: (times) => Math.min(times * 100, 2_000) });
+  redis.on("error", () => undefined);
+  const announce: Announce = (channel, message) => void redis.publish(channel, message).catch(() => undefined);
+  return { announce, close: () => redis.disconnect() };
+}
+
+const logLevel = ({ TENUTO_LOG_LEVEL: level }: Settings): LogLevel => (level === "silent" ? "ERROR" : (level.toUpperCase() as LogLevel));
+
+function missing(name: string): never {
+  throw new Error(`${name} is not set. \`npm start\` starts everything; a worker by itself needs DATABASE_URL and TEMPORAL_ADDRESS.`);
+}
+
+await main();

@@ -1,0 +1,69 @@
+import { Fault } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import type { Principal, UpdateArguments } from "../contracts/messages.ts";
+import type { Context } from "./context.ts";
+import type { Walk } from "./walk.ts";
+
+type Decision = UpdateArguments["decide"];
+
+interface Asked {
+  assignees: string[];
+  decided: (decision: Decision) => void;
+}
+
+/** Questions that people are asked, each answered once. */
+export class Approvals {
+  readonly #walk: Walk;
+  readonly #open = new Map<string, Asked>();
+
+  constructor(walk: Walk) {
+    this.#walk = walk;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Wait for a decision; Canceled when the scope goes first. */
+  async wait(path: string, assignees: string[], context: Context): Promise<Decision> {
+    return context.scope.guard<Decision>((resolve) => {
+      this.#open.set(path, { assignees, decided: resolve });
+      return () => this.#open.delete(path);
+    });
+  }
+
+  /** Faults `approval_closed` (decided, expired or never asked) and `forbidden` (not one of the assignees). */
+  check({ path, by }: Decision): void {
+    const asked = this.#open.get(path);
+    if (!asked) throw new Fault("approval_closed", `Step ${path} waits for no decision: it is decided, expired or not yet asked.`);
+    if (by.kind !== "person") throw new Fault("forbidden", `${by.name} is a ${by.kind}; an approval needs a person.`);
+    if (!mayDecide(asked.assignees, by))
+      throw new Fault("forbidden", `${by.name} is not among those who may decide: ${asked.assignees.join(", ")}.`);
+  }
+
+  async decide(decision: Decision): Promise<void> {
+    this.check(decision);
+    const asked = this.#open.get(decision.path)!;
+    this.#open.delete(decision.path);
+    asked.decided(decision);
+    // One turn for the step to tell its event, so that whoever asked finds it in the record.
+    await Promise.resolve();
+    await this.#walk.journal.drain();
+  }
+}
+
+export const decisionOutput = ({ decision, data, comment, by }: Decision, at: number): JsonObject => ({
+  decision: decision === "approve" ? "approved" : "rejected",
+  approved: decision === "approve",
+  by: by.name,
+  at: new Date(at).toISOString(),
+  comment: comment ?? null,
+  data: (data ?? null) as Json,
+});
+
+function mayDecide(assignees: string[], by: Principal): boolean {
+  if (assignees.length === 0 || by.roles.includes("admin")) return true;
+  return assignees.some((assignee) =>
+    assignee.startsWith("role:") ? by.roles.includes(assignee.slice("role:".length)) : assignee.replace(/^person:/, "") === by.name,
+  );
+}

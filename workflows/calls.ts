@@ -1,0 +1,104 @@
+import { Fault } from "../contracts/faults.ts";
+import { effectKey } from "../contracts/ids.ts";
+import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
+import type { Json } from "../contracts/json.ts";
+import type { CallOptions, Step, Template } from "../language/plan.ts";
+import type { Here, Outcome } from "./context.ts";
+import type { Frame } from "./frame.ts";
+import type { HereOf } from "./perform.ts";
+import type { CallKind } from "./port.ts";
+import type { Walk } from "./walk.ts";
+
+export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome> {
+  const { step, context } = here;
+  const fields: LlmFields = {
+    models: await texts(walk, step.models, context.frame),
+    messages: await Promise.all(step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string }))),
+    repairs: step.repairs,
+  };
+  return call(walk, "llm", here, fields);
+}
+
+export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
+  const { step, context } = here;
+  const fields: ToolFields = { tool: step.tool, arguments: await walk.value(step.arguments, context.frame) };
+  return call(walk, "tool", here, fields);
+}
+
+export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcome> {
+  const { step, context } = here;
+  const { method, url, headers, query, body } = step.request;
+  const fields: HttpFields = {
+    method,
+    url: await Promise.all(url.map(async (part) => (typeof part === "string" ? part : { value: await walk.value({ expr: part }, context.frame) }))),
+    headers: (await record(walk, headers, context.frame)) as Record<string, string>,
+    query: await record(walk, query, context.frame),
+    ...(body === undefined ? {} : { body: await walk.value(body, context.frame) }),
+    ...(step.expect ? { expect: step.expect } : {}),
+  };
+  return call(walk, "http", here, fields);
+}
+
+/** Any Temporal activity, on any task queue, in any language. The walk records its end, since it does not know our log. */
+export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise<Outcome> {
+  const { step, path, attempt, context } = here;
+  const given = await walk.value(step.arguments, context.frame);
+  const request = {
+    activity: step.activity,
+    ...(step.taskQueue === undefined ? {} : { taskQueue: step.taskQueue }),
+    // A list is the activity's arguments one by one; anything else is its only argument.
+    arguments: Array.isArray(given) ? given : [given],
+    path,
+    attempt,
+    options: step,
+    summary: await summaryOf(walk, here),
+  };
+  void walk.journal.flush();
+  const output = await walk.inspector.busy(() => walk.port.foreign(request, context.scope));
+  return { output: await walk.shrink(output ?? null) };
+}
+
+async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, fields: LlmFields | ToolFields | HttpFields): Promise<Outcome> {
+  const { context } = here;
+  const carried = await walk.journal.carry(context.lane);
+  const request = { kind, call: await stepCall(walk, here, fields, carried), options: here.step, summary: await summaryOf(walk, here) };
+  const done = await walk.inspector.busy(() => walk.port.call(request, context.scope));
+  walk.journal.acknowledge(carried);
+  return { ...done, isRecorded: true };
+}
+
+async function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: unknown, carried: StepCall<unknown>["carried"]): Promise<StepCall<unknown>> {
+  const { step, path, attempt } = here;
+  const { while: retryWhile, ...retry } = step.retry;
+  return {
+    run: walk.options.run,
+    path,
+    attempt,
+    idempotencyKey: effectKey(walk.options.effectRoot, path),
+    carried,
+    retry,
+    ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
+    ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
+    fields: await walk.shrink(fields as Json),
+  };
+}
+
+/** What the Temporal Web UI shows beside the event: the step's path, then the author's own words. */
+export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>): Promise<string> {
+  if (!step.summary) return path;
+  const words = await walk.value(step.summary, context.frame);
+  return `${path} · ${typeof words === "string" ? words : JSON.stringify(words)}`;
+}
+
+async function texts(walk: Walk, templates: readonly Template[], frame: Frame): Promise<string[]> {
+  const values = await Promise.all(templates.map((template) => walk.value(template, frame)));
+  return values.map((value) => {
+    if (typeof value === "string") return value;
+    throw new Fault("expression", `A model's name must be text; it is ${JSON.stringify(value)}.`);
+  });
+}
+
+async function record(walk: Walk, entries: readonly [string, Template][], frame: Frame): Promise<Record<string, Json>> {
+  const values = await Promise.all(entries.map(async ([name, template]) => [name, await walk.value(template, frame)] as const));
+  return Object.fromEntries(values);
+}

@@ -1,0 +1,71 @@
+import type { Json, JsonObject } from "../contracts/json.ts";
+import type { Problem } from "../contracts/faults.ts";
+import type { Usage } from "../contracts/activities.ts";
+import type { StepStatus } from "../contracts/events.ts";
+import type { Frame } from "./frame.ts";
+import type { Lane } from "./outbox.ts";
+import type { Scope } from "./scope.ts";
+
+/** Where in the run a step stands. */
+export interface Context {
+  /** Path of the enclosing slot; empty at the top. */
+  path: string;
+  frame: Frame;
+  scope: Scope;
+  lane: Lane;
+  /** Whether something around would take this error, so that `onError` does not apply. */
+  takes(problem: Problem): boolean;
+  /** Variables set within the enclosing step; kept in its ledger entry so that they survive it. */
+  exports: JsonObject;
+  /** The error being handled: what `raise` without `error` passes on. */
+  handling?: Problem;
+}
+
+/** A finished step: what the ledger keeps and later steps see. */
+export interface Entry {
+  status: StepStatus;
+  output: Json;
+  error?: Problem;
+  usage?: Usage;
+  exports: JsonObject;
+}
+
+/** A step about to be performed: what a step function gets. */
+export interface Here<S> {
+  step: S;
+  path: string;
+  /** 1, and one more each time a person says retry. */
+  attempt: number;
+  /** What surrounds the step. Its `exports` collect what steps inside this one set. */
+  context: Context;
+}
+
+/** What performing a step gave. */
+export interface Outcome {
+  output: Json;
+  usage?: Usage;
+  /** An activity of ours has already told the log that the step is completed. */
+  isRecorded?: boolean;
+}
+
+export const stepPath = (context: Context, id: string): string => (context.path === "" ? id : `${context.path}.${id}`);
+
+/** `end` was reached: the whole run is over. */
+export class Ended extends Error {
+  readonly status: "completed" | "failed" | "canceled";
+  readonly output: Json;
+
+  constructor(status: Ended["status"], output: Json) {
+    super(`ended as ${status}`);
+    this.name = "Ended";
+    this.status = status;
+    this.output = output;
+  }
+}
+
+export const viewOf = (entry: Entry): Json => ({
+  output: entry.output,
+  status: entry.status,
+  error: (entry.error ?? null) as Json,
+  usage: (entry.usage ?? null) as unknown as Json,
+});

@@ -1,0 +1,42 @@
+import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure, TerminatedFailure, TimeoutFailure } from "@temporalio/workflow";
+import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
+import type { ChildRequest } from "./port.ts";
+
+/** A Temporal failure of an activity as the fault it carries, or the nearest one. */
+export function faultOfActivity(error: unknown, path: string): unknown {
+  if (!(error instanceof ActivityFailure)) return error;
+  const { cause } = error;
+  if (cause instanceof TimeoutFailure) return new Fault("timeout", timeoutText(cause, path), { instance: path });
+  if (cause instanceof CancelledFailure) return new Fault("canceled", `Step ${path} was cancelled by an operator.`, { instance: path });
+  if (!(cause instanceof ApplicationFailure)) return new Fault("activity", cause?.message ?? error.message, { instance: path });
+  const problem = cause.details?.[0];
+  if (isProblem(problem)) return Fault.of({ ...problem, instance: problem.instance ?? path });
+  // An activity that is not ours: its own type is what `errors:` can match.
+  return Fault.of({ ...makeProblem("activity", cause.message || "The activity failed."), type: cause.type ?? "activity", instance: path });
+}
+
+/** How a child run ended badly, with its own problem where it has one. */
+export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {
+  if (!(error instanceof ChildWorkflowFailure)) {
+    return error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError" ? new Fault("child", `Child run ${id} exists already.`, { instance: path }) : error;
+  }
+  const problem = problemOf(error.cause);
+  return Fault.of({ ...problem, status: 502, code: "child", instance: path, childId: id, ...(problem.instance ? { childStep: problem.instance } : {}) });
+}
+
+function problemOf(cause: unknown): Problem {
+  if (cause instanceof ApplicationFailure && isProblem(cause.details?.[0])) return cause.details[0];
+  if (cause instanceof CancelledFailure) return makeProblem("canceled", "The child run was canceled.");
+  if (cause instanceof TerminatedFailure) return makeProblem("child", "The child run was terminated.");
+  if (cause instanceof TimeoutFailure) return makeProblem("timeout", "The child run timed out.");
+  return makeProblem("child", cause instanceof Error ? cause.message : "The child run failed.");
+}
+
+/** A fault as Temporal carries it: updates and runs end with it. */
+export const failureOf = (problem: Problem): ApplicationFailure =>
+  ApplicationFailure.create({ message: problem.detail, type: problem.type, nonRetryable: true, details: [problem] });
+
+const timeoutText = (failure: TimeoutFailure, path: string): string =>
+  failure.timeoutType === "HEARTBEAT"
+    ? `Step ${path}: the worker that ran it went away.`
+    : `Step ${path} did not finish in time (${(failure.timeoutType ?? "timeout").toLowerCase().replaceAll("_", " ")}).`;

@@ -1,0 +1,42 @@
+import { Fault, type Problem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import type { Handler } from "../language/plan.ts";
+import type { Context } from "./context.ts";
+import { Frame } from "./frame.ts";
+import type { Walk } from "./walk.ts";
+
+export interface FoundHandler {
+  handler: Handler;
+  index: number;
+}
+
+/** Whether a handler of this list takes errors of that type; its `when` is asked when the error is there. */
+export const mayTake = (handlers: readonly Handler[], problem: Problem): boolean => handlers.some((handler) => takesType(handler, problem));
+
+/** The first handler whose types and `when` fit. */
+export async function findHandler(walk: Walk, handlers: readonly Handler[], problem: Problem, context: Context): Promise<FoundHandler | undefined> {
+  for (const [index, handler] of handlers.entries()) {
+    if (!takesType(handler, problem)) continue;
+    const frame = new Frame(context.frame, { [handler.as]: problem as Json });
+    if (!handler.when || (await walk.condition(handler.when, frame))) return { handler, index };
+  }
+  return undefined;
+}
+
+/** Run a handler's steps below `context.path`; gives what stands in for the failed step's output. */
+export async function runHandler(walk: Walk, { handler, index }: FoundHandler, problem: Problem, context: Context): Promise<Json> {
+  const frame = new Frame(context.frame, { [handler.as]: problem as Json });
+  const path = context.path === "" ? `catch${index}` : `${context.path}.catch${index}`;
+  walk.ledger.hang(path, context.path);
+  return walk.block(handler.body, { ...context, path, frame, handling: problem });
+}
+
+/** For a `try` and for the envelope: handle the error, or let it go on. */
+export async function handleOrRethrow(walk: Walk, handlers: readonly Handler[], error: unknown, context: Context): Promise<Json> {
+  if (!(error instanceof Fault)) throw error;
+  const found = await findHandler(walk, handlers, error.problem, context);
+  if (!found) throw error;
+  return runHandler(walk, found, error.problem, context);
+}
+
+const takesType = (handler: Handler, problem: Problem): boolean => !handler.errors || handler.errors.includes(problem.type);

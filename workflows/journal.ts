@@ -1,0 +1,138 @@
+import { eventIdentity, type EventType, type RunStatus } from "../contracts/events.ts";
+import { limits } from "../contracts/limits.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import type { RunEvent } from "../contracts/events.ts";
+import type { RunRef } from "../contracts/activities.ts";
+import type { Inspector } from "./inspector.ts";
+import { Lane, Outbox } from "./outbox.ts";
+import type { Port } from "./port.ts";
+
+/** What lists and filters see of a run that is under way. */
+interface State {
+  status: RunStatus;
+  approvals: number;
+}
+
+/** What an event is about: absent = the run itself. */
+export interface About {
+  path: string;
+  lane: Lane;
+  attempt?: number;
+  /** Tells apart events of one type within one attempt. */
+  ordinal?: number;
+}
+
+/**
+ * What happens only inside the walk, on its way to the run's log. Calls carry it (`carry`, `acknowledge`);
+ * when nothing is about to leave, it is flushed by itself.
+ */
+export class Journal {
+  readonly root = new Lane();
+  readonly #outbox = new Outbox();
+  readonly #run: RunRef;
+  readonly #port: Port;
+  readonly #ordinals = new Map<EventType, number>();
+  #flushing: Promise<RunStatus | undefined> | undefined;
+  #told: State = { status: "running", approvals: 0 };
+  #isClosed = false;
+
+  constructor(run: RunRef, port: Port) {
+    this.#run = run;
+    this.#port = port;
+  }
+
+  tell(type: EventType, about: About | undefined, data: JsonObject): void {
+    const event: RunEvent = {
+      identity: eventIdentity(type, about?.path, about?.attempt, about ? about.ordinal : this.#nextOrdinal(type)),
+      type,
+      time: this.#port.now(),
+      ...(about ? { step: about.path } : {}),
+      data,
+    };
+    this.#outbox.add(event, about?.lane ?? this.root);
+    if (this.#outbox.size >= limits.outboxEventsMax) void this.flush();
+  }
+
+  /** The events a call takes along. They stay in the outbox until the call's end acknowledges them. */
+  async carry(lane: Lane): Promise<RunEvent[]> {
+    const carried = this.#outbox.carriedBy(lane);
+    if (carried) return carried;
+    await this.drain();
+    return [];
+  }
+
+  acknowledge(events: RunEvent[]): void {
+    this.#outbox.acknowledge(events);
+  }
+
+  /** Run in a lane of its own, below `parent`. */
+  async inLane<T>(parent: Lane, run: (lane: Lane) => Promise<T>): Promise<T> {
+    const lane = new Lane(parent);
+    try {
+      return await run(lane);
+    } finally {
+      this.#outbox.mergeInto(parent, lane);
+    }
+  }
+
+  /** Append all that is pending. Callers of one moment share one append. Gives the run's status in the record. */
+  flush(): Promise<RunStatus | undefined> {
+    this.#flushing ??= this.#append().finally(() => (this.#flushing = undefined));
+    return this.#flushing;
+  }
+
+  /** Append until nothing is pending. */
+  async drain(): Promise<RunStatus | undefined> {
+    let status: RunStatus | undefined;
+    while (this.#outbox.size > 0) status = await this.flush();
+    return status;
+  }
+
+  /** Tell changes of the run's state and show them to people, at quiet moments, until `close`. */
+  async watch(state: () => State, inspector: Inspector): Promise<void> {
+    for (;;) {
+      await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()));
+      if (this.#isClosed) return;
+      const now = state();
+      if (this.#differs(now)) this.#tellState(now, inspector);
+      inspector.show(now.status);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  #differs({ status, approvals }: State): boolean {
+    return status !== this.#told.status || approvals !== this.#told.approvals;
+  }
+
+  #tellState(state: State, inspector: Inspector): void {
+    const { status } = state;
+    const hasChanged = status !== this.#told.status;
+    this.#told = state;
+    this.#port.mark(state);
+    if (!hasChanged) return;
+    // A run that works again tells it with its next call; pausing has told its own event.
+    if (status === "running") return this.tell("run.running", undefined, {});
+    if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
+    if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked() });
+    void this.flush();
+  }
+
+  async #append(): Promise<RunStatus | undefined> {
+    // One turn, so that all who tell at this moment share the append.
+    await Promise.resolve();
+    const events = this.#outbox.all();
+    if (events.length === 0) return undefined;
+    const { status } = await this.#port.record(this.#run, events);
+    this.#outbox.acknowledge(events);
+    return status;
+  }
+
+  #nextOrdinal(type: EventType): number {
+    const ordinal = this.#ordinals.get(type) ?? 0;
+    this.#ordinals.set(type, ordinal + 1);
+    return ordinal;
+  }
+}

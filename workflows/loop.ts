@@ -1,0 +1,31 @@
+import { Fault } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import type { Context, Outcome } from "./context.ts";
+import { inside, type HereOf } from "./perform.ts";
+import type { Walk } from "./walk.ts";
+
+/** Iterations one after the other; `last` is the output of the one before, null at first. */
+export async function runLoop(walk: Walk, here: HereOf<"loop">): Promise<Outcome> {
+  const { step, path } = here;
+  let last: Json = null;
+  for (let index = 0; ; index++) {
+    const context = inside(walk, here, `[${index}]`, { names: { [step.index]: index, last } });
+    if (step.while && !(await walk.condition(step.while, context.frame))) return { output: last };
+    if (index >= step.maxIterations) return { output: limitReached(step.onLimit, step.maxIterations, path, last) };
+    last = await iteration(walk, here, context);
+    if (step.until && (await walk.condition(step.until, context.frame))) return { output: last };
+    if (index >= step.keepLast) walk.ledger.drop(`${path}[${index - step.keepLast}]`);
+  }
+}
+
+// `until` stands inside the iteration's scope: it sees its steps, and `last` as this iteration's output.
+async function iteration(walk: Walk, here: HereOf<"loop">, context: Context): Promise<Json> {
+  const output = await walk.block(here.step.body, context);
+  context.frame.setName("last", output);
+  return output;
+}
+
+function limitReached(onLimit: "fail" | "end", maxIterations: number, path: string, last: Json): Json {
+  if (onLimit === "end") return last;
+  throw new Fault("loop_limit", `Loop ${path} reached its ${maxIterations} iterations; raise \`maxIterations\` or set \`onLimit: end\`.`, { instance: path });
+}

@@ -1,0 +1,126 @@
+import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { ExternalEvent } from "../contracts/messages.ts";
+import type { Expression } from "../language/plan.ts";
+import { Frame } from "./frame.ts";
+import type { Scope } from "./scope.ts";
+import type { Walk } from "./walk.ts";
+
+/** What one listening step takes. */
+export interface Interest {
+  event: string;
+  when?: Expression;
+  schema?: JsonSchema;
+  as: string;
+}
+
+interface Listener {
+  interests: Interest[];
+  frame: Frame;
+  /** Events that came before this number are not for it (`early: ignore`). */
+  since: number;
+  got: (event: ExternalEvent, interest: Interest) => void;
+  failed: (error: unknown) => void;
+}
+
+/**
+ * Events sent to the run. Each is kept until a listener takes it, the first that opened first; the same id counts
+ * once; `limits.mailboxUnreadMax` may wait, then the sender is refused.
+ */
+export class Mailbox {
+  readonly #walk: Walk;
+  readonly #listeners = new Set<Listener>();
+  readonly #seen = new Set<string>();
+  #unread: { event: ExternalEvent; number: number }[] = [];
+  #received = 0;
+  #pumping: Promise<void> | undefined;
+
+  constructor(walk: Walk) {
+    this.#walk = walk;
+  }
+
+  /** Fault `mailbox_full`. A repeated id is welcome: it changes nothing. */
+  check(event: ExternalEvent): void {
+    if (this.#seen.has(event.id) || this.#unread.length < limits.mailboxUnreadMax) return;
+    throw new Fault("mailbox_full", `${limits.mailboxUnreadMax} events wait unread; send again when the run has listened.`);
+  }
+
+  deliver(event: ExternalEvent): void {
+    if (this.#seen.has(event.id) || this.#unread.length >= limits.mailboxUnreadMax) return;
+    this.#remember(event.id);
+    this.#received += 1;
+    this.#unread.push({ event, number: this.#received });
+    void this.#pump();
+  }
+
+  /** The next event that fits one of the interests. */
+  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number }): Promise<{ event: ExternalEvent; interest: Interest }> {
+    return options.scope.guard((resolve, reject) => {
+      const listener: Listener = {
+        interests,
+        frame: options.frame,
+        since: options.since,
+        got: (event, interest) => resolve({ event, interest }),
+        failed: reject,
+      };
+      this.#listeners.add(listener);
+      void this.#pump();
+      return () => this.#listeners.delete(listener);
+    });
+  }
+
+  /** The number the next event will have: what came before is early. */
+  get now(): number {
+    return this.#received + 1;
+  }
+
+  // One pass at a time: a `when` may have to look into a stored value, which takes a while.
+  #pump(): Promise<void> {
+    this.#pumping = (this.#pumping ?? Promise.resolve()).then(() => this.#match());
+    return this.#pumping;
+  }
+
+  async #match(): Promise<void> {
+    for (const listener of [...this.#listeners]) {
+      for (const entry of [...this.#unread]) {
+        if (entry.number < listener.since || !this.#listeners.has(listener)) continue;
+        const interest = await this.#fitting(listener, entry.event);
+        if (!interest || !this.#listeners.has(listener)) continue;
+        this.#unread = this.#unread.filter((other) => other !== entry);
+        this.#listeners.delete(listener);
+        listener.got(entry.event, interest);
+      }
+    }
+  }
+
+  async #fitting(listener: Listener, event: ExternalEvent): Promise<Interest | undefined> {
+    try {
+      for (const interest of listener.interests) if (await this.#fits(interest, event, listener.frame)) return interest;
+    } catch (error) {
+      this.#listeners.delete(listener);
+      listener.failed(error);
+    }
+    return undefined;
+  }
+
+  async #fits(interest: Interest, event: ExternalEvent, frame: Frame): Promise<boolean> {
+    if (interest.event !== event.event) return false;
+    if (interest.schema && (await this.#walk.port.validate(interest.schema, event.data))) return false;
+    return !interest.when || this.#walk.condition(interest.when, new Frame(frame, { event: receivedEvent(event) }));
+  }
+
+  #remember(id: string): void {
+    this.#seen.add(id);
+    if (this.#seen.size <= limits.seenEventIdsMax) return;
+    const [oldest] = this.#seen;
+    this.#seen.delete(oldest!);
+  }
+}
+
+export const receivedEvent = ({ event, data, id, at }: ExternalEvent): { [key: string]: Json } => ({
+  event,
+  data,
+  id,
+  at: new Date(at).toISOString(),
+});

@@ -1,0 +1,118 @@
+import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Block, Step, StepFields, StepType } from "../language/plan.ts";
+import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
+import { runChild } from "./child.ts";
+import { Ended, type Context, type Here, type Outcome } from "./context.ts";
+import { runForeach, runParallel } from "./fan-out.ts";
+import { Frame } from "./frame.ts";
+import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { runLoop } from "./loop.ts";
+import { Scope } from "./scope.ts";
+import { ask, emit, listen, wait } from "./waits.ts";
+import type { Walk } from "./walk.ts";
+
+/** A step of one type, with what every step has. */
+export type StepOf<T extends StepType> = Step & Extract<StepFields, { type: T }>;
+export type HereOf<T extends StepType> = Here<StepOf<T>>;
+
+/** What each step type does. A new type is one case here, one in the checker and one in the schema. */
+export function perform(walk: Walk, here: Here<Step>): Promise<Outcome> {
+  const { step } = here;
+  switch (step.type) {
+    case "llm":
+      return callLlm(walk, { ...here, step });
+    case "tool":
+      return callTool(walk, { ...here, step });
+    case "http":
+      return callHttp(walk, { ...here, step });
+    case "activity":
+      return callForeign(walk, { ...here, step });
+    case "set":
+      return set(walk, { ...here, step });
+    case "sequence":
+      return sequence(walk, { ...here, step });
+    case "switch":
+      return choose(walk, { ...here, step });
+    case "parallel":
+      return runParallel(walk, { ...here, step });
+    case "foreach":
+      return runForeach(walk, { ...here, step });
+    case "loop":
+      return runLoop(walk, { ...here, step });
+    case "workflow":
+      return runChild(walk, { ...here, step });
+    case "wait":
+      return wait(walk, { ...here, step });
+    case "listen":
+      return listen(walk, { ...here, step });
+    case "emit":
+      return emit(walk, { ...here, step });
+    case "approval":
+      return ask(walk, { ...here, step });
+    case "try":
+      return attempt(walk, { ...here, step });
+    case "raise":
+      return raise(walk, { ...here, step });
+    case "end":
+      return end(walk, { ...here, step });
+    default:
+      return step satisfies never;
+  }
+}
+
+/** The inside of a step: a slot of its path with a frame of its own. `takes` adds what the step itself would take. */
+export function inside(walk: Walk, here: Here<Step>, slot: string, more: { names?: JsonObject; takes?: (problem: Problem) => boolean } = {}): Context {
+  const { step, path, context } = here;
+  const slotPath = `${path}${slot}`;
+  if (slotPath !== path) walk.ledger.hang(slotPath, path);
+  const takes = (problem: Problem): boolean => more.takes?.(problem) === true || mayTake(step.catch, problem) || context.takes(problem);
+  return { ...context, path: slotPath, frame: new Frame(context.frame, more.names), takes };
+}
+
+export const runInside = (walk: Walk, here: Here<Step>, slot: string, block: Block): Promise<Json> => walk.block(block, inside(walk, here, slot));
+
+async function set(walk: Walk, { step, context }: HereOf<"set">): Promise<Outcome> {
+  return { output: await walk.value(step.values, context.frame) };
+}
+
+async function sequence(walk: Walk, here: HereOf<"sequence">): Promise<Outcome> {
+  return { output: await runInside(walk, here, "", here.step.body) };
+}
+
+async function choose(walk: Walk, here: HereOf<"switch">): Promise<Outcome> {
+  const { step, path, attempt: round, context } = here;
+  const taken = await firstMatch(walk, here);
+  walk.tell("branch.taken", { path, lane: context.lane, attempt: round }, { branch: taken?.name ?? null });
+  return { output: taken ? await runInside(walk, here, `.${taken.name}`, taken.body) : null };
+
+  async function firstMatch(w: Walk, { context: { frame } }: HereOf<"switch">): Promise<{ name: string; body: Block } | undefined> {
+    for (const branch of step.cases) if (await w.condition(branch.when, frame)) return branch;
+    return step.default && { name: "default", body: step.default };
+  }
+}
+
+async function attempt(walk: Walk, here: HereOf<"try">): Promise<Outcome> {
+  const { step, context } = here;
+  try {
+    return { output: await runInside(walk, here, "", step.body) };
+  } catch (error) {
+    // Not `inside`: what a handler throws is not taken by the handlers beside it.
+    return { output: await handleOrRethrow(walk, step.catch, error, { ...context, path: here.path }) };
+  } finally {
+    // Also after a cancel: `finally` is where things are put back.
+    if (step.finally) await walk.block(step.finally, { ...inside(walk, here, ".finally"), scope: context.scope.isCanceled ? new Scope() : context.scope });
+  }
+}
+
+async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Promise<Outcome> {
+  if (!step.error) throw Fault.of(context.handling ?? makeProblem("raised", "`raise` without `error` has nothing to pass on."));
+  const error = await walk.value(step.error, context.frame);
+  const given = isObject(error) ? error : { detail: error };
+  const detail = typeof given["detail"] === "string" ? given["detail"] : JSON.stringify(given["detail"] ?? given["title"] ?? "Raised by the definition");
+  throw Fault.of({ ...makeProblem("raised", detail, given as JsonObject), code: "raised", detail, instance: path });
+}
+
+async function end(walk: Walk, { step, context }: HereOf<"end">): Promise<Outcome> {
+  throw new Ended(step.status, step.output === undefined ? null : await walk.value(step.output, context.frame));
+}

@@ -1,0 +1,70 @@
+import type { Activities, Appended, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { ExternalEvent } from "../contracts/messages.ts";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import type { Problem } from "../contracts/faults.ts";
+import type { RunEvent, RunStatus } from "../contracts/events.ts";
+import type { CallOptions, Template } from "../language/plan.ts";
+import type { Scope } from "./scope.ts";
+
+/** Steps that our own workers perform and record. */
+export type CallKind = "llm" | "tool" | "http";
+
+export interface CallRequest {
+  kind: CallKind;
+  /** The arguments of that activity, whatever its fields. */
+  call: Parameters<Activities[CallKind]>[0] | StepCall<unknown>;
+  options: CallOptions;
+  /** Shown in the Temporal Web UI. */
+  summary: string;
+}
+
+export interface ForeignRequest {
+  activity: string;
+  taskQueue?: string;
+  arguments: Json[];
+  path: string;
+  attempt: number;
+  options: CallOptions;
+  summary: string;
+}
+
+export interface ChildRequest {
+  id: string;
+  workflow: string;
+  version?: string;
+  input: Json;
+  path: string;
+  await: boolean;
+  summary: string;
+}
+
+/**
+ * All that the walk needs from the world. On Temporal it is `temporal-port.ts`; a plain test brings its own.
+ *
+ * Every method rejects with `Fault` for an expected error and with `Canceled` when `scope` was cancelled;
+ * a cancelled call is awaited to its end before that, so that nothing runs on behind a scope that was left.
+ */
+export interface Port {
+  /** Milliseconds since 1970, equal in every replay. */
+  now(): number;
+  uuid(): string;
+  call(request: CallRequest, scope: Scope): Promise<StepDone>;
+  foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
+  child(request: ChildRequest, scope: Scope): Promise<Json>;
+  sleep(ms: number, summary: string, scope: Scope): Promise<void>;
+  /** Resolves at a quiet moment (nothing left to do right now) at which the predicate holds. */
+  until(predicate: () => boolean): Promise<void>;
+  /** Send an event to another run of the tenant; durable once resolved. */
+  send(run: string, event: ExternalEvent, scope: Scope): Promise<void>;
+  record(run: RunRef, events: RunEvent[]): Promise<Appended>;
+  store(value: Json): Promise<Json>;
+  evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;
+  listItems(list: Json): Promise<Json[]>;
+  validate(schema: JsonSchema, value: Json): Promise<Problem | null>;
+  /** Show the run to people; costs nothing. */
+  show(markdown: string): void;
+  /** A coarse change of state that lists and filters see. */
+  mark(change: { status: RunStatus; approvals: number }): void;
+  /** Events in the run's history so far. */
+  historyLength(): number;
+}

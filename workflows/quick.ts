@@ -1,0 +1,60 @@
+import { ActivityFailure, ApplicationFailure, CancellationScope, proxyActivities, proxyLocalActivities } from "@temporalio/workflow";
+import { isProblem, Fault } from "../contracts/faults.ts";
+import type { Activities } from "../contracts/activities.ts";
+
+type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
+
+type Quick = "record" | "store" | "evaluate" | "listItems" | "validate" | "loadPlan";
+
+const localMs = 2_000;
+
+/**
+ * Short, idempotent work: first one local attempt of at most 2 s, so that it costs one marker; when the outside is
+ * slow or absent, a remote activity that is tried until it succeeds, so that workflow tasks are never held up.
+ * Not cancelled with the run: what it does is part of ending well.
+ */
+export async function quick<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
+  return CancellationScope.nonCancellable<Result<Name>>(async (): Promise<Result<Name>> => {
+    try {
+      return await locally(name, args, summary);
+    } catch (error) {
+      refuse(error);
+      try {
+        return await remotely(name, args, summary);
+      } catch (last) {
+        refuse(last);
+        throw last;
+      }
+    }
+  });
+}
+
+function locally<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
+  const activities = proxyLocalActivities<Activities>({
+    startToCloseTimeout: localMs,
+    scheduleToCloseTimeout: localMs,
+    retry: { maximumAttempts: 1 },
+    summary,
+  });
+  return invoke(activities, name, args);
+}
+
+function remotely<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
+  const activities = proxyActivities<Activities>({
+    startToCloseTimeout: 30_000,
+    retry: { initialInterval: 500, maximumInterval: 15_000 },
+    summary,
+  });
+  return invoke(activities, name, args);
+}
+
+const invoke = <Name extends Quick>(activities: unknown, name: Name, args: Parameters<Activities[Name]>): Promise<Result<Name>> =>
+  (activities as Record<Name, (...args: Parameters<Activities[Name]>) => Promise<Result<Name>>>)[name](...args);
+
+/** An expected error of the work itself: trying it elsewhere would not help. */
+function refuse(error: unknown): void {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (!(cause instanceof ApplicationFailure) || !cause.nonRetryable) return;
+  const problem = cause.details?.[0];
+  if (isProblem(problem)) throw Fault.of(problem);
+}

@@ -1,0 +1,136 @@
+import { Fault, type Problem } from "../contracts/faults.ts";
+import { defaults } from "../contracts/limits.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import type { Step } from "../language/plan.ts";
+import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
+import { Frame } from "./frame.ts";
+import { findHandler, runHandler } from "./handlers.ts";
+import { perform } from "./perform.ts";
+import { Canceled } from "./scope.ts";
+import { withinTime } from "./time-limit.ts";
+import type { Walk } from "./walk.ts";
+
+/** Types whose errors a person cannot mend by trying again. */
+const neverParks = new Set(["expression", "schema"]);
+
+/** One step from its `if` to its place in the ledger, with everything its error may lead to. */
+export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
+  await walk.gate(context.scope);
+  for (let attempt = 1; ; attempt++) {
+    const here: Here<Step> = { step, path, attempt, context: { ...context, exports: {} } };
+    try {
+      return await attemptOnce(walk, here);
+    } catch (error) {
+      const problem = problemOf(walk, here, error);
+      const entry = await afterError(walk, here, problem);
+      if (entry !== "retry") return entry;
+    }
+  }
+}
+
+async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
+  const { step, context } = here;
+  if (step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
+  tellStarted(walk, here);
+  const startedAt = walk.port.now();
+  const outcome = await performInTime(walk, here);
+  await checkOutput(walk, step, outcome);
+  Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
+  if (!outcome.isRecorded) await tellCompleted(walk, here, outcome, startedAt);
+  walk.inspector.set(here.path, step.type, "completed", here.attempt);
+  return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
+}
+
+/** `timeout` of a scope, a child or a wait; a call's timeouts are kept by whoever performs it. */
+async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
+  const { step, path, context } = here;
+  const ms = step.timeLimitMs;
+  if (ms === undefined) return perform(walk, here);
+  const limit = { ms, summary: `${path}: time limit`, scope: context.scope };
+  const outcome = await withinTime(walk.port, limit, (scope) => perform(walk, { ...here, context: { ...context, scope } }));
+  if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${ms} ms.`, { instance: path });
+  return outcome;
+}
+
+/** Own catch, then whatever is around, then `onError`. */
+async function afterError(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "retry"> {
+  const { step, path, attempt, context } = here;
+  // A `try` asks its handlers itself, since its `finally` comes after them.
+  const found = step.type === "try" ? undefined : await findHandler(walk, step.catch, problem, context);
+  if (found) {
+    const output = await runHandler(walk, found, problem, { ...context, path });
+    await tellCompleted(walk, here, { output }, walk.port.now(), problem);
+    walk.inspector.set(path, step.type, "completed", attempt);
+    return { status: "completed", output, error: problem, exports: context.exports };
+  }
+  walk.tell("step.failed", { path, lane: context.lane, attempt }, { type: step.type, attempt, error: problem as JsonObject });
+  walk.inspector.set(path, step.type, "failed", attempt);
+  if (context.takes(problem) || step.onError === defaults.onError) throw Fault.of(problem);
+  if (step.onError === "continue") return passBy(walk, problem);
+  if (step.type === "raise" || neverParks.has(problem.type)) throw Fault.of(problem);
+  return park(walk, here, problem);
+}
+
+function passBy(walk: Walk, problem: Problem): Entry {
+  walk.passedErrors.push(problem);
+  return { status: "failed", output: null, error: problem, exports: {} };
+}
+
+async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "retry"> {
+  walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
+  const action = await walk.attention.wait(here, problem);
+  if (action === "retry") return "retry";
+  if (action === "skip") return skip(walk, here, "a person skipped it");
+  throw Fault.of(problem);
+}
+
+function skip(walk: Walk, { step, path, attempt, context }: Here<Step>, why: string): Entry {
+  walk.tell("step.skipped", { path, lane: context.lane, attempt }, { type: step.type, why });
+  walk.inspector.set(path, step.type, "skipped", attempt);
+  return { status: "skipped", output: null, exports: {} };
+}
+
+/** The problem of an expected error; what is not one (cancel, `end`, defects) goes on. */
+function problemOf(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): Problem {
+  if (error instanceof Fault) return { ...error.problem, instance: error.problem.instance ?? path };
+  if (error instanceof Canceled || error instanceof Ended) {
+    walk.tell("step.canceled", { path, lane: context.lane, attempt }, { type: step.type, reason: error.message });
+    walk.inspector.set(path, step.type, "canceled", attempt);
+  }
+  throw error;
+}
+
+/** Our calls tell their own start, from the activity; `set` and the like take no time. */
+function tellStarted(walk: Walk, { step, path, attempt, context }: Here<Step>): void {
+  walk.inspector.set(path, step.type, "running", attempt);
+  if (instant.has(step.type) || ownCalls.has(step.type)) return;
+  walk.tell("step.started", { path, lane: context.lane, attempt }, { type: step.type, attempt });
+}
+
+const instant = new Set<Step["type"]>(["set", "raise", "end"]);
+const ownCalls = new Set<Step["type"]>(["llm", "tool", "http"]);
+
+async function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome, startedAt: number, caught?: Problem): Promise<void> {
+  const { step, path, attempt, context } = here;
+  const output = await walk.shrink(outcome.output);
+  walk.tell("step.completed", { path, lane: context.lane, attempt }, {
+    type: step.type,
+    durationMs: walk.port.now() - startedAt,
+    output,
+    ...(caught ? { caught: caught as JsonObject } : {}),
+  });
+}
+
+/** Our own calls check it in the activity, where `llm` can still repair the answer. */
+async function checkOutput(walk: Walk, step: Step, outcome: Outcome): Promise<void> {
+  if (!step.outputSchema || outcome.isRecorded) return;
+  const problem = await walk.port.validate(step.outputSchema, outcome.output);
+  if (problem) throw Fault.of(problem);
+}
+
+async function exportsOf(walk: Walk, step: Step, outcome: Outcome, frame: Frame): Promise<JsonObject> {
+  const inner = new Frame(frame, { output: outcome.output });
+  const exports: JsonObject = {};
+  for (const [name, template] of step.export) exports[name] = await walk.value(template, inner);
+  return exports;
+}

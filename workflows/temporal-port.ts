@@ -1,0 +1,168 @@
+import {
+  ActivityCancellationType,
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  ParentClosePolicy,
+  proxyActivities,
+  setCurrentDetails,
+  sleep,
+  startChild,
+  upsertSearchAttributes,
+  uuid4,
+  workflowInfo,
+  type ActivityOptions,
+} from "@temporalio/workflow";
+import { defaults, limits } from "../contracts/limits.ts";
+import { Fault } from "../contracts/faults.ts";
+import { queues, workflowIdOf } from "../contracts/ids.ts";
+import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
+import type { Activities, StepDone } from "../contracts/activities.ts";
+import type { Json } from "../contracts/json.ts";
+import type { CallOptions } from "../language/plan.ts";
+import { faultOfActivity, faultOfChild } from "./failures.ts";
+import { quick } from "./quick.ts";
+import type { CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
+import { Canceled, type Scope } from "./scope.ts";
+
+/** The port on Temporal. Every activity, timer and child carries the path of its step. */
+export function createTemporalPort(run: RunArguments): Port {
+  const { tenant } = run;
+  return {
+    now: () => Date.now(),
+    uuid: () => uuid4(),
+    call,
+    foreign,
+    child: (request, scope) => child(run, request, scope),
+    sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
+    until: (predicate) => condition(predicate),
+    send: (to, event, scope) => cancellable(scope, () => send(tenant, to, event)),
+    record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
+    store: (value) => quick("store", [{ tenant, value }], "store a large value"),
+    evaluate: (template, roots, steps) => quick("evaluate", [{ tenant, template: template as Json, roots, steps }], "expression over a stored value"),
+    listItems: (list) => quick("listItems", [{ tenant, list }], "items of a stored list"),
+    validate: (schema, value) => quick("validate", [{ tenant, schema, value }], "check against the schema"),
+    show: (markdown) => setCurrentDetails(markdown),
+    mark: ({ status, approvals }) =>
+      upsertSearchAttributes([
+        { key: searchAttributes.status, value: status },
+        { key: searchAttributes.approvals, value: approvals },
+      ]),
+    historyLength: () => workflowInfo().historyLength,
+  };
+}
+
+async function call({ kind, call: args, options, summary }: CallRequest, scope: Scope): Promise<StepDone> {
+  const activities = proxyActivities<Activities>({
+    ...timeouts(options),
+    heartbeatTimeout: options.heartbeatMs ?? defaults.heartbeatTimeoutMs,
+    activityId: activityId(args.path, args.attempt),
+    summary: summaryText(summary),
+  });
+  // The three take their own fields; which they are was fixed when the request was made.
+  const activity = activities[kind] as (args: unknown) => Promise<StepDone>;
+  return cancellable(scope, () => activity(args), (error) => faultOfActivity(error, args.path));
+}
+
+async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
+  const { activity, taskQueue, path, attempt, options } = request;
+  const activities = proxyActivities<Record<string, (...args: Json[]) => Promise<Json>>>({
+    ...timeouts(options),
+    ...(taskQueue === undefined ? {} : { taskQueue }),
+    ...(options.heartbeatMs === undefined ? {} : { heartbeatTimeout: options.heartbeatMs }),
+    activityId: activityId(path, attempt),
+    summary: summaryText(request.summary),
+  });
+  return cancellable(scope, () => activities[activity]!(...request.arguments), (error) => faultOfActivity(error, path));
+}
+
+/** Started with ABANDON, since the walk itself decides what becomes of a child when its parent ends. */
+async function child(run: RunArguments, request: ChildRequest, scope: Scope): Promise<Json> {
+  const args: RunArguments = {
+    tenant: run.tenant,
+    id: request.id,
+    workflow: request.workflow,
+    ...(request.version === undefined ? {} : { version: request.version }),
+    input: request.input,
+    env: run.env,
+    startedBy: run.startedBy,
+    parentId: run.id,
+    depth: run.depth + 1,
+  };
+  const open = async (): Promise<Json> => {
+    const handle = await startChild(workflowTypes.run, {
+      workflowId: workflowIdOf(run.tenant, request.id),
+      taskQueue: queues.runs,
+      args: [args],
+      parentClosePolicy: ParentClosePolicy.ABANDON,
+      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+      staticSummary: summaryText(request.summary),
+      typedSearchAttributes: [
+        { key: searchAttributes.tenant, value: run.tenant },
+        { key: searchAttributes.workflow, value: request.workflow },
+        { key: searchAttributes.status, value: "running" },
+        { key: searchAttributes.parent, value: run.id },
+      ],
+    });
+    return request.await ? ((await handle.result()) as RunResult).output : null;
+  };
+  return cancellable(scope, open, (error) => faultOfChild(error, request));
+}
+
+async function send(tenant: string, to: string, event: unknown): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(workflowIdOf(tenant, to)).signal(signals.deliver, event);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    throw new Fault("not_found", `Run ${to} does not exist or has ended; the event was not sent.`, { cause: error });
+  }
+}
+
+/** Hang one of Temporal's operations below our scope, and give its failures as faults. */
+async function cancellable<T>(scope: Scope, operation: () => Promise<T>, faultOf?: (error: unknown) => unknown): Promise<T> {
+  scope.throwIfCanceled();
+  const inner = new CancellationScope();
+  const release = scope.onCancel(() => inner.cancel());
+  try {
+    return await inner.run(operation);
+  } catch (error) {
+    if (scope.isCanceled && isCancellation(error)) throw new Canceled("the step was cancelled");
+    throw faultOf ? faultOf(error) : error;
+  } finally {
+    release();
+  }
+}
+
+const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions): ActivityOptions => ({
+  startToCloseTimeout: timeoutMs,
+  scheduleToCloseTimeout: totalTimeoutMs,
+  // What runs is asked to stop and awaited, so that nothing goes on behind a scope that was left.
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: {
+    maximumAttempts: retry.maxAttempts,
+    initialInterval: retry.initialIntervalMs,
+    backoffCoefficient: retry.backoff,
+    maximumInterval: Math.max(retry.maxIntervalMs, retry.initialIntervalMs),
+    nonRetryableErrorTypes: retry.nonRetryable,
+  },
+  ...(priority === undefined ? {} : { priority: { priorityKey: priority } }),
+});
+
+const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
+
+// Counted in bytes by the server; four per character is the most UTF-8 needs.
+const summaryText = (text: string): string => (text.length <= limits.summaryBytesMax / 4 ? text : clipped(text));
+
+function clipped(text: string): string {
+  let bytes = 0;
+  for (const [index, character] of [...text].entries()) {
+    bytes += utf8Length(character.codePointAt(0)!);
+    if (bytes > limits.summaryBytesMax - 3) return `${[...text].slice(0, index).join("")}…`;
+  }
+  return text;
+}
+
+const utf8Length = (code: number): number => (code < 0x80 ? 1 : code < 0x8_00 ? 2 : code < 0x1_00_00 ? 3 : 4);
