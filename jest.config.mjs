@@ -1,7 +1,5 @@
-import { existsSync } from "node:fs";
-
 // Tests load modules as production does (docs/decisions/0001-esm-everywhere.md), so Node needs a flag:
-//   node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects unit
+//   node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects unit --testPathPatterns language/builder
 //   node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects stack --runInBand
 const common = {
   testEnvironment: "node",
@@ -12,8 +10,6 @@ const common = {
     "^.+\\.ts$": ["@swc/jest", { swcrc: false, module: { type: "es6" }, jsc: { target: "es2022", parser: { syntax: "typescript" } } }],
   },
 };
-
-const setup = (hook, file) => (existsSync(new URL(file, import.meta.url)) ? { [hook]: `<rootDir>/${file}` } : {});
 
 /** @type {import("jest").Config} */
 export default {
@@ -29,8 +25,8 @@ export default {
       displayName: "stack",
       testMatch: ["<rootDir>/tests/stack/**/*.test.ts"],
       setupFilesAfterEnv: ["<rootDir>/tests/stack-timeout.ts"],
-      ...setup("globalSetup", "tests/stack/setup.ts"),
-      ...setup("globalTeardown", "tests/stack/teardown.ts"),
+      globalSetup: "<rootDir>/tests/stack/setup.ts",
+      globalTeardown: "<rootDir>/tests/stack/teardown.ts",
     },
   ],
 };

@@ -11,7 +11,10 @@ const list = z
       .filter((part) => part !== ""),
   );
 
-const flag = z.enum(["true", "false"]).default("false").transform((text) => text === "true");
+const flag = z
+  .enum(["true", "false"])
+  .default("false")
+  .transform((text) => text === "true");
 
 /** Every variable we read, once. `.env.example` shows the same list. */
 const variables = z.object({
@@ -19,7 +22,10 @@ const variables = z.object({
   HOST: z.string().default("127.0.0.1"),
   TENUTO_STATE_DIR: z.string().default(".tenuto"),
   TENUTO_API_KEY: z.string().min(16, "must have at least 16 characters").optional(),
-  TENUTO_TENANT: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/).default("default"),
+  TENUTO_TENANT: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
+    .default("default"),
   TENUTO_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   TENUTO_HTTP_ALLOW: list,
   TENUTO_TOOLS: list,

@@ -42,7 +42,10 @@ export function createActivities(deps: ActivityDeps): Activities {
   return {
     llm: createStepActivity("llm", step, createLlm(deps)),
     tool: createStepActivity("tool", step, async (fields, _, context) => ({ output: await tool(fields, context) })),
-    http: createStepActivity("http", step, async (fields, _, context) => ({ output: await http(fields, context) })),
+    http: createStepActivity("http", step, async (fields, _, context) => {
+      const output = await http(fields, context);
+      return { output, checked: output["body"] ?? null };
+    }),
     reconcile: createReconcile({ database, record, client: deps.client }),
     ...mapValues(quick, refusing),
   } as Activities;

@@ -2,7 +2,7 @@ import type { LlmFields, Usage } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { checkAnswer, objectSchema, repairMessages, type AnswerCheck } from "./llm-output.ts";
-import type { ChatAnswer, Message, Models, ResolvedModel } from "./model-port.ts";
+import type { ChatAnswer, ChatRequest, Models, ResolvedModel } from "./model-port.ts";
 import { fromOutside, runHeaders, withDeadline, type WorkContext } from "./work.ts";
 
 export type Llm = (
@@ -56,26 +56,25 @@ async function askModel(ask: Ask, signal: AbortSignal): Promise<Json> {
   const envelope = ask.schema && objectSchema(ask.schema);
   let messages = ask.fields.messages;
   for (let round = 0; ; round++) {
-    const answer = await callModel(ask, messages, envelope?.schema, round, signal);
+    const answer = await callModel(ask, { messages, signal, ...(envelope ? { outputSchema: envelope.schema } : {}) }, round);
     const text = usableText(answer, labelOf(ask.resolved), envelope !== undefined);
     if (!envelope) return text;
-    const checked: AnswerCheck = checkAnswer(text, envelope.schema);
+    const checked = checkAnswer(text, envelope.schema);
     if (checked.problems.length === 0) return envelope.unwrap(checked.value);
     if (round >= ask.fields.repairs) throw unfitFault(ask, checked, round + 1);
-    messages = repairMessages(ask.fields.messages, text, checked.problems, envelope.schema);
+    messages = repairMessages(ask.fields.messages, text, checked);
   }
 }
 
-async function callModel(ask: Ask, messages: Message[], outputSchema: JsonSchema | undefined, round: number, signal: AbortSignal) {
+type Question = Pick<ChatRequest, "messages" | "signal" | "outputSchema">;
+
+async function callModel(ask: Ask, question: Question, round: number): Promise<ChatAnswer> {
   const suffix = `${ask.fallback > 0 ? `:fallback${ask.fallback}` : ""}${round > 0 ? `:repair${round}` : ""}`;
-  const { idempotencyKey } = ask.context;
   ask.meter.begin(ask.resolved);
   const answer = await ask.resolved.model.chat({
+    ...question,
     model: ask.resolved.name,
-    messages,
-    ...(outputSchema ? { outputSchema } : {}),
-    signal,
-    idempotencyKey: `${idempotencyKey}${suffix}`,
+    idempotencyKey: `${ask.context.idempotencyKey}${suffix}`,
     headers: runHeaders(ask.context, suffix),
   });
   ask.meter.add(answer.usage);

@@ -45,8 +45,14 @@ function fill(given: Json, filling: Filling): Json {
     case "null":
       return null;
     default:
-      return chooseString(schema, filling.source, filling.place);
+      return fillString(schema, filling);
   }
+}
+
+function fillString(schema: JsonSchema, { source, place, budget }: Filling): string {
+  const text = chooseString(schema, source, place);
+  budget.values -= Math.floor(text.length / 100);
+  return text;
 }
 
 function chooseLabel(labels: Json[], schema: JsonSchema, { source, place }: Filling): Json {
@@ -63,9 +69,14 @@ function fillChoice(choices: Json[], schema: JsonSchema, filling: Filling): Json
   const candidates = [...substantial, ...choices.filter((choice) => !substantial.includes(choice))];
   const deeper = { ...filling, depth: filling.depth + 1 };
   if (filling.depth > DEPTH_MAX) return fill({ ...base, ...flatten(candidates.at(-1)!, filling.root) }, deeper);
-  const filled = candidates.map((choice) => fill({ allOf: [base, choice] }, deeper));
   const whole = { ...schema, ...definitionsOf(filling.root) };
-  return filled.find((value) => fitsSchema(whole, value)) ?? filled[0] ?? null;
+  let first: Json | undefined;
+  for (const choice of candidates) {
+    const value = fill({ allOf: [base, choice] }, deeper);
+    if (fitsSchema(whole, value)) return value;
+    first ??= value;
+  }
+  return first ?? null;
 }
 
 function fillObject(schema: JsonSchema, filling: Filling): JsonObject {
@@ -121,7 +132,7 @@ function itemSources(items: Json, filling: Filling): Source[] {
   return chosen.toSorted((a, b) => a.index - b.index).map((sentence) => createSource(sentence.text, source.instruction));
 }
 
-const VALUES_MAX = 20_000;
+const VALUES_MAX = 5_000;
 const DEPTH_MAX = 6;
 const ITEMS_MAX = 5;
 
@@ -132,7 +143,7 @@ const definitionsOf = (root: JsonSchema): JsonSchema =>
 function typeOf(schema: JsonSchema): string {
   const type = schema["type"];
   if (typeof type === "string") return type;
-  if (Array.isArray(type)) return String(type.find((name) => name !== "null") ?? "null");
+  if (Array.isArray(type)) return type.filter((name) => typeof name === "string").find((name) => name !== "null") ?? "null";
   if (schema["properties"] ?? schema["required"] ?? schema["additionalProperties"]) return "object";
   if (schema["items"] ?? schema["prefixItems"] ?? schema["minItems"]) return "array";
   return ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"].some((word) => word in schema) ? "number" : "string";

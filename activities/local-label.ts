@@ -7,15 +7,16 @@ import { best, contentWords, overlap } from "./local-text.ts";
 export function rankLabels(labels: readonly Json[], source: Source, place: Place): Json[] {
   const said = labelled(source, place.name)?.toLowerCase();
   return best(labels, labels.length, (label) => {
-    const text = String(label).toLowerCase();
+    const name = nameOf(label);
+    const text = name.toLowerCase();
     const isSaid = said !== undefined && (said === text || said.startsWith(`${text} `) || said.startsWith(`${text}.`));
-    return isSaid ? 1_000 : speaksFor(String(label), source) + (neutralLabels.has(text) ? 0.1 : 0);
+    return isSaid ? 1_000 : speaksFor(name, source) + (neutralLabels.has(text) ? 0.1 : 0);
   });
 }
 
 /** Labels of an enum that the text speaks for at all. */
 export const supportedLabels = (labels: readonly Json[], source: Source): Json[] =>
-  labels.filter((label) => speaksFor(String(label), source) > 0);
+  labels.filter((label) => speaksFor(nameOf(label), source) > 0);
 
 /** Yes when the text speaks for what the place is named after. */
 export function chooseBoolean(source: Source, place: Place): boolean {
@@ -42,3 +43,5 @@ function speaksFor(label: string, source: Source): number {
 
 // Chosen when the text speaks for none of the labels.
 const neutralLabels = new Set(["other", "unknown", "neutral", "general", "none", "medium", "normal", "unclear", "mixed"]);
+
+const nameOf = (label: Json): string => (typeof label === "string" ? label : JSON.stringify(label));

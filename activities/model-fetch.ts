@@ -8,7 +8,7 @@ export function createModelFetch(bytesMax: number = limits.modelAnswerBytesMax):
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: 10_000 } });
   return async (input, init) => {
     // undici's types and those of Node's global fetch describe the same objects under different names.
-    const answer = await undiciFetch(String(input), { ...(init as UndiciRequestInit), dispatcher });
+    const answer = await undiciFetch(input instanceof Request ? input.url : input, { ...(init as UndiciRequestInit), dispatcher });
     const body = answer.body as unknown as ReadableStream<Uint8Array> | null;
     const headers = new Headers([...answer.headers]);
     const empty = body === null || answer.status === 204 || answer.status === 304;

@@ -44,11 +44,16 @@ function readTask(messages: Message[]): Task {
     .filter((message) => message.role === "system")
     .map((message) => message.content)
     .join("\n");
-  const split = /^([^\n]{3,300}?):\s+(?=\S)|^(.{3,500}?)\n\s*\n/s.exec(prompt);
+  const colon = isForm(prompt) ? null : /^([^\n]{3,300}?):\s+(?=\S)/.exec(prompt);
+  const split = colon ?? /^(.{3,500}?)\n\s*\n/s.exec(prompt);
   const material = split ? prompt.slice(split[0].length) : prompt;
-  const said = split?.[1] ?? split?.[2] ?? prompt;
+  const said = split?.[1] ?? prompt;
   return { instruction: `${system}\n${said}`, material: /\p{L}|\p{N}/u.test(material) ? material : prompt };
 }
+
+/** "Customer: ACME", "Amount: 12": the first label is a fact and not what to do. */
+const isForm = (prompt: string): boolean =>
+  /^\s*\p{L}+(?:[ _-]\p{L}+)?:\s/u.test(prompt) && (prompt.match(/^[\p{L} _-]{1,40}:\s/gmu) ?? []).length >= 2;
 
 const REPAIR_START = "Your answer does not fit the schema:";
 

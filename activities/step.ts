@@ -20,6 +20,8 @@ export interface StepDeps {
 
 export interface Worked {
   output: Json;
+  /** What `outputSchema` speaks of, when it is not the whole output. */
+  checked?: Json;
   usage?: Usage;
 }
 
@@ -28,6 +30,8 @@ export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema
 /** A start is told by itself only when the work takes longer than this; otherwise together with its end. */
 const tellStartAfterMs = 50;
 const appendPatienceMs = 20_000;
+/** Our own timeout comes first: it knows what was paid so far, Temporal's does not. */
+const ownTimeoutLeadMs = 500;
 
 /**
  * An activity that does one step's work and records it: start, end, result.
@@ -62,8 +66,8 @@ async function perform<Fields>(deps: StepDeps, call: StepCall<Fields>, work: Wor
   const { tenant } = call.run;
   const fields = (await resolve(deps.database, tenant, call.fields as Json)) as Fields;
   const schema = call.outputSchema;
-  const { output, usage } = await work(fields, schema ? { outputSchema: schema } : {}, workContext(call));
-  if (schema) checkSchema(schema, output, call.path);
+  const { output, usage, checked = output } = await work(fields, schema ? { outputSchema: schema } : {}, workContext(call));
+  if (schema) checkSchema(schema, checked, call.path);
   tryAgainWhile(call, output);
   return { output: await keep(deps.database, tenant, output), ...(usage ? { usage } : {}) };
 }
@@ -75,7 +79,7 @@ function workContext(call: StepCall<unknown>): WorkContext {
     runId: call.run.id,
     path: call.path,
     signal: cancellationSignal,
-    timeoutMs: info.startToCloseTimeoutMs,
+    timeoutMs: Math.max(1, info.startToCloseTimeoutMs - ownTimeoutLeadMs),
     log: (message, data) => log.info(message, data),
   };
 }

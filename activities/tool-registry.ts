@@ -18,8 +18,8 @@ export interface Tool {
   output?: JsonSchema;
   effect: Effect;
   /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
-  parse(args: Json): unknown;
-  run(args: unknown, context: WorkContext): unknown;
+  parse: (args: Json) => unknown;
+  run: (args: unknown, context: WorkContext) => unknown;
 }
 
 type Arguments<Input> = Input extends z.ZodType ? z.output<Input> : JsonObject;
@@ -31,7 +31,7 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   output?: z.ZodType | JsonSchema;
   effect: Effect;
   /** A plain Error counts as trouble outside (retried); throw a Fault to say more. Gives JSON; `undefined` becomes null. */
-  run(args: Arguments<Input>, context: WorkContext): unknown;
+  run: (args: Arguments<Input>, context: WorkContext) => unknown;
 }
 
 /** A tool of the catalogue. `input` as a zod schema types the arguments of `run`. */

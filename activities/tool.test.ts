@@ -48,9 +48,9 @@ describe("a tool", () => {
       description: "",
       input: { type: "object", properties: { name: { type: "string" } }, required: ["name"] },
       effect: "read",
-      run: (args) => `Hi ${String(args["name"])}`,
+      run: (args) => `Hi ${JSON.stringify(args["name"])}`,
     });
-    expect(await run([greet], "greet", { name: "Ada" })).toBe("Hi Ada");
+    expect(await run([greet], "greet", { name: "Ada" })).toBe('Hi "Ada"');
     await expect(run([greet], "greet", { name: 1 })).rejects.toMatchObject({ problem: { code: "tool_input", pointer: "/name" } });
   });
 

@@ -11,12 +11,23 @@ test("the platform's own key is an admin of its tenant", async () => {
 
 test("no key, a wrong key, another scheme and a broken header are refused alike", async () => {
   const authenticator = makeAuthenticator(keysInMemory(), settings);
-  for (const header of [undefined, "", "Bearer", "Bearer ", "Bearer wrong", "Basic the-platforms-own-key", "Bearer a b", `Bearer ${"x".repeat(600)}`])
+  for (const header of [
+    undefined,
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer wrong",
+    "Basic the-platforms-own-key",
+    "Bearer a b",
+    `Bearer ${"x".repeat(600)}`,
+  ])
     await expect(authenticator.authenticate(header)).rejects.toMatchObject({ code: "unauthenticated" });
 });
 
 test("a stored key is known by its hash and belongs to its own tenant", async () => {
-  const database = keysInMemory({ "tnt_key-of-ada": { tenant: "other", principal: "ada", kind: "person", roles: ["viewer"], revokedAt: null } });
+  const database = keysInMemory({
+    "tnt_key-of-ada": { tenant: "other", principal: "ada", kind: "person", roles: ["viewer"], revokedAt: null },
+  });
   const caller = await makeAuthenticator(database, settings).authenticate("Bearer tnt_key-of-ada");
   expect(caller).toMatchObject({ tenant: "other", isRoot: false, principal: { name: "ada", kind: "person", roles: ["viewer"] } });
 });
@@ -66,5 +77,7 @@ interface Row {
 // The one query that authentication makes.
 function keysInMemory(keys: Record<string, Row> = {}): Database {
   const byHash = new Map(Object.entries(keys).map(([key, row]) => [hashOfKey(key), row]));
-  return { apiKey: { findUnique: async ({ where }: { where: { hash: string } }) => byHash.get(where.hash) ?? null } } as unknown as Database;
+  return {
+    apiKey: { findUnique: async ({ where }: { where: { hash: string } }) => byHash.get(where.hash) ?? null },
+  } as unknown as Database;
 }

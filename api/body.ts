@@ -68,17 +68,15 @@ function refuseUnkeepable(value: Json, code: "schema" | "bad_request"): void {
 }
 
 const mismatches = (error: z.ZodError) =>
-  error.issues
-    .slice(0, MISMATCHES_MAX)
-    .flatMap((issue) =>
-      issue.code === "unrecognized_keys"
-        ? issue.keys.map((key) => ({
-            pointer: pointerOf([...issue.path, key]),
-            code: "unknown_field",
-            message: "The field does not exist here.",
-          }))
-        : [{ pointer: pointerOf(issue.path), code: issue.code, message: issue.message }],
-    );
+  error.issues.slice(0, MISMATCHES_MAX).flatMap((issue) =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => ({
+          pointer: pointerOf([...issue.path, key]),
+          code: "unknown_field",
+          message: "The field does not exist here.",
+        }))
+      : [{ pointer: pointerOf(issue.path), code: issue.code, message: issue.message }],
+  );
 
 function parseJson(text: string): Json {
   try {

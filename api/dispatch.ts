@@ -1,5 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
-import { isProblem } from "../contracts/faults.ts";
+import { Fault, isProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { requireScope, type Authenticator, type Caller } from "./auth.ts";
 import { idempotencyKeyOf, readBody, readBytes, readParameters } from "./body.ts";
@@ -11,7 +11,7 @@ import type { Answer, Call, Route } from "./route.ts";
 export function handlersOf(route: Route, deps: Deps, authenticator: Authenticator): RequestHandler[] {
   const authorise = async (request: Request, response: Response, next: NextFunction): Promise<void> => {
     response.locals["route"] = route.id;
-    response.locals["caller"] = await callerOf(route, request, authenticator);
+    response.locals["caller"] = await within(AUTH_MS, response, callerOf(route, request, authenticator));
     next();
   };
   const act = async (request: Request, response: Response): Promise<void> => {
@@ -26,11 +26,22 @@ export function handlersOf(route: Route, deps: Deps, authenticator: Authenticato
       request,
       response,
     };
-    send(response, await once(route, call, () => route.handle(call)));
+    send(
+      response,
+      await within(
+        ANSWER_MS + waitMsOf(call),
+        response,
+        once(route, call, () => route.handle(call)),
+      ),
+    );
   };
   // The body is read only for callers with a valid key.
   return route.method === "post" ? [authorise, readBytes(), act] : [authorise, act];
 }
+
+const AUTH_MS = 5_000;
+/** Longer than any deadline of what we call: only a store that has hung comes to it. */
+const ANSWER_MS = 15_000;
 
 const nobody: Caller = { tenant: "", principal: { name: "", kind: "service", roles: [] }, keyHash: "", isRoot: false };
 
@@ -59,6 +70,18 @@ function signalOf({ closing }: Deps, response: Response): AbortSignal {
   });
   if (closing.aborted) abort();
   return over.signal;
+}
+
+const waitMsOf = ({ query }: Call): number => ((query as { wait?: number }).wait ?? 0) * 1_000;
+
+/** A part that has hung must not hold its callers for ever. A stream has begun to answer and goes on. */
+async function within<T>(ms: number, response: Response, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const giveUp = (): void => reject(new Fault("unavailable", "There was no answer in time; try again."));
+    timer = setTimeout(() => !response.headersSent && giveUp(), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 function send(response: Response, answer: Answer): void {

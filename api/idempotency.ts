@@ -43,7 +43,9 @@ interface Kept {
 
 function slotOf(route: Route, call: Call, key: string): Slot {
   const path = call.request.path;
-  const mark = canonicalJson([call.request.get("Content-Type") ?? "", (call.body ?? null) as Json]);
+  const { name, kind } = call.caller.principal;
+  // With who asked: nobody is shown, or bound by, what another was answered.
+  const mark = canonicalJson([name, kind, call.request.get("Content-Type") ?? "", (call.body ?? null) as Json]);
   return { where: { tenant_route_key: { tenant: call.caller.tenant, route: `${route.id} ${path}`, key } }, requestHash: sha256(mark) };
 }
 
@@ -67,7 +69,8 @@ async function readSlot({ deps }: Call, { where, requestHash }: Slot): Promise<K
   if (row.requestHash !== requestHash)
     throw new Fault("idempotency_mismatch", "This Idempotency-Key was used for another request; take a new one.");
   if (row.status === null || !isObject(row.body)) return undefined;
-  return { status: row.status, body: row.body["body"] ?? null, headers: row.body["headers"] as Record<string, string> };
+  const { text, headers } = row.body as { text: string; headers: Record<string, string> };
+  return { status: row.status, body: JSON.parse(text) as Json, headers };
 }
 
 async function perform(route: Route, call: Call, { slot, act }: { slot: Slot; act: () => Promise<Answer> }): Promise<Answer> {
@@ -95,7 +98,8 @@ function keepable(route: Route, answer: Exclude<Answer, "streamed">): JsonObject
     route.revive && isObject(answer.body)
       ? Object.fromEntries(Object.entries(answer.body).filter(([name]) => name !== "key"))
       : answer.body;
-  return { body: body ?? null, headers: answer.headers ?? {} };
+  // As text: jsonb would give the fields back in another order, and the bytes shall be the same.
+  return { text: JSON.stringify(body ?? null), headers: answer.headers ?? {} };
 }
 
 function problemAnswer(call: Call, error: unknown): Exclude<Answer, "streamed"> {

@@ -69,10 +69,12 @@ async function listen(deps: Deps): Promise<Server> {
 /** Waits are cut and streams ended by `closing`; what is at work gets its answer. */
 async function close(server: Server): Promise<void> {
   const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
+  // Kept-alive connections become idle one by one, as their last answers go out.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const late = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
   await ended;
-  clearTimeout(timer);
+  clearInterval(idle);
+  clearTimeout(late);
 }
 
 /** Once, whichever comes first. A parent that died says so by `disconnect`. */

@@ -6,7 +6,9 @@ import { routes } from "./routes.ts";
 
 const document = openApiDocument(routes);
 const paths = document["paths"] as Record<string, Record<string, JsonObject>>;
-const operations = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
+const operations = Object.entries(paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+);
 
 test("the document has exactly the routes of the table", () => {
   const documented = operations.map(({ path, method }) => `${method} ${path}`).toSorted();

@@ -26,7 +26,11 @@ test("a defect says nothing of its cause", () => {
 });
 
 test("what a workflow's validator refused comes out as the workflow named it", () => {
-  const refused = ApplicationFailure.create({ type: "mailbox_full", message: "full", details: [makeProblem("mailbox_full", "2,000 unread.")] });
+  const refused = ApplicationFailure.create({
+    type: "mailbox_full",
+    message: "full",
+    details: [makeProblem("mailbox_full", "2,000 unread.")],
+  });
   const problem = read(new WorkflowUpdateFailedError("Workflow Update failed", refused));
   expect(problem).toMatchObject({ code: "mailbox_full", status: 429, detail: "2,000 unread." });
   expect(problemHeaders(problem)).toEqual({ "Retry-After": "1" });
@@ -35,7 +39,12 @@ test("what a workflow's validator refused comes out as the workflow named it", (
 test("a Temporal or a Postgres that does not answer is 503, with a time to try again", () => {
   const grpc = Object.assign(new Error("14 UNAVAILABLE: No connection established"), { code: 14, details: "No connection", metadata: {} });
   const postgres = Object.assign(new Error("Can't reach database server"), { code: "P1001" });
-  for (const error of [new ServiceError("Failed to start", { cause: grpc }), grpc, postgres, new Error("connect ECONNREFUSED 127.0.0.1:5432")]) {
+  for (const error of [
+    new ServiceError("Failed to start", { cause: grpc }),
+    grpc,
+    postgres,
+    new Error("connect ECONNREFUSED 127.0.0.1:5432"),
+  ]) {
     const problem = read(error);
     expect(problem).toMatchObject({ code: "unavailable", status: 503 });
     expect(problemHeaders(problem)).toEqual({ "Retry-After": "1" });

@@ -1,5 +1,4 @@
 import type { Json } from "../contracts/json.ts";
-import { isObject } from "../contracts/json.ts";
 
 /** Deeper data would overflow the stack of whoever walks it recursively. */
 const DEPTH_MAX = 128;
@@ -26,9 +25,6 @@ export function unkeepable(root: Json): { pointer: string; message: string } | u
   return undefined;
 }
 
-export const escapePointer = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");
+const escapePointer = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");
 
 export const pointerOf = (path: readonly PropertyKey[]): string => path.map((part) => `/${escapePointer(String(part))}`).join("");
-
-/** The part of a JSON value under a key; null when there is none. */
-export const member = (value: Json | undefined, key: string): Json => (isObject(value) ? (value[key] ?? null) : null);

@@ -15,6 +15,7 @@ const scripts = {
   doctor: "cli/run-doctor.ts",
   check: "cli/check.ts",
   bench: "benchmarks/main.ts",
+  fetch: "cli/run-fetch.ts",
   tenuto: "cli/main.ts",
 };
 

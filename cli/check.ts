@@ -34,7 +34,8 @@ for (const part of parts) await runPart(part);
 const passed = parts.length - failed.length;
 console.log(`check: ${passed} passed, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(", ")})` : ""} in ${seconds(beganAt)}`);
 const report = process.argv[process.argv.indexOf("--report") + 1];
-if (process.argv.includes("--report") && report) writeFileSync(report, JSON.stringify({ numPassedTests: passed, numFailedTests: failed.length }));
+if (process.argv.includes("--report") && report)
+  writeFileSync(report, JSON.stringify({ numPassedTests: passed, numFailedTests: failed.length }));
 process.exitCode = failed.length > 0 ? 1 : 0;
 
 async function runPart({ name, run }: Part): Promise<void> {

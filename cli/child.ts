@@ -60,7 +60,8 @@ export async function untilReady(child: Child, ready: (signal: AbortSignal) => P
   waiting.catch(() => undefined);
   try {
     const trouble = await Promise.race([waiting, died, late]);
-    if (trouble !== undefined) throw new Error(`${child.spec.name} ${trouble}. Last lines of ${child.spec.logFile}:\n${tailOf(child.spec.logFile)}`);
+    if (trouble !== undefined)
+      throw new Error(`${child.spec.name} ${trouble}. Last lines of ${child.spec.logFile}:\n${tailOf(child.spec.logFile)}`);
   } finally {
     clearTimeout(timer);
     abort.abort();

@@ -15,7 +15,8 @@ export async function lookAtTemporal(settings: Settings, laptop: Laptop): Promis
     return answering(part, `TEMPORAL_ADDRESS ${settings.TEMPORAL_ADDRESS}`, () => temporalServerVersion(settings));
   }
   const known = await knownTemporal(laptop);
-  if (known) return { part, state: "good", found: `${known.file} (${known.how}), ${(await outputOf(known.file, ["--version"])) ?? "no version"}` };
+  if (known)
+    return { part, state: "good", found: `${known.file} (${known.how}), ${(await outputOf(known.file, ["--version"])) ?? "no version"}` };
   const go = findProgram("go", laptop.searchPath);
   const mend = `Install it (https://docs.temporal.io/cli), or set TEMPORAL_ADDRESS. "npm start" tries a download first${go ? `, then builds ${temporalVersion} by Go (3 minutes)` : ""}.`;
   return { part, state: go ? "note" : "missing", found: "no Temporal CLI on PATH or in the cache", mend };
@@ -29,7 +30,12 @@ export async function lookAtPostgres(settings: Settings): Promise<Finding> {
     const program = `${nativeFolder()}/bin/postgres`;
     const version = await outputOf(program, ["--version"]);
     if (version) return { part, state: "good", found: `embedded, ${version}` };
-    return { part, state: "missing", found: `${program} does not run`, mend: "Remove node_modules and run npm run doctor again, or set DATABASE_URL." };
+    return {
+      part,
+      state: "missing",
+      found: `${program} does not run`,
+      mend: "Remove node_modules and run npm run doctor again, or set DATABASE_URL.",
+    };
   } catch (error) {
     return { part, state: "missing", found: String(error), mend: "Set DATABASE_URL." };
   }
@@ -40,9 +46,12 @@ export async function lookAtRedis(settings: Settings, laptop: Laptop): Promise<F
   const url = settings.REDIS_URL;
   if (url !== undefined) return answering(part, `REDIS_URL ${new URL(url).host}`, () => redisVersion(url));
   const program = findProgram("redis-server", laptop.searchPath);
-  if (program && (await redisMajor(program)) >= 7) return { part, state: "good", found: `${program}, ${(await outputOf(program, ["--version"])) ?? ""}` };
+  if (program && (await redisMajor(program)) >= 7)
+    return { part, state: "good", found: `${program}, ${(await outputOf(program, ["--version"])) ?? ""}` };
   const canInstall = process.getuid?.() === 0 && isProgram("/usr/bin/apt-get");
-  const mend = canInstall ? '"npm start" installs it by apt-get; npm test needs it.' : "Install Redis 7 or newer, or set REDIS_URL; npm test needs it.";
+  const mend = canInstall
+    ? '"npm start" installs it by apt-get; npm test needs it.'
+    : "Install Redis 7 or newer, or set REDIS_URL; npm test needs it.";
   return { part, state: "note", found: program ? `${program} is older than 7` : "no redis-server on PATH: streams poll Postgres", mend };
 }
 
@@ -50,7 +59,12 @@ async function answering(part: string, where: string, version: () => Promise<str
   try {
     return { part, state: "good", found: `${where}, ${await version()}` };
   } catch (error) {
-    return { part, state: "missing", found: `${where} does not answer`, mend: error instanceof Error ? error.message.split("\n")[0]! : String(error) };
+    return {
+      part,
+      state: "missing",
+      found: `${where} does not answer`,
+      mend: error instanceof Error ? error.message.split("\n")[0]! : String(error),
+    };
   }
 }
 

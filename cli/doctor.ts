@@ -50,7 +50,12 @@ async function lookAtGo({ searchPath }: Laptop): Promise<Finding> {
   const go = findProgram("go", searchPath);
   const version = go && (await outputOf(go, ["version"]));
   if (version) return { part: "Go", state: "good", found: version };
-  return { part: "Go", state: "note", found: "none", mend: "Only needed to build the Temporal CLI where it cannot be downloaded: https://go.dev/dl" };
+  return {
+    part: "Go",
+    state: "note",
+    found: "none",
+    mend: "Only needed to build the Temporal CLI where it cannot be downloaded: https://go.dev/dl",
+  };
 }
 
 function lookAtModels(settings: Settings): Finding {

@@ -50,7 +50,7 @@ export async function untilOpen(port: number, signal: AbortSignal): Promise<void
   }
 }
 
-export const accepts = (port: number): Promise<boolean> =>
+const accepts = (port: number): Promise<boolean> =>
   new Promise((answer) => {
     const socket = net.connect({ port, host: "127.0.0.1" });
     const settle = (open: boolean) => {

@@ -31,7 +31,11 @@ export async function outputOf(command: string, args: string[], limitMs = 5_000)
 }
 
 /** Run a program to its end; its own words are in the error. */
-export async function run(command: string, args: string[], options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {}): Promise<string> {
+export async function run(
+  command: string,
+  args: string[],
+  options: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
+): Promise<string> {
   try {
     const { stdout } = await promisify(execFile)(command, args, options);
     return stdout;
@@ -42,7 +46,6 @@ export async function run(command: string, args: string[], options: { uid?: numb
 }
 
 /** Arguments with which Node runs a TypeScript file of ours, from whatever folder. */
-export const nodeArguments = (script: string, ...args: string[]): string[] => {
-  const tsx = createRequire(import.meta.url).resolve("tsx");
-  return ["--import", pathToFileURL(tsx).href, script, ...args];
-};
+export const nodeArguments = (script: string, ...args: string[]): string[] => [...tsxArguments(), script, ...args];
+
+export const tsxArguments = (): string[] => ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href];

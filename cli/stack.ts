@@ -1,22 +1,18 @@
 import type { ChildProcess } from "node:child_process";
-import { migrate } from "../prisma/migrate.ts";
 import type { Settings } from "../settings.ts";
-import { connectTemporal } from "../temporal-config/connection.ts";
-import { ensureSearchAttributes } from "../temporal-config/search-attributes.ts";
 import { findApiKey } from "./api-key.ts";
 import { endChild, type Child } from "./child.ts";
 import { inheritedEnv, readLaptop } from "./laptop.ts";
 import { lockStateDir } from "./orphans.ts";
-import type { Place, Server } from "./place.ts";
+import type { Place } from "./place.ts";
 import { requireFree, type StackPorts } from "./ports.ts";
-import { startPostgres } from "./postgres.ts";
-import { startRedis } from "./redis.ts";
 import { makeRole, type Role, type RoleName } from "./roles.ts";
-import { startTemporal } from "./temporal-server.ts";
+import { startServers, type ServerName, type Servers } from "./servers.ts";
+import { workflowBundle } from "./workflow-bundle.ts";
 
 export { freePorts, type StackPorts } from "./ports.ts";
 
-export type PartName = "temporal" | "postgres" | "redis" | "api" | "worker";
+export type PartName = ServerName | "api" | "worker";
 
 export interface StackOptions {
   settings: Settings;
@@ -70,54 +66,30 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     lock.release();
   };
   try {
-    const servers = await startServers(place, only);
-    return await startRoles({ ...options, only, place, servers, end });
+    const names = serverNames.filter((name) => only.includes(name));
+    const building = only.includes("worker") ? bundleFor(options) : Promise.resolve(undefined);
+    const [servers, bundle] = await Promise.all([startServers(place, names), building]);
+    return await startRoles({ ...options, only, place, servers, bundle, end });
   } catch (error) {
     await end([]);
     throw error;
   }
 }
 
-const allParts: PartName[] = ["temporal", "postgres", "redis", "api", "worker"];
+const serverNames: ServerName[] = ["temporal", "postgres", "redis"];
+const allParts: PartName[] = [...serverNames, "api", "worker"];
 
-type Servers = Partial<Record<"temporal" | "postgres" | "redis", Server>>;
-
-async function startServers(place: Place, only: PartName[]): Promise<Servers> {
-  const starts = {
-    temporal: () => startReadyTemporal(place),
-    postgres: () => startMigratedPostgres(place),
-    redis: () => startRedis(place),
-  };
-  const names = (["temporal", "postgres", "redis"] as const).filter((name) => only.includes(name));
-  // All must be settled before an error is told: what is still starting could not be ended.
-  const settled = await Promise.allSettled(names.map((name) => starts[name]()));
-  const failed = settled.find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
-  return Object.fromEntries(names.map((name, index) => [name, (settled[index] as PromiseFulfilledResult<Server | undefined>).value]));
-}
-
-async function startReadyTemporal(place: Place): Promise<Server> {
-  const server = await startTemporal(place);
-  // A dev server of ours has them from its flags.
-  if (server.child === undefined) {
-    const client = await connectTemporal(place.settings);
-    await ensureSearchAttributes(client);
-    await client.connection.close();
-  }
-  return server;
-}
-
-async function startMigratedPostgres(place: Place): Promise<Server> {
-  const server = await startPostgres(place);
-  const applied = await migrate(server.url);
-  if (applied.length > 0) place.log(`Migrations applied: ${applied.join(", ")}.`);
-  return server;
-}
+// A bundle that cannot be built is the worker's to tell: it fails in the same way, with its log.
+const bundleFor = ({ settings, stateDir }: StackOptions): Promise<string | undefined> =>
+  settings.TENUTO_WORKFLOW_BUNDLE === undefined
+    ? workflowBundle(stateDir).catch(() => undefined)
+    : Promise.resolve(settings.TENUTO_WORKFLOW_BUNDLE);
 
 interface Prepared extends StackOptions {
   only: PartName[];
   place: Place;
   servers: Servers;
+  bundle: string | undefined;
   end: (roles: Role[]) => Promise<void>;
 }
 
@@ -131,7 +103,8 @@ async function startRoles(prepared: Prepared): Promise<Stack> {
     databaseUrl: servers.postgres?.url ?? "",
     redisUrl: servers.redis?.url,
   };
-  const env = { ...place.env, ...roleEnv(facts, prepared), ...prepared.env };
+  const bundle = prepared.bundle === undefined ? {} : { TENUTO_WORKFLOW_BUNDLE: prepared.bundle };
+  const env = { ...place.env, ...roleEnv(facts, prepared), ...bundle, ...prepared.env };
   const role = (name: RoleName) => makeRole(name, { stateDir, env, keep: place.keep, keepAlive: prepared.keepAlive ?? false, log });
   const roles = { api: role("API"), worker: role("worker") };
   const stack: Stack = {
@@ -160,7 +133,10 @@ async function startWanted(stack: Stack, only: PartName[], ports: StackPorts): P
   if (stack.worker) stack.parts.push({ name: "worker", how: "child process", pid: stack.worker.pid });
 }
 
-const roleEnv = (facts: Pick<Stack, "apiKey" | "temporalAddress" | "temporalUiUrl" | "databaseUrl" | "redisUrl">, options: StackOptions) => ({
+const roleEnv = (
+  facts: Pick<Stack, "apiKey" | "temporalAddress" | "temporalUiUrl" | "databaseUrl" | "redisUrl">,
+  options: StackOptions,
+) => ({
   PORT: String(options.ports.api),
   TENUTO_STATE_DIR: options.stateDir,
   TENUTO_API_KEY: facts.apiKey,

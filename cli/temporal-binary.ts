@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { findProgram, isProgram, nodeArguments, outputOf } from "./programs.ts";
 import type { Laptop } from "./laptop.ts";
 
@@ -56,10 +57,14 @@ async function fetchInto(file: string, fill: (folder: string) => Promise<unknown
 }
 
 const downloadBySdk = (folder: string): Promise<string | undefined> => {
-  const script = path.join(import.meta.dirname, "temporal-download.ts");
+  const script = fileURLToPath(new URL("./temporal-download.ts", import.meta.url));
   return outputOf(process.execPath, nodeArguments(script, folder, `v${temporalVersion}`), 20_000);
 };
 
 const buildByGo = (go: string, folder: string): Promise<string | undefined> =>
   // CGO off: the same program on machines without a C compiler.
-  outputOf("env", [`GOBIN=${folder}`, "GOFLAGS=-mod=mod", go, "install", `github.com/temporalio/cli/cmd/temporal@v${temporalVersion}`], 15 * 60_000);
+  outputOf(
+    "env",
+    [`GOBIN=${folder}`, "GOFLAGS=-mod=mod", go, "install", `github.com/temporalio/cli/cmd/temporal@v${temporalVersion}`],
+    15 * 60_000,
+  );

@@ -54,7 +54,7 @@ export const validationSchema = z
   .object({ valid: z.boolean(), problems: z.array(detailSchema) })
   .meta({ id: "Validation", description: "Every problem of a definition at once." });
 
-export const definitionSchema = z
+const definitionSchema = z
   .object({
     name: z.string(),
     version: z.string(),
@@ -68,19 +68,15 @@ export const definitionSchema = z
 
 export const definitionPageSchema = paged("DefinitionPage", definitionSchema);
 
-export const definitionVersionsSchema = z
-  .object({ name: z.string(), latest: z.string(), versions: z.array(definitionSchema) })
-  .meta({
-    id: "DefinitionVersions",
-    description: "All versions of a workflow, highest first. `latest` is what a start without version takes.",
-  });
+export const definitionVersionsSchema = z.object({ name: z.string(), latest: z.string(), versions: z.array(definitionSchema) }).meta({
+  id: "DefinitionVersions",
+  description: "All versions of a workflow, highest first. `latest` is what a start without version takes.",
+});
 
-export const definitionVersionSchema = definitionSchema
-  .extend({ definition: json, input: json, output: json })
-  .meta({
-    id: "DefinitionVersion",
-    description: "A published version with its definition; `input` and `output` are JSON Schemas or null.",
-  });
+export const definitionVersionSchema = definitionSchema.extend({ definition: json, input: json, output: json }).meta({
+  id: "DefinitionVersion",
+  description: "A published version with its definition; `input` and `output` are JSON Schemas or null.",
+});
 
 // Runs
 
@@ -102,7 +98,7 @@ export const runSummarySchema = z
   .object({ id: z.string(), status: statusSchema, links: linksSchema })
   .meta({ id: "RunSummary", description: "A run's state as recorded." });
 
-export const runRowSchema = z
+const runRowSchema = z
   .object({
     id: z.string(),
     workflow: z.string(),
@@ -118,7 +114,7 @@ export const runRowSchema = z
 
 export const runPageSchema = paged("RunPage", runRowSchema);
 
-export const usageSchema = z
+const usageSchema = z
   .object({
     inputTokens: z.int(),
     outputTokens: z.int(),
@@ -150,7 +146,7 @@ export const stepSchema = z
 
 export const stepPageSchema = paged("StepPage", stepSchema);
 
-export const eventSchema = z
+const eventSchema = z
   .object({
     seq: z.int().meta({ description: "1..n without gap." }),
     type: z.enum(Object.keys(eventTypes) as [string, ...string[]]),
@@ -221,7 +217,7 @@ export const createKeySchema = z
   })
   .meta({ id: "CreateKey", description: "Who shall get a key." });
 
-export const keySchema = z
+const keySchema = z
   .object({
     id: z.string(),
     tenant: z.string(),

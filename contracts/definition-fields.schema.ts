@@ -68,7 +68,7 @@ export const callFields = {
   priority: priority.optional(),
 };
 
-const laterField = z.unknown().optional().describe("Not yet available in this version.");
+export const laterField = z.unknown().optional().describe("Not yet available in this version.");
 
 /** Fields that belong to the language but not to this version: known by name, so that the refusal says so. */
 export const later = <const Name extends string>(names: readonly Name[]): Record<Name, typeof laterField> =>

@@ -1,7 +1,22 @@
 import { z } from "zod";
-import { anyJson, callFields, condition, duration, fixedText, identifier, jsonSchema, later, laterFields, text, version, workflowName } from "./definition-fields.schema.ts";
+import {
+  anyJson,
+  callFields,
+  condition,
+  count,
+  duration,
+  fixedText,
+  identifier,
+  jsonSchema,
+  later,
+  laterFields,
+  text,
+  version,
+  workflowName,
+} from "./definition-fields.schema.ts";
+import { limits } from "./limits.ts";
 
-/** The fields of every step type that holds no steps of its own. */
+/** The fields of every step type, without those that hold steps: those refer to all types and stand in `definition.schema.ts`. */
 
 export const llmFields = {
   type: z.literal("llm").describe("Ask a model."),
@@ -20,7 +35,12 @@ export const llmFields = {
     .min(1)
     .optional()
     .describe("The whole conversation. Either this or `prompt`."),
-  repairs: z.int().min(0).max(10).optional().describe("How often the model may mend an answer that does not fit `outputSchema`; 2 by default."),
+  repairs: z
+    .int()
+    .min(0)
+    .max(10)
+    .optional()
+    .describe("How often the model may mend an answer that does not fit `outputSchema`; 2 by default."),
 };
 
 export const toolFields = {
@@ -63,7 +83,10 @@ export const workflowFields = {
   version: version.optional().describe("Its version; the highest without it."),
   input: anyJson.optional().describe("The child's input."),
   await: z.boolean().optional().describe("Wait for its end and take its output; true by default."),
-  parentClosePolicy: z.enum(["cancel", "abandon"]).optional().describe("What happens to the child when this run ends first; `cancel` by default."),
+  parentClosePolicy: z
+    .enum(["cancel", "abandon"])
+    .optional()
+    .describe("What happens to the child when this run ends first; `cancel` by default."),
 };
 
 export const waitFields = {
@@ -73,12 +96,77 @@ export const waitFields = {
   until: text.optional().describe("Until this moment: an ISO 8601 date and time or an expression. Either this or `duration`."),
 };
 
-export const listenForSchema = z.strictObject({
+const listenForSchema = z.strictObject({
   event: text.describe("Name of the event."),
   when: condition.optional().describe("Takes only events for which this is true; sees `event`."),
   schema: jsonSchema.optional().describe("JSON Schema of the event's data; others are not taken."),
   as: identifier.optional().describe("Name of the event in the output of `all`; the event's name without it."),
 });
+
+export const listenFields = {
+  type: z.literal("listen").describe("Wait for events sent to this run."),
+  ...later(laterFields.listen),
+  one: listenForSchema.optional().describe("The event to wait for."),
+  any: z.array(listenForSchema).min(1).optional().describe("The first of these events."),
+  all: z.array(listenForSchema).min(1).optional().describe("All of these events; gives an object by `as`."),
+  early: z.enum(["keep", "ignore"]).optional().describe("Events that came before the step began: taken (default) or ignored."),
+  timeout: duration.optional().describe("How long to wait."),
+};
+
+export const approvalFields = {
+  type: z.literal("approval").describe("Ask people."),
+  ...later(laterFields.approval),
+  title: text.describe("The question."),
+  payload: anyJson.optional().describe("What they decide about."),
+  assignees: z
+    .union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" })
+    .optional()
+    .describe("Who may decide, such as `role:finance`; whoever may approve without it."),
+  expiresAfter: duration.optional().describe("How long they may take."),
+};
+
+const joinFields = {
+  join: z
+    .enum(["all", "any", "race", "quorum"])
+    .optional()
+    .describe("`all` (default), `any`: the first success, `race`: the first end, even an error, `quorum`: n successes."),
+  quorum: count(limits.foreachItemsMax).optional().describe("Successes needed; only with `join: quorum`."),
+};
+
+export const parallelFields = {
+  type: z.literal("parallel").describe("Branches at the same time; gives an object by branch."),
+  ...later(laterFields.parallel),
+  ...joinFields,
+  maxConcurrency: count(limits.foreachConcurrencyMax).optional().describe("Branches that run at the same time; all without it."),
+};
+
+export const foreachFields = {
+  type: z.literal("foreach").describe("The same steps for every item of a list; gives a list in item order."),
+  ...later(laterFields.foreach),
+  items: z.union([z.string(), z.array(anyJson)], { error: "a list or an expression that gives one" }).describe("The list."),
+  as: identifier.optional().describe("Name of the current item; `item` without it."),
+  index: identifier.optional().describe("Name of its place, from 0; `index` without it."),
+  concurrency: count(limits.foreachConcurrencyMax).optional().describe("Items at the same time; 10 by default, 1 = one after the other."),
+  ...joinFields,
+  onItemError: z
+    .enum(["fail", "collect", "skip"])
+    .optional()
+    .describe("`fail` (default): one error fails the step. `collect`: the error takes the item's place. `skip`: the item is left out."),
+  key: text.optional().describe("Gives each item a key; the output is then an object."),
+};
+
+export const loopFields = {
+  type: z.literal("loop").describe("The same steps again and again; gives the last iteration's output."),
+  ...later(laterFields.loop),
+  while: condition.optional().describe("Checked before an iteration; sees `last`, null at first."),
+  until: condition.optional().describe("Checked after an iteration; sees its steps."),
+  index: identifier.optional().describe("Name of the iteration's number, from 0; `index` without it."),
+  maxIterations: count(limits.loopIterationsMax).describe(
+    "The most iterations; reaching it is the error `loop_limit` unless `onLimit: end`.",
+  ),
+  onLimit: z.enum(["fail", "end"]).optional().describe("What reaching `maxIterations` does; `fail` by default."),
+  keepLast: count(1_000).optional().describe("Iterations kept for inspection; 10 by default."),
+};
 
 export const emitFields = {
   type: z.literal("emit").describe("Send an event to a run."),
@@ -97,7 +185,10 @@ export const raiseFields = {
         z.string(),
         z.strictObject({
           type: text.describe("Name of the error; what `errors` of a catch matches."),
-          status: z.union([z.int().min(400).max(599), z.string()], { error: "an HTTP status from 400 to 599" }).optional().describe("HTTP status that fits it."),
+          status: z
+            .union([z.int().min(400).max(599), z.string()], { error: "an HTTP status from 400 to 599" })
+            .optional()
+            .describe("HTTP status that fits it."),
           title: text.optional().describe("The kind of error in a few words."),
           detail: text.optional().describe("What went wrong this time."),
         }),

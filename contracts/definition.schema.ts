@@ -2,7 +2,6 @@ import { z } from "zod";
 import {
   anyJson,
   condition,
-  count,
   defaultRetry,
   duration,
   fixedText,
@@ -21,18 +20,21 @@ import {
 } from "./definition-fields.schema.ts";
 import {
   activityFields,
+  approvalFields,
   emitFields,
   endFields,
+  foreachFields,
   httpFields,
-  listenForSchema,
+  listenFields,
   llmFields,
+  loopFields,
+  parallelFields,
   raiseFields,
   setFields,
   toolFields,
   waitFields,
   workflowFields,
 } from "./definition-steps.schema.ts";
-import { limits } from "./limits.ts";
 
 /** The definition language as people write it. Descriptions become the help of editors (`docs/workflow.schema.json`). */
 
@@ -55,12 +57,12 @@ const common = {
   id: identifier.describe("Name of the step: letters, digits and _; unique among the steps it can see."),
   description: text.optional().describe("For people."),
   if: condition.optional().describe("The step is skipped when this is false."),
-  needs: z
-    .array(identifier)
-    .optional()
-    .describe("Siblings that must have ended first. Absent: the step before. Empty: starts at once."),
+  needs: z.array(identifier).optional().describe("Siblings that must have ended first. Absent: the step before. Empty: starts at once."),
   outputSchema: jsonSchema.optional().describe("JSON Schema the output must fit."),
-  export: z.record(identifier, anyJson).optional().describe("Values to put into `vars` when the step has ended; `output` is the step's own."),
+  export: z
+    .record(identifier, anyJson)
+    .optional()
+    .describe("Values to put into `vars` when the step has ended; `output` is the step's own."),
   catch: z.array(handlerSchema).optional().describe("What to do when the step fails after its retries; the first handler that fits runs."),
   onError: onError.optional(),
   summary: text.optional().describe("One line shown with the step in the Temporal Web UI."),
@@ -97,70 +99,35 @@ const switchSchema = z.strictObject({
   },
 });
 
-const joinFields = {
-  join: z
-    .enum(["all", "any", "race", "quorum"])
-    .optional()
-    .describe("`all` (default), `any`: the first success, `race`: the first end, even an error, `quorum`: n successes."),
-  quorum: count(limits.foreachItemsMax).optional().describe("Successes needed; only with `join: quorum`."),
-};
-
 const parallelSchema = z.strictObject({
   ...common,
-  ...later(laterFields.parallel),
-  type: z.literal("parallel").describe("Branches at the same time; gives an object by branch."),
   get branches(): z.ZodRecord<typeof identifier, Steps> {
     return z.record(identifier, someSteps()).describe("Steps by the name of their branch.");
   },
-  ...joinFields,
-  maxConcurrency: count(limits.foreachConcurrencyMax).optional().describe("Branches that run at the same time; all without it."),
+  ...parallelFields,
 });
 
 const foreachSchema = z.strictObject({
   ...common,
-  ...later(laterFields.foreach),
-  type: z.literal("foreach").describe("The same steps for every item of a list; gives a list in item order."),
-  items: z.union([z.string(), z.array(anyJson)], { error: "a list or an expression that gives one" }).describe("The list."),
-  as: identifier.optional().describe("Name of the current item; `item` without it."),
-  index: identifier.optional().describe("Name of its place, from 0; `index` without it."),
-  concurrency: count(limits.foreachConcurrencyMax).optional().describe("Items at the same time; 10 by default, 1 = one after the other."),
+  ...foreachFields,
   get steps(): Steps {
     return someSteps().describe("What to do for each item.");
   },
   output,
-  ...joinFields,
-  onItemError: z
-    .enum(["fail", "collect", "skip"])
-    .optional()
-    .describe("`fail` (default): one error fails the step. `collect`: the error takes the item's place. `skip`: the item is left out."),
-  key: text.optional().describe("Gives each item a key; the output is then an object."),
 });
 
 const loopSchema = z.strictObject({
   ...common,
-  ...later(laterFields.loop),
-  type: z.literal("loop").describe("The same steps again and again; gives the last iteration's output."),
-  while: condition.optional().describe("Checked before an iteration; sees `last`, null at first."),
-  until: condition.optional().describe("Checked after an iteration; sees its steps."),
+  ...loopFields,
   get steps(): Steps {
     return someSteps().describe("One iteration.");
   },
   output,
-  index: identifier.optional().describe("Name of the iteration's number, from 0; `index` without it."),
-  maxIterations: count(limits.loopIterationsMax).describe("The most iterations; reaching it is the error `loop_limit` unless `onLimit: end`."),
-  onLimit: z.enum(["fail", "end"]).optional().describe("What reaching `maxIterations` does; `fail` by default."),
-  keepLast: count(1_000).optional().describe("Iterations kept for inspection; 10 by default."),
 });
 
 const listenSchema = z.strictObject({
   ...common,
-  ...later(laterFields.listen),
-  type: z.literal("listen").describe("Wait for events sent to this run."),
-  one: listenForSchema.optional().describe("The event to wait for."),
-  any: z.array(listenForSchema).min(1).optional().describe("The first of these events."),
-  all: z.array(listenForSchema).min(1).optional().describe("All of these events; gives an object by `as`."),
-  early: z.enum(["keep", "ignore"]).optional().describe("Events that came before the step began: taken (default) or ignored."),
-  timeout: duration.optional().describe("How long to wait."),
+  ...listenFields,
   get onTimeout(): z.ZodOptional<Steps> {
     return someSteps().optional().describe("What to do when the time is over; the error `timeout` without it.");
   },
@@ -168,15 +135,7 @@ const listenSchema = z.strictObject({
 
 const approvalSchema = z.strictObject({
   ...common,
-  ...later(laterFields.approval),
-  type: z.literal("approval").describe("Ask people."),
-  title: text.describe("The question."),
-  payload: anyJson.optional().describe("What they decide about."),
-  assignees: z
-    .union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" })
-    .optional()
-    .describe("Who may decide, such as `role:finance`; whoever may approve without it."),
-  expiresAfter: duration.optional().describe("How long they may take."),
+  ...approvalFields,
   get onExpire(): z.ZodOptional<Steps> {
     return someSteps().optional().describe("What to do when nobody decided in time.");
   },
@@ -196,7 +155,7 @@ const trySchema = z.strictObject({
 });
 
 const laterStep = <const Type extends string>(type: Type) =>
-  z.looseObject({ id: identifier, type: z.literal(type).describe("Not yet available in this version.") });
+  z.looseObject({ id: identifier.describe("Name of the step."), type: z.literal(type).describe("Not yet available in this version.") });
 
 export const stepSchema = z.discriminatedUnion("type", [
   z.strictObject({ ...common, ...llmFields }),

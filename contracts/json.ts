@@ -6,8 +6,7 @@ export type JsonObject = { [key: string]: Json };
 /** A JSON Schema (2020-12) as plain data. */
 export type JsonSchema = { [keyword: string]: Json };
 
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The same text for equal values, whatever the order of their keys: what hashes are taken of. */
 export function canonicalJson(value: Json): string {

@@ -9,6 +9,7 @@ import { checkStepFields } from "./check-steps.ts";
 import { checkFit } from "./check-fit.ts";
 import { anyType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
 import type { Path } from "./finding.ts";
+import { STAND_IN } from "./shape-repair.ts";
 
 /** Check the steps of one scope and give the type of its output. `scope` is the scope's own inside. */
 export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope): Type {
@@ -18,9 +19,10 @@ export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope):
   }
   const order = checkOrder(checking, place.steps, place.path, new Set(scope.ids()));
   const types = new Map<string, Type>();
-  const isWhole = !place.steps.some((_, index) => checking.damage.isBroken([...place.path, index]));
-  const seenFrom = (id: string | undefined): Scope => scope.with({ steps: viewOf({ order, types, place, from: id }), isLenient: !isWhole && place.steps.some(({ id: each }) => each.startsWith("broken_step_")) });
-  for (const { step, index } of order.steps) types.set(step.id, checkStep(checking, { step, path: [...place.path, index], scope: seenFrom(step.id) }));
+  const hidesSteps = checking.damage.isAnywhere && place.steps.some(({ id }) => id.startsWith(STAND_IN));
+  const seenFrom = (id: string | undefined): Scope => scope.with({ steps: viewOf({ order, types, place, from: id }), hidesSteps });
+  for (const { step, index } of order.steps)
+    types.set(step.id, checkStep(checking, { step, path: [...place.path, index], scope: seenFrom(step.id) }));
   place.atEnd?.(seenFrom(undefined));
   if (place.output !== undefined) return checking.value(place.output, place.outputPath ?? place.path, seenFrom(undefined));
   return types.get(place.steps.at(-1)!.id) ?? anyType;
@@ -33,7 +35,11 @@ export function checkHandlers(checking: Checking, handlers: HandlerDefinition[] 
     const inner = scope.inside({ names: { [handler.as ?? "error"]: errorType }, isInCatch: true, pathLength: `catch${index}.`.length });
     checkName(checking, handler.as, [...at, "as"]);
     checking.condition(handler.when, [...at, "when"], inner);
-    return checkBlock(checking, { steps: handler.steps, path: [...at, "steps"], output: handler.output, outputPath: [...at, "output"] }, inner);
+    return checkBlock(
+      checking,
+      { steps: handler.steps, path: [...at, "steps"], output: handler.output, outputPath: [...at, "output"] },
+      inner,
+    );
   });
 }
 
@@ -51,8 +57,9 @@ const errorType: Type = {
 };
 
 function checkStep(checking: Checking, { step, path, scope }: Place): Type {
-  if (--checking.stepsLeft === -1) checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
-  const inner = scope.with({ isLenient: checking.damage.isBroken(path), pathLength: step.id.length + 1 });
+  if (--checking.stepsLeft === -1)
+    checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
+  const inner = scope.with({ hidesNames: checking.damage.isBroken(path), pathLength: step.id.length + 1 });
   checkPathLength(checking, path, inner);
   if (!checkFeatures(checking, step, path)) return anyType;
   checking.condition(step.if, [...path, "if"], inner);
@@ -68,16 +75,33 @@ function checkStep(checking: Checking, { step, path, scope }: Place): Type {
 
 function checkPathLength(checking: Checking, path: Path, scope: Scope): void {
   if (scope.pathLength <= limits.stepPathBytesMax) return;
-  checking.add("too_large", [...path, "id"], `The path of this step can have ${scope.pathLength} characters; at most ${limits.stepPathBytesMax} are allowed. Use shorter ids.`);
+  checking.add(
+    "too_large",
+    [...path, "id"],
+    `The path of this step can have ${scope.pathLength} characters; at most ${limits.stepPathBytesMax} are allowed. Use shorter ids.`,
+  );
 }
 
 /** A block as it is seen from one of its steps, or from its end (`from` undefined: all have ended). */
-function viewOf({ order, types, place, from }: { order: Order; types: Map<string, Type>; place: BlockPlace; from: string | undefined }): StepView {
+function viewOf({
+  order,
+  types,
+  place,
+  from,
+}: {
+  order: Order;
+  types: Map<string, Type>;
+  place: BlockPlace;
+  from: string | undefined;
+}): StepView {
   const ids = new Set(place.steps.map(({ id }) => id));
   const step = (id: string): StepLookup | undefined => {
     if (!ids.has(id)) return undefined;
     if (from === undefined || order.isBefore(id, from)) return stepType(types.get(id) ?? anyType);
-    const missing = id === from ? `\`${id}\` cannot be read from inside itself.` : `\`${id}\` cannot have run yet when \`${from}\` starts; add \`${id}\` to \`needs\` of \`${from}\`, or move it before.`;
+    const missing =
+      id === from
+        ? `\`${id}\` cannot be read from inside itself.`
+        : `\`${id}\` cannot have run yet when \`${from}\` starts; add \`${id}\` to \`needs\` of \`${from}\`, or move it before.`;
     return { code: "step_not_ready", missing };
   };
   return { step, ids: () => [...ids] };

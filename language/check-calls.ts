@@ -16,15 +16,24 @@ export function checkCall(checking: Checking, { step, path, scope }: { step: Cal
   for (const [field, ms] of Object.entries({ timeout, totalTimeout: total }))
     if (ms === 0) checking.add("wrong_value", [...path, field], `\`${field}\` must be longer than nothing.`);
   if (timeout !== undefined && total !== undefined && total < timeout)
-    checking.add("conflict", [...path, "totalTimeout"], "`totalTimeout` is shorter than `timeout`: no attempt could take its time. Raise it.");
+    checking.add(
+      "conflict",
+      [...path, "totalTimeout"],
+      "`totalTimeout` is shorter than `timeout`: no attempt could take its time. Raise it.",
+    );
 }
 
 export function checkCallDefaults(checking: Checking, defaults: Definition["defaults"]): void {
   checkRetry(checking, defaults?.retry, ["defaults", "retry"]);
-  if (checking.fixedDuration(defaults?.timeout, ["defaults", "timeout"]) === 0) checking.add("wrong_value", ["defaults", "timeout"], "`timeout` must be longer than nothing.");
+  if (checking.fixedDuration(defaults?.timeout, ["defaults", "timeout"]) === 0)
+    checking.add("wrong_value", ["defaults", "timeout"], "`timeout` must be longer than nothing.");
 }
 
-function checkRetry(checking: Checking, retry: { initialInterval?: string | number; maxInterval?: string | number } | undefined, path: Path): void {
+function checkRetry(
+  checking: Checking,
+  retry: { initialInterval?: string | number; maxInterval?: string | number } | undefined,
+  path: Path,
+): void {
   const initial = checking.fixedDuration(retry?.initialInterval, [...path, "initialInterval"]);
   const max = checking.fixedDuration(retry?.maxInterval, [...path, "maxInterval"]);
   if (initial !== undefined && max !== undefined && max < initial)

@@ -69,14 +69,19 @@ export class Checking {
   /** A value with expressions in it; gives its type. */
   value(value: Json | undefined, path: Path, scope: Scope): Type {
     if (value === undefined) return anyType;
+    const before = this.findings.length;
     const template = parseTemplate(value, (pointer, message) => this.add("expression_syntax", [...path, ...pointer], message));
-    return this.#typeAt(template, path, scope);
+    const isReadable = this.findings.length === before;
+    const type = this.#typeAt(template, path, scope);
+    return isReadable ? type : anyType;
   }
 
   /** A value that must be able to have one of the wanted types. */
   wanted(value: Json | undefined, path: Path, scope: Scope, wanted: { type: Type; what: string }): Type {
     const type = this.value(value, path, scope);
-    const fits = membersOf(type).some((member) => member.kind === "any" || membersOf(wanted.type).some((want) => want.kind === member.kind));
+    const fits = membersOf(type).some(
+      (member) => member.kind === "any" || membersOf(wanted.type).some((want) => want.kind === member.kind),
+    );
     if (!fits) this.add("type_mismatch", path, `This is ${nameOf(type)}, but it must be ${wanted.what}.`);
     return type;
   }
@@ -105,7 +110,8 @@ export class Checking {
 
   fixedDuration(value: Json | undefined, path: Path): number | undefined {
     if (value === undefined) return undefined;
-    if (typeof value === "string" && value.includes("${")) return void this.add("literal_required", path, "This must be a fixed duration; an expression is not allowed here.");
+    if (typeof value === "string" && value.includes("${"))
+      return void this.add("literal_required", path, "This must be a fixed duration; an expression is not allowed here.");
     try {
       return parseDuration(value);
     } catch (error) {
@@ -126,7 +132,11 @@ export class Checking {
     if ("lit" in template) return typeOfValue(template.lit);
     if ("list" in template) return listOf(unionOf(template.list.map((item, index) => this.#typeAt(item, [...path, index], scope))));
     if ("map" in template) return objectOf(template.map.map(([key, value]) => [key, this.#typeAt(value, [...path, key], scope)]));
-    const lookup = new Lookup(scope, (id) => this.around.get(id), (code, message) => this.add(code, path, message));
+    const lookup = new Lookup(
+      scope,
+      (id) => this.around.get(id),
+      (code, message) => this.add(code, path, message),
+    );
     return typeOfTemplate(template, lookup, (message) => {
       this.add(lookup.code, path, message);
       lookup.code = "type_mismatch";

@@ -20,7 +20,12 @@ function misfitOf(type: Type, wanted: Type, at: string[]): Misfit | undefined {
   if (isAny(type) || isAny(wanted)) return undefined;
   const misfits = membersOf(type).map((member) => {
     const each = membersOf(wanted).map((want) => memberMisfit(member, want, at));
-    return each.includes(undefined) ? undefined : (each.find((misfit) => misfit && misfit.at.length > at.length) ?? { at, reason: `is ${nameOf(type)} and must be ${nameOf(wanted)}` });
+    return each.includes(undefined)
+      ? undefined
+      : (each.find((misfit) => misfit && misfit.at.length > at.length) ?? {
+          at,
+          reason: `is ${nameOf(type)} and must be ${nameOf(wanted)}`,
+        });
   });
   return misfits.includes(undefined) ? undefined : misfits[0];
 }

@@ -29,7 +29,11 @@ function copyOf(copying: Copying, value: unknown, path: Path): Json {
   if (typeof value === "number" && Number.isFinite(value)) return value === 0 ? 0 : value;
   if (Array.isArray(value)) return Array.from(value, (item, index) => copyOf(copying, item, [...path, index]));
   if (typeof value === "object" && isPlain(value)) return copyMembers(copying, value, path);
-  copying.findings.push({ code: "wrong_value", path, message: `${String(typeof value)} ${typeof value === "number" ? value : ""}`.trim() + " is not a JSON value." });
+  copying.findings.push({
+    code: "wrong_value",
+    path,
+    message: `${String(typeof value)} ${typeof value === "number" ? value : ""}`.trim() + " is not a JSON value.",
+  });
   return null;
 }
 
@@ -43,7 +47,12 @@ function copyMembers(copying: Copying, value: object, path: Path): Json {
   for (const [key, member] of Object.entries(value)) {
     const here = [...path, key];
     if (key === "__proto__" || key === REFERENCE_KEY) {
-      copying.findings.push({ code: "reserved_key", path: here, atKey: true, message: `The key \`${key}\` is reserved; use another name.` });
+      copying.findings.push({
+        code: "reserved_key",
+        path: here,
+        atKey: true,
+        message: `The key \`${key}\` is reserved; use another name.`,
+      });
     } else if (!isStorable(key)) copying.findings.push({ code: "text", path, message: textMessage("A key") });
     else if (member !== undefined) members.push([key, copyOf(copying, member, here)]);
   }
@@ -59,7 +68,10 @@ const isStorable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 const textMessage = (what: string): string => `${what} holds a NUL character or half of a surrogate pair; remove it.`;
 
 function refuse(copying: Copying, path: Path, code: "too_deep" | "too_large"): null {
-  const message = code === "too_deep" ? `Values are nested more than ${limits.yamlDepthMax} levels deep here.` : "The definition has too many values; split it into sub-workflows.";
+  const message =
+    code === "too_deep"
+      ? `Values are nested more than ${limits.yamlDepthMax} levels deep here.`
+      : "The definition has too many values; split it into sub-workflows.";
   // One is enough: everything below and after it is too deep or too large as well.
   if (!copying.findings.some((finding) => finding.code === code)) copying.findings.push({ code, path, message });
   return null;

@@ -1,7 +1,7 @@
 import type { StepDefinition } from "../contracts/definition.schema.ts";
 import type { Checking } from "./check-context.ts";
 import type { Path } from "./finding.ts";
-import { suggestion } from "./expression/suggest.ts";
+import { near } from "./check-scope.ts";
 
 /** The order of one block's steps: who waits for whom. */
 export interface Order {
@@ -27,7 +27,8 @@ function checkIds(checking: Checking, steps: StepDefinition[], path: Path, visib
   for (const [index, { id }] of steps.entries()) {
     const at = [...path, index, "id"];
     if (seen.has(id)) checking.add("duplicate_id", at, `The id \`${id}\` stands twice in this scope; give one of the steps another.`);
-    else if (visible.has(id)) checking.add("duplicate_id", at, `The id \`${id}\` belongs to a step of an enclosing scope; give one of them another.`);
+    else if (visible.has(id))
+      checking.add("duplicate_id", at, `The id \`${id}\` belongs to a step of an enclosing scope; give one of them another.`);
     if (reservedIds.test(id)) checking.add("wrong_value", at, `The id \`${id}\` is a part of step paths; choose another.`);
     seen.add(id);
   }
@@ -50,7 +51,7 @@ function needsOf(checking: Checking, steps: StepDefinition[], index: number, pat
 
 function unknownNeed(checking: Checking, need: string, ids: string[]): string {
   if (checking.around.has(need)) return `\`${need}\` is in another scope; \`needs\` names steps of the same list only.`;
-  return `There is no step \`${need}\` beside this one.${suggestion(need, ids)}`;
+  return `There is no step \`${need}\` beside this one.${near(need, ids)}`;
 }
 
 function reportCycles(checking: Checking, steps: StepDefinition[], needs: Map<string, string[]>, path: Path): void {

@@ -3,6 +3,9 @@ import type { TypeScope } from "./expression/infer.ts";
 import { suggestion } from "./expression/suggest.ts";
 import { anyType, type Type } from "./expression/types.ts";
 
+/** ` Did you mean …?`; names of one or two letters are all near each other. */
+export const near = (name: string, known: string[]): string => (name.length < 3 ? "" : suggestion(name, known));
+
 /** What a lookup of a step gives: its type, or why it cannot be read here. */
 export type StepLookup = Type | { code: ProblemCode; missing: string };
 
@@ -16,7 +19,10 @@ interface ScopeFields {
   names?: Record<string, Type>;
   steps?: StepView;
   isInCatch?: boolean;
-  isLenient?: boolean;
+  /** A broken field stands here: names that seem unknown may come from it. */
+  hidesNames?: boolean;
+  /** A broken step stands here whose id is not known. */
+  hidesSteps?: boolean;
   pathLength?: number;
 }
 
@@ -48,9 +54,12 @@ export class Scope {
     return this.#fields.isInCatch ?? this.#parent?.isInCatch ?? false;
   }
 
-  /** Whether a broken field stands around: names that seem unknown may come from it. */
-  get isLenient(): boolean {
-    return this.#fields.isLenient === true || this.#parent?.isLenient === true;
+  get hidesNames(): boolean {
+    return this.#fields.hidesNames === true || this.#parent?.hidesNames === true;
+  }
+
+  get hidesSteps(): boolean {
+    return this.#fields.hidesSteps === true || this.#parent?.hidesSteps === true;
   }
 
   /** Characters of the longest step path that leads here. */
@@ -95,7 +104,7 @@ export class Lookup implements TypeScope {
     const type = this.#scope.name(name);
     if (type !== undefined || name === "steps") return type;
     if (name === "secrets") this.#reportName("not_available", "`secrets` are not yet available in this version.");
-    if (name === "secrets" || this.#scope.isLenient) return anyType;
+    if (name === "secrets" || this.#scope.hidesNames) return anyType;
     this.code = "unknown_name";
     return undefined;
   }
@@ -103,7 +112,7 @@ export class Lookup implements TypeScope {
   step(id: string): Type | { missing: string } {
     const found = this.#scope.step(id) ?? { code: "unknown_name" as const, missing: this.#unseen(id) };
     if (!("missing" in found)) return found;
-    if (found.code === "unknown_name" && this.#scope.isLenient) return anyType;
+    if (found.code === "unknown_name" && this.#scope.hidesSteps) return anyType;
     this.code = found.code;
     return found;
   }
@@ -114,8 +123,11 @@ export class Lookup implements TypeScope {
 
   #unseen(id: string): string {
     const around = this.#around(id);
-    if (around === undefined) return `There is no step \`${id}\`.${suggestion(id, this.#scope.ids())}`;
+    if (around === undefined) return `There is no step \`${id}\`.${near(id, this.#scope.ids())}`;
     if (around === "") return `\`${id}\` is a step of the workflow's body and not seen from here; export what is needed into \`vars\`.`;
+    const outer = this.#scope.step(around);
+    if (outer && "missing" in outer)
+      return `\`${id}\` stands inside \`${around}\` and is not seen from here; export what is needed into \`vars\`.`;
     return `\`${id}\` stands inside \`${around}\`; from outside only a scope's output is seen: use \`steps.${around}.output\`.`;
   }
 }

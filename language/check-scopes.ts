@@ -46,13 +46,24 @@ function checkSwitch(checking: Checking, { step, path, scope }: StepPlace<StepOf
   const types = step.cases.map((each, index) => {
     const at = [...path, "cases", index];
     const name = each.name ?? `case${index}`;
-    if (seen.has(name)) checking.add("duplicate_name", each.name === undefined ? at : [...at, "name"], `Two cases are called \`${name}\`; give one of them another name.`);
-    if (reservedSlots.test(name)) checking.add("wrong_value", [...at, "name"], `The name \`${name}\` is a part of step paths; choose another.`);
+    if (seen.has(name))
+      checking.add(
+        "duplicate_name",
+        each.name === undefined ? at : [...at, "name"],
+        `Two cases are called \`${name}\`; give one of them another name.`,
+      );
+    if (reservedSlots.test(name))
+      checking.add("wrong_value", [...at, "name"], `The name \`${name}\` is a part of step paths; choose another.`);
     seen.add(name);
     checking.condition(each.when, [...at, "when"], scope);
-    return checking.block({ steps: each.steps, path: [...at, "steps"], output: each.output, outputPath: [...at, "output"] }, scope.inside({ pathLength: name.length + 1 }));
+    return checking.block(
+      { steps: each.steps, path: [...at, "steps"], output: each.output, outputPath: [...at, "output"] },
+      scope.inside({ pathLength: name.length + 1 }),
+    );
   });
-  const otherwise = step.default ? checking.block({ steps: step.default, path: [...path, "default"] }, scope.inside({ pathLength: "default.".length })) : nullType;
+  const otherwise = step.default
+    ? checking.block({ steps: step.default, path: [...path, "default"] }, scope.inside({ pathLength: "default.".length }))
+    : nullType;
   return unionOf([...types, otherwise]);
 }
 
@@ -79,7 +90,12 @@ function checkForeach(checking: Checking, { step, path, scope }: StepPlace<StepO
   const [as, index] = [step.as ?? "item", step.index ?? "index"];
   checkName(checking, step.as, [...path, "as"]);
   checkName(checking, step.index, [...path, "index"]);
-  if (as === index) checking.add("duplicate_name", [...path, step.index === undefined ? "as" : "index"], "The item and its index have the same name; give one of them another.");
+  if (as === index)
+    checking.add(
+      "duplicate_name",
+      [...path, step.index === undefined ? "as" : "index"],
+      "The item and its index have the same name; give one of them another.",
+    );
   const names = { [as]: itemOf(items), [index]: numberType };
   const output = checking.block(ownBlock(step, path), scope.inside({ names, pathLength: indexLength }));
   if (step.key !== undefined) checking.expression(step.key, [...path, "key"], scope.with({ names: { ...names, output } }), stringType);
@@ -96,20 +112,31 @@ function itemOf(items: Type): Type {
 
 function checkJoin(checking: Checking, { step, path }: StepPlace<StepOf<"parallel" | "foreach">>, size: number | undefined): void {
   const { join, quorum } = step;
-  if (join === "quorum" && quorum === undefined && !checking.damage.isBroken(path)) checking.add("missing_field", [...path, "join"], "`join: quorum` needs `quorum`: how many must succeed.");
+  if (join === "quorum" && quorum === undefined && !checking.damage.isBroken(path))
+    checking.add("missing_field", [...path, "join"], "`join: quorum` needs `quorum`: how many must succeed.");
   if (quorum === undefined) return;
-  if (join !== "quorum" && !checking.damage.isBroken(path)) checking.addAtKey("conflict", [...path, "quorum"], "`quorum` stands only with `join: quorum`; add that, or remove `quorum`.");
-  if (size !== undefined && quorum > size) checking.add("wrong_value", [...path, "quorum"], `\`quorum\` is ${quorum}, but there are only ${size} that can succeed.`);
+  if (join !== "quorum" && !checking.damage.isBroken(path))
+    checking.addAtKey("conflict", [...path, "quorum"], "`quorum` stands only with `join: quorum`; add that, or remove `quorum`.");
+  if (size !== undefined && quorum > size)
+    checking.add("wrong_value", [...path, "quorum"], `\`quorum\` is ${quorum}, but there are only ${size} that can succeed.`);
 }
 
 function checkLoop(checking: Checking, { step, path, scope }: StepPlace<StepOf<"loop">>): Type {
   const index = step.index ?? "index";
   checkName(checking, step.index, [...path, "index"]);
-  if (index === "last") checking.add("wrong_value", [...path, "index"], "`last` is the output of the iteration before; choose another name.");
+  if (index === "last")
+    checking.add("wrong_value", [...path, "index"], "`last` is the output of the iteration before; choose another name.");
   if (step.while === undefined && step.until === undefined && step.onLimit !== "end" && !checking.damage.isBroken(path))
-    checking.add("missing_field", path, "A loop without `while` and `until` always ends with the error `loop_limit`; add one of them, or `onLimit: end`.");
+    checking.add(
+      "missing_field",
+      path,
+      "A loop without `while` and `until` always ends with the error `loop_limit`; add one of them, or `onLimit: end`.",
+    );
   const inner = scope.inside({ names: { [index]: numberType, last: anyType }, pathLength: indexLength });
   checking.condition(step.while, [...path, "while"], inner);
-  const type = checking.block({ ...ownBlock(step, path), atEnd: (seen) => checking.condition(step.until, [...path, "until"], seen) }, inner);
+  const type = checking.block(
+    { ...ownBlock(step, path), atEnd: (seen) => checking.condition(step.until, [...path, "until"], seen) },
+    inner,
+  );
   return step.while === undefined ? type : unionOf([type, nullType]);
 }

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { laterField } from "../contracts/definition-fields.schema.ts";
 import { definitionSchema, stepSchema, type Definition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { valueAt, type Finding, type Path } from "./finding.ts";
@@ -50,13 +51,20 @@ function findingsFor(issue: Issue, root: Json, fields: Map<string, string[]>): F
   const path = issue.path as Path;
   if (issue.code !== "unrecognized_keys") return [sentenceFor(issue, valueAt(root, path), stepTypes)];
   const known = fields.get(JSON.stringify(path)) ?? [];
-  return issue.keys.map((key) => ({ code: "unknown_field", path: [...path, key], atKey: true, message: unknownField(key, known, typeAt(root, path)) }));
+  return issue.keys.map((key) => ({
+    code: "unknown_field",
+    path: [...path, key],
+    atKey: true,
+    message: unknownField(key, known, typeAt(root, path)),
+  }));
 }
 
 function unknownField(key: string, known: string[], type: string | undefined): string {
   const where = type === undefined ? "" : ` on \`${type}\` steps`;
   const near = nearest(key, known);
-  return near ? `Unknown field \`${key}\`${where}. Did you mean \`${near}\`?` : `Unknown field \`${key}\`${where}; remove it. Known are ${known.map((name) => `\`${name}\``).join(", ")}.`;
+  return near
+    ? `Unknown field \`${key}\`${where}. Did you mean \`${near}\`?`
+    : `Unknown field \`${key}\`${where}; remove it. Known are ${known.map((name) => `\`${name}\``).join(", ")}.`;
 }
 
 function typeAt(root: Json, path: Path): string | undefined {
@@ -64,7 +72,9 @@ function typeAt(root: Json, path: Path): string | undefined {
   return typeof type === "string" && path.length > 0 && stepTypes.has(type) ? type : undefined;
 }
 
-const shapeOf = (schema: unknown): Record<string, unknown> => (schema as { _zod?: { def?: { shape?: Record<string, unknown> } } })?._zod?.def?.shape ?? {};
-const fieldsOf = (schema: unknown): string[] => Object.keys(shapeOf(schema));
+const shapeOf = (schema: unknown): Record<string, unknown> =>
+  (schema as { _zod?: { def?: { shape?: Record<string, unknown> } } })?._zod?.def?.shape ?? {};
+const fieldsOf = (schema: unknown): string[] =>
+  Object.entries(shapeOf(schema)).flatMap(([name, field]) => (field === laterField ? [] : [name]));
 
 export const stepTypes: ReadonlySet<string> = new Set(stepSchema.options.map((option) => option.shape.type.value));

@@ -54,12 +54,15 @@ export function checkStepFields(checking: Checking, place: StepPlace, declared: 
 
 function checkLlm(checking: Checking, place: StepPlace<StepOf<"llm">>, declared: Type): Type {
   const { step, path, scope } = place;
-  if (step.prompt !== undefined && step.messages) checking.addAtKey("conflict", [...path, "messages"], "`prompt` and `messages` exclude each other; keep one of them.");
-  if (step.prompt === undefined && !step.messages && !checking.damage.isBroken(path)) checking.add("missing_field", path, "An `llm` step needs `prompt` or `messages`.");
+  if (step.prompt !== undefined && step.messages)
+    checking.addAtKey("conflict", [...path, "messages"], "`prompt` and `messages` exclude each other; keep one of them.");
+  if (step.prompt === undefined && !step.messages && !checking.damage.isBroken(path))
+    checking.add("missing_field", path, "An `llm` step needs `prompt` or `messages`.");
   checking.wanted(step.model, [...path, "model"], scope, text);
   for (const [index, model] of (step.fallbacks ?? []).entries()) checking.wanted(model, [...path, "fallbacks", index], scope, text);
   checking.value(step.prompt, [...path, "prompt"], scope);
-  for (const [index, { content }] of (step.messages ?? []).entries()) checking.value(content, [...path, "messages", index, "content"], scope);
+  for (const [index, { content }] of (step.messages ?? []).entries())
+    checking.value(content, [...path, "messages", index, "content"], scope);
   const output = step.outputSchema ? declared : stringType;
   checkCall(checking, place, output);
   return output;
@@ -93,7 +96,8 @@ function checkUrl(checking: Checking, url: string, path: Path): void {
   if (!parts) return;
   const [first] = parts;
   if (first !== undefined && typeof first !== "string") return;
-  if (!/^https?:\/\//i.test(first ?? "")) checking.add("wrong_value", path, "A url begins with `http://` or `https://`, or is an expression that gives one.");
+  if (!/^https?:\/\//i.test(first ?? ""))
+    checking.add("wrong_value", path, "A url begins with `http://` or `https://`, or is an expression that gives one.");
   else if (parts.length === 1 && !URL.canParse(first!)) checking.add("wrong_value", path, `${JSON.stringify(first)} is not a url.`);
 }
 

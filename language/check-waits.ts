@@ -10,8 +10,10 @@ const text = { type: stringType, what: "a text" };
 function checkOneOf(checking: Checking, { step, path }: StepPlace, fields: string[]): void {
   const present = fields.filter((field) => (step as unknown as Record<string, unknown>)[field] !== undefined);
   const names = fields.map((field) => `\`${field}\``).join(", ");
-  if (present.length === 0 && !checking.damage.isBroken(path)) checking.add("missing_field", path, `A \`${step.type}\` step needs one of ${names}.`);
-  for (const field of present.slice(1)) checking.addAtKey("conflict", [...path, field], `Only one of ${names} may stand here; remove the others.`);
+  if (present.length === 0 && !checking.damage.isBroken(path))
+    checking.add("missing_field", path, `A \`${step.type}\` step needs one of ${names}.`);
+  for (const field of present.slice(1))
+    checking.addAtKey("conflict", [...path, field], `Only one of ${names} may stand here; remove the others.`);
 }
 
 export function checkWait(checking: Checking, place: StepPlace<StepOf<"wait">>): Type {
@@ -20,7 +22,11 @@ export function checkWait(checking: Checking, place: StepPlace<StepOf<"wait">>):
   checking.duration(step.duration, [...path, "duration"], scope);
   checking.wanted(step.until, [...path, "until"], scope, { type: unionOf([stringType, numberType]), what: "a date and time" });
   if (step.until !== undefined && !step.until.includes("${") && Number.isNaN(Date.parse(step.until)))
-    checking.add("wrong_value", [...path, "until"], `${JSON.stringify(step.until)} is not a date and time; write it as 2026-01-31T09:00:00Z.`);
+    checking.add(
+      "wrong_value",
+      [...path, "until"],
+      `${JSON.stringify(step.until)} is not a date and time; write it as 2026-01-31T09:00:00Z.`,
+    );
   return nullType;
 }
 
@@ -32,7 +38,9 @@ export function checkListen(checking: Checking, place: StepPlace<StepOf<"listen"
   checking.duration(step.timeout, [...path, "timeout"], scope);
   if (step.onTimeout && step.timeout === undefined && !checking.damage.isBroken(path))
     checking.addAtKey("conflict", [...path, "onTimeout"], "`onTimeout` without `timeout` never runs; add `timeout`.");
-  const late = step.onTimeout ? [checking.block({ steps: step.onTimeout, path: [...path, "onTimeout"] }, scope.inside({ pathLength: "onTimeout.".length }))] : [];
+  const late = step.onTimeout
+    ? [checking.block({ steps: step.onTimeout, path: [...path, "onTimeout"] }, scope.inside({ pathLength: "onTimeout.".length }))]
+    : [];
   if (step.one) return unionOf([checkEvent(checking, step.one, [...path, "one"], scope), ...late]);
   const field = step.any ? "any" : "all";
   const events = step.any ?? step.all ?? [];
@@ -58,8 +66,10 @@ function checkEventNames(checking: Checking, events: Listened[], path: Path): vo
   const seen = new Set<string>();
   for (const [index, { event, as }] of events.entries()) {
     const name = as ?? event;
-    if (as === undefined && event.includes("${")) checking.add("missing_field", [...path, index], "An event whose name is an expression needs `as`: its name in the output.");
-    if (seen.has(name)) checking.add("duplicate_name", [...path, index], `Two events are called \`${name}\` in the output; give one of them \`as\`.`);
+    if (as === undefined && event.includes("${"))
+      checking.add("missing_field", [...path, index], "An event whose name is an expression needs `as`: its name in the output.");
+    if (seen.has(name))
+      checking.add("duplicate_name", [...path, index], `Two events are called \`${name}\` in the output; give one of them \`as\`.`);
     seen.add(name);
   }
 }
@@ -78,11 +88,15 @@ export function checkEmit(checking: Checking, { step, path, scope }: StepPlace<S
 export function checkApproval(checking: Checking, { step, path, scope }: StepPlace<StepOf<"approval">>): Type {
   checking.value(step.title, [...path, "title"], scope);
   checking.value(step.payload, [...path, "payload"], scope);
-  checking.wanted(step.assignees, [...path, "assignees"], scope, { type: unionOf([stringType, listOf(stringType)]), what: "a list of texts" });
+  checking.wanted(step.assignees, [...path, "assignees"], scope, {
+    type: unionOf([stringType, listOf(stringType)]),
+    what: "a list of texts",
+  });
   checking.duration(step.expiresAfter, [...path, "expiresAfter"], scope);
   if (step.onExpire && step.expiresAfter === undefined && !checking.damage.isBroken(path))
     checking.addAtKey("conflict", [...path, "onExpire"], "`onExpire` without `expiresAfter` never runs; add `expiresAfter`.");
-  if (step.onExpire) checking.block({ steps: step.onExpire, path: [...path, "onExpire"] }, scope.inside({ pathLength: "onExpire.".length }));
+  if (step.onExpire)
+    checking.block({ steps: step.onExpire, path: [...path, "onExpire"] }, scope.inside({ pathLength: "onExpire.".length }));
   return objectOf([
     ["decision", stringType],
     ["approved", booleanType],

@@ -15,7 +15,8 @@ import type { Damage } from "./shape-repair.ts";
 export function checkDefinition(definition: Definition, damage: Damage): Finding[] {
   const checking = new Checking({ damage, around: stepsAround(definition), stepsMax: limits.definitionStepsMax, block: checkBlock });
   for (const field of laterEnvelope)
-    if (definition[field] !== undefined) checking.addAtKey("not_available", [field], `\`${field}\` of a definition is not yet available in this version.`);
+    if (definition[field] !== undefined)
+      checking.addAtKey("not_available", [field], `\`${field}\` of a definition is not yet available in this version.`);
   checkCallDefaults(checking, definition.defaults);
   checkBody(checking, definition);
   return checking.findings;
@@ -27,9 +28,11 @@ function checkBody(checking: Checking, definition: Definition): void {
   const body = { steps: definition.steps, path: ["steps"], output: definition.output, outputPath: ["output"] };
   const output = checkBlock(checking, body, scope.inside({}));
   checkHandlers(checking, definition.catch, [], scope);
-  if (definition.finally) checkBlock(checking, { steps: definition.finally, path: ["finally"] }, scope.inside({ pathLength: "finally.".length }));
+  if (definition.finally)
+    checkBlock(checking, { steps: definition.finally, path: ["finally"] }, scope.inside({ pathLength: "finally.".length }));
   const wanted = checking.schema(definition.outputSchema, ["outputSchema"]);
-  if (definition.outputSchema) checkFit(checking, { type: output, wanted, path: definition.output === undefined ? ["outputSchema"] : ["output"] });
+  if (definition.outputSchema)
+    checkFit(checking, { type: output, wanted, path: definition.output === undefined ? ["outputSchema"] : ["output"] });
 }
 
 function rootScope(checking: Checking, definition: Definition): Scope {
@@ -45,7 +48,7 @@ function rootScope(checking: Checking, definition: Definition): Scope {
       ["startedAt", stringType],
     ]),
   };
-  return new Scope({ names, isLenient: checking.damage.isBroken([]) });
+  return new Scope({ names, hidesNames: checking.damage.isBroken([]) });
 }
 
 const anyStrings: Type = { kind: "object", fields: {}, required: [], open: true };
@@ -53,8 +56,11 @@ const anyStrings: Type = { kind: "object", fields: {}, required: [], open: true 
 /** A variable keeps the type of its first value only when no step changes it. */
 function variables({ damage }: Checking, definition: Definition): Type {
   if (damage.isAnywhere) return anyMap;
-  const types = new Map(Object.entries(definition.vars ?? {}).map(([name, value]) => [name, hasExpression(value) ? anyType : typeOfValue(value)]));
-  for (const { step } of allSteps(definition)) for (const name of Object.keys(("export" in step && step.export) || {})) types.set(name, anyType);
+  const types = new Map(
+    Object.entries(definition.vars ?? {}).map(([name, value]) => [name, hasExpression(value) ? anyType : typeOfValue(value)]),
+  );
+  for (const { step } of allSteps(definition))
+    for (const name of Object.keys(("export" in step && step.export) || {})) types.set(name, anyType);
   return objectOf([...types]);
 }
 

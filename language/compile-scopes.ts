@@ -32,15 +32,23 @@ export function scopeFields(step: ScopeStep, compiling: Compiling): StepFields {
   }
 }
 
-const finallyOf = (step: StepOf<"try">, compiling: Compiling): { finally?: Block } => (step.finally ? { finally: compiling.block(step.finally) } : {});
+const finallyOf = (step: StepOf<"try">, compiling: Compiling): { finally?: Block } =>
+  step.finally ? { finally: compiling.block(step.finally) } : {};
 
 const switchFields = (step: StepOf<"switch">, compiling: Compiling): StepFields => ({
   type: "switch",
-  cases: step.cases.map((each, index) => ({ name: each.name ?? `case${index}`, when: conditionOf(each.when), body: compiling.block(each.steps, each.output) })),
+  cases: step.cases.map((each, index) => ({
+    name: each.name ?? `case${index}`,
+    when: conditionOf(each.when),
+    body: compiling.block(each.steps, each.output),
+  })),
   ...(step.default ? { default: compiling.block(step.default) } : {}),
 });
 
-const joinOf = (step: StepOf<"parallel" | "foreach">): Join => ({ join: step.join ?? "all", ...(step.quorum === undefined ? {} : { quorum: step.quorum }) });
+const joinOf = (step: StepOf<"parallel" | "foreach">): Join => ({
+  join: step.join ?? "all",
+  ...(step.quorum === undefined ? {} : { quorum: step.quorum }),
+});
 
 const parallelFields = (step: StepOf<"parallel">, compiling: Compiling): StepFields => ({
   type: "parallel",

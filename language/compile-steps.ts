@@ -11,7 +11,13 @@ import type { CallOptions, ListenFor, StepFields, Template } from "./plan.ts";
 export function compileFields(step: AvailableStep, compiling: Compiling): StepFields {
   switch (step.type) {
     case "llm":
-      return { type: "llm", models: modelsOf(step, compiling), messages: messagesOf(step), repairs: step.repairs ?? platformDefaults.modelRepairs, ...callOptions(step, compiling) };
+      return {
+        type: "llm",
+        models: modelsOf(step, compiling),
+        messages: messagesOf(step),
+        repairs: step.repairs ?? platformDefaults.modelRepairs,
+        ...callOptions(step, compiling),
+      };
     case "tool":
       return { type: "tool", tool: step.tool, arguments: templateOf(step.arguments ?? {}), ...callOptions(step, compiling) };
     case "http":
@@ -72,7 +78,10 @@ function modelsOf(step: StepOf<"llm">, { defaults }: Compiling): Template[] {
 }
 
 const messagesOf = (step: StepOf<"llm">) =>
-  (step.messages ?? [{ role: "user" as const, content: step.prompt ?? "" }]).map(({ role, content }) => ({ role, content: templateOf(content) }));
+  (step.messages ?? [{ role: "user" as const, content: step.prompt ?? "" }]).map(({ role, content }) => ({
+    role,
+    content: templateOf(content),
+  }));
 
 function httpFields(step: StepOf<"http">, compiling: Compiling): StepFields {
   const request = {
@@ -108,14 +117,12 @@ function listenFields(step: StepOf<"listen">, compiling: Compiling): StepFields 
   return {
     type: "listen",
     mode,
-    events: events.map(
-      (each): ListenFor => ({
-        event: templateOf(each.event),
-        ...(each.when === undefined ? {} : { when: conditionOf(each.when) }),
-        ...(each.schema === undefined ? {} : { schema: each.schema }),
-        as: each.as ?? each.event,
-      }),
-    ),
+    events: events.map((each): ListenFor => ({
+      event: templateOf(each.event),
+      ...(each.when === undefined ? {} : { when: conditionOf(each.when) }),
+      ...(each.schema === undefined ? {} : { schema: each.schema }),
+      as: each.as ?? each.event,
+    })),
     early: step.early ?? "keep",
     ...optional("timeout", step.timeout),
     ...(step.onTimeout ? { onTimeout: compiling.block(step.onTimeout) } : {}),

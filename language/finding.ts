@@ -62,4 +62,5 @@ const toProblem = (finding: Finding, locator: Locator): DefinitionProblem => ({
   message: finding.message,
 });
 
-const byPosition = (a: DefinitionProblem, b: DefinitionProblem): number => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+const byPosition = (a: DefinitionProblem, b: DefinitionProblem): number =>
+  (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);

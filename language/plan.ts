@@ -72,7 +72,12 @@ export interface Join {
 export type Step = StepCommon & StepFields;
 
 export type StepFields =
-  | ({ type: "llm"; models: Template[]; messages: { role: "system" | "user" | "assistant"; content: Template }[]; repairs: number } & CallOptions)
+  | ({
+      type: "llm";
+      models: Template[];
+      messages: { role: "system" | "user" | "assistant"; content: Template }[];
+      repairs: number;
+    } & CallOptions)
   | ({ type: "tool"; tool: string; arguments: Template } & CallOptions)
   | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)
   | ({ type: "activity"; activity: string; taskQueue?: string; arguments: Template } & CallOptions)
@@ -80,8 +85,26 @@ export type StepFields =
   | { type: "sequence"; body: Block }
   | { type: "switch"; cases: { name: string; when: Expression; body: Block }[]; default?: Block }
   | ({ type: "parallel"; branches: { name: string; body: Block }[]; maxConcurrency?: number } & Join)
-  | ({ type: "foreach"; items: Template; as: string; index: string; concurrency: number; body: Block; key?: Expression; onItemError: "fail" | "collect" | "skip" } & Join)
-  | { type: "loop"; while?: Expression; until?: Expression; body: Block; index: string; maxIterations: number; onLimit: "fail" | "end"; keepLast: number }
+  | ({
+      type: "foreach";
+      items: Template;
+      as: string;
+      index: string;
+      concurrency: number;
+      body: Block;
+      key?: Expression;
+      onItemError: "fail" | "collect" | "skip";
+    } & Join)
+  | {
+      type: "loop";
+      while?: Expression;
+      until?: Expression;
+      body: Block;
+      index: string;
+      maxIterations: number;
+      onLimit: "fail" | "end";
+      keepLast: number;
+    }
   | { type: "workflow"; workflow: string; version?: string; input: Template; await: boolean; parentClosePolicy: "cancel" | "abandon" }
   | { type: "wait"; duration?: Template; until?: Template }
   | { type: "listen"; mode: "one" | "any" | "all"; events: ListenFor[]; early: "keep" | "ignore"; timeout?: Template; onTimeout?: Block }

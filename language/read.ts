@@ -1,4 +1,4 @@
-import type { DefinitionFormat, DefinitionProblem } from "../contracts/definition.ts";
+import type { DefinitionFormat, DefinitionProblem, ProblemCode } from "../contracts/definition.ts";
 import type { Definition } from "../contracts/definition.schema.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -33,7 +33,7 @@ export const readDefinitionValue = (value: unknown, options: ReadOptions): ReadR
 function readValue(raw: unknown, before: Finding[], locator: Locator, options: ReadOptions): ReadResult {
   const { value, findings } = checkJson(raw);
   const sofar = [...before, ...findings, ...checkSize(value, findings)];
-  if (sofar.some(({ code }) => code === "too_deep" || code === "too_large")) return refused(sofar, locator);
+  if (sofar.some(({ code }) => unreadable.has(code))) return refused(sofar, locator);
   const shape = checkShape(value);
   const all = [...sofar, ...shape.findings, ...(shape.definition ? checkDefinition(shape.definition, shape.damage) : [])];
   if (all.length > 0 || !shape.definition) return refused(all, locator);
@@ -42,6 +42,9 @@ function readValue(raw: unknown, before: Finding[], locator: Locator, options: R
   return tooLarge ? refused([tooLarge], locator) : { ok: true, definition: shape.definition, plan };
 }
 
+/** After these a part of the value is missing: whatever else seems wrong may follow from it. */
+const unreadable: ReadonlySet<ProblemCode> = new Set(["too_deep", "too_large", "alias"]);
+
 const refused = (findings: Finding[], locator: Locator): ReadResult => ({ ok: false, problems: toProblems(findings, locator) });
 
 /** Aliases and values from code can be larger than the text was. */
@@ -49,13 +52,23 @@ function checkSize(value: Json, earlier: Finding[]): Finding[] {
   if (earlier.some(({ code }) => code === "too_large")) return [];
   const bytes = bytesOf(value);
   if (bytes <= limits.definitionBytesMax) return [];
-  return [{ code: "too_large", path: [], message: `The definition has ${bytes} bytes as JSON; at most ${limits.definitionBytesMax} are allowed. Split it into sub-workflows.` }];
+  return [
+    {
+      code: "too_large",
+      path: [],
+      message: `The definition has ${bytes} bytes as JSON; at most ${limits.definitionBytesMax} are allowed. Split it into sub-workflows.`,
+    },
+  ];
 }
 
 function checkPlanSize(plan: Plan): Finding | undefined {
   const bytes = bytesOf(plan as unknown as Json);
   if (bytes <= limits.planBytesMax) return undefined;
-  return { code: "too_large", path: [], message: `The compiled plan has ${bytes} bytes; at most ${limits.planBytesMax} are allowed. Split the definition into sub-workflows.` };
+  return {
+    code: "too_large",
+    path: [],
+    message: `The compiled plan has ${bytes} bytes; at most ${limits.planBytesMax} are allowed. Split the definition into sub-workflows.`,
+  };
 }
 
 const bytesOf = (value: Json): number => new TextEncoder().encode(JSON.stringify(value)).length;

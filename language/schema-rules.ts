@@ -34,11 +34,13 @@ const dialects = new Set(["https://json-schema.org/draft/2020-12/schema", "https
 function keywordProblems(part: JsonObject): string[] {
   const problems: string[] = [];
   const { $schema, $async, pattern, patternProperties, uniqueItems, maxItems } = part;
-  if ($schema !== undefined && !dialects.has(String($schema))) problems.push(`\`$schema\` is ${JSON.stringify($schema)}; only JSON Schema 2020-12 is understood.`);
+  if ($schema !== undefined && !dialects.has(String($schema)))
+    problems.push(`\`$schema\` is ${JSON.stringify($schema)}; only JSON Schema 2020-12 is understood.`);
   if ($async !== undefined) problems.push("`$async` is not allowed; remove it.");
   for (const keyword of ["$ref", "$dynamicRef"]) {
     const reference = part[keyword];
-    if (typeof reference === "string" && !reference.startsWith("#")) problems.push(`\`${keyword}\` is ${JSON.stringify(reference)}; only references into the schema itself (\`#/$defs/…\`) are followed.`);
+    if (typeof reference === "string" && !reference.startsWith("#"))
+      problems.push(`\`${keyword}\` is ${JSON.stringify(reference)}; only references into the schema itself (\`#/$defs/…\`) are followed.`);
   }
   if (typeof pattern === "string" && !repeatsFormat(part)) problems.push(...patternProblems(pattern));
   if (isObject(patternProperties)) problems.push(...Object.keys(patternProperties).flatMap(patternProblems));
@@ -52,7 +54,10 @@ const repeatsFormat = (part: JsonObject): boolean =>
 
 function patternProblems(pattern: string): string[] {
   const bytes = new TextEncoder().encode(pattern).length;
-  if (bytes > limits.regexBytesMax) return [`The pattern ${shorten(pattern)} has ${bytes} bytes; at most ${limits.regexBytesMax} are allowed. Use \`format\`, or several shorter patterns in \`allOf\`.`];
+  if (bytes > limits.regexBytesMax)
+    return [
+      `The pattern ${shorten(pattern)} has ${bytes} bytes; at most ${limits.regexBytesMax} are allowed. Use \`format\`, or several shorter patterns in \`allOf\`.`,
+    ];
   try {
     checkPattern(pattern);
     return [];
@@ -63,7 +68,20 @@ function patternProblems(pattern: string): string[] {
 
 const shorten = (text: string): string => JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 
-const schemaKeywords = ["items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties", "additionalItems", "contentSchema"];
+const schemaKeywords = [
+  "items",
+  "additionalProperties",
+  "not",
+  "if",
+  "then",
+  "else",
+  "contains",
+  "propertyNames",
+  "unevaluatedItems",
+  "unevaluatedProperties",
+  "additionalItems",
+  "contentSchema",
+];
 const listKeywords = ["allOf", "anyOf", "oneOf", "prefixItems", "items"];
 const mapKeywords = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 

@@ -11,6 +11,9 @@ export interface Damage {
   isBroken(step: Path): boolean;
 }
 
+/** Ids of stand-ins for steps whose own id is not known begin with it. */
+export const STAND_IN = "broken_step_";
+
 /**
  * A copy with what does not fit taken out, so that the rest can be checked in the same pass. Nothing changes its place:
  * paths stay true. With `earlier` damage (second round) a step gives way as a whole.
@@ -40,33 +43,48 @@ function stepAround(path: Path): Path | undefined {
 
 function mendEnvelope(copy: Json, issue: Issue): void {
   if (!isObject(copy)) return;
-  if (issue.code === "unrecognized_keys" && issue.path.length === 0) return removeKeys(copy, issue.keys);
+  if (issue.code === "unrecognized_keys" && issue.path.length === 0) return void removeKeys(copy, issue.keys);
   const field = String(issue.path[0]);
   if (field === "name") copy["name"] = "broken";
   else if (field === "version") copy["version"] = "0.0.0";
   else if (field !== "steps") delete copy[field];
 }
 
-const conditions = new Set(["when", "while", "until", "if"]);
+/** What stands in for a required field that is missing or broken, so that the rest of its step can be checked. */
+const standIns: Readonly<Record<string, Json>> = {
+  if: true,
+  when: true,
+  while: true,
+  until: true,
+  items: [],
+  maxIterations: 1,
+  values: null,
+  url: "https://example.com",
+  role: "user",
+  content: "",
+  error: { type: "broken" },
+  tool: "broken",
+  activity: "broken",
+  workflow: "broken",
+  event: "broken",
+  title: "broken",
+  steps: [{ id: `${STAND_IN}0`, type: "set", values: null }],
+};
 
-/** Whether the step can stay once the field is gone. */
+/** Mend the smallest part of the step that can be left out. False = only the whole step can. */
 function mendField(copy: Json, issue: Issue, step: Path): boolean {
-  const rest = issue.path.slice(step.length) as Path;
-  const container = valueAt(copy, (issue.code === "unrecognized_keys" ? issue.path : issue.path.slice(0, -1)) as Path);
-  if (issue.code === "unrecognized_keys" && isObject(container)) {
-    removeKeys(container, issue.keys);
+  if (issue.code === "unrecognized_keys") return removeKeys(valueAt(copy, issue.path as Path), issue.keys);
+  for (let end = issue.path.length; end > step.length; end--) {
+    const field = issue.path[end - 1];
+    const container = valueAt(copy, issue.path.slice(0, end - 1) as Path);
+    if (typeof field !== "string" || !isObject(container)) continue;
+    if (end === step.length + 1 && (field === "type" || field === "id")) return false;
+    if (Object.hasOwn(standIns, field)) container[field] = structuredClone(standIns[field]!);
+    else if (Object.hasOwn(container, field)) delete container[field];
+    else return false;
     return true;
   }
-  const field = rest.at(-1);
-  if (rest.length === 0 || rest[0] === "type" || rest[0] === "id") return false;
-  if (typeof field === "string" && conditions.has(field) && isObject(container)) {
-    container[field] = true;
-    return true;
-  }
-  const owner = valueAt(copy, step);
-  if (!isObject(owner) || !Object.hasOwn(owner, rest[0]!)) return false;
-  delete owner[String(rest[0])];
-  return true;
+  return false;
 }
 
 function replaceStep(copy: Json, step: Path): void {
@@ -80,8 +98,10 @@ function replaceStep(copy: Json, step: Path): void {
 }
 
 const namePattern = new RegExp(STEP_ID_PATTERN);
-const isName = (value: unknown): value is string => typeof value === "string" && namePattern.test(value) && value.length <= limits.idBytesMax;
+const isName = (value: unknown): value is string =>
+  typeof value === "string" && namePattern.test(value) && value.length <= limits.idBytesMax;
 
-function removeKeys(from: JsonObject, keys: string[]): void {
-  for (const key of keys) delete from[key];
+function removeKeys(from: Json | undefined, keys: string[]): true {
+  if (isObject(from)) for (const key of keys) delete from[key];
+  return true;
 }

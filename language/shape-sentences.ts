@@ -23,19 +23,29 @@ export function sentenceFor(issue: Issue, found: Json | undefined, stepTypes: It
   const give = (code: ProblemCode, message: string): Finding => ({ code, path, message });
   if (issue.code === "invalid_key") return { ...give("wrong_value", nameRule(String(path.at(-1)))), atKey: true };
   if (found === undefined) return give("missing_field", `${field} is missing; add it.`);
-  if (isLiteralRequired(issue, found)) return give("literal_required", `${field} must be a fixed value; an expression is not allowed here.`);
+  if (isLiteralRequired(issue, found))
+    return give("literal_required", `${field} must be a fixed value; an expression is not allowed here.`);
   switch (issue.code) {
     case "invalid_type":
-      return give("wrong_type", `${field} must be ${expectedName(issue.expected)}, found ${describe(found)}.${hintFor(issue.expected, found)}`);
+      return give(
+        "wrong_type",
+        `${field} must be ${expectedName(issue.expected)}, found ${describe(found)}.${hintFor(issue.expected, found)}`,
+      );
     case "invalid_union":
       if (issue.discriminator !== undefined) return give(...unknownType(found, stepTypes));
       return give("wrong_type", `${field} must be ${issue.message}, found ${describe(found)}.`);
     case "invalid_value":
       return give("wrong_value", `${field} is ${describe(found)}; ${oneOf(found, issue.values)}`);
     case "too_small":
-      return give("wrong_value", `${field} is too small: at least ${issue.minimum}${unit(issue.origin)}, found ${sizeOf(found)}.`);
+      return give(
+        "wrong_value",
+        `${field} is too small: at least ${issue.minimum}${unit(issue.origin, issue.minimum)}, found ${sizeOf(found)}.`,
+      );
     case "too_big":
-      return give("wrong_value", `${field} is too large: at most ${issue.maximum}${unit(issue.origin)}, found ${sizeOf(found)}.`);
+      return give(
+        "wrong_value",
+        `${field} is too large: at most ${issue.maximum}${unit(issue.origin, issue.maximum)}, found ${sizeOf(found)}.`,
+      );
     case "invalid_format":
       return give("wrong_value", formatRule(field, issue, found));
     default:
@@ -90,11 +100,14 @@ function oneOf(found: Json, values: readonly unknown[]): string {
 
 const list = (names: Iterable<string>): string => [...names].map((name) => `\`${name}\``).join(", ");
 
-const unit = (origin: string): string => (origin === "array" ? " items" : origin === "string" ? " characters" : "");
+function unit(origin: string, count: number | bigint): string {
+  const word = origin === "array" ? " item" : origin === "string" ? " character" : "";
+  return word === "" || Number(count) === 1 ? word : `${word}s`;
+}
 
 function sizeOf(found: Json): string {
   if (Array.isArray(found) || typeof found === "string") return String(found.length);
-  return describe(found);
+  return typeof found === "number" ? String(found) : describe(found);
 }
 
 function formatRule(field: string, issue: Issue & { code: "invalid_format" }, found: Json): string {
@@ -103,7 +116,8 @@ function formatRule(field: string, issue: Issue & { code: "invalid_format" }, fo
   return `${field} is ${describe(found)}; use letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit.`;
 }
 
-const nameRule = (found: string): string => `\`${found}\` is not a name; use letters, digits and \`_\`, not beginning with a digit, at most 64 characters.`;
+const nameRule = (found: string): string =>
+  `\`${found}\` is not a name; use letters, digits and \`_\`, not beginning with a digit, at most 64 characters.`;
 
 export function describe(value: Json): string {
   if (value === null) return "null";

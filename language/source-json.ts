@@ -32,8 +32,11 @@ const literal = /^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)$/;
 
 function messageFor(type: string | null, lexeme: string, previous: string | null): string | undefined {
   // The lexer announces a plain scalar by a mark, then gives its text.
-  if (previous === "scalar") return literal.test(lexeme) ? undefined : `JSON does not allow ${quote(lexeme)} here; put text into double quotes.`;
-  if (previous === "comma" && (type === "flow-map-end" || type === "flow-seq-end")) return "JSON does not allow a comma before a closing bracket; remove it.";
+  if (previous === "scalar" && /^\/[/*]/.test(lexeme)) return messages["comment"];
+  if (previous === "scalar")
+    return literal.test(lexeme) ? undefined : `JSON does not allow ${quote(lexeme)} here; put text into double quotes.`;
+  if (previous === "comma" && (type === "flow-map-end" || type === "flow-seq-end"))
+    return "JSON does not allow a comma before a closing bracket; remove it.";
   return type === null ? undefined : messages[type];
 }
 

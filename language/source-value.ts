@@ -27,10 +27,14 @@ function valueOf(reading: Reading, node: unknown, path: Path): Json {
   if (isAlias(node)) return aliasValue(reading, node, path);
   if (reading.aliases > 0 && insideAlias(reading) && ++reading.expanded > expandedMax) return null;
   if (path.length > limits.yamlDepthMax) return tooDeep(reading, path);
-  checkTag(reading, node, path);
+  if (!hasKnownTag(reading, node, path)) return null;
   if (isScalar(node)) return scalarValue(reading, node.value, path);
   reading.open.add(node);
-  const value = isMap(node) ? mapValue(reading, node, path) : isSeq(node) ? node.items.map((item, index) => valueOf(reading, item, [...path, index])) : null;
+  const value = isMap(node)
+    ? mapValue(reading, node, path)
+    : isSeq(node)
+      ? node.items.map((item, index) => valueOf(reading, item, [...path, index]))
+      : null;
   reading.open.delete(node);
   return value;
 }
@@ -41,7 +45,8 @@ function aliasValue(reading: Reading, alias: Alias, path: Path): Json {
   if (!target) return add(`There is no anchor &${alias.source} before this alias.`);
   if (reading.open.has(target)) return add(`The alias *${alias.source} refers to a value it is part of.`);
   reading.aliases++;
-  if (reading.aliases === limits.yamlAliasesMax + 1) return add(`There are more than ${limits.yamlAliasesMax} aliases; write the values out.`);
+  if (reading.aliases === limits.yamlAliasesMax + 1)
+    return add(`There are more than ${limits.yamlAliasesMax} aliases; write the values out.`);
   if (reading.aliases > limits.yamlAliasesMax) return null;
   reading.open.add(alias);
   const value = valueOf(reading, target, path);
@@ -57,16 +62,25 @@ function tooDeep(reading: Reading, path: Path): null {
   return null;
 }
 
-function checkTag(reading: Reading, node: unknown, path: Path): void {
+function hasKnownTag(reading: Reading, node: unknown, path: Path): boolean {
   const tag = (node as { tag?: string } | null)?.tag;
-  if (tag === undefined || coreTags.has(tag)) return;
-  reading.findings.push({ code: "tag", path, message: `The tag ${tag} is not allowed; write a plain value.` });
+  if (tag === undefined || coreTags.has(tag)) return true;
+  reading.findings.push({
+    code: "tag",
+    path,
+    message: `The tag ${tag.replace("tag:yaml.org,2002:", "!!")} is not allowed; write a plain value.`,
+  });
+  return false;
 }
 
 function scalarValue(reading: Reading, value: unknown, path: Path): Json {
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  reading.findings.push({ code: "wrong_value", path, message: `${String(value)} is not a JSON value; use a finite number, text, true, false or null.` });
+  reading.findings.push({
+    code: "wrong_value",
+    path,
+    message: `${String(value)} is not a JSON value; use a finite number, text, true, false or null.`,
+  });
   return null;
 }
 
@@ -78,7 +92,13 @@ function mapValue(reading: Reading, map: YAMLMap, path: Path): Json {
       continue;
     }
     const key = keyText(pair.key);
-    if (members.has(key)) reading.findings.push({ code: "duplicate_key", path: [...path, key], offset: pair.key.range?.[0] ?? 0, message: `The key \`${key}\` stands twice; keep one of them.` });
+    if (members.has(key))
+      reading.findings.push({
+        code: "duplicate_key",
+        path: [...path, key],
+        offset: pair.key.range?.[0] ?? 0,
+        message: `The key \`${key}\` stands twice; keep one of them.`,
+      });
     else members.set(key, valueOf(reading, pair.value, [...path, key]));
   }
   // fromEntries makes own properties of every key, `__proto__` too: it is refused by name later.
@@ -86,4 +106,5 @@ function mapValue(reading: Reading, map: YAMLMap, path: Path): Json {
 }
 
 /** Keys are text: a number or `true` as a key is what the author typed. */
-export const keyText = (key: { value: unknown; source?: string }): string => (typeof key.value === "string" ? key.value : (key.source ?? String(key.value)));
+export const keyText = (key: { value: unknown; source?: string }): string =>
+  typeof key.value === "string" ? key.value : (key.source ?? String(key.value));

@@ -1,4 +1,17 @@
-import { CST, Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, type Document, type Pair, type ParsedNode } from "yaml";
+import {
+  CST,
+  Composer,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  Parser,
+  type Document,
+  type Pair,
+  type ParsedNode,
+} from "yaml";
 import type { DefinitionFormat } from "../contracts/definition.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -40,7 +53,10 @@ function tokenize(text: string, format: DefinitionFormat, lines: LineCounter): {
   const parser = new Parser(lines.addNewLine);
   const tokens: CST.Token[] = [];
   const foreign = format === "json" ? foreignLexemes() : undefined;
-  const refuse = (code: Finding["code"], message: string) => ({ tokens: [], findings: [{ code, path: [], offset: parser.offset, message }] });
+  const refuse = (code: Finding["code"], message: string) => ({
+    tokens: [],
+    findings: [{ code, path: [], offset: parser.offset, message }],
+  });
   lines.addNewLine(0);
   let count = 0;
   for (const lexeme of new Lexer().lex(text)) {
@@ -55,31 +71,44 @@ function tokenize(text: string, format: DefinitionFormat, lines: LineCounter): {
 
 function compose(tokens: CST.Token[], text: string): YamlDocument[] {
   // `uniqueKeys` of the library compares every key with every other: a wide object would take seconds.
-  const composer = new Composer({ schema: "core", version: "1.2", merge: false, uniqueKeys: false, prettyErrors: false, logLevel: "silent" });
+  const composer = new Composer({
+    schema: "core",
+    version: "1.2",
+    merge: false,
+    uniqueKeys: false,
+    prettyErrors: false,
+    logLevel: "silent",
+  });
   return [...composer.compose(tokens, true, text.length)];
 }
 
 function syntaxFindings(document: YamlDocument | undefined, others: YamlDocument[], text: string, format: DefinitionFormat): Finding[] {
   const all = document ? [document, ...others] : [];
-  const findings = all.flatMap((each) => each.errors.map((error) => syntaxError(error.message, error.pos[0])));
-  for (const warning of document?.warnings ?? []) if (warning.code !== "TAG_RESOLVE_FAILED") findings.push(syntaxError(warning.message, warning.pos[0]));
-  if (others.length > 0) findings.push(syntaxError("There is more than one document; put one definition into one text.", others[0]!.range[0]));
+  const findings = all.flatMap((each) => each.errors.map((error) => syntaxError(`${error.message}.`, error.pos[0])));
+  for (const warning of document?.warnings ?? [])
+    if (warning.code !== "TAG_RESOLVE_FAILED") findings.push(syntaxError(`${warning.message}.`, warning.pos[0]));
+  if (others.length > 0)
+    findings.push(syntaxError("There is more than one document; put one definition into one text.", others[0]!.range[0]));
+  // What YAML says about broken JSON follows from the first error; JSON.parse has the better sentence for that one.
+  if (format === "json") return jsonError(text, findings[0]);
   if (findings.length > 0) return findings;
-  if (format === "json") return jsonError(text);
   const isEmpty = !document?.contents || (isScalar(document.contents) && document.contents.value === null);
-  return isEmpty ? [syntaxError("The definition is empty; it needs at least `name`, `version` and `steps`.", 0)] : [];
+  return isEmpty ? [syntaxError(emptyText, 0)] : [];
 }
 
-function jsonError(text: string): Finding[] {
+function jsonError(text: string, found: Finding | undefined): Finding[] {
+  if (text.trim() === "") return [syntaxError(emptyText, 0)];
   try {
     JSON.parse(text);
-    return [];
+    return found ? [found] : [];
   } catch (error) {
     const { message } = error as SyntaxError;
-    const offset = Number(/position (\d+)/.exec(message)?.[1] ?? (text.trim() === "" ? 0 : text.length));
-    return [syntaxError(text.trim() === "" ? "The definition is empty; it needs at least `name`, `version` and `steps`." : `This is not valid JSON: ${message}.`, offset)];
+    const position = /position (\d+)/.exec(message)?.[1];
+    return [syntaxError(`This is not valid JSON: ${message}.`, position === undefined ? (found?.offset ?? text.length) : Number(position))];
   }
 }
+
+const emptyText = "The definition is empty; it needs at least `name`, `version` and `steps`.";
 
 const syntaxError = (message: string, offset: number): Finding => ({ code: "syntax", path: [], offset, message });
 
@@ -97,7 +126,9 @@ function findNode(document: YamlDocument, path: Path, atKey: boolean): number {
     if (isAlias(node)) node = node.resolve(document) as ParsedNode | undefined;
     const isLast = depth === path.length - 1;
     if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && keyText(key) === String(part)) as Pair<ParsedNode, ParsedNode | null> | undefined;
+      const pair = node.items.find(({ key }) => isScalar(key) && keyText(key) === String(part)) as
+        | Pair<ParsedNode, ParsedNode | null>
+        | undefined;
       if (!pair) return offset;
       offset = (isLast && atKey) || !pair.value ? pair.key.range[0] : pair.value.range[0];
       node = pair.value;

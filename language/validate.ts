@@ -71,6 +71,7 @@ function compile(schema: JsonSchema): Compiled {
     // An instance of its own: two schemas of two people may carry the same $id.
     const ajv = new Ajv2020({ strict: false, allErrors: true, inlineRefs: false, logger: false, code: { regExp: linearPattern } });
     ajvFormats.default(ajv);
+    if (ajv.validateSchema(schema) !== true) return { problems: schemaErrors(ajv.errors ?? []) };
     const validate = ajv.compile(withoutRepeatedPatterns(schema));
     for (const sample of samples) validate(sample);
     return { validate };
@@ -90,6 +91,16 @@ const linearPattern = Object.assign(
   { code: "linearPattern" },
 );
 
+/** One sentence for each place: the meta-schema says the same thing in several ways. */
+function schemaErrors(errors: ErrorObject[]): string[] {
+  const places = new Map(
+    errors
+      .toReversed()
+      .map(({ instancePath, message }) => [instancePath, `\`${instancePath || "/"}\` of the schema ${message ?? "is not valid"}.`]),
+  );
+  return [...places.values()].toReversed();
+}
+
 // A schema that refers to itself in place overflows on any value at all.
 const samples: Json[] = [null, "", [], {}];
 
@@ -102,6 +113,6 @@ function mismatchOf({ instancePath, keyword, message, params }: ErrorObject): Mi
   return { pointer: instancePath, message: message ?? "does not fit" };
 }
 
-const list = (values: unknown): string => (Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(", ") : String(values));
+const list = (values: unknown): string =>
+  Array.isArray(values) ? values.map((value) => JSON.stringify(value)).join(", ") : String(values);
 const escape = (key: string): string => key.replaceAll("~", "~0").replaceAll("/", "~1");
-

@@ -89,7 +89,8 @@ async function applyMissing(query: Query, migrations: Migration[]): Promise<stri
 async function appliedChecksums(query: Query): Promise<Map<string, string>> {
   const { rows } = await query(`SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL`);
   const failed = rows.find((row) => row["finished_at"] === null);
-  if (failed) throw new Error(`Migration ${String(failed["migration_name"])} failed half-way under another tool: see "prisma migrate resolve".`);
+  if (failed)
+    throw new Error(`Migration ${String(failed["migration_name"])} failed half-way under another tool: see "prisma migrate resolve".`);
   return new Map(rows.map((row) => [String(row["migration_name"]), String(row["checksum"])]));
 }
 

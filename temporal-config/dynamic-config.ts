@@ -5,6 +5,8 @@ const dynamicConfig = {
   "history.transferProcessorMaxPollRPS": 2_000,
   "history.timerProcessorMaxPollRPS": 2_000,
   "history.outboundProcessorMaxPollRPS": 2_000,
+  // Timers fire up to this much late, so that the clocks of several history hosts may differ: 1 s by default.
+  "history.timerProcessorMaxTimeShift": "50ms",
   // Off before 1.32. A worker that asks for a step runs it in the same answer, without the way through matching.
   "system.enableActivityEagerExecution": true,
   // Off before 1.31: without it priority keys are accepted and do nothing.
@@ -15,14 +17,14 @@ const dynamicConfig = {
   // raise both together above ~2,000 tasks a second on one queue.
   "matching.numTaskqueueReadPartitions": 1,
   "matching.numTaskqueueWritePartitions": 1,
-} as const satisfies Record<string, number | boolean>;
+} as const satisfies Record<string, number | boolean | string>;
 
 /** Flags of `temporal server start-dev`. */
 export const dynamicConfigFlags = (): string[] =>
-  Object.entries(dynamicConfig).flatMap(([key, value]) => ["--dynamic-config-value", `${key}=${value}`]);
+  Object.entries(dynamicConfig).flatMap(([key, value]) => ["--dynamic-config-value", `${key}=${JSON.stringify(value)}`]);
 
 /** The dynamic config file of a cluster. */
 export const dynamicConfigYaml = (): string =>
   Object.entries(dynamicConfig)
-    .map(([key, value]) => `${key}:\n  - value: ${value}\n`)
+    .map(([key, value]) => `${key}:\n  - value: ${JSON.stringify(value)}\n`)
     .join("");

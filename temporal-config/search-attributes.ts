@@ -24,7 +24,8 @@ export async function ensureSearchAttributes(client: Client): Promise<string[]> 
       searchAttributes: Object.fromEntries(missing.map(({ name, type }) => [name, spellings[type].code])),
     });
   } catch (cause) {
-    if (!isAlreadyThere(cause)) throw new Error(`Namespace ${namespace} lacks search attributes; an operator must add ${listed}.`, { cause });
+    if (!isAlreadyThere(cause))
+      throw new Error(`Namespace ${namespace} lacks search attributes; an operator must add ${listed}.`, { cause });
   }
   return missing.map(({ name }) => name);
 }

@@ -23,12 +23,21 @@ async function main(): Promise<void> {
     client,
     announce,
     models: createModels(settings),
-    tools: createToolRegistry([...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }), ...(await loadTools(settings.TENUTO_TOOLS))]),
+    tools: createToolRegistry([
+      ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
+      ...(await loadTools(settings.TENUTO_TOOLS)),
+    ]),
     httpAllow: settings.TENUTO_HTTP_ALLOW,
   });
-  const worker = await createWorker({ connection, namespace: settings.TEMPORAL_NAMESPACE, activities, bundleFile: settings.TENUTO_WORKFLOW_BUNDLE });
+  const worker = await createWorker({
+    connection,
+    namespace: settings.TEMPORAL_NAMESPACE,
+    activities,
+    bundleFile: settings.TENUTO_WORKFLOW_BUNDLE,
+  });
   await ensureReconcileSchedule(client);
-  for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const) process.once(signal, () => worker.getState() === "RUNNING" && worker.shutdown());
+  for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)
+    process.once(signal, () => worker.getState() === "RUNNING" && worker.shutdown());
   const running = worker.run();
   process.send?.({ ready: true, models: describeModels(settings) });
   await running;
@@ -40,7 +49,11 @@ async function main(): Promise<void> {
 /** Redis only carries "the log has grown"; without it readers look every half second. */
 function openAnnouncer(url: string | undefined): { announce: Announce; close: () => void } {
   if (url === undefined) return { announce: () => undefined, close: () => undefined };
-  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, retryStrategy: (times) => Math.min(times * 100, 2_000) });
+  const redis = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    retryStrategy: (times) => Math.min(times * 100, 2_000),
+  });
   redis.on("error", () => undefined);
   const announce: Announce = (channel, message) => void redis.publish(channel, message).catch(() => undefined);
   return { announce, close: () => redis.disconnect() };

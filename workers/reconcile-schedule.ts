@@ -9,7 +9,13 @@ export async function ensureReconcileSchedule(client: Client): Promise<void> {
     await client.schedule.create({
       scheduleId: scheduleIds.reconcile,
       spec: { intervals: [{ every: limits.reconcileEveryMs }] },
-      action: { type: "startWorkflow", workflowType: workflowTypes.maintenance, workflowId: scheduleIds.reconcile, taskQueue: queues.runs, args: [] },
+      action: {
+        type: "startWorkflow",
+        workflowType: workflowTypes.maintenance,
+        workflowId: scheduleIds.reconcile,
+        taskQueue: queues.runs,
+        args: [],
+      },
       policies: { overlap: ScheduleOverlapPolicy.BUFFER_ONE, catchupWindow: "1 minute" },
     });
   } catch (error) {

@@ -3,9 +3,8 @@ import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
-import type { Here, Outcome } from "./context.ts";
+import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
-import type { HereOf } from "./perform.ts";
 import type { CallKind } from "./port.ts";
 import type { Walk } from "./walk.ts";
 
@@ -13,7 +12,9 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
   const { step, context } = here;
   const fields: LlmFields = {
     models: await texts(walk, step.models, context.frame),
-    messages: await Promise.all(step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string }))),
+    messages: await Promise.all(
+      step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string })),
+    ),
     repairs: step.repairs,
   };
   return call(walk, "llm", here, fields);
@@ -30,7 +31,9 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
   const { method, url, headers, query, body } = step.request;
   const fields: HttpFields = {
     method,
-    url: await Promise.all(url.map(async (part) => (typeof part === "string" ? part : { value: await walk.value({ expr: part }, context.frame) }))),
+    url: await Promise.all(
+      url.map(async (part) => (typeof part === "string" ? part : { value: await walk.value({ expr: part }, context.frame) })),
+    ),
     headers: (await record(walk, headers, context.frame)) as Record<string, string>,
     query: await record(walk, query, context.frame),
     ...(body === undefined ? {} : { body: await walk.value(body, context.frame) }),
@@ -58,7 +61,12 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
   return { output: await walk.shrink(output ?? null) };
 }
 
-async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, fields: LlmFields | ToolFields | HttpFields): Promise<Outcome> {
+async function call(
+  walk: Walk,
+  kind: CallKind,
+  here: Here<Step & CallOptions>,
+  fields: LlmFields | ToolFields | HttpFields,
+): Promise<Outcome> {
   const { context } = here;
   const carried = await walk.journal.carry(context.lane);
   const request = { kind, call: await stepCall(walk, here, fields, carried), options: here.step, summary: await summaryOf(walk, here) };
@@ -67,7 +75,12 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
   return { ...done, isRecorded: true };
 }
 
-async function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: unknown, carried: StepCall<unknown>["carried"]): Promise<StepCall<unknown>> {
+async function stepCall(
+  walk: Walk,
+  here: Here<Step & CallOptions>,
+  fields: unknown,
+  carried: StepCall<unknown>["carried"],
+): Promise<StepCall<unknown>> {
   const { step, path, attempt } = here;
   const { while: retryWhile, ...retry } = step.retry;
   return {

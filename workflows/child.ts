@@ -1,9 +1,8 @@
 import { childRunId } from "../contracts/ids.ts";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Outcome } from "./context.ts";
+import type { HereOf, Outcome } from "./context.ts";
 import { summaryOf } from "./calls.ts";
-import type { HereOf } from "./perform.ts";
 import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
 
@@ -14,9 +13,21 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
     throw new Fault("limit", `Sub-workflows may be nested ${limits.childDepthMax} deep; step ${path} would be one more.`);
   const id = childRunId(walk.options.run.id, attempt === 1 ? path : `${path}_attempt${attempt}`, () => walk.port.uuid());
   const input = await walk.shrink(await walk.value(step.input, context.frame));
-  walk.tell("child.started", { path, lane: context.lane, attempt }, { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy });
+  walk.tell(
+    "child.started",
+    { path, lane: context.lane, attempt },
+    { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy },
+  );
   void walk.journal.flush();
-  const request = { id, workflow: step.workflow, ...(step.version ? { version: step.version } : {}), input, path, await: step.await, summary: await summaryOf(walk, here) };
+  const request = {
+    id,
+    workflow: step.workflow,
+    ...(step.version ? { version: step.version } : {}),
+    input,
+    path,
+    await: step.await,
+    summary: await summaryOf(walk, here),
+  };
   // An abandoned child goes on when this scope is left: its wait ends, it does not.
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
   const running = walk.inspector.busy(() => walk.port.child(request, scope));

@@ -2,6 +2,7 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
 import type { StepStatus } from "../contracts/events.ts";
+import type { Step, StepFields, StepType } from "../language/plan.ts";
 import type { Frame } from "./frame.ts";
 import type { Lane } from "./outbox.ts";
 import type { Scope } from "./scope.ts";
@@ -39,6 +40,10 @@ export interface Here<S> {
   /** What surrounds the step. Its `exports` collect what steps inside this one set. */
   context: Context;
 }
+
+/** A step of one type, with what every step has. */
+export type StepOf<T extends StepType> = Step & Extract<StepFields, { type: T }>;
+export type HereOf<T extends StepType> = Here<StepOf<T>>;
 
 /** What performing a step gave. */
 export interface Outcome {

@@ -1,4 +1,11 @@
-import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure, TerminatedFailure, TimeoutFailure } from "@temporalio/workflow";
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  ChildWorkflowFailure,
+  TerminatedFailure,
+  TimeoutFailure,
+} from "@temporalio/workflow";
 import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { ChildRequest } from "./port.ts";
 
@@ -18,10 +25,19 @@ export function faultOfActivity(error: unknown, path: string): unknown {
 /** How a child run ended badly, with its own problem where it has one. */
 export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {
   if (!(error instanceof ChildWorkflowFailure)) {
-    return error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError" ? new Fault("child", `Child run ${id} exists already.`, { instance: path }) : error;
+    return error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError"
+      ? new Fault("child", `Child run ${id} exists already.`, { instance: path })
+      : error;
   }
   const problem = problemOf(error.cause);
-  return Fault.of({ ...problem, status: 502, code: "child", instance: path, childId: id, ...(problem.instance ? { childStep: problem.instance } : {}) });
+  return Fault.of({
+    ...problem,
+    status: 502,
+    code: "child",
+    instance: path,
+    childId: id,
+    ...(problem.instance ? { childStep: problem.instance } : {}),
+  });
 }
 
 function problemOf(cause: unknown): Problem {

@@ -2,10 +2,10 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { referenceHash } from "../contracts/reference.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
-import type { Outcome } from "./context.ts";
+import type { HereOf, Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { join, type Task, type TaskEnd } from "./join.ts";
-import { inside, type HereOf } from "./perform.ts";
+import { inside } from "./inside.ts";
 import type { Walk } from "./walk.ts";
 
 export async function runParallel(walk: Walk, here: HereOf<"parallel">): Promise<Outcome> {
@@ -41,9 +41,12 @@ async function beforeFanOut(walk: Walk, tasks: number): Promise<void> {
 async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): Promise<Json[]> {
   const given = await walk.value(step.items, context.frame);
   const items = referenceHash(given) === undefined ? given : await walk.port.listItems(given);
-  if (!Array.isArray(items)) throw new Fault("expression", `\`items\` of ${path} must be a list; it is ${JSON.stringify(items)?.slice(0, 80)}.`, { instance: path });
+  if (!Array.isArray(items))
+    throw new Fault("expression", `\`items\` of ${path} must be a list; it is ${JSON.stringify(items)?.slice(0, 80)}.`, { instance: path });
   if (items.length > limits.foreachItemsMax)
-    throw new Fault("limit", `\`items\` of ${path} has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`, { instance: path });
+    throw new Fault("limit", `\`items\` of ${path} has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`, {
+      instance: path,
+    });
   return items;
 }
 

@@ -48,7 +48,7 @@ interface Found {
 
 function collectTemplate(template: Template, found: Found): void {
   if ("expr" in template) collectExpression(template.expr, found);
-  else if ("text" in template) for (const part of template.text) typeof part === "string" || collectExpression(part, found);
+  else if ("text" in template) collectParts(template.text, found);
   else if ("list" in template) for (const item of template.list) collectTemplate(item, found);
   else if ("map" in template) for (const [, value] of template.map) collectTemplate(value, found);
 }

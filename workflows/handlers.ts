@@ -14,7 +14,12 @@ export interface FoundHandler {
 export const mayTake = (handlers: readonly Handler[], problem: Problem): boolean => handlers.some((handler) => takesType(handler, problem));
 
 /** The first handler whose types and `when` fit. */
-export async function findHandler(walk: Walk, handlers: readonly Handler[], problem: Problem, context: Context): Promise<FoundHandler | undefined> {
+export async function findHandler(
+  walk: Walk,
+  handlers: readonly Handler[],
+  problem: Problem,
+  context: Context,
+): Promise<FoundHandler | undefined> {
   for (const [index, handler] of handlers.entries()) {
     if (!takesType(handler, problem)) continue;
     const frame = new Frame(context.frame, { [handler.as]: problem as Json });

@@ -1,6 +1,26 @@
-import { allHandlersFinished, CancellationScope, CancelledFailure, condition, proxyActivities, setHandler, defineQuery, defineSignal, defineUpdate, workflowInfo } from "@temporalio/workflow";
+import {
+  allHandlersFinished,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  proxyActivities,
+  setHandler,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  workflowInfo,
+} from "@temporalio/workflow";
 import { Fault, makeProblem } from "../contracts/faults.ts";
-import { queries, signals, updates, type ExternalEvent, type RunArguments, type RunResult, type RunState, type UpdateArguments } from "../contracts/messages.ts";
+import {
+  queries,
+  signals,
+  updates,
+  type ExternalEvent,
+  type RunArguments,
+  type RunResult,
+  type RunState,
+  type UpdateArguments,
+} from "../contracts/messages.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
@@ -29,7 +49,11 @@ export async function run(args: RunArguments): Promise<RunResult> {
 
 /** Compares Temporal with the record and heals what differs; started by a schedule. */
 export async function maintenance(): Promise<number> {
-  const { reconcile } = proxyActivities<Activities>({ startToCloseTimeout: "2 minutes", retry: { maximumAttempts: 3 }, summary: "compare Temporal with the record" });
+  const { reconcile } = proxyActivities<Activities>({
+    startToCloseTimeout: "2 minutes",
+    retry: { maximumAttempts: 3 },
+    summary: "compare Temporal with the record",
+  });
   return reconcile();
 }
 
@@ -47,7 +71,10 @@ async function createWalk(args: RunArguments): Promise<Walk> {
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
   };
-  return new Walk({ plan, run, input: args.input, env: args.env, depth: args.depth, effectRoot: args.effectRoot ?? args.id }, createTemporalPort(args));
+  return new Walk(
+    { plan, run, input: args.input, env: args.env, depth: args.depth, effectRoot: args.effectRoot ?? args.id },
+    createTemporalPort(args),
+  );
 }
 
 async function planOf({ plan, tenant, workflow, version, input }: RunArguments): Promise<Plan> {
@@ -78,12 +105,27 @@ function openDesk(): { serve(walk: Walk): void } {
     throw new Fault("unavailable", "The run is only starting; try again.");
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), (event) => void (walk ? walk.mailbox.deliver(event) : early.push(event)));
-  setHandler(defineQuery<RunState>(queries.state), () => walk?.inspector.state(walk.status()) ?? { status: "queued", steps: [], waitingFor: [] });
-  answer(updates.signal, async (event: UpdateArguments["signal"]) => served().mailbox.deliver(event), (event) => served().mailbox.check(event));
+  setHandler(
+    defineQuery<RunState>(queries.state),
+    () => walk?.inspector.state(walk.status()) ?? { status: "queued", steps: [], waitingFor: [] },
+  );
+  answer(
+    updates.signal,
+    async (event: UpdateArguments["signal"]) => served().mailbox.deliver(event),
+    (event) => served().mailbox.check(event),
+  );
   answer(updates.pause, async ({ by }: UpdateArguments["pause"]) => served().pause(by), served);
   answer(updates.resume, async ({ by }: UpdateArguments["resume"]) => served().resume(by), served);
-  answer(updates.decide, async (decision: UpdateArguments["decide"]) => served().approvals.decide(decision), (decision) => served().approvals.check(decision));
-  answer(updates.attend, async (request: UpdateArguments["attend"]) => served().attention.attend(request), (request) => served().attention.check(request));
+  answer(
+    updates.decide,
+    async (decision: UpdateArguments["decide"]) => served().approvals.decide(decision),
+    (decision) => served().approvals.check(decision),
+  );
+  answer(
+    updates.attend,
+    async (request: UpdateArguments["attend"]) => served().attention.attend(request),
+    (request) => served().attention.check(request),
+  );
   return {
     serve(ready) {
       walk = ready;

@@ -40,7 +40,8 @@ export class Inspector {
     const row = this.#rows.get(path);
     const isOpen = open.has(status);
     if (row) Object.assign(row, { status, attempt, ...(isOpen ? {} : { endedAt: now }) });
-    else if (this.#rows.size < limits.detailsRowsMax || isOpen) this.#rows.set(path, { type, status, attempt, startedAt: now, ...(isOpen ? {} : { endedAt: now }) });
+    else if (this.#rows.size < limits.detailsRowsMax || isOpen)
+      this.#rows.set(path, { type, status, attempt, startedAt: now, ...(isOpen ? {} : { endedAt: now }) });
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
     if (!isOpen && path.includes("[")) this.#rows.delete(path);
   }

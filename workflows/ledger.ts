@@ -16,6 +16,11 @@ export class Ledger {
     return this.#entries.get(path);
   }
 
+  /** What a run that continues this one begins with. */
+  entries(): [path: string, entry: Entry][] {
+    return [...this.#entries];
+  }
+
   /** `slot` is where the step stands: a scope's branch, item or body; empty at the top. */
   enter(path: string, entry: Entry, slot: string): void {
     this.#entries.set(path, entry);

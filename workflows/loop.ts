@@ -1,7 +1,7 @@
 import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { Context, Outcome } from "./context.ts";
-import { inside, type HereOf } from "./perform.ts";
+import type { Context, HereOf, Outcome } from "./context.ts";
+import { inside } from "./inside.ts";
 import type { Walk } from "./walk.ts";
 
 /** Iterations one after the other; `last` is the output of the one before, null at first. */
@@ -27,5 +27,7 @@ async function iteration(walk: Walk, here: HereOf<"loop">, context: Context): Pr
 
 function limitReached(onLimit: "fail" | "end", maxIterations: number, path: string, last: Json): Json {
   if (onLimit === "end") return last;
-  throw new Fault("loop_limit", `Loop ${path} reached its ${maxIterations} iterations; raise \`maxIterations\` or set \`onLimit: end\`.`, { instance: path });
+  throw new Fault("loop_limit", `Loop ${path} reached its ${maxIterations} iterations; raise \`maxIterations\` or set \`onLimit: end\`.`, {
+    instance: path,
+  });
 }

@@ -55,7 +55,10 @@ export class Mailbox {
   }
 
   /** The next event that fits one of the interests. */
-  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number }): Promise<{ event: ExternalEvent; interest: Interest }> {
+  async next(
+    interests: Interest[],
+    options: { frame: Frame; scope: Scope; since: number },
+  ): Promise<{ event: ExternalEvent; interest: Interest }> {
     return options.scope.guard((resolve, reject) => {
       const listener: Listener = {
         interests,
@@ -82,8 +85,8 @@ export class Mailbox {
   }
 
   async #match(): Promise<void> {
-    for (const listener of [...this.#listeners]) {
-      for (const entry of [...this.#unread]) {
+    for (const listener of this.#listeners) {
+      for (const entry of this.#unread) {
         if (entry.number < listener.since || !this.#listeners.has(listener)) continue;
         const interest = await this.#fitting(listener, entry.event);
         if (!interest || !this.#listeners.has(listener)) continue;

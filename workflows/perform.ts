@@ -1,20 +1,16 @@
-import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
-import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
-import type { Block, Step, StepFields, StepType } from "../language/plan.ts";
+import { Fault, makeProblem } from "../contracts/faults.ts";
+import { isObject, type JsonObject } from "../contracts/json.ts";
+import type { Block, Step } from "../language/plan.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
-import { Ended, type Context, type Here, type Outcome } from "./context.ts";
+import { Ended, type Here, type HereOf, type Outcome } from "./context.ts";
 import { runForeach, runParallel } from "./fan-out.ts";
-import { Frame } from "./frame.ts";
-import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { handleOrRethrow } from "./handlers.ts";
+import { inside, runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 import { ask, emit, listen, wait } from "./waits.ts";
 import type { Walk } from "./walk.ts";
-
-/** A step of one type, with what every step has. */
-export type StepOf<T extends StepType> = Step & Extract<StepFields, { type: T }>;
-export type HereOf<T extends StepType> = Here<StepOf<T>>;
 
 /** What each step type does. A new type is one case here, one in the checker and one in the schema. */
 export function perform(walk: Walk, here: Here<Step>): Promise<Outcome> {
@@ -61,17 +57,6 @@ export function perform(walk: Walk, here: Here<Step>): Promise<Outcome> {
   }
 }
 
-/** The inside of a step: a slot of its path with a frame of its own. `takes` adds what the step itself would take. */
-export function inside(walk: Walk, here: Here<Step>, slot: string, more: { names?: JsonObject; takes?: (problem: Problem) => boolean } = {}): Context {
-  const { step, path, context } = here;
-  const slotPath = `${path}${slot}`;
-  if (slotPath !== path) walk.ledger.hang(slotPath, path);
-  const takes = (problem: Problem): boolean => more.takes?.(problem) === true || mayTake(step.catch, problem) || context.takes(problem);
-  return { ...context, path: slotPath, frame: new Frame(context.frame, more.names), takes };
-}
-
-export const runInside = (walk: Walk, here: Here<Step>, slot: string, block: Block): Promise<Json> => walk.block(block, inside(walk, here, slot));
-
 async function set(walk: Walk, { step, context }: HereOf<"set">): Promise<Outcome> {
   return { output: await walk.value(step.values, context.frame) };
 }
@@ -101,7 +86,8 @@ async function attempt(walk: Walk, here: HereOf<"try">): Promise<Outcome> {
     return { output: await handleOrRethrow(walk, step.catch, error, { ...context, path: here.path }) };
   } finally {
     // Also after a cancel: `finally` is where things are put back.
-    if (step.finally) await walk.block(step.finally, { ...inside(walk, here, ".finally"), scope: context.scope.isCanceled ? new Scope() : context.scope });
+    if (step.finally)
+      await walk.block(step.finally, { ...inside(walk, here, ".finally"), scope: context.scope.isCanceled ? new Scope() : context.scope });
   }
 }
 
@@ -109,7 +95,8 @@ async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Prom
   if (!step.error) throw Fault.of(context.handling ?? makeProblem("raised", "`raise` without `error` has nothing to pass on."));
   const error = await walk.value(step.error, context.frame);
   const given = isObject(error) ? error : { detail: error };
-  const detail = typeof given["detail"] === "string" ? given["detail"] : JSON.stringify(given["detail"] ?? given["title"] ?? "Raised by the definition");
+  const detail =
+    typeof given["detail"] === "string" ? given["detail"] : JSON.stringify(given["detail"] ?? given["title"] ?? "Raised by the definition");
   throw Fault.of({ ...makeProblem("raised", detail, given as JsonObject), code: "raised", detail, instance: path });
 }
 

@@ -59,7 +59,7 @@ async function afterError(walk: Walk, here: Here<Step>, problem: Problem): Promi
   const found = step.type === "try" ? undefined : await findHandler(walk, step.catch, problem, context);
   if (found) {
     const output = await runHandler(walk, found, problem, { ...context, path });
-    await tellCompleted(walk, here, { output }, walk.port.now(), problem);
+    await tellCompleted(walk, here, { output, caught: problem }, walk.port.now());
     walk.inspector.set(path, step.type, "completed", attempt);
     return { status: "completed", output, error: problem, exports: context.exports };
   }
@@ -110,15 +110,19 @@ function tellStarted(walk: Walk, { step, path, attempt, context }: Here<Step>): 
 const instant = new Set<Step["type"]>(["set", "raise", "end"]);
 const ownCalls = new Set<Step["type"]>(["llm", "tool", "http"]);
 
-async function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome, startedAt: number, caught?: Problem): Promise<void> {
+async function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught?: Problem }, startedAt: number): Promise<void> {
   const { step, path, attempt, context } = here;
   const output = await walk.shrink(outcome.output);
-  walk.tell("step.completed", { path, lane: context.lane, attempt }, {
-    type: step.type,
-    durationMs: walk.port.now() - startedAt,
-    output,
-    ...(caught ? { caught: caught as JsonObject } : {}),
-  });
+  walk.tell(
+    "step.completed",
+    { path, lane: context.lane, attempt },
+    {
+      type: step.type,
+      durationMs: walk.port.now() - startedAt,
+      output,
+      ...(outcome.caught ? { caught: outcome.caught as JsonObject } : {}),
+    },
+  );
 }
 
 /** Our own calls check it in the activity, where `llm` can still repair the answer. */

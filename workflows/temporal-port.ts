@@ -42,7 +42,8 @@ export function createTemporalPort(run: RunArguments): Port {
     send: (to, event, scope) => cancellable(scope, () => send(tenant, to, event)),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
-    evaluate: (template, roots, steps) => quick("evaluate", [{ tenant, template: template as Json, roots, steps }], "expression over a stored value"),
+    evaluate: (template, roots, steps) =>
+      quick("evaluate", [{ tenant, template: template as Json, roots, steps }], "expression over a stored value"),
     listItems: (list) => quick("listItems", [{ tenant, list }], "items of a stored list"),
     validate: (schema, value) => quick("validate", [{ tenant, schema, value }], "check against the schema"),
     show: (markdown) => setCurrentDetails(markdown),
@@ -64,7 +65,11 @@ async function call({ kind, call: args, options, summary }: CallRequest, scope: 
   });
   // The three take their own fields; which they are was fixed when the request was made.
   const activity = activities[kind] as (args: unknown) => Promise<StepDone>;
-  return cancellable(scope, () => activity(args), (error) => faultOfActivity(error, args.path));
+  return cancellable(
+    scope,
+    () => activity(args),
+    (error) => faultOfActivity(error, args.path),
+  );
 }
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
@@ -76,7 +81,11 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
     activityId: activityId(path, attempt),
     summary: summaryText(request.summary),
   });
-  return cancellable(scope, () => activities[activity]!(...request.arguments), (error) => faultOfActivity(error, path));
+  return cancellable(
+    scope,
+    () => activities[activity]!(...request.arguments),
+    (error) => faultOfActivity(error, path),
+  );
 }
 
 /** Started with ABANDON, since the walk itself decides what becomes of a child when its parent ends. */

@@ -6,9 +6,9 @@ import { parseDuration } from "../language/duration.ts";
 import type { Block, Step, Template } from "../language/plan.ts";
 import { decisionOutput } from "./approvals.ts";
 import { summaryOf } from "./calls.ts";
-import type { Here, Outcome } from "./context.ts";
+import type { Here, HereOf, Outcome } from "./context.ts";
 import { receivedEvent, type Interest } from "./mailbox.ts";
-import { runInside, type HereOf } from "./perform.ts";
+import { runInside } from "./inside.ts";
 import type { Scope } from "./scope.ts";
 import { withinTime } from "./time-limit.ts";
 import type { Walk } from "./walk.ts";
@@ -29,7 +29,8 @@ async function waitMs(walk: Walk, { step, path, context }: HereOf<"wait">): Prom
   if (step.duration) return parseDuration(await walk.value(step.duration, context.frame));
   const until = await walk.value(step.until!, context.frame);
   const at = typeof until === "number" ? until : typeof until === "string" ? Date.parse(until) : Number.NaN;
-  if (Number.isNaN(at)) throw new Fault("expression", `\`until\` of ${path} must be an ISO 8601 time; it is ${JSON.stringify(until)}.`, { instance: path });
+  if (Number.isNaN(at))
+    throw new Fault("expression", `\`until\` of ${path} must be an ISO 8601 time; it is ${JSON.stringify(until)}.`, { instance: path });
   return Math.max(0, at - walk.port.now());
 }
 
@@ -69,7 +70,8 @@ async function take(walk: Walk, here: HereOf<"listen">, interests: Interest[], s
 export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const { step, path, attempt, context } = here;
   const to = await walk.value(step.to, context.frame);
-  if (typeof to !== "string") throw new Fault("expression", `\`to\` of ${path} must be a run's id; it is ${JSON.stringify(to)}.`, { instance: path });
+  if (typeof to !== "string")
+    throw new Fault("expression", `\`to\` of ${path} must be a run's id; it is ${JSON.stringify(to)}.`, { instance: path });
   const event: ExternalEvent = {
     event: await eventName(walk, step.event, here),
     data: await walk.shrink(await walk.value(step.data, context.frame)),
@@ -86,7 +88,11 @@ export async function ask(walk: Walk, here: HereOf<"approval">): Promise<Outcome
   const { step, path, attempt, context } = here;
   const question = await questionOf(walk, here);
   const deadline = await deadlineOf(walk, step.expiresAfter, here);
-  tellOpen(walk, here, "approval.requested", { id: approvalIdOf(walk.options.run.id, path), ...question, ...(deadline === undefined ? {} : { expiresAt: iso(deadline) }) });
+  tellOpen(walk, here, "approval.requested", {
+    id: approvalIdOf(walk.options.run.id, path),
+    ...question,
+    ...(deadline === undefined ? {} : { expiresAt: iso(deadline) }),
+  });
   const decision = await walk.inspector.waiting(path, `a decision: ${question.title}`, () =>
     beforeDeadline(walk, here, deadline, (scope) => walk.approvals.wait(path, question.assignees, { ...context, scope })),
   );
@@ -119,13 +125,23 @@ async function questionOf(walk: Walk, { step, path, context }: HereOf<"approval"
 }
 
 /** The wait's result, or undefined when the deadline passes first. */
-function beforeDeadline<T>(walk: Walk, { path, context }: Here<Step>, deadline: number | undefined, open: (scope: Scope) => Promise<T>): Promise<T | undefined> {
+function beforeDeadline<T>(
+  walk: Walk,
+  { path, context }: Here<Step>,
+  deadline: number | undefined,
+  open: (scope: Scope) => Promise<T>,
+): Promise<T | undefined> {
   if (deadline === undefined) return open(context.scope);
   const ms = Math.max(0, deadline - walk.port.now());
   return withinTime(walk.port, { ms, summary: `${path}: deadline`, scope: context.scope }, open);
 }
 
-function tellOpen(walk: Walk, { path, attempt, step, context }: Here<Step>, type: "listen.started" | "approval.requested", data: JsonObject): void {
+function tellOpen(
+  walk: Walk,
+  { path, attempt, step, context }: Here<Step>,
+  type: "listen.started" | "approval.requested",
+  data: JsonObject,
+): void {
   walk.tell(type, { path, lane: context.lane, attempt }, { type: step.type, ...data });
   void walk.journal.flush();
 }

@@ -127,7 +127,8 @@ export class Walk {
       const started = new Map<string, Promise<Entry>>();
       const byId = new Map(block.steps.map((step) => [step.id, step]));
       const start = (step: Step): Promise<Entry> => {
-        const running = started.get(step.id) ?? afterAll(step.needs.map((id) => start(byId.get(id)!))).then(() => this.#settle(step, inner));
+        const running =
+          started.get(step.id) ?? afterAll(step.needs.map((id) => start(byId.get(id)!))).then(() => this.#settle(step, inner));
         started.set(step.id, running);
         return running;
       };
@@ -228,7 +229,8 @@ export class Walk {
     } catch (error) {
       return await handleOrRethrow(this, plan.catch, error, context);
     } finally {
-      if (plan.finally) await this.block(plan.finally, { ...context, path: "finally", frame: new Frame(context.frame), scope: new Scope() });
+      if (plan.finally)
+        await this.block(plan.finally, { ...context, path: "finally", frame: new Frame(context.frame), scope: new Scope() });
     }
   }
 
@@ -256,7 +258,10 @@ function endOf(error: unknown): End {
   if (!(error instanceof Ended)) throw error;
   const { status, output } = error;
   if (status === "completed") return { result: { status, output } };
-  const problem = status === "failed" ? makeProblem("raised", "The definition ended the run as failed.") : makeProblem("canceled", "The definition ended the run as canceled.");
+  const problem =
+    status === "failed"
+      ? makeProblem("raised", "The definition ended the run as failed.")
+      : makeProblem("canceled", "The definition ended the run as canceled.");
   return { result: { status, output }, error: problem };
 }
 

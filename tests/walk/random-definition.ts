@@ -49,7 +49,8 @@ function block(maker: Maker, sight: readonly string[], depth: number): JsonObjec
   return steps;
 }
 
-const chooseNeeds = (maker: Maker, steps: JsonObject[]): string[] => steps.map((step) => step["id"] as string).filter(() => chance(maker, 0.4));
+const chooseNeeds = (maker: Maker, steps: JsonObject[]): string[] =>
+  steps.map((step) => step["id"] as string).filter(() => chance(maker, 0.4));
 
 function anyStep(maker: Maker, id: string, sight: string[], depth: number): JsonObject {
   const kinds = depth >= 4 || maker.stepsLeft <= 0 ? leaves : [...leaves, ...leaves, ...scopes];
@@ -139,4 +140,5 @@ function number(maker: Maker, sight: readonly string[]): string {
   return chance(maker, 0.2) ? `${source} + ${pick(maker, sight)}` : source;
 }
 
-const condition = (maker: Maker, sight: readonly string[]): string => `${pick(maker, sight)} ${pick(maker, ["<", ">", "==", "!="])} ${upTo(maker, 50)}`;
+const condition = (maker: Maker, sight: readonly string[]): string =>
+  `${pick(maker, sight)} ${pick(maker, ["<", ">", "==", "!="])} ${upTo(maker, 50)}`;

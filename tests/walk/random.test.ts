@@ -1,13 +1,11 @@
 import { expect, test } from "@jest/globals";
-import { makeProblem } from "../../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
-import type { ToolFields } from "../../contracts/activities.ts";
+import { answerByPath as answer } from "./answers.ts";
 import { randomDefinition } from "./random-definition.ts";
 import { referenceRun } from "./reference.ts";
 import { runPlain } from "./run-plain.ts";
-import type { Answer } from "./plain-port.ts";
 
-const cases = Number(process.env["WALK_CASES"] ?? 3_000);
+const cases = Number(process.env["WALK_CASES"] ?? 2_000);
 const firstSeed = Number(process.env["WALK_SEED"] ?? 1);
 
 test(`${cases} random definitions give the same output and the same calls at the same times as the plain evaluator`, async () => {
@@ -22,7 +20,10 @@ test(`${cases} random definitions give the same output and the same calls at the
     expect({ seed, ...told, calls: calls.filter((call) => !optional.has(call)).toSorted() }).toEqual({
       seed,
       ...("error" in expected ? { error: expected.error } : { output: plain(expected.output) }),
-      calls: expected.calls.map(nameOf).filter((call) => !optional.has(call)).toSorted(),
+      calls: expected.calls
+        .map(nameOf)
+        .filter((call) => !optional.has(call))
+        .toSorted(),
     });
     expectGapFree(port.log.map((event) => event.identity));
     const kind = end.error?.type ?? end.result.status;
@@ -34,21 +35,6 @@ test(`${cases} random definitions give the same output and the same calls at the
 }, 120_000);
 
 const nameOf = ({ path, start }: { path: string; start: number }): string => `${path}@${start}`;
-
-/** A number from the path, after a time from the path: no two steps end together. */
-function answer(path: string, fields: unknown): Answer {
-  const { tool, arguments: args } = fields as ToolFields;
-  const afterMs = 1_000 + (hash(path) % 1_000_003);
-  if (tool === "test.fail") return { problem: makeProblem("tool", "boom"), afterMs };
-  const { n } = args as { n: Json };
-  return { output: ((typeof n === "number" ? n : 0) * 31 + hash(path)) % 100, afterMs };
-}
-
-function hash(text: string): number {
-  let mixed = 2_166_136_261;
-  for (const character of text) mixed = Math.imul(mixed ^ character.charCodeAt(0), 16_777_619) >>> 0;
-  return mixed;
-}
 
 /** Problems as their type: the plain evaluator knows no more of them. */
 function plain(value: Json): Json {

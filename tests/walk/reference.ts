@@ -64,12 +64,15 @@ const inOrder = (steps: JsonObject[]): JsonObject[] => steps;
 
 function guarded(step: JsonObject, path: string, start: number, world: World): Result {
   if (start === Number.POSITIVE_INFINITY) return { end: start, error: "never", calls: [] };
+  const result = tried(step, path, start, world);
+  const passes = isError(result) && step["onError"] === "continue" && !world.names["taken"];
+  return passes ? { end: result.end, output: null, calls: result.calls } : result;
+}
+
+function tried(step: JsonObject, path: string, start: number, world: World): Result {
   try {
     if (step["if"] !== undefined && value(step["if"], world) !== true) return { end: start, output: null, calls: [] };
-    const result = one(step, path, start, world);
-    if (isError(result) && step["onError"] === "continue" && result.error === "tool" && !world.names["taken"])
-      return { end: result.end, output: null, calls: result.calls };
-    return result;
+    return one(step, path, start, world);
   } catch (error) {
     if (error instanceof Fault) return { end: start, error: error.problem.type, calls: [] };
     throw error;
@@ -87,7 +90,7 @@ function one(step: JsonObject, path: string, start: number, world: World): Resul
     case "sequence":
       return sub(step["steps"], path);
     case "switch":
-      return choose(step, path, start, world, sub);
+      return choose(step, path, world, sub) ?? { end: start, output: null, calls: [] };
     case "parallel":
       return parallel(step, path, start, world);
     case "foreach":
@@ -97,7 +100,7 @@ function one(step: JsonObject, path: string, start: number, world: World): Resul
     case "try":
       return attempt(step, path, start, world);
     default:
-      throw new Error(`no such step: ${String(step["type"])}`);
+      throw new Error(`no such step: ${JSON.stringify(step["type"])}`);
   }
 }
 
@@ -111,11 +114,11 @@ function call(step: JsonObject, path: string, start: number, world: World): Resu
 
 type Sub = (steps: unknown, prefix: string) => Result;
 
-function choose(step: JsonObject, path: string, start: number, world: World, sub: Sub): Result {
+function choose(step: JsonObject, path: string, world: World, sub: Sub): Result | undefined {
   const cases = step["cases"] as JsonObject[];
   const taken = cases.findIndex((branch) => value(branch["when"], world) === true);
   if (taken >= 0) return sub(cases[taken]!["steps"], `${path}.case${taken}`);
-  return step["default"] ? sub(step["default"], `${path}.default`) : { end: start, output: null, calls: [] };
+  return step["default"] ? sub(step["default"], `${path}.default`) : undefined;
 }
 
 /** The ends of tasks in the order of time; `decide` says after each whether the join is over. */
@@ -137,7 +140,7 @@ function join(results: Result[], kind: string, quorum: number, spare: boolean): 
 function parallel(step: JsonObject, path: string, start: number, world: World): Result {
   const branches = Object.entries(step["branches"] as { [name: string]: JsonObject[] });
   const kind = (step["join"] as string | undefined) ?? "all";
-  const results = settle(branches.length, kind, Number(step["quorum"] ?? 0), false, (index, spares) => {
+  const results = settle(branches.length, kind, Number(step["quorum"] ?? 0), (index, spares) => {
     const [name, steps] = branches[index]!;
     return block(steps, `${path}.${name}`, start, takenIf(spares, world));
   });
@@ -159,7 +162,12 @@ function foreach(step: JsonObject, path: string, start: number, world: World): R
     // The slot that is free first takes the next item.
     const slot = free.indexOf(Math.min(...free));
     const names = { ...world.names, [step["as"] as string]: item, index };
-    const result = block(step["steps"] as JsonObject[], `${path}[${index}]`, free[slot]!, takenIf(policy !== undefined, { ...world, names }));
+    const result = block(
+      step["steps"] as JsonObject[],
+      `${path}[${index}]`,
+      free[slot]!,
+      takenIf(policy !== undefined, { ...world, names }),
+    );
     results.push(result);
     free[slot] = result.end;
   }
@@ -167,14 +175,19 @@ function foreach(step: JsonObject, path: string, start: number, world: World): R
   const calls = results.flatMap((result) => (over.error ? cut(result.calls, over.at) : result.calls));
   if (over.error) return { end: over.at, error: over.error, calls };
   const kept = policy === "skip" ? results.filter((result) => !isError(result)) : results;
-  return { end: Math.max(start, over.at), output: kept.map((result) => (isError(result) ? { error: result.error } : result.output)), calls };
+  return {
+    end: Math.max(start, over.at),
+    output: kept.map((result) => (isError(result) ? { error: result.error } : result.output)),
+    calls,
+  };
 }
 
 function loop(step: JsonObject, path: string, start: number, world: World): Result {
   const calls: Call[] = [];
   let at = start;
   for (let index = 0, last: Json = null; ; index++) {
-    if (index >= Number(step["maxIterations"])) return step["onLimit"] === "end" ? { end: at, output: last, calls } : { end: at, error: "loop_limit", calls };
+    if (index >= Number(step["maxIterations"]))
+      return step["onLimit"] === "end" ? { end: at, output: last, calls } : { end: at, error: "loop_limit", calls };
     const result = block(step["steps"] as JsonObject[], `${path}[${index}]`, at, { ...world, names: { ...world.names, index, last } });
     calls.push(...result.calls);
     at = result.end;
@@ -190,7 +203,10 @@ function attempt(step: JsonObject, path: string, start: number, world: World): R
   const takes = (error: string): boolean => !errors || errors.includes(error);
   let result = block(step["steps"] as JsonObject[], path, start, takenIf(takes("tool"), world));
   if (isError(result) && takes(result.error)) {
-    const handled = block(handler!["steps"] as JsonObject[], `${path}.catch0`, result.end, { ...world, names: { ...world.names, error: { type: result.error } } });
+    const handled = block(handler!["steps"] as JsonObject[], `${path}.catch0`, result.end, {
+      ...world,
+      names: { ...world.names, error: { type: result.error } },
+    });
     result = { ...handled, calls: [...result.calls, ...handled.calls] };
   }
   if (!step["finally"]) return result;
@@ -203,13 +219,14 @@ function attempt(step: JsonObject, path: string, start: number, world: World): R
 const takenIf = (taken: boolean, world: World): World => (taken ? { ...world, names: { ...world.names, taken: true } } : world);
 
 /** Whether a task's failure can be spared depends on who failed before it: evaluate until that no longer changes. */
-function settle(count: number, kind: string, quorum: number, spare: boolean, evaluateTask: (index: number, spares: boolean) => Result): Result[] {
+function settle(count: number, kind: string, quorum: number, evaluateTask: (index: number, spares: boolean) => Result): Result[] {
   const needed = kind === "quorum" ? quorum : 1;
-  let spares = Array.from({ length: count }, () => (kind === "all" ? spare : kind !== "race" && count - 1 >= needed));
+  const isCounted = kind === "any" || kind === "quorum";
+  let spares = Array.from({ length: count }, () => isCounted && count - 1 >= needed);
   for (;;) {
     const results = spares.map((spared, index) => evaluateTask(index, spared));
     const next = results.map((result, index) => {
-      if (kind === "all" || kind === "race") return spares[index]!;
+      if (!isCounted) return spares[index]!;
       const earlier = results.filter((other, at) => at !== index && isError(other) && other.end < result.end).length;
       return count - earlier - 1 >= needed;
     });

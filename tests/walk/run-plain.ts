@@ -1,8 +1,8 @@
 import type { Json } from "../../contracts/json.ts";
-import { Walk, type End } from "../../workflows/walk.ts";
+import { Walk, type End, type WalkOptions } from "../../workflows/walk.ts";
 import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
-import { createPlainPort, type Answer, type PlainPort } from "./plain-port.ts";
+import { PlainPort, type Answers } from "./plain-port.ts";
 
 export const planOf = (definition: unknown): Plan => {
   const read = readDefinitionValue(definition, { hashOf: () => "hash" });
@@ -19,12 +19,37 @@ export interface PlainRun {
 /** Walk a definition on the in-process port. `steer` may plan signals, pauses and cancels at virtual times. */
 export async function runPlain(
   definition: unknown,
-  options: { input?: Json; answer?: (path: string, fields: unknown, attempt: number) => Answer; steer?: (walk: Walk, port: PlainPort) => void } = {},
+  options: {
+    input?: Json;
+    ledger?: WalkOptions["ledger"];
+    answer?: Answers;
+    steer?: (walk: Walk, port: PlainPort) => void;
+  } = {},
 ): Promise<PlainRun> {
   const plan = planOf(definition);
-  const port = createPlainPort(options.answer ?? ((path) => ({ output: path })));
-  const run = { tenant: "t", id: "r_00000000000000000000000000", workflow: plan.name, version: plan.version, planHash: plan.hash, temporalRunId: "x", startedAt: 0, startedBy: "test" };
-  const walk = new Walk({ plan, run, input: options.input ?? null, env: {}, depth: 0, effectRoot: run.id }, port);
+  const port = new PlainPort(options.answer ?? ((path) => ({ output: path })));
+  const run = {
+    tenant: "t",
+    id: "r_00000000000000000000000000",
+    workflow: plan.name,
+    version: plan.version,
+    planHash: plan.hash,
+    temporalRunId: "x",
+    startedAt: 0,
+    startedBy: "test",
+  };
+  const walk = new Walk(
+    {
+      plan,
+      run,
+      input: options.input ?? null,
+      env: {},
+      depth: 0,
+      effectRoot: run.id,
+      ...(options.ledger ? { ledger: options.ledger } : {}),
+    },
+    port,
+  );
   options.steer?.(walk, port);
   return { end: await port.drive(walk.run()), port, walk };
 }

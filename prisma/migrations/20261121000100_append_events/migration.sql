@@ -93,7 +93,7 @@ BEGIN
   IF v_status IS NOT NULL THEN
     INSERT INTO steps AS s (run_id, path, tenant, type, status, attempt, output, error, usage, started_at, ended_at, first_seq)
     VALUES (p_id, e ->> 'step', p_tenant, coalesce(d ->> 'type', 'unknown'), v_status, coalesce((d ->> 'attempt')::int, 1),
-            d -> 'output', coalesce(d -> 'error', d -> 'caught'), d -> 'usage',
+            d -> 'output', coalesce(d -> 'error', d -> 'caught'), coalesce(d -> 'usage', d #> '{error,usage}'),
             v_time - make_interval(secs => coalesce((d ->> 'durationMs')::float8, 0) / 1000), v_ended, p_seq)
     ON CONFLICT (run_id, path) DO UPDATE SET
       status = excluded.status,

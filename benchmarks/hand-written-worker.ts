@@ -1,0 +1,32 @@
+import { fileURLToPath } from "node:url";
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from "@temporalio/worker";
+import { readSettings } from "../settings.ts";
+import { connectWorker } from "../temporal-config/connection.ts";
+import { handWrittenQueue } from "./workloads.ts";
+
+// The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level and its tuning.
+const settings = readSettings();
+Runtime.install({ logger: new DefaultLogger("INFO"), shutdownSignals: [] });
+const connection = await connectWorker(settings);
+const workflowsPath = fileURLToPath(new URL("./hand-written.ts", import.meta.url));
+const worker = await Worker.create({
+  connection,
+  namespace: settings.TEMPORAL_NAMESPACE,
+  taskQueue: handWrittenQueue,
+  activities: { noop: async () => null },
+  workflowBundle: await bundleWorkflowCode({ workflowsPath }),
+  // As in workers/create-worker.ts.
+  shutdownGraceTime: "10s",
+  maxConcurrentWorkflowTaskExecutions: 40,
+  maxConcurrentActivityTaskExecutions: 200,
+  maxConcurrentLocalActivityExecutions: 100,
+  maxHeartbeatThrottleInterval: "2s",
+  defaultHeartbeatThrottleInterval: "2s",
+});
+for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)
+  process.once(signal as "disconnect", () => worker.getState() === "RUNNING" && worker.shutdown());
+const running = worker.run();
+process.send?.({ ready: true });
+await running;
+await connection.close();
+process.disconnect?.();

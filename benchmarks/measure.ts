@@ -1,0 +1,110 @@
+import type { WorkflowHandle } from "@temporalio/client";
+import { cpuMs } from "./cpu.ts";
+import { modesOf, type Mode, type ModeName } from "./modes.ts";
+import { median } from "./statistics.ts";
+import type { TestBed } from "./test-bed.ts";
+import type { Workload } from "./workloads.ts";
+
+/** What one round says about one mode. Absent where it cannot be known on this machine. */
+export interface Sample {
+  latency: number;
+  throughput: number;
+  workerCpu?: number;
+  temporalCpu?: number;
+  postgresCpu?: number;
+  historyEvents: number;
+  historyBytes: number;
+}
+
+export type Samples = Record<ModeName, Sample[]>;
+
+/** Runs at the same time when throughput is measured. */
+const together = 20;
+
+/**
+ * `rounds` rounds after one that warms up and is thrown away. The modes take turns in each round, run by run, then
+ * batch by batch: whatever else the machine does meets all of them.
+ */
+export async function measure(
+  workload: Workload,
+  bed: TestBed,
+  options: { rounds: number; log: (line: string) => void },
+): Promise<Samples> {
+  const modes = modesOf(workload, bed.client);
+  const samples: Samples = { "hand-written": [], tool: [], activity: [] };
+  for (let round = 0; round <= options.rounds; round++) {
+    options.log(`${workload.name}: ${round === 0 ? "warm-up" : `round ${round} of ${options.rounds}`}`);
+    // Each mode is first in turn, so that none always follows the same other one.
+    const order = modes.map((_, index) => modes[(index + round) % modes.length]!);
+    for (const [name, sample] of await measureRound(workload, order, bed)) if (round > 0) samples[name].push(sample);
+  }
+  return samples;
+}
+
+async function measureRound(workload: Workload, modes: Mode[], bed: TestBed): Promise<Map<ModeName, Sample>> {
+  const alone = new Map<ModeName, Alone[]>(modes.map(({ name }) => [name, []]));
+  for (let run = 0; run < workload.runs.oneByOne; run++)
+    for (const mode of modes) alone.get(mode.name)!.push(await runAlone(workload, mode));
+  const samples = new Map<ModeName, Sample>();
+  for (const mode of modes) {
+    const runs = alone.get(mode.name)!;
+    samples.set(mode.name, {
+      latency: median(runs.map(({ ms }) => ms)),
+      historyEvents: median(runs.map(({ events }) => events)),
+      historyBytes: median(runs.map(({ bytes }) => bytes)),
+      ...(await measureTogether(workload, mode, bed)),
+    });
+  }
+  return samples;
+}
+
+interface Alone {
+  ms: number;
+  events: number;
+  bytes: number;
+}
+
+async function runAlone(workload: Workload, mode: Mode): Promise<Alone> {
+  const { handle, ms } = await runOnce(workload, mode);
+  const { historyLength, historySize } = await handle.describe();
+  return { ms, events: historyLength, bytes: historySize ?? 0 };
+}
+
+async function measureTogether(workload: Workload, mode: Mode, bed: TestBed): Promise<Pick<Sample, "throughput">> {
+  const runs = workload.runs.together;
+  const before = cpuOf(mode.name, bed);
+  const startedAt = performance.now();
+  let left = runs;
+  const slot = async () => {
+    while (left-- > 0) await runOnce(workload, mode);
+  };
+  await Promise.all(Array.from({ length: together }, slot));
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const after = cpuOf(mode.name, bed);
+  const perStep = Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part]!) / (runs * workload.steps)]));
+  return { throughput: runs / seconds, ...perStep };
+}
+
+/** One run to its end. Its time counts from the start, or from the signal when the run waits for one. */
+async function runOnce(workload: Workload, mode: Mode): Promise<{ handle: WorkflowHandle; ms: number }> {
+  let beganAt = performance.now();
+  const handle = await mode.start();
+  if (workload.isSignalled) {
+    await untilQuiet(handle);
+    beganAt = performance.now();
+    await mode.signal(handle);
+  }
+  await handle.result();
+  return { handle, ms: performance.now() - beganAt };
+}
+
+// The server is asked, not the run: a query would be work for the side that is measured.
+async function untilQuiet(handle: WorkflowHandle): Promise<void> {
+  while ((await handle.describe()).raw.pendingWorkflowTask) await new Promise((later) => setTimeout(later, 20));
+}
+
+function cpuOf(mode: ModeName, { workers, temporal, postgres }: TestBed): Record<string, number> {
+  const parts = { workerCpu: workers[mode], temporalCpu: temporal && [temporal], postgresCpu: postgres && [postgres] };
+  const known = Object.entries(parts).map(([part, pids]) => [part, pids && cpuMs(pids)] as const);
+  return Object.fromEntries(known.filter((entry): entry is readonly [string, number] => entry[1] !== undefined));
+}

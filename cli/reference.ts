@@ -1,0 +1,154 @@
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
+import { faults } from "../contracts/faults.ts";
+import { eventTypes, runStatuses, stepStatuses, terminalStatuses } from "../contracts/events.ts";
+import { callDefaults, defaults, limits } from "../contracts/limits.ts";
+import { problemCodes } from "../contracts/definition.ts";
+import { queues, scheduleIds } from "../contracts/ids.ts";
+import { queries, signals, updates, workflowTypes } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
+
+export const referenceFile = path.join(path.dirname(import.meta.dirname), "docs/reference.md");
+
+/** `docs/reference.md`: every name and number that people meet, taken from where the code takes it. */
+export const referencePage = (): string =>
+  [
+    "# Reference",
+    "",
+    "Made from `contracts/` by `npm run generate`; `npm run check` fails when it differs.",
+    "",
+    ...table(
+      "Events of a run",
+      ["type", "data"],
+      Object.entries(eventTypes).map(([type, data]) => [code(type), data]),
+    ),
+    ...table(
+      "Statuses",
+      ["of", "values"],
+      [
+        ["run", `${runStatuses.map(code).join(" ")}; ended: ${terminalStatuses.map(code).join(" ")}`],
+        ["step", stepStatuses.map(code).join(" ")],
+      ],
+    ),
+    ...table(
+      "Faults",
+      ["code", "HTTP status", "tried again", "title"],
+      Object.entries(faults).map(([name, { status, retryable, title }]) => [code(name), String(status), retryable ? "yes" : "no", title]),
+    ),
+    ...table(
+      "Problems of a definition",
+      ["code", "meaning"],
+      Object.entries(problemCodes).map(([name, meaning]) => [code(name), meaning]),
+    ),
+    ...table(
+      "Limits",
+      ["name", "value", "what it bounds, and what happens beyond"],
+      Object.entries(limits).map(([name, value]) => [code(name), amount(name, value), meanings[name as keyof typeof limits]]),
+    ),
+    ...table(
+      "Defaults of calls",
+      ["step", "attempts", "first wait, factor, longest, jitter", "timeout", "total"],
+      Object.entries(callDefaults).map(([type, { retry, timeoutMs, totalTimeoutMs }]) => [
+        code(type),
+        String(retry.maxAttempts),
+        `${span(retry.initialIntervalMs)}, ×${retry.backoff}, ${span(retry.maxIntervalMs)}, ${retry.jitter * 100} %`,
+        span(timeoutMs),
+        span(totalTimeoutMs),
+      ]),
+    ),
+    ...table(
+      "Other defaults",
+      ["name", "value"],
+      Object.entries(defaults).map(([name, value]) => [code(name), typeof value === "number" ? amount(name, value) : code(value)]),
+    ),
+    ...table("Ids, queues and names in Temporal", ["what", "form"], names()),
+    ...table(
+      "Search attributes",
+      ["name", "type"],
+      Object.values(searchAttributes).map(({ name, type }) => [code(name), type.toLowerCase()]),
+    ),
+  ].join("\n");
+
+const names = (): string[][] => [
+  ["workflow id of a run", "`run.{tenant}.{runId}`"],
+  ["run id", "`r_` and 26 characters of base 32; from the `Idempotency-Key` when there is one"],
+  ["run id of a child", "`{parent}.{step path}`, brackets as `-n`; with a random tail above 200 characters"],
+  ["approval id", "`{runId}~{step path}`, brackets as `-n`"],
+  ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
+  ["idempotency key of a step", "`{runId}:{step path}`; `:repairN` and `:fallbackN` for a model's further calls"],
+  ["task queue", code(queues.runs)],
+  ["schedule", code(scheduleIds.reconcile)],
+  ["workflow types", Object.values(workflowTypes).map(code).join(" ")],
+  ["updates", Object.values(updates).map(code).join(" ")],
+  ["signal", Object.values(signals).map(code).join(" ")],
+  ["query", Object.values(queries).map(code).join(" ")],
+];
+
+const meanings: Record<keyof typeof limits, string> = {
+  definitionBytesMax: "a definition's text: 413",
+  planBytesMax: "a compiled Plan: problem `too_large`",
+  definitionStepsMax: "steps of a definition: problem `too_large`",
+  nestingMax: "scopes within scopes: problem `too_deep`",
+  expressionBytesMax: "an expression's text: problem `too_large`",
+  expressionDepthMax: "an expression's tree: problem `too_deep`",
+  expressionMacroNestingMax: "macros within macros: problem `too_deep`",
+  expressionStepsMax: "work of one evaluation: fault `limit`",
+  regexBytesMax: "a pattern of `matches` or of a schema",
+  regexInputMax: "the text that `matches` looks at: fault `limit`",
+  yamlAliasesMax: "aliases in YAML: problem `alias`",
+  yamlDepthMax: "nesting of values in YAML and JSON: problem `too_deep`",
+  idBytesMax: "a step's id",
+  foreachItemsMax: "items of a `foreach`: fault `limit`",
+  foreachConcurrencyMax: "items of a `foreach` at once",
+  loopIterationsMax: "`maxIterations` of a `loop`",
+  childDepthMax: "sub-workflows within sub-workflows: fault `limit`",
+  historyEventsMax: "events in a run's Temporal history before the next step fails with fault `limit`; Temporal itself ends runs at 51,200",
+  inlineBytesMax: "a value that travels by itself; a larger one is stored and travels as a reference",
+  blobBytesMax: "a stored value, and all that one answer or evaluation loads",
+  listBytesMax: "items of a stored list as a `foreach` gets them; beyond, each item is a reference",
+  listItemBytesMax: "an item that stays inline when its list is too large",
+  mailboxUnreadMax: "events that wait unread in a run: 429 `mailbox_full`",
+  outboxEventsMax: "events of the walk that wait for a call to carry them; then they are flushed",
+  carriedBytesMax: "events that one call carries; beyond, they are flushed first",
+  seenEventIdsMax: "ids of received events that a run remembers to count each once",
+  stepPathBytesMax: "a step path",
+  detailsRowsMax: "rows of the step table in the Temporal Web UI",
+  summaryBytesMax: "a summary in the Temporal Web UI; longer ones are cut",
+  detailsBytesMax: "the details in the Temporal Web UI; longer ones are cut",
+  httpAnswerBytesMax: "the answer of an `http` step, after decompressing: fault `http`",
+  httpRedirectsMax: "redirects that an `http` step follows",
+  modelAnswerBytesMax: "a model's answer: fault `limit`",
+  toolAnswerBytesMax: "a tool's result: fault `limit`",
+  bodyBytesMax: "a request's body: 413, before it is read",
+  pageSizeMax: "entries of a page",
+  pageSizeDefault: "entries of a page when `limit` is absent",
+  waitSecondsMax: "`?wait=`",
+  idempotencyKeyBytesMax: "`Idempotency-Key`",
+  idempotencyKeepMs: "how long the first answer to a POST is kept; a run's key lives as long as Temporal keeps the run",
+  updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
+  sseClientsPerProcessMax: "event streams of one API process: then 503",
+  reconcileEveryMs: "time between two comparisons of Temporal and the record",
+};
+
+function table(title: string, head: string[], rows: string[][]): string[] {
+  const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
+  return [`## ${title}`, "", line(head), line(head.map(() => "---")), ...rows.map(line), ""];
+}
+
+const code = (text: string): string => `\`${text}\``;
+
+const amount = (name: string, value: number): string =>
+  name.endsWith("Ms") ? span(value) : /Bytes/.test(name) ? bytes(value) : value.toLocaleString("en-US");
+
+const bytes = (value: number): string => {
+  if (value % 1_048_576 === 0) return `${value / 1_048_576} MiB`;
+  return value % 1_024 === 0 ? `${(value / 1_024).toLocaleString("en-US")} KiB` : `${value.toLocaleString("en-US")} bytes`;
+};
+
+const span = (ms: number): string => {
+  if (ms % 3_600_000 === 0) return `${ms / 3_600_000} h`;
+  if (ms % 60_000 === 0) return `${ms / 60_000} min`;
+  return ms % 1_000 === 0 ? `${ms / 1_000} s` : `${ms} ms`;
+};
+
+if (process.argv[1] === import.meta.filename) await writeFile(referenceFile, referencePage());

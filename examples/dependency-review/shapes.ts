@@ -1,0 +1,120 @@
+import { z } from "zod";
+
+/**
+ * The tools by name, with what they take and give: `definition.ts` gets its types from here, `tools.ts` adds the work.
+ * Nothing of this enters the definition but the names.
+ */
+
+const project = z.string().min(1).max(1_024).describe("Project folder, from the files root");
+const packageName = z.string().regex(/^(@[a-z0-9~._-]+\/)?[a-z0-9~_-][a-z0-9~._-]*$/i);
+const family = z.enum(["permissive", "weak copyleft", "strong copyleft", "unknown"]);
+const risk = z.enum(["low", "medium", "high"]);
+
+export const Family = z.object({ family });
+export const Verdict = z.object({ risk, summary: z.string().max(240).describe("why, in at most two sentences") });
+export const Review = z.object({
+  assessment: z.string().max(600).describe("what matters most, in at most four sentences"),
+  attention: z.array(z.object({ package: z.string(), reason: z.string().max(200) })).max(8),
+});
+
+const Declared = z.object({ name: z.string(), range: z.string(), kind: z.enum(["runtime", "development", "optional"]) });
+
+export const readProject = {
+  name: "npm.readProject",
+  input: z.strictObject({ project }),
+  output: z.strictObject({ name: z.string(), version: z.string().nullable(), dependencies: z.array(Declared) }),
+};
+
+const Locked = Declared.extend({
+  version: z.string().nullable(),
+  source: z.enum(["registry", "git", "file", "missing"]),
+  hasIntegrity: z.boolean(),
+  /** Packages that come with it, directly or further down. */
+  transitive: z.int(),
+  hasInstallScript: z.boolean(),
+  scriptsBelow: z.array(z.string()).describe("packages further down that run a script when they are installed"),
+  deprecated: z.string().nullable(),
+});
+export type LockedDependency = z.infer<typeof Locked>;
+
+export const readLockfile = {
+  name: "npm.readLockfile",
+  input: z.strictObject({ project, dependencies: z.array(Declared) }),
+  output: z.strictObject({ packages: z.int(), dependencies: z.array(Locked) }),
+};
+
+const Manifest = z.strictObject({
+  isInstalled: z.boolean(),
+  description: z.string(),
+  licence: z.string().nullable().describe("as the package declares it"),
+  choices: z.array(z.array(z.string())).describe("one of these sets of licences, all of the set: from the SPDX expression"),
+  hasRepository: z.boolean(),
+});
+export type PackageManifest = z.infer<typeof Manifest>;
+
+export const readManifest = {
+  name: "npm.readManifest",
+  input: z.strictObject({ project, package: packageName }),
+  output: Manifest,
+};
+
+export const readLicence = {
+  name: "npm.readLicence",
+  input: z.strictObject({ project, package: packageName }),
+  output: z.strictObject({ file: z.string().nullable(), text: z.string() }),
+};
+
+export const readChangelog = {
+  name: "npm.readChangelog",
+  input: z.strictObject({ project, package: packageName, version: z.string().nullable() }),
+  output: z.strictObject({ file: z.string().nullable(), lines: z.array(z.string()).describe("security, breaking changes, deprecations") }),
+};
+
+const Signal = z.strictObject({ severity: z.enum(["high", "medium", "minor"]), text: z.string() });
+export type Signal = z.infer<typeof Signal>;
+
+export const findSignals = {
+  name: "review.findSignals",
+  input: z.strictObject({ dependency: Locked, manifest: Manifest, family, hasLicenceFile: z.boolean() }),
+  output: z.array(Signal),
+};
+
+const Reviewed = z.object({
+  name: z.string(),
+  version: z.string().nullable(),
+  kind: z.string(),
+  licence: z.string().nullable(),
+  family,
+  transitive: z.int(),
+  risk,
+  summary: z.string(),
+});
+export type ReviewedPackage = z.infer<typeof Reviewed>;
+
+const sections = z.record(z.string(), z.string());
+
+export const checkReport = {
+  name: "review.checkReport",
+  input: z.strictObject({ sections, flagged: z.array(z.string()) }),
+  output: z.strictObject({
+    isComplete: z.boolean(),
+    missing: z.array(z.strictObject({ section: z.string(), by: z.enum(["model", "table"]), task: z.string() })),
+  }),
+};
+
+export const drawTable = {
+  name: "review.drawTable",
+  input: z.strictObject({ packages: z.array(Reviewed) }),
+  output: z.string(),
+};
+
+export const writeReport = {
+  name: "review.writeReport",
+  input: z.strictObject({
+    title: z.string(),
+    sections,
+    decision: z.string(),
+    path: z.string().min(1).max(1_024).nullable().describe("from the files root; null: into the state folder"),
+  }),
+  output: z.strictObject({ path: z.string(), bytes: z.int() }),
+};

@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "@jest/globals";
+import type { Json } from "../contracts/json.ts";
+import { problemCodes, type DefinitionFormat } from "../contracts/definition.ts";
+import { readDefinition, readDefinitionValue } from "./index.ts";
+import { parse } from "yaml";
+
+const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex");
+const folder = new URL("../tests/definitions/", import.meta.url);
+const filesOf = (kind: "good" | "bad"): string[] => readdirSync(new URL(kind, folder)).filter((file) => !file.endsWith(".expect.json"));
+const textOf = (kind: "good" | "bad", file: string): string => readFileSync(new URL(`${kind}/${file}`, folder), "utf8");
+const formatOf = (file: string): DefinitionFormat => (file.endsWith(".json") ? "json" : "yaml");
+
+/** `code line:column`, from the first comment of a YAML file or the file beside a JSON one. */
+function expectedOf(file: string, text: string): string[] {
+  if (file.endsWith(".json")) return JSON.parse(textOf("bad", file.replace(".json", ".expect.json"))) as string[];
+  return text.split("\n")[0]!.replace("# expect: ", "").split(", ");
+}
+
+test("there are enough examples of both kinds", () => {
+  expect(filesOf("bad").length).toBeGreaterThanOrEqual(45);
+  expect(filesOf("good").length).toBeGreaterThanOrEqual(12);
+});
+
+test.each(filesOf("bad"))("%s is refused with all its problems at once", (file) => {
+  const text = textOf("bad", file);
+  const result = readDefinition(text, formatOf(file), { hashOf });
+  const problems = result.ok ? [] : result.problems;
+  expect(problems.map(({ code, line, column }) => `${code} ${line}:${column}`)).toEqual(expectedOf(file, text));
+  for (const problem of problems) expect(problem.message).toMatch(/^.{10,}[.?]$/s);
+});
+
+test("every problem code has an example", () => {
+  const seen = new Set(filesOf("bad").flatMap((file) => expectedOf(file, textOf("bad", file)).map((each) => each.split(" ")[0])));
+  const made = new Set(["too_large"]); // Too long for a file: its own test below.
+  expect(Object.keys(problemCodes).filter((code) => !seen.has(code) && !made.has(code))).toEqual([]);
+});
+
+test.each(filesOf("good"))("%s gives the same plan as YAML, as JSON and as a value", (file) => {
+  const fromText = readDefinition(textOf("good", file), formatOf(file), { hashOf });
+  expect(fromText).toMatchObject({ ok: true });
+  const value: unknown = formatOf(file) === "json" ? JSON.parse(textOf("good", file)) : parse(textOf("good", file));
+  expect(readDefinition(JSON.stringify(value, null, "\t"), "json", { hashOf })).toEqual(fromText);
+  expect(readDefinitionValue(value, { hashOf })).toEqual(fromText);
+  expect(JSON.parse(JSON.stringify(fromText))).toEqual(fromText);
+});
+
+test("every step type of this version stands in a good example", () => {
+  const types = new Set(filesOf("good").flatMap((file) => [...textOf("good", file).matchAll(/type"?: "?(\w+)/g)].map((match) => match[1])));
+  const wanted = "llm tool http activity set sequence switch parallel foreach loop workflow wait listen emit approval try raise end".split(
+    " ",
+  );
+  expect(wanted.filter((type) => !types.has(type))).toEqual([]);
+});
+
+const withSteps = (steps: Json): Json => ({ name: "a", version: "1.0.0", steps });
+
+test("a definition above its limits is refused at once", () => {
+  const long = readDefinition(`name: ${"x".repeat(600_000)}`, "yaml", { hashOf });
+  expect(long).toMatchObject({ ok: false, problems: [{ code: "too_large" }] });
+  const many = withSteps(Array.from({ length: 2_001 }, (_, index) => ({ id: `s${index}`, type: "set", values: 1 })));
+  expect(readDefinitionValue(many, { hashOf })).toMatchObject({ ok: false, problems: [{ code: "too_large", path: "steps[2000]" }] });
+});
+
+test("a plan above its limit is refused", () => {
+  const expression = `[${Array.from({ length: 300 }, () => "vars.x").join(",")}]`;
+  const steps = Array.from({ length: 200 }, (_, index) => ({ id: `s${index}`, type: "set", values: `\${${expression}}` }));
+  const result = readDefinitionValue({ ...(withSteps(steps) as object), vars: { x: 1 } }, { hashOf });
+  expect(result).toMatchObject({ ok: false, problems: [{ code: "too_large", message: expect.stringContaining("plan") }] });
+});
+
+test.each(["[", "{", "- ", "? ", '{"a":', "a: ", "&a ", "]", ",", '"\n', "!", "|\n", "---\n", "*a ", "\t", "a: b: c\n"])(
+  "half a megabyte of %j is refused without a crash",
+  (part) => {
+    const text = part.repeat(Math.floor(500_000 / part.length));
+    for (const format of ["yaml", "json"] as const) expect(readDefinition(text, format, { hashOf }).ok).toBe(false);
+  },
+);
+
+test("a value that refers to itself is refused", () => {
+  const value: Record<string, unknown> = { name: "a", version: "1.0.0" };
+  value["steps"] = [value, value];
+  expect(readDefinitionValue(value, { hashOf })).toMatchObject({ ok: false });
+  for (const odd of [undefined, null, 1n, () => 1, new Map(), new Date(), Symbol("x")])
+    expect(readDefinitionValue(odd, { hashOf }).ok).toBe(false);
+});
+
+test("a byte order mark is no part of the definition", () => {
+  const text = textOf("good", "needs.yaml");
+  expect(readDefinition(`\uFEFF${text}`, "yaml", { hashOf })).toEqual(readDefinition(text, "yaml", { hashOf }));
+});

@@ -1,0 +1,271 @@
+import { randomUUID } from "node:crypto";
+import type { RunStatus, StepStatus } from "../../contracts/events.ts";
+import type { Problem } from "../../contracts/faults.ts";
+import type { Json, JsonObject } from "../../contracts/json.ts";
+import type { Facts, HostAnswer, HostCommands } from "./protocol.ts";
+import { readStream } from "./sse.ts";
+
+export const facts = JSON.parse(process.env["TENUTO_TEST_STACK"] ?? "{}") as Facts;
+
+/** Asks the host, which runs the stack and the servers around it. */
+export const host = new Proxy(
+  {} as { [Name in keyof HostCommands]: (...args: Parameters<HostCommands[Name]>) => Promise<Awaited<ReturnType<HostCommands[Name]>>> },
+  {
+    get:
+      (_, name: string) =>
+      async (...args: unknown[]) => {
+        const response = await fetch(facts.hostUrl, { method: "POST", body: JSON.stringify({ name, args }) });
+        const answer = (await response.json()) as HostAnswer;
+        if ("error" in answer) throw new Error(`${name}: ${answer.error}`);
+        return answer.value;
+      },
+  },
+);
+
+/** Any answer of the API. */
+export interface Answer<Body = JsonObject> {
+  status: number;
+  headers: Headers;
+  body: Body;
+}
+
+export interface RunBody {
+  id: string;
+  workflow: string;
+  version: string;
+  status: RunStatus;
+  parentId: string | null;
+  startedAt: string;
+  endedAt: string | null;
+  input: Json;
+  output: Json;
+  error: (Problem & { [field: string]: Json }) | null;
+  waitingFor: { path: string; for: string }[] | null;
+  usage: { inputTokens: number; outputTokens: number; calls: number; costUsd: number | null };
+  links: { self: string; events: string; temporal: string };
+}
+
+export interface StepBody {
+  path: string;
+  type: string;
+  status: StepStatus;
+  attempt: number;
+  output: Json;
+  error: Problem | null;
+  usage: JsonObject | null;
+}
+
+export interface EventBody {
+  seq: number;
+  type: string;
+  time: string;
+  step: string | null;
+  data: JsonObject;
+}
+
+export interface ApprovalBody {
+  id: string;
+  runId: string;
+  stepPath: string;
+  title: string;
+  payload: Json;
+  assignees: string[];
+  status: string;
+  decidedBy: string | null;
+  comment: string | null;
+  data: Json;
+}
+
+export interface Page<Item> {
+  data: Item[];
+  page: { next: string | null; hasMore: boolean };
+}
+
+interface RequestOptions {
+  /** A text is sent as it is, anything else as JSON. */
+  body?: unknown;
+  type?: string;
+  key?: string;
+  headers?: Record<string, string>;
+}
+
+export type Definition = JsonObject & { steps: JsonObject[] };
+
+/** The API as one principal sees it. */
+export class Client {
+  readonly apiKey: string;
+
+  constructor(apiKey: string) {
+    this.apiKey = apiKey;
+  }
+
+  async fetch(method: string, path: string, { body, type, key, headers }: RequestOptions = {}): Promise<Response> {
+    const isText = typeof body === "string";
+    return fetch(`${facts.apiUrl}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.apiKey}`,
+        ...(body === undefined ? {} : { "content-type": type ?? (isText ? "application/yaml" : "application/json") }),
+        ...(key === undefined ? {} : { "idempotency-key": key }),
+        ...headers,
+      },
+      body: body === undefined ? null : isText ? body : JSON.stringify(body),
+    });
+  }
+
+  async request<Body = JsonObject>(method: string, path: string, options?: RequestOptions): Promise<Answer<Body>> {
+    const response = await this.fetch(method, path, options);
+    const text = await response.text();
+    const body = text !== "" && (response.headers.get("content-type") ?? "").includes("json") ? JSON.parse(text) : text;
+    return { status: response.status, headers: response.headers, body: body as Body };
+  }
+
+  get = <Body = JsonObject>(path: string, headers?: Record<string, string>): Promise<Answer<Body>> =>
+    this.request("GET", path, { headers: headers ?? {} });
+
+  post = <Body = JsonObject>(path: string, body: unknown = {}, key?: string): Promise<Answer<Body>> =>
+    this.request("POST", path, { body, ...(key === undefined ? {} : { key }) });
+
+  /** Publish under a name of its own; gives the name. */
+  async publish(definition: Definition, name = uniqueName()): Promise<string> {
+    const answer = await this.post("/api/v2/workflows", { name, version: "1.0.0", ...definition });
+    if (answer.status !== 201) throw new Error(`Not published: ${JSON.stringify(answer.body, null, 1)}`);
+    return name;
+  }
+
+  async start(workflow: string, input: Json = {}, key?: string): Promise<Run> {
+    const answer = await this.post<{ id: string }>("/api/v2/runs", { workflow, input }, key);
+    if (answer.status !== 202) throw new Error(`Not started: ${JSON.stringify(answer.body)}`);
+    return new Run(this, answer.body.id);
+  }
+
+  /** Publish and start. */
+  async begin(definition: Definition, input?: Json): Promise<Run> {
+    return this.start(await this.publish(definition), input);
+  }
+
+  /** Publish, start, and wait for the end. */
+  async finish(definition: Definition, input?: Json): Promise<RunBody> {
+    return (await this.begin(definition, input)).end();
+  }
+
+  run = (id: string): Run => new Run(this, id);
+
+  /** A client with a key of its own. */
+  async withKey(key: { principal: string; kind: "person" | "service" | "agent"; roles: string[]; tenant?: string }): Promise<Client> {
+    const answer = await this.post<{ key: string }>("/api/v2/keys", key);
+    if (answer.status !== 201) throw new Error(`No key: ${JSON.stringify(answer.body)}`);
+    return new Client(answer.body.key);
+  }
+
+  async decide(approval: string, decision: JsonObject): Promise<Answer<ApprovalBody>> {
+    return this.post(`/api/v2/approvals/${encodeURIComponent(approval)}/decision`, decision);
+  }
+}
+
+/** One run, as its owner sees it. */
+export class Run {
+  readonly id: string;
+  readonly #client: Client;
+
+  constructor(client: Client, id: string) {
+    this.#client = client;
+    this.id = id;
+  }
+
+  get path(): string {
+    return `/api/v2/runs/${this.id}`;
+  }
+
+  async read(): Promise<RunBody> {
+    return (await this.#client.get<RunBody>(this.path)).body;
+  }
+
+  /** The run when it has ended. */
+  async end(): Promise<RunBody> {
+    const { body } = await this.#client.get<RunBody>(`${this.path}?wait=60`);
+    if (body.endedAt === null) throw new Error(`Run ${this.id} has not ended: ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  async steps(): Promise<StepBody[]> {
+    return this.#client.get<Page<StepBody>>(`${this.path}/steps?limit=200`).then(({ body }) => body.data);
+  }
+
+  async step(path: string, waitSeconds = 0): Promise<StepBody> {
+    return (await this.#client.get<StepBody>(`${this.path}/steps/${encodeURIComponent(path)}?wait=${waitSeconds}`)).body;
+  }
+
+  /** The whole log. */
+  async events(): Promise<EventBody[]> {
+    const all: EventBody[] = [];
+    for (let hasMore = true; hasMore;) {
+      const { body } = await this.#client.get<Page<EventBody>>(`${this.path}/events?limit=200&after=${all.at(-1)?.seq ?? 0}`);
+      all.push(...body.data);
+      hasMore = body.page.hasMore;
+    }
+    return all;
+  }
+
+  /** Resolves with the first event that fits, past or future. */
+  async until(type: string, step?: string): Promise<EventBody> {
+    for await (const event of this.stream()) if (event.type === type && (step === undefined || event.step === step)) return event;
+    throw new Error(
+      `Run ${this.id} ended without ${type} ${step ?? ""}: ${(await this.events()).map((event) => `${event.type} ${event.step ?? ""}`).join(", ")}`,
+    );
+  }
+
+  /** The log as server-sent events; leaving the loop ends the connection. */
+  async *stream(after = 0): AsyncGenerator<EventBody> {
+    const headers = { accept: "text/event-stream", ...(after > 0 ? { "last-event-id": String(after) } : {}) };
+    const response = await this.#client.fetch("GET", `${this.path}/events`, { headers });
+    for await (const { data } of readStream(response)) yield JSON.parse(data) as EventBody;
+  }
+
+  signal = (event: string, data: Json = null, id?: string): Promise<Answer> =>
+    this.#client.post(`${this.path}/signals`, { event, data, ...(id === undefined ? {} : { id }) });
+  pause = (): Promise<Answer> => this.#client.post(`${this.path}/pause`);
+  resume = (): Promise<Answer> => this.#client.post(`${this.path}/resume`);
+  cancel = (): Promise<Answer> => this.#client.post(`${this.path}/cancel`);
+  terminate = (): Promise<Answer> => this.#client.post(`${this.path}/terminate`);
+  attend = (path: string, action: "retry" | "skip" | "fail"): Promise<Answer> =>
+    this.#client.post(`${this.path}/steps/${encodeURIComponent(path)}/${action}`);
+
+  /** The pending approval of a step, as soon as it is asked. */
+  async approval(step: string): Promise<string> {
+    return (await this.until("approval.requested", step)).data["id"] as string;
+  }
+}
+
+/** The platform's own key: an admin of tenant `default`. */
+export const admin = new Client(facts.apiKey);
+
+let names = 0;
+
+/** A name that nothing else has: of a definition, a path at the ledger, a model. */
+export const uniqueName = (prefix = "t"): string => `${prefix}-${randomUUID().slice(0, 8)}-${(names += 1)}`;
+
+/** A place at the ledger for one test. */
+export class Place {
+  readonly path = `/${uniqueName("at")}`;
+
+  get url(): string {
+    return `${facts.ledgerUrl}${this.path}`;
+  }
+
+  calls = (atLeast = 0) => host.ledgerCalls(this.path, atLeast);
+  /** The next answers. */
+  script = (...replies: Parameters<HostCommands["scriptLedger"]>[1]) => host.scriptLedger(this.path, replies);
+}
+
+/** A model of one test's own. */
+export class Model {
+  readonly name = uniqueName("model");
+
+  get wanted(): string {
+    return `openai/${this.name}`;
+  }
+
+  calls = (atLeast = 0) => host.modelCalls(this.name, atLeast);
+  script = (...replies: Parameters<HostCommands["scriptModel"]>[1]) => host.scriptModel(this.name, replies);
+}

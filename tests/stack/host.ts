@@ -1,0 +1,106 @@
+// A program: the whole stack and the servers around it, for tests that talk to it over HTTP. Jest's sandbox holds none of it.
+import { createServer, type IncomingMessage } from "node:http";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { freePorts, startStack, untilTold } from "../../cli/stack.ts";
+import { readSettings } from "../../settings.ts";
+import { writeBundle } from "../../workers/bundle.ts";
+import { startLedgerServer } from "../servers/ledger-server.ts";
+import { startModelServer } from "../servers/model-server.ts";
+import type { Recorded } from "../servers/scripted-server.ts";
+import { startForeignWorker } from "./foreign-worker.ts";
+import { openHistories } from "./histories.ts";
+import { ModelScripts } from "./model-scripts.ts";
+import { Parts } from "./parts.ts";
+import type { Facts, HostAnswer, HostCommands } from "./protocol.ts";
+
+const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-test-"));
+// As root Postgres runs under another name, which must be able to enter.
+await chmod(stateDir, 0o755);
+const [ledger, model, bundle] = await Promise.all([
+  startLedgerServer(),
+  startModelServer(),
+  writeBundle(path.join(stateDir, "workflows.js")),
+]);
+const scripts = new ModelScripts(model);
+const env = {
+  TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`,
+  OPENAI_BASE_URL: `${model.url}/v1`,
+  OPENAI_API_KEY: "test",
+  ANTHROPIC_API_KEY: "",
+  TENUTO_MODELS: "",
+  TENUTO_TOOLS: path.join(import.meta.dirname, "tools.ts"),
+  TENUTO_EXPRESSION_ENV: "TENUTO_TEST_PLACE",
+  TENUTO_TEST_PLACE: "here",
+  TENUTO_FILES_ROOT: import.meta.dirname,
+  TENUTO_WORKFLOW_BUNDLE: bundle,
+  TENUTO_LOG_LEVEL: "warn",
+};
+// Nothing of this machine's own services: the tests kill theirs.
+const own = { TEMPORAL_ADDRESS: "", DATABASE_URL: "", REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
+Object.assign(process.env, own, env);
+const settings = readSettings();
+const stack = await startStack({ settings, ports: await freePorts(), stateDir, env, log: (line) => process.stderr.write(`${line}\n`) });
+const parts = new Parts(stack);
+const [histories, foreign] = await Promise.all([openHistories(stack.temporalAddress), startForeignWorker(stack.temporalAddress)]);
+
+const commands: HostCommands = {
+  scriptLedger: (where, replies) => ledger.script(where, ...replies),
+  ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
+  scriptModel: (name, replies) => scripts.add(name, replies),
+  modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
+  kill: (part) => parts.kill(part),
+  start: (part) => parts.start(part),
+  heal: () => parts.heal(),
+  historySize: (tenant, run) => histories.sizeOf(tenant, run),
+  history: (tenant, run) => histories.jsonOf(tenant, run),
+};
+
+const control = createServer((request, response) => {
+  void answer(request).then((result) => response.setHeader("content-type", "application/json").end(JSON.stringify(result)));
+});
+await new Promise<void>((listening) => control.listen(0, "127.0.0.1", listening));
+
+const facts: Facts = {
+  hostUrl: `http://127.0.0.1:${(control.address() as AddressInfo).port}`,
+  apiUrl: stack.apiUrl,
+  apiKey: stack.apiKey,
+  temporalAddress: stack.temporalAddress,
+  ledgerUrl: ledger.url,
+};
+process.send?.({ facts });
+
+await untilTold();
+control.close();
+control.closeAllConnections();
+await foreign.stop();
+await histories.close();
+await stack.stop();
+await parts.stop();
+await Promise.all([ledger.close(), model.close()]);
+if (settings.TENUTO_LOG_LEVEL !== "debug" && process.env["TENUTO_TEST_KEEP"] === undefined)
+  await rm(stateDir, { recursive: true, force: true });
+process.exit(0);
+
+async function answer(request: IncomingMessage): Promise<HostAnswer> {
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { name, args } = JSON.parse(Buffer.concat(chunks).toString()) as { name: keyof HostCommands; args: unknown[] };
+    const command = commands[name] as (...given: unknown[]) => unknown;
+    return { value: (await command(...args)) ?? null };
+  } catch (error) {
+    return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+async function untilCalled(calls: () => Recorded[], atLeast: number): Promise<Recorded[]> {
+  const patience = Date.now() + 60_000;
+  while (calls().length < atLeast) {
+    if (Date.now() > patience) throw new Error(`Called ${calls().length} times, not ${atLeast}.`);
+    await new Promise((later) => setTimeout(later, 5));
+  }
+  return calls();
+}

@@ -1,0 +1,102 @@
+import { mkdtemp, mkdir, readFile, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { PrismaPg } from "@prisma/adapter-pg";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { diffSql, migrate } from "../../prisma/migrate.ts";
+import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
+import { readSettings } from "../../settings.ts";
+
+// Databases of its own on a server of its own: what is compared here must not depend on what other tests did.
+let stack: Stack;
+let databases = 0;
+
+beforeAll(async () => {
+  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
+  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
+  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
+}, 60_000);
+
+afterAll(() => stack.stop());
+
+describe("the migrations", () => {
+  test("lead to the tables and indexes of the schema", async () => {
+    const [migrated, made] = [await newDatabase(), await newDatabase()];
+    await migrate(migrated);
+    const schema = await readFile(new URL("../../prisma/schema.prisma", import.meta.url), "utf8");
+    await query(made, await diffSql(undefined, schema));
+    expect(await catalogue(migrated)).toEqual(await catalogue(made));
+  });
+
+  test("are applied once, however many processes start at the same time", async () => {
+    const url = await newDatabase();
+    const applied = await Promise.all(Array.from({ length: 8 }, () => migrate(url)));
+    expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
+    expect(await migrate(url)).toEqual([]);
+  });
+});
+
+describe("a folder of migrations", () => {
+  test("may define SQL functions", async () => {
+    const url = await newDatabase();
+    await migrate(url, await folder({ one: "CREATE FUNCTION two() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 2; END; $$;" }));
+    expect(await query(url, "SELECT two()")).toEqual([{ two: 2 }]);
+  });
+
+  test("leaves nothing of a migration that fails, and applies it when it is mended", async () => {
+    const url = await newDatabase();
+    await expect(migrate(url, await folder({ one: "CREATE TABLE t (id int); SELECT nonsense;" }))).rejects.toThrow(
+      "Migration one cannot be applied",
+    );
+    expect(await migrate(url, await folder({ one: "CREATE TABLE t (id int);" }))).toEqual(["one"]);
+  });
+
+  test("is refused when a migration was edited after it was applied", async () => {
+    const url = await newDatabase();
+    await migrate(url, await folder({ one: "CREATE TABLE t (id int);" }));
+    await expect(migrate(url, await folder({ one: "CREATE TABLE t (id bigint);" }))).rejects.toThrow("Migration one was edited");
+  });
+});
+
+async function newDatabase(): Promise<string> {
+  databases += 1;
+  await query(stack.databaseUrl, `CREATE DATABASE trial_${databases}`);
+  return stack.databaseUrl.replace(/\/tenuto$/, `/trial_${databases}`);
+}
+
+async function folder(migrations: Record<string, string>): Promise<string> {
+  const dir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
+  for (const [name, sql] of Object.entries(migrations)) {
+    await mkdir(path.join(dir, name));
+    await writeFile(path.join(dir, name, "migration.sql"), sql);
+  }
+  return dir;
+}
+
+async function catalogue(url: string): Promise<unknown> {
+  const columns = await query(
+    url,
+    `SELECT table_name, column_name, data_type, is_nullable, column_default, datetime_precision, udt_name
+     FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '_prisma_migrations' ORDER BY 1, 2`,
+  );
+  const indexes = await query(
+    url,
+    `SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> '_prisma_migrations' ORDER BY 1`,
+  );
+  const constraints = await query(
+    url,
+    `SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+     WHERE connamespace = 'public'::regnamespace AND conrelid <> COALESCE(to_regclass('_prisma_migrations'), 0) ORDER BY 1`,
+  );
+  return { columns, indexes, constraints };
+}
+
+async function query(url: string, sql: string): Promise<unknown[]> {
+  const adapter = await new PrismaPg({ connectionString: url, max: 1 }).connect();
+  try {
+    const { rows } = await adapter.underlyingDriver().query(sql);
+    return rows as unknown[];
+  } finally {
+    await adapter.dispose();
+  }
+}

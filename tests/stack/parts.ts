@@ -1,0 +1,110 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import type { Stack } from "../../cli/stack.ts";
+import type { Part } from "./protocol.ts";
+
+/** How a server was started, read from /proc before it is killed: the stack starts each of them only once. */
+interface Recipe {
+  command: string[];
+  env: NodeJS.ProcessEnv;
+  uid: number;
+  gid: number;
+  port: number;
+}
+
+/** The processes that tests kill and start again. */
+export class Parts {
+  readonly #stack: Stack;
+  readonly #killed = new Set<Part>();
+  readonly #servers = new Map<Part, { pid: number; recipe: Recipe }>();
+  readonly #started: ChildProcess[] = [];
+
+  constructor(stack: Stack) {
+    this.#stack = stack;
+    if (process.platform !== "linux") return;
+    for (const part of ["redis", "postgres"] as const) {
+      const pid = stack.parts.find(({ name }) => name === part)?.pid;
+      const url = part === "redis" ? stack.redisUrl : stack.databaseUrl;
+      if (pid !== undefined && url !== undefined) this.#servers.set(part, { pid, recipe: recipeOf(pid, Number(new URL(url).port)) });
+    }
+  }
+
+  async kill(part: Part): Promise<void> {
+    const pid = this.#pidOf(part);
+    process.kill(pid, "SIGKILL");
+    this.#killed.add(part);
+    while (isAlive(pid)) await new Promise((later) => setTimeout(later, 5));
+  }
+
+  async start(part: Part): Promise<void> {
+    if (part === "api") await this.#stack.startApi();
+    else if (part === "worker") await this.#stack.startWorker();
+    else await this.#startServer(part);
+    this.#killed.delete(part);
+  }
+
+  async heal(): Promise<void> {
+    // API and worker need the servers when they start.
+    for (const part of ["postgres", "redis", "api", "worker"] as const) if (this.#killed.has(part)) await this.start(part);
+  }
+
+  /** End what was started here; the stack ends its own. */
+  async stop(): Promise<void> {
+    for (const child of this.#started) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const gone = new Promise((exit) => child.once("exit", exit));
+      child.kill("SIGINT");
+      await gone;
+    }
+  }
+
+  #pidOf(part: Part): number {
+    const pid = part === "api" || part === "worker" ? this.#stack[part]?.pid : this.#servers.get(part)?.pid;
+    if (pid === undefined) throw new Error(`There is no ${part} of ours to kill.`);
+    return pid;
+  }
+
+  async #startServer(part: "redis" | "postgres"): Promise<void> {
+    const known = this.#servers.get(part);
+    if (!known) throw new Error(`It is not known how ${part} is started.`);
+    const { command, env, uid, gid, port } = known.recipe;
+    for (;;) {
+      const child = spawn(command[0]!, command.slice(1), { env, uid, gid, stdio: "ignore", detached: true });
+      this.#started.push(child);
+      let isOver = false;
+      child.once("exit", () => (isOver = true));
+      while (!isOver && !(await accepts(port))) await new Promise((later) => setTimeout(later, 20));
+      if (!isOver) return void this.#servers.set(part, { ...known, pid: child.pid! });
+      // Postgres refuses to start while a process of the killed one still holds its memory.
+      await new Promise((later) => setTimeout(later, 200));
+    }
+  }
+}
+
+function recipeOf(pid: number, port: number): Recipe {
+  const list = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const id = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
+  const env = Object.fromEntries(list("environ").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+  return { command: list("cmdline"), env, uid: id("Uid"), gid: id("Gid"), port };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((answer) => {
+    const socket = net.connect({ port, host: "127.0.0.1" });
+    const settle = (open: boolean): void => {
+      socket.destroy();
+      answer(open);
+    };
+    socket.once("connect", () => settle(true)).once("error", () => settle(false));
+  });

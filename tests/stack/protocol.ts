@@ -1,0 +1,45 @@
+import type { ModelReply } from "../servers/model-server.ts";
+import type { Recorded, Reply } from "../servers/scripted-server.ts";
+
+/** What the tests know of the stack that runs for them. */
+export interface Facts {
+  /** Where the host takes its orders. */
+  hostUrl: string;
+  apiUrl: string;
+  /** The platform's own key. */
+  apiKey: string;
+  temporalAddress: string;
+  /** The outside world that `http` steps call. */
+  ledgerUrl: string;
+}
+
+export type Part = "api" | "worker" | "redis" | "postgres";
+
+/** A model's answer as it travels to the host. */
+export type ScriptedAnswer = ModelReply;
+
+/** What tests can ask of the host, one JSON request each. Replies of servers must be plain JSON: bodies as text. */
+export interface HostCommands {
+  /** The next answers for a path of the ledger. */
+  scriptLedger(path: string, replies: Reply[]): void;
+  /** Resolves when a path has been called so often; gives all its calls. */
+  ledgerCalls(path: string, atLeast: number): Promise<Recorded[]>;
+  /** The next answers of the model `openai/<name>`; afterwards it echoes. */
+  scriptModel(name: string, replies: ScriptedAnswer[]): void;
+  modelCalls(name: string, atLeast: number): Promise<Recorded[]>;
+  /** kill -9; resolves when the process is gone. */
+  kill(part: Part): Promise<void>;
+  /** Start a part that was killed; resolves when it serves. */
+  start(part: Part): Promise<void>;
+  /** Start whatever was killed. */
+  heal(): Promise<void>;
+  /** Size of a run's Temporal history. */
+  historySize(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
+  /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
+  history(tenant: string, run: string): Promise<unknown>;
+}
+
+export type HostAnswer = { value: unknown } | { error: string };
+
+/** Task queue of the foreign worker. */
+export const FOREIGN_QUEUE = "foreign";

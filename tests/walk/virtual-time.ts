@@ -1,0 +1,57 @@
+import type { Scope } from "../../workflows/scope.ts";
+
+/** Time that passes only when nothing else is left to do: every run of the same walk is the same, and takes no time. */
+export class VirtualTime {
+  now = 0;
+  #order = 0;
+  readonly #agenda: { time: number; order: number; action: () => void }[] = [];
+  readonly #conditions: { predicate: () => boolean; resolve: () => void }[] = [];
+
+  after(ms: number, action: () => void): void {
+    this.#agenda.push({ time: this.now + ms, order: this.#order++, action });
+  }
+
+  until(predicate: () => boolean): Promise<void> {
+    return new Promise((resolve) => this.#conditions.push({ predicate, resolve }));
+  }
+
+  /** A promise that `action` settles after a while, unless the scope is cancelled first. */
+  later<T>(scope: Scope, ms: number, action: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
+    return scope.guard<T>((resolve, reject) => {
+      let isOpen = true;
+      this.after(ms, () => isOpen && action(resolve, reject));
+      return () => (isOpen = false);
+    });
+  }
+
+  /** Let things happen until the promise is settled. Fails when nothing is left that could settle it. */
+  async drive<T>(work: Promise<T>, describe: () => string): Promise<T> {
+    let isDone = false;
+    const settled = work.catch(() => undefined).finally(() => (isDone = true));
+    for (;;) {
+      // Everything that can go on has gone on: a quiet moment.
+      await new Promise((quiet) => setImmediate(quiet));
+      if (isDone) {
+        await settled;
+        return work;
+      }
+      if (!this.#meetCondition() && !this.#step()) throw new Error(`Stuck at ${this.now} ms: ${describe()}`);
+    }
+  }
+
+  #meetCondition(): boolean {
+    const ready = this.#conditions.findIndex(({ predicate }) => predicate());
+    if (ready < 0) return false;
+    this.#conditions.splice(ready, 1)[0]!.resolve();
+    return true;
+  }
+
+  #step(): boolean {
+    this.#agenda.sort((a, b) => a.time - b.time || a.order - b.order);
+    const next = this.#agenda.shift();
+    if (!next) return false;
+    this.now = next.time;
+    next.action();
+    return true;
+  }
+}
