@@ -71,13 +71,14 @@ async function startWorkflow(call: StartCall, { id, requestHash, plan, input }: 
   const run: RunArguments = {
     tenant,
     id,
-    plan: plan as unknown as Json,
     workflow: labels.name,
     version: labels.version,
     input,
     env: deps.settings.expressionEnv,
     startedBy: principal.name,
     depth: 0,
+    // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
+    plan: plan as unknown as Json,
   };
   const handle = await deps.temporal.withDeadline(Date.now() + limits.updateDeadlineMs, () =>
     deps.temporal.workflow.start(workflowTypes.run, {

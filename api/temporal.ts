@@ -61,6 +61,9 @@ export function temporalFault(error: unknown): Fault | undefined {
     return new Fault("unavailable", "No worker has answered in time; ask again with the same key.", { cause: error });
   const cause = error instanceof ServiceError ? error.cause : error;
   if (!isGrpcServiceError(cause)) return undefined;
+  // FAILED_PRECONDITION: an execution takes 2,000 updates (history.maxTotalUpdates).
+  if (cause.code === 9 && /update/i.test(cause.details))
+    return new Fault("mailbox_full", "The run has taken all the messages it can.", { cause: error });
   return grpcMeansUnavailable.has(cause.code)
     ? new Fault("unavailable", "Temporal does not answer; try again.", { cause: error })
     : undefined;

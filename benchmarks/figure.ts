@@ -16,38 +16,39 @@ export interface Figure {
   range: [number, number];
 }
 
-export const measured: { key: keyof Sample; title: string; unit: string }[] = [
+interface Measured {
+  key: keyof Sample;
+  title: string;
+  unit: string;
+  /** The hand-written side has none of it; what it shows is the servers' own unrest. */
+  isOursOnly?: true;
+}
+
+export const measured: Measured[] = [
   { key: "latency", title: "latency p50, one run at a time", unit: "ms" },
   { key: "throughput", title: "throughput, 20 at once", unit: "runs/s" },
   { key: "workerCpu", title: "CPU of the worker", unit: "ms/step" },
   { key: "temporalCpu", title: "CPU of the Temporal server", unit: "ms/step" },
-  { key: "postgresCpu", title: "CPU of Postgres", unit: "ms/step" },
+  { key: "postgresCpu", title: "CPU of Postgres", unit: "ms/step", isOursOnly: true },
   { key: "historyEvents", title: "history events", unit: "events/run" },
   { key: "historyBytes", title: "history size", unit: "bytes/run" },
 ];
 
 /** Medians over the rounds. The ratio is the median of each round's own: noise that lasts longer than a round falls out. */
 export function figuresOf(workload: WorkloadName, samples: Samples): Figure[] {
+  const theirs = samples["hand-written"];
   return modeNames
     .filter((mode) => mode !== "hand-written")
-    .flatMap((mode) =>
-      measured.flatMap(({ key, unit }) =>
-        figureOf({ name: `${workload}.${mode}.${key}`, unit }, key, samples[mode], samples["hand-written"]),
-      ),
-    );
+    .flatMap((mode) => measured.flatMap((what) => figureOf(`${workload}.${mode}.${what.key}`, what, { ours: samples[mode], theirs })));
 }
 
-function figureOf(named: Pick<Figure, "name" | "unit">, key: keyof Sample, ours: Sample[], theirs: Sample[]): Figure[] {
+function figureOf(name: string, { key, unit, isOursOnly }: Measured, { ours, theirs }: { ours: Sample[]; theirs: Sample[] }): Figure[] {
   const values = ours.map((sample) => sample[key]);
   const others = theirs.map((sample) => sample[key]);
   if (!isKnown(values) || !isKnown(others)) return [];
-  const ratios = values.map((value, round) => value / others[round]!).filter(Number.isFinite);
-  // Nothing to be held against: the hand-written side does not use Postgres at all.
-  if (ratios.length === 0)
-    return [{ ...named, value: median(values), against: median(others), ratio: Number.NaN, range: [Number.NaN, Number.NaN] }];
-  return [
-    { ...named, value: median(values), against: median(others), ratio: median(ratios), range: [Math.min(...ratios), Math.max(...ratios)] },
-  ];
+  const ratios = isOursOnly ? [Number.NaN] : values.map((value, round) => value / others[round]!);
+  const range: [number, number] = [Math.min(...ratios), Math.max(...ratios)];
+  return [{ name, unit, value: median(values), against: median(others), ratio: median(ratios), range }];
 }
 
 const isKnown = (values: (number | undefined)[]): values is number[] => values.every((value) => value !== undefined);

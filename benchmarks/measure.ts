@@ -71,31 +71,49 @@ async function runAlone(workload: Workload, mode: Mode): Promise<Alone> {
 }
 
 async function measureTogether(workload: Workload, mode: Mode, bed: TestBed): Promise<Pick<Sample, "throughput">> {
-  const runs = workload.runs.together;
+  const runs = Array.from({ length: workload.runs.together });
   const before = cpuOf(mode.name, bed);
   const startedAt = performance.now();
-  let left = runs;
-  const slot = async () => {
-    while (left-- > 0) await runOnce(workload, mode);
-  };
-  await Promise.all(Array.from({ length: together }, slot));
+  if (workload.isSignalled) {
+    const waiting = await someAtOnce(runs, () => mode.start());
+    for (const handle of waiting) await untilQuiet(handle);
+    await someAtOnce(waiting, (handle) => tell(mode, handle));
+  } else {
+    await someAtOnce(runs, async () => (await mode.start()).result());
+  }
   const seconds = (performance.now() - startedAt) / 1_000;
   const after = cpuOf(mode.name, bed);
-  const perStep = Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part]!) / (runs * workload.steps)]));
-  return { throughput: runs / seconds, ...perStep };
+  const perStep = Object.entries(after).map(([part, ms]) => [part, (ms - before[part]!) / (runs.length * workload.steps)]);
+  return { throughput: runs.length / seconds, ...Object.fromEntries(perStep) };
 }
 
 /** One run to its end. Its time counts from the start, or from the signal when the run waits for one. */
 async function runOnce(workload: Workload, mode: Mode): Promise<{ handle: WorkflowHandle; ms: number }> {
-  let beganAt = performance.now();
+  const startedAt = performance.now();
   const handle = await mode.start();
-  if (workload.isSignalled) {
-    await untilQuiet(handle);
-    beganAt = performance.now();
-    await mode.signal(handle);
+  if (!workload.isSignalled) {
+    await handle.result();
+    return { handle, ms: performance.now() - startedAt };
   }
+  await untilQuiet(handle);
+  const signalledAt = performance.now();
+  await tell(mode, handle);
+  return { handle, ms: performance.now() - signalledAt };
+}
+
+async function tell(mode: Mode, handle: WorkflowHandle): Promise<void> {
+  await mode.signal(handle);
   await handle.result();
-  return { handle, ms: performance.now() - beganAt };
+}
+
+async function someAtOnce<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  const queue = items.entries();
+  const slot = async () => {
+    for (const [index, item] of queue) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: together }, slot));
+  return results;
 }
 
 // The server is asked, not the run: a query would be work for the side that is measured.

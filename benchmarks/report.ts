@@ -7,7 +7,7 @@ export interface Origin {
   commit: string;
 }
 
-/** One JSON object per figure. `ratio` is null where there is nothing to be held against. */
+/** One JSON object per figure. `ratio` is null where the hand-written side has nothing of the kind. */
 export function printJson(figures: Figure[], { machine, commit }: Origin): void {
   for (const { name, value, unit, against, ratio } of figures)
     console.log(

@@ -42,7 +42,7 @@ export const workloads: Record<WorkloadName, Workload> = {
     title: "wait for a signal, then 2 no-op steps",
     steps: 2,
     isSignalled: true,
-    runs: { oneByOne: 15, together: 60 },
+    runs: { oneByOne: 10, together: 40 },
     stepsOf: (noop) => [{ id: "told", type: "listen", one: { event: "go" } }, ...inOrder(2, noop)],
   },
 };

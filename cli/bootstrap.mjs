@@ -48,7 +48,11 @@ function installDependencies() {
     say("Installing dependencies by npm ci: about a minute, once …");
     // No install scripts: one downloads an engine that is not used, and the only one that is needed runs below.
     const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-    finish([...npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], { shell: process.platform === "win32" });
+    const options = ["--ignore-scripts", "--no-audit", "--no-fund"];
+    const shell = process.platform === "win32";
+    // npm ci refuses a lock file that lacks packages for other platforms, which npm leaves out where the registry does not have them.
+    // The second takes the same versions from it and adds what is missing, without writing it.
+    if (!finishes([...npm, "ci", ...options], { shell })) finish([...npm, "install", "--no-save", ...options], { shell });
   }
   linkPostgresLibraries();
 }
@@ -89,10 +93,20 @@ function generateClient(always) {
   finish([process.execPath, at("node_modules/prisma/build/index.js"), "generate"], { env });
 }
 
-/** Run something to its end in silence; its output is shown only when it fails. */
-function finish([command, ...args], options) {
+/** Run something to its end in silence; what it said is shown only when it fails. */
+function finish(command, options) {
+  const { ok, said } = runToEnd(command, options);
+  if (!ok) fail(`This failed: ${command.join(" ")}\n${said}`);
+}
+
+function finishes(command, options) {
+  return runToEnd(command, options).ok;
+}
+
+function runToEnd([command, ...args], options) {
   const { status, error, stdout, stderr } = spawnSync(command, args, { cwd: root, encoding: "utf8", ...options });
-  if (status !== 0) fail(`This failed: ${[command, ...args].join(" ")}\n${error?.message ?? ""}${stdout ?? ""}${stderr ?? ""}`);
+  const lines = `${error?.message ?? ""}${stdout ?? ""}${stderr ?? ""}`.split("\n").filter((line) => !line.startsWith("npm warn"));
+  return { ok: status === 0, said: lines.slice(0, 30).join("\n") };
 }
 
 /** Become the program: same terminal, same signals, same end. */
@@ -103,6 +117,9 @@ function run(args) {
     // A terminal sends Ctrl-C to the program as well; a second one would mean "at once".
     process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));
   }
+  // npm passes SIGTERM to a shell that keeps it to itself: the program ends when that shell is gone.
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event) setInterval(() => process.ppid === parent || child.kill("SIGTERM"), 500).unref();
   child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
 }
 

@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { faults } from "../contracts/faults.ts";
 import { eventTypes, runStatuses, stepStatuses, terminalStatuses } from "../contracts/events.ts";
@@ -110,6 +109,7 @@ const meanings: Record<keyof typeof limits, string> = {
   mailboxUnreadMax: "events that wait unread in a run: 429 `mailbox_full`",
   outboxEventsMax: "events of the walk that wait for a call to carry them; then they are flushed",
   carriedBytesMax: "events that one call carries; beyond, they are flushed first",
+  appendBytesMax: "events that one append of the walk takes; the rest follows",
   seenEventIdsMax: "ids of received events that a run remembers to count each once",
   stepPathBytesMax: "a step path",
   detailsRowsMax: "rows of the step table in the Temporal Web UI",
@@ -150,5 +150,3 @@ const span = (ms: number): string => {
   if (ms % 60_000 === 0) return `${ms / 60_000} min`;
   return ms % 1_000 === 0 ? `${ms / 1_000} s` : `${ms} ms`;
 };
-
-if (process.argv[1] === import.meta.filename) await writeFile(referenceFile, referencePage());

@@ -74,7 +74,13 @@ export const laterField = z.unknown().optional().describe("Not yet available in 
 export const later = <const Name extends string>(names: readonly Name[]): Record<Name, typeof laterField> =>
   Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
 
-const callOnly = ["retry", "timeout", "totalTimeout", "heartbeat", "priority"] as const;
+/** Steps whose inside takes time of its own. */
+export const timeLimit = {
+  timeout: duration.optional().describe("Time for the whole step; then what runs inside is cancelled and it fails with `timeout`."),
+};
+
+const callOnly = ["retry", "totalTimeout", "heartbeat", "priority"] as const;
+const instant = [...callOnly, "timeout"] as const;
 
 export const laterSteps = ["agent", "a2a", "message", "team", "plan"] as const;
 export const laterEnvelope = ["budget", "concurrency", "triggers", "policy"] as const;
@@ -86,18 +92,18 @@ export const laterFields = {
   tool: ["version", "server"],
   http: [],
   activity: [],
-  set: callOnly,
+  set: instant,
   sequence: callOnly,
   switch: callOnly,
   parallel: [...callOnly, "until", "rest"],
   foreach: [...callOnly, "until", "rest", "isolate"],
   loop: callOnly,
   workflow: callOnly,
-  wait: callOnly,
-  listen: ["retry", "totalTimeout", "heartbeat", "priority", "until", "foreach"],
-  emit: callOnly,
-  approval: [...callOnly, "quorum", "form", "editable", "remindAfter", "escalate"],
+  wait: instant,
+  listen: [...callOnly, "until", "foreach"],
+  emit: instant,
+  approval: [...instant, "quorum", "form", "editable", "remindAfter", "escalate"],
   try: [...callOnly, "undo"],
-  raise: callOnly,
-  end: callOnly,
+  raise: instant,
+  end: instant,
 } as const;

@@ -11,6 +11,7 @@ import {
   laterCommon,
   laterEnvelope,
   laterFields,
+  timeLimit,
   laterSteps,
   onError,
   priority,
@@ -72,6 +73,7 @@ const common = {
 
 const sequenceSchema = z.strictObject({
   ...common,
+  ...timeLimit,
   ...later(laterFields.sequence),
   type: z.literal("sequence").describe("Steps as one."),
   get steps(): Steps {
@@ -91,6 +93,7 @@ const caseSchema = z.strictObject({
 
 const switchSchema = z.strictObject({
   ...common,
+  ...timeLimit,
   ...later(laterFields.switch),
   type: z.literal("switch").describe("The first case that is true; null when none is."),
   cases: z.array(caseSchema).min(1).describe("The cases, in order."),
@@ -104,11 +107,13 @@ const parallelSchema = z.strictObject({
   get branches(): z.ZodRecord<typeof identifier, Steps> {
     return z.record(identifier, someSteps()).describe("Steps by the name of their branch.");
   },
+  ...timeLimit,
   ...parallelFields,
 });
 
 const foreachSchema = z.strictObject({
   ...common,
+  ...timeLimit,
   ...foreachFields,
   get steps(): Steps {
     return someSteps().describe("What to do for each item.");
@@ -118,6 +123,7 @@ const foreachSchema = z.strictObject({
 
 const loopSchema = z.strictObject({
   ...common,
+  ...timeLimit,
   ...loopFields,
   get steps(): Steps {
     return someSteps().describe("One iteration.");
@@ -143,6 +149,7 @@ const approvalSchema = z.strictObject({
 
 const trySchema = z.strictObject({
   ...common,
+  ...timeLimit,
   ...later(laterFields.try),
   type: z.literal("try").describe("Steps with handlers for their errors."),
   get steps(): Steps {
@@ -168,7 +175,7 @@ export const stepSchema = z.discriminatedUnion("type", [
   parallelSchema,
   foreachSchema,
   loopSchema,
-  z.strictObject({ ...common, ...workflowFields }),
+  z.strictObject({ ...common, ...timeLimit, ...workflowFields }),
   z.strictObject({ ...common, ...waitFields }),
   listenSchema,
   z.strictObject({ ...common, ...emitFields }),

@@ -33,6 +33,7 @@ export const limits = {
   mailboxUnreadMax: 2_000,
   outboxEventsMax: 200,
   carriedBytesMax: 4 * KB,
+  appendBytesMax: 256 * KB,
   seenEventIdsMax: 10_000,
   stepPathBytesMax: 512,
   detailsRowsMax: 100,

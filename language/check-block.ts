@@ -56,6 +56,12 @@ const errorType: Type = {
   open: true,
 };
 
+const timeLimited = { sequence: true, switch: true, parallel: true, foreach: true, loop: true, workflow: true, try: true };
+
+function checkTimeLimit(checking: Checking, timeout: string | number | undefined, path: Path): void {
+  if (checking.fixedDuration(timeout, path) === 0) checking.add("wrong_value", path, "`timeout` must be longer than nothing.");
+}
+
 function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (--checking.stepsLeft === -1)
     checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
@@ -64,6 +70,7 @@ function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (!checkFeatures(checking, step, path)) return anyType;
   checking.condition(step.if, [...path, "if"], inner);
   checking.value(step.summary, [...path, "summary"], inner);
+  if (step.type in timeLimited) checkTimeLimit(checking, (step as { timeout?: string | number }).timeout, [...path, "timeout"]);
   const declared = checking.schema(step.outputSchema, [...path, "outputSchema"]);
   const own = checkStepFields(checking, { step, path, scope: inner }, declared);
   if (step.outputSchema && own.isComputed) checkFit(checking, { type: own.type, wanted: declared, path: [...path, "outputSchema"] });

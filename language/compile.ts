@@ -1,3 +1,4 @@
+import { parseDuration } from "./duration.ts";
 import type { AvailableStep, Definition, HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
@@ -42,9 +43,18 @@ function stepOf(compiling: Compiling, step: AvailableStep, before: string | unde
     ...(step.outputSchema === undefined ? {} : { outputSchema: step.outputSchema }),
     catch: handlersOf(compiling, step.catch),
     onError: step.onError ?? compiling.defaults.onError ?? platformDefaults.onError,
+    ...timeLimitOf(step),
     ...compileFields(step, compiling),
   };
 }
+
+// Calls have a timeout for each attempt among their own fields, `listen` has one that leads to `onTimeout`.
+const timeLimitOf = (step: AvailableStep): { timeLimitMs?: number } =>
+  "timeout" in step && step.timeout !== undefined && !hasOwnTimeout.has(step.type)
+    ? { timeLimitMs: parseDuration(step.timeout as string | number) }
+    : {};
+
+const hasOwnTimeout = new Set<AvailableStep["type"]>(["llm", "tool", "http", "activity", "listen"]);
 
 const handlersOf = (compiling: Compiling, handlers: HandlerDefinition[] = []): Handler[] =>
   handlers.map((handler) => ({

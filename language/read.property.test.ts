@@ -22,7 +22,7 @@ const readable = (text: string): void => {
 };
 
 test("no text makes reading throw", () => {
-  fc.assert(fc.property(noise, readable), { numRuns: 1_000 });
+  fc.assert(fc.property(noise, readable), { numRuns: 400 });
 });
 
 test("no damage to the text of a good definition makes reading throw", () => {
@@ -30,7 +30,7 @@ test("no damage to the text of a good definition makes reading throw", () => {
     const start = at % text.length;
     return text.slice(0, start) + put + text.slice(start + length);
   });
-  fc.assert(fc.property(damaged, readable), { numRuns: 500 });
+  fc.assert(fc.property(damaged, readable), { numRuns: 200 });
 });
 
 test("no damage to a node of a good definition makes reading throw, and what passes gives the same plan again", () => {
@@ -48,7 +48,7 @@ test("no damage to a node of a good definition makes reading throw, and what pas
       if (result.ok) expect(readDefinitionValue(JSON.parse(canonicalJson(result.definition as Json)), { hashOf }).ok).toBe(true);
       else expect(result.problems.length).toBeGreaterThan(0);
     }),
-    { numRuns: 1_500 },
+    { numRuns: 500 },
   );
 });
 

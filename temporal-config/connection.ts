@@ -1,5 +1,4 @@
 import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor, type ConnectionOptions } from "@temporalio/client";
-import { NativeConnection } from "@temporalio/worker";
 import type { Settings } from "../settings.ts";
 
 /**
@@ -13,12 +12,8 @@ export async function connectTemporal(settings: Settings): Promise<Client> {
   return new Client({ connection, namespace: settings.TEMPORAL_NAMESPACE });
 }
 
-/** The worker's own connection, which lives in the SDK's native core. */
-export const connectWorker = (settings: Settings): Promise<NativeConnection> =>
-  // Compressing costs CPU and saves nothing where the server is near; Temporal Cloud is reached over TLS.
-  NativeConnection.connect({ ...target(settings), grpcCompression: { codec: settings.TEMPORAL_TLS ? "gzip" : "none" } });
-
-const target = (settings: Settings) => ({
+/** Where Temporal is and how it knows us. */
+export const target = (settings: Settings) => ({
   address: settings.TEMPORAL_ADDRESS ?? "127.0.0.1:7233",
   tls: settings.TEMPORAL_TLS,
   ...(settings.TEMPORAL_API_KEY !== undefined && { apiKey: settings.TEMPORAL_API_KEY }),

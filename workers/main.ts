@@ -7,7 +7,8 @@ import { createToolRegistry, loadTools } from "../activities/tool-registry.ts";
 import type { Announce } from "../activities/record.ts";
 import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
-import { connectTemporal, connectWorker } from "../temporal-config/connection.ts";
+import { connectTemporal } from "../temporal-config/connection.ts";
+import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { createWorker } from "./create-worker.ts";
 import { ensureReconcileSchedule } from "./reconcile-schedule.ts";
 

@@ -32,7 +32,9 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
   const running = walk.inspector.busy(() => walk.port.child(request, scope));
   const output = step.parentClosePolicy === "abandon" ? await unlessCanceled(running, context.scope) : await running;
-  return { output: step.await ? output : { runId: id } };
+  if (step.await) return { output };
+  if (step.parentClosePolicy === "cancel") walk.leftChildren.push(id);
+  return { output: { runId: id } };
 }
 
 async function unlessCanceled<T>(running: Promise<T>, scope: Scope): Promise<T> {

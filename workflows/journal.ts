@@ -32,7 +32,8 @@ export class Journal {
   readonly #run: RunRef;
   readonly #port: Port;
   readonly #ordinals = new Map<EventType, number>();
-  #flushing: Promise<RunStatus | undefined> | undefined;
+  #queued: Promise<RunStatus | undefined> | undefined;
+  #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
   #told: State = { status: "running", approvals: 0 };
   #isClosed = false;
 
@@ -75,16 +76,20 @@ export class Journal {
     }
   }
 
-  /** Append all that is pending. Callers of one moment share one append. Gives the run's status in the record. */
+  /** Append all that was told so far. Callers of one moment share one append. Gives the run's status in the record. */
   flush(): Promise<RunStatus | undefined> {
-    this.#flushing ??= this.#append().finally(() => (this.#flushing = undefined));
-    return this.#flushing;
+    // One that has not begun will take these events too; one that has begun will not.
+    this.#queued ??= this.#last = this.#last.then(() => {
+      this.#queued = undefined;
+      return this.#append();
+    });
+    return this.#queued;
   }
 
   /** Append until nothing is pending. */
   async drain(): Promise<RunStatus | undefined> {
     let status: RunStatus | undefined;
-    while (this.#outbox.size > 0) status = await this.flush();
+    while (this.#outbox.size > 0) status = (await this.flush()) ?? status;
     return status;
   }
 
@@ -121,9 +126,7 @@ export class Journal {
   }
 
   async #append(): Promise<RunStatus | undefined> {
-    // One turn, so that all who tell at this moment share the append.
-    await Promise.resolve();
-    const events = this.#outbox.all();
+    const events = this.#outbox.batch();
     if (events.length === 0) return undefined;
     const { status } = await this.#port.record(this.#run, events);
     this.#outbox.acknowledge(events);

@@ -31,8 +31,13 @@ export class Outbox {
     return this.#pending.length;
   }
 
-  all(): RunEvent[] {
-    return this.#pending.map(({ event }) => event);
+  /** The oldest, as many as one append takes. */
+  batch(): RunEvent[] {
+    let bytes = 0;
+    const fits = ({ event }: { event: RunEvent }): boolean => (bytes += JSON.stringify(event).length) <= limits.appendBytesMax;
+    const events = this.#pending.map(({ event }) => event);
+    const tooMany = this.#pending.findIndex((entry) => !fits(entry));
+    return tooMany < 0 ? events : events.slice(0, Math.max(1, tooMany));
   }
 
   /** What a call of this lane takes along; undefined when it is too much to carry and must be flushed first. */

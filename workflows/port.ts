@@ -51,6 +51,8 @@ export interface Port {
   call(request: CallRequest, scope: Scope): Promise<StepDone>;
   foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
   child(request: ChildRequest, scope: Scope): Promise<Json>;
+  /** Ask a child run to stop; nothing happens when it has ended. */
+  cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;
   /** Resolves at a quiet moment (nothing left to do right now) at which the predicate holds. */
   until(predicate: () => boolean): Promise<void>;

@@ -37,6 +37,7 @@ export function createTemporalPort(run: RunArguments): Port {
     call,
     foreign,
     child: (request, scope) => child(run, request, scope),
+    cancelChild: (id) => cancelChild(tenant, id),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until: (predicate) => condition(predicate),
     send: (to, event, scope) => cancellable(scope, () => send(tenant, to, event)),
@@ -119,6 +120,14 @@ async function child(run: RunArguments, request: ChildRequest, scope: Scope): Pr
     return request.await ? ((await handle.result()) as RunResult).output : null;
   };
   return cancellable(scope, open, (error) => faultOfChild(error, request));
+}
+
+async function cancelChild(tenant: string, id: string): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(workflowIdOf(tenant, id)).cancel();
+  } catch {
+    // It has ended already.
+  }
 }
 
 async function send(tenant: string, to: string, event: unknown): Promise<void> {

@@ -53,6 +53,8 @@ export class Walk {
   readonly attention: Attention;
   /** Errors that `onError: continue` let pass. */
   readonly passedErrors: Problem[] = [];
+  /** Children that nobody waits for and that end with this run. */
+  readonly leftChildren: string[] = [];
   readonly #root = new Scope();
   readonly #vars: JsonObject = {};
   readonly #resumers = new Set<() => void>();
@@ -74,6 +76,7 @@ export class Walk {
     this.#tellStart();
     const watch = this.journal.watch(() => ({ status: this.status(), approvals: this.approvals.count }), this.inspector);
     const end = await this.#reachEnd();
+    await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     const settled = await this.#tellEnd(end);
     this.journal.close();
     await watch;

@@ -13,6 +13,7 @@ import {
   Review,
   Verdict,
   writeReport,
+  type Reviewed,
 } from "./shapes.ts";
 
 const permissive =
@@ -97,11 +98,10 @@ export default workflow(
           "assess",
           {
             model,
-            prompt: t`Judge the risk of depending on this npm package as low, medium or high by its signals, and summarise why:
-${dependency.name} ${dependency.version} is a ${dependency.kind} dependency under ${manifest.licence}, licence family ${kind.family}, and brings ${dependency.transitive} further packages.
-About it: ${manifest.description}
-${cel`${signals}.map(s, "- " + s.severity + " signal: " + s.text).join("\n")}`}
-${cel`${changelog.lines}.map(line, "- changelog: " + line).join("\n")}`}`,
+            prompt: t`Judge the risk of depending on ${dependency.name} ${dependency.version} as low, medium or high by what stands out, and summarise that in one or two sentences:
+${cel`${signals}.map(s, (s.severity == first(${signals}).severity ? s.severity + " concern: " : "also: ") + s.text + ".").join("\n")`}
+It is a ${dependency.kind} dependency under ${manifest.licence}, licence family ${kind.family}.
+${cel`${changelog.lines}.map(line, "Its changelog says: " + line).join("\n")`}`,
             output: Verdict,
           },
           {
@@ -117,9 +117,10 @@ ${cel`${changelog.lines}.map(line, "- changelog: " + line).join("\n")}`}`,
           name: dependency.name,
           version: dependency.version,
           kind: dependency.kind,
-          licence: manifest.licence,
+          licence: cel<string>`${manifest.licence} == null ? "none declared" : ${manifest.licence}`,
           family: kind.family,
           transitive: dependency.transitive,
+          concerns: cel<string>`${signals}.map(s, s.text).join("; ")`,
           risk: verdict.risk,
           summary: verdict.summary,
         };
@@ -128,75 +129,61 @@ ${cel`${changelog.lines}.map(line, "- changelog: " + line).join("\n")}`}`,
     );
 
     const facts = set("facts", {
-      counts: {
-        direct: cel<number>`size(${packages})`,
-        all: lockfile.packages,
-        high: cel<number>`size(${packages}.filter(p, p.risk == "high"))`,
-        medium: cel<number>`size(${packages}.filter(p, p.risk == "medium"))`,
-      },
-      risks: cel<string>`${packages}.filter(p, p.risk != "low").map(p, "- package: " + p.name + "; risk: " + p.risk + "; because: " + p.summary).join("\n")`,
-      licences: cel<string>`${packages}.map(p, "- package: " + p.name + "; licence: " + string(p.licence) + "; family: " + p.family).join("\n")`,
+      counts: t`${project.name} has ${cel`size(${packages})`} direct dependencies and ${lockfile.packages} packages in all. ${cel`size(${packages}.filter(p, p.risk == "high"))`} direct dependencies are of high risk, ${cel`size(${packages}.filter(p, p.risk == "medium"))`} of medium risk.`,
+      risks: cel<string>`${packages}.filter(p, p.risk != "low").map(p, "- package: " + p.name + "; risk: " + p.risk + "; " + p.concerns + ".").join("\n")`,
+      licences: cel<string>`entries(groupBy(${packages}, "licence")).map(e, "- " + string(size(e.value)) + " packages under " + e.key + ".").join("\n")`,
+      copyleft: cel<string>`${packages}.filter(p, p.family != "permissive").map(p, "- package: " + p.name + "; licence: " + p.licence + "; " + p.family + ".").join("\n")`,
     });
 
     const reviewers = parallel("reviewers", {
       security: () =>
         llm("review", {
           model,
-          prompt: t`You review the security of a project's dependencies. Name the packages that need attention because of install scripts, missing integrity or unusual sources, and assess the whole:\n${facts.risks}`,
+          prompt: t`You review the security of a project's dependencies. Summarise the whole, and name the packages that need a person's attention:\n${facts.risks}`,
           output: Review,
         }),
       licences: () =>
         llm("review", {
           model,
-          prompt: t`You review the licences of a project's dependencies. Name the packages whose licence is copyleft or unknown, and assess the whole:\n${facts.licences}`,
+          prompt: t`You review the licences of a project's dependencies. Summarise the whole, and name the packages whose licence needs a person's attention:\n${facts.licences}\n${facts.copyleft}`,
           output: Review,
         }),
     });
+    const { security, licences } = reviewers;
 
     const flagged = set(
       "flagged",
       cel<
-        Flagged[]
-      >`${packages}.filter(p, p.risk == "high" || p.family in ["strong copyleft", "unknown"] || p.name in ${reviewers.security.attention}.map(a, a.package))`,
-      {
-        export: {
-          sections: { Security: reviewers.security.assessment, Licences: reviewers.licences.assessment },
-        },
-      },
+        Reviewed[]
+      >`${packages}.filter(p, p.risk == "high" || p.family in ["strong copyleft", "unknown"] || p.name in ${security.attention}.map(a, a.package) || p.name in ${licences.attention}.map(a, a.package))`,
+      { export: { sections: { Security: security.summary, Licences: licences.summary } } },
     );
+    const material = set("material", {
+      Summary: t`${facts.counts}
+${cel`size(${flagged})`} packages are flagged${cel`size(${flagged}) == 0 ? "" : ": " + ${flagged}.map(p, p.name).join(", ")`}.
+${licences.summary}`,
+      Security: facts.risks,
+      Licences: t`${facts.licences}\n${facts.copyleft}`,
+      "Next steps": cel`${flagged}.map(p, "- Look at " + p.name + ": " + p.concerns + ".").join("\n")`,
+    });
 
     loop(
       "report",
       () => {
         const check = tool("check", checkReport, { sections: vars.sections, flagged: cel<string[]>`${flagged}.map(p, p.name)` });
         const next = check.missing[0]!;
+        const named = { summary: next.section };
         switchOn(
           "add",
           [
             {
               name: "flagged",
               when: cel<boolean>`${next.section} == "Flagged packages"`,
-              steps: () => tool("draw", drawTable, { packages: flagged }, { summary: next.section }),
+              steps: () => tool("draw", drawTable, { packages: flagged }, named),
             },
-            {
-              name: "all",
-              when: cel<boolean>`${next.by} == "table"`,
-              steps: () => tool("draw", drawTable, { packages }, { summary: next.section }),
-            },
+            { name: "all", when: cel<boolean>`${next.by} == "table"`, steps: () => tool("draw", drawTable, { packages }, named) },
           ],
-          () =>
-            llm(
-              "words",
-              {
-                model,
-                prompt: t`${next.task}:
-${project.name} has ${facts.counts.direct} direct dependencies and ${facts.counts.all} packages in all; ${facts.counts.high} are of high and ${facts.counts.medium} of medium risk.
-Security: ${reviewers.security.assessment}
-Licences: ${reviewers.licences.assessment}
-${facts.risks}`,
-              },
-              { summary: next.section },
-            ),
+          () => llm("words", { model, prompt: t`${next.task}:\n${cel`${material}[${next.section}]`}` }, named),
           {
             if: cel<boolean>`!${check.isComplete}`,
             export: { sections: (text) => cel`merge(${vars.sections}, {${next.section}: ${text}})` },
@@ -230,14 +217,3 @@ ${facts.risks}`,
     return { project: project.name, approved: decision.approved, decision: decision.decision, report: written.path, flagged, packages };
   },
 );
-
-interface Flagged {
-  name: string;
-  version: string | null;
-  kind: string;
-  licence: string | null;
-  family: "permissive" | "weak copyleft" | "strong copyleft" | "unknown";
-  transitive: number;
-  risk: "low" | "medium" | "high";
-  summary: string;
-}

@@ -45,7 +45,7 @@ function describe(entries: Entries, dependency: Declared): LockedDependency {
     scriptsBelow: below
       .filter((inner) => entries[inner]!.hasInstallScript === true)
       .map(nameOf)
-      .slice(0, 5),
+      .slice(0, 3),
     deprecated: entry?.deprecated?.slice(0, 200) ?? null,
   };
 }

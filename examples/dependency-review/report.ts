@@ -1,4 +1,4 @@
-import type { ReviewedPackage } from "./shapes.ts";
+import type { Reviewed } from "./shapes.ts";
 
 interface Wanted {
   section: string;
@@ -29,13 +29,13 @@ export function missingSections({ sections, flagged }: { sections: Sections; fla
 const LENGTH_MIN = 20;
 
 /** Markdown; the riskiest first. */
-export function tableOf(packages: ReviewedPackage[]): string {
+export function tableOf(packages: Reviewed[]): string {
   if (packages.length === 0) return "No package was flagged.";
   const order = { high: 0, medium: 1, low: 2 };
   const rows = packages
     .toSorted((a, b) => order[a.risk] - order[b.risk] || a.name.localeCompare(b.name))
     .map(({ name, version, kind, licence, risk, transitive, summary }) =>
-      [`\`${name}\``, version ?? "?", kind, licence ?? "?", risk, String(transitive), summary].map(cell).join(" | "),
+      [`\`${name}\``, version ?? "?", kind, licence, risk, String(transitive), summary].map(cell).join(" | "),
     );
   const head = ["Package | Version | Use | Licence | Risk | Brings | Why", "--- | --- | --- | --- | --- | ---: | ---"];
   return [...head, ...rows].map((row) => `| ${row} |`).join("\n");

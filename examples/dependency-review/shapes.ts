@@ -13,8 +13,11 @@ const risk = z.enum(["low", "medium", "high"]);
 export const Family = z.object({ family });
 export const Verdict = z.object({ risk, summary: z.string().max(240).describe("why, in at most two sentences") });
 export const Review = z.object({
-  assessment: z.string().max(600).describe("what matters most, in at most four sentences"),
-  attention: z.array(z.object({ package: z.string(), reason: z.string().max(200) })).max(8),
+  summary: z.string().max(600).describe("what matters most, in at most four sentences"),
+  attention: z
+    .array(z.object({ package: z.string(), reason: z.string().max(200) }))
+    .max(8)
+    .describe("packages of high risk, packages with an install script"),
 });
 
 const Declared = z.object({ name: z.string(), range: z.string(), kind: z.enum(["runtime", "development", "optional"]) });
@@ -45,7 +48,6 @@ export const readLockfile = {
 
 const Manifest = z.strictObject({
   isInstalled: z.boolean(),
-  description: z.string(),
   licence: z.string().nullable().describe("as the package declares it"),
   choices: z.array(z.array(z.string())).describe("one of these sets of licences, all of the set: from the SPDX expression"),
   hasRepository: z.boolean(),
@@ -79,17 +81,18 @@ export const findSignals = {
   output: z.array(Signal),
 };
 
-const Reviewed = z.object({
+const ReviewedPackage = z.object({
   name: z.string(),
   version: z.string().nullable(),
   kind: z.string(),
-  licence: z.string().nullable(),
+  licence: z.string(),
   family,
   transitive: z.int(),
+  concerns: z.string(),
   risk,
   summary: z.string(),
 });
-export type ReviewedPackage = z.infer<typeof Reviewed>;
+export type Reviewed = z.infer<typeof ReviewedPackage>;
 
 const sections = z.record(z.string(), z.string());
 
@@ -104,7 +107,7 @@ export const checkReport = {
 
 export const drawTable = {
   name: "review.drawTable",
-  input: z.strictObject({ packages: z.array(Reviewed) }),
+  input: z.strictObject({ packages: z.array(ReviewedPackage) }),
   output: z.string(),
 };
 

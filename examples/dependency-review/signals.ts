@@ -1,9 +1,9 @@
-import type { LockedDependency, PackageManifest, ReviewedPackage, Signal } from "./shapes.ts";
+import type { LockedDependency, PackageManifest, Reviewed, Signal } from "./shapes.ts";
 
 interface Facts {
   dependency: LockedDependency;
   manifest: PackageManifest;
-  family: ReviewedPackage["family"];
+  family: Reviewed["family"];
   hasLicenceFile: boolean;
 }
 
@@ -17,30 +17,29 @@ export function signalsOf(facts: Facts): Signal[] {
 
 function* supplyChain({ dependency }: Facts): Generator<Signal> {
   const { hasInstallScript, source, hasIntegrity, scriptsBelow, transitive } = dependency;
-  if (hasInstallScript) yield { severity: "high", text: "runs a script when it is installed" };
-  if (source === "missing") yield { severity: "high", text: "absent from package-lock.json" };
-  if (source === "git" || source === "file") yield { severity: "high", text: `comes from a ${source} address instead of a registry` };
+  if (hasInstallScript) yield { severity: "high", text: "it runs an install script" };
+  if (source === "missing") yield { severity: "high", text: "it is absent from package-lock.json" };
+  if (source === "git" || source === "file") yield { severity: "high", text: `it comes from a ${source} address instead of a registry` };
   if (source === "registry" && !hasIntegrity) yield { severity: "high", text: "its integrity hash is missing from package-lock.json" };
-  if (scriptsBelow.length > 0)
-    yield { severity: "medium", text: `brings packages that run a script when installed: ${scriptsBelow.join(", ")}` };
-  if (transitive >= MANY_PACKAGES) yield { severity: "medium", text: `brings ${transitive} further packages` };
+  if (scriptsBelow.length > 0) yield { severity: "medium", text: `it brings packages with install scripts: ${scriptsBelow.join(", ")}` };
+  if (transitive >= MANY_PACKAGES) yield { severity: "medium", text: `it brings ${transitive} further packages` };
 }
 
 function* licensing({ family, manifest, hasLicenceFile }: Facts): Generator<Signal> {
-  if (family === "strong copyleft") yield { severity: "high", text: `strong copyleft licence ${manifest.licence}` };
+  if (family === "strong copyleft") yield { severity: "high", text: `it has the strong copyleft licence ${manifest.licence}` };
   if (family === "unknown") yield { severity: "high", text: "its licence is unknown" };
-  if (family === "weak copyleft") yield { severity: "medium", text: `weak copyleft licence ${manifest.licence}` };
+  if (family === "weak copyleft") yield { severity: "medium", text: `it has the weak copyleft licence ${manifest.licence}` };
   if (manifest.isInstalled && !hasLicenceFile) yield { severity: "minor", text: "the licence text is missing from the package" };
 }
 
 function* upkeep({ dependency, manifest }: Facts): Generator<Signal> {
   const { deprecated, version, range } = dependency;
-  if (deprecated !== null) yield { severity: "high", text: `deprecated by its authors: ${deprecated}` };
+  if (deprecated !== null) yield { severity: "high", text: `it is deprecated by its authors: ${deprecated}` };
   if (version?.includes("-")) yield { severity: "medium", text: `${version} is a prerelease` };
   if (version?.startsWith("0.")) yield { severity: "minor", text: `${version} is before 1.0: minor versions may break` };
   if (/^[\^~*><]|^latest$/.test(range)) yield { severity: "minor", text: `the range ${range} lets versions change` };
-  if (!manifest.isInstalled) yield { severity: "minor", text: "absent from node_modules: only the lockfile was read" };
-  else if (!manifest.hasRepository) yield { severity: "medium", text: "names the place of its source code nowhere" };
+  if (!manifest.isInstalled) yield { severity: "minor", text: "it is absent from node_modules: only the lockfile was read" };
+  else if (!manifest.hasRepository) yield { severity: "medium", text: "it names the place of its source code nowhere" };
 }
 
 const MANY_PACKAGES = 50;

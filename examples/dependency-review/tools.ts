@@ -42,14 +42,13 @@ const readLockfile = defineTool({
 
 const readManifest = defineTool({
   ...shapes.readManifest,
-  description: "The installed package's own package.json: description, licence, repository.",
+  description: "The installed package's own package.json: licence, repository.",
   effect: "read",
   async run({ project, package: name }) {
     const manifest = await files.findJson(project, `node_modules/${name}/package.json`);
     const licence = licenceOf(manifest);
     return {
       isInstalled: manifest !== undefined,
-      description: String(manifest?.["description"] ?? "").slice(0, 200),
       licence,
       choices: licence === null ? [] : licenceChoices(licence),
       hasRepository: manifest?.["repository"] !== undefined,

@@ -40,6 +40,7 @@ export class PlainPort implements Port {
   send: Port["send"] = (_, __, scope) => this.#time.later<void>(scope, 1, (resolve) => resolve());
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
   child: Port["child"] = ({ path, input }, scope) => this.#perform(path, this.#answers(path, input, 1), scope);
+  cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
   listItems: Port["listItems"] = async (list) => this.#load(list) as Json[];
