@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { readSettings } from "../settings.ts";
-import { connectWorker } from "../temporal-config/connection.ts";
+import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { handWrittenQueue } from "./workloads.ts";
 
 // The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level and its tuning.

@@ -14,6 +14,7 @@ const scripts = {
   start: "cli/start.ts",
   doctor: "cli/run-doctor.ts",
   check: "cli/check.ts",
+  generate: "cli/generate.ts",
   bench: "benchmarks/main.ts",
   fetch: "cli/run-fetch.ts",
   tenuto: "cli/main.ts",
@@ -28,10 +29,9 @@ export function main(command, args) {
   requireNode();
   installDependencies();
   generateClient(command === "generate");
-  if (command === "generate") return;
   if (command === "test") return run([...jest, "--rootDir", root, "--runInBand", ...args]);
   const script = scripts[command];
-  if (script === undefined) fail(`Unknown command ${command}. There are: ${[...Object.keys(scripts), "test", "generate"].join(", ")}.`);
+  if (script === undefined) fail(`Unknown command ${command}. There are: ${[...Object.keys(scripts), "test"].join(", ")}.`);
   const tsx = createRequire(at("package.json")).resolve("tsx");
   run(["--import", pathToFileURL(tsx).href, at(script), ...args]);
 }

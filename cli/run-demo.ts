@@ -1,26 +1,28 @@
-import pc from "picocolors";
-import { readSettings } from "../settings.ts";
+import { parseArgs } from "node:util";
 import { runDemo } from "./demo.ts";
-import { readLaptop } from "./laptop.ts";
-import { printLinks } from "./links.ts";
-import { startStack, untilTold } from "./stack.ts";
 
-// `npm run demo`: the stack, one run from publishing to its result, and on a terminal the links for as long as you look.
-const staysOpen = process.stdout.isTTY && !process.argv.includes("--ci");
+const usage = `npm run demo -- [options]
+  --project <folder>  Node project to review; this repository without it
+  --model <alias>     model that answers: an alias or provider/model
+  --ask               leave the approval to you
+  --ci                end when the run has ended, also on a terminal`;
 
 try {
-  const settings = readSettings();
-  const log = (line: string) => console.log(pc.dim(line));
-  const stack = await startStack({ settings, ports: readLaptop().ports, stateDir: settings.stateDir, keepAlive: true, log });
-  try {
-    await runDemo(stack);
-    printLinks(stack, settings);
-    if (staysOpen) await untilTold();
-  } finally {
-    await stack.stop();
-  }
+  const { values } = parseArgs({
+    options: {
+      ci: { type: "boolean", default: false },
+      ask: { type: "boolean", default: false },
+      project: { type: "string" },
+      model: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) console.log(usage);
+  else if (values.ask && values.ci) throw new Error("--ask waits for a person, --ci for nobody: give one of them.");
+  else process.exitCode = await runDemo({ ...values, stay: process.stdout.isTTY && !values.ci });
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
+  if ((error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS")) console.error(usage);
   process.exitCode = 1;
 }
 process.exit();

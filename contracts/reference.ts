@@ -20,13 +20,6 @@ export const referenceHash = (value: Json | undefined): string | undefined => {
   return typeof hash === "string" ? hash : undefined;
 };
 
-/** Whether a reference stands anywhere in the value. */
-export function holdsReference(value: Json): boolean {
-  if (Array.isArray(value)) return value.some(holdsReference);
-  if (!isObject(value)) return false;
-  return referenceHash(value) !== undefined || Object.values(value).some(holdsReference);
-}
-
 /** Whether the reserved key stands anywhere in data from outside. */
 export function usesReservedKey(value: Json): boolean {
   if (Array.isArray(value)) return value.some(usesReservedKey);

@@ -280,7 +280,7 @@ async function afterAll(needs: Promise<unknown>[]): Promise<void> {
 }
 
 /** Wait for all; the first error cancels the scope, the rest is awaited, then it is thrown. */
-export async function allOrFirstError<T>(running: Promise<T>[], scope: Scope): Promise<T[]> {
+async function allOrFirstError<T>(running: Promise<T>[], scope: Scope): Promise<T[]> {
   const failures: unknown[] = [];
   const results = await Promise.all(
     running.map((promise) =>

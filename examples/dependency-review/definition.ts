@@ -41,7 +41,7 @@ export default workflow(
       sections: {},
     },
   },
-  ({ input, vars, tool, llm, set, when, switchOn, foreach, parallel, loop, approval }) => {
+  ({ input, vars, tool, llm, set, switchOn, foreach, parallel, loop, approval }) => {
     const model = cel<string>`${input}.?model.orValue("default")`;
 
     const project = tool("project", readProject, { project: input.project });
@@ -88,6 +88,7 @@ export default workflow(
             }),
           { needs: [manifest, licence] },
         );
+        const declared = cel<string>`${manifest.licence} == null ? "none declared" : ${manifest.licence}`;
         const signals = tool(
           "signals",
           findSignals,
@@ -100,7 +101,7 @@ export default workflow(
             model,
             prompt: t`Judge the risk of depending on ${dependency.name} ${dependency.version} as low, medium or high by what stands out, and summarise that in one or two sentences:
 ${cel`${signals}.map(s, (s.severity == first(${signals}).severity ? s.severity + " concern: " : "also: ") + s.text + ".").join("\n")`}
-It is a ${dependency.kind} dependency under ${manifest.licence}, licence family ${kind.family}.
+Licence of this ${dependency.kind} dependency: ${declared}, ${kind.family}.
 ${cel`${changelog.lines}.map(line, "Its changelog says: " + line).join("\n")`}`,
             output: Verdict,
           },
@@ -117,7 +118,7 @@ ${cel`${changelog.lines}.map(line, "Its changelog says: " + line).join("\n")`}`,
           name: dependency.name,
           version: dependency.version,
           kind: dependency.kind,
-          licence: cel<string>`${manifest.licence} == null ? "none declared" : ${manifest.licence}`,
+          licence: declared,
           family: kind.family,
           transitive: dependency.transitive,
           concerns: cel<string>`${signals}.map(s, s.text).join("; ")`,
@@ -130,8 +131,8 @@ ${cel`${changelog.lines}.map(line, "Its changelog says: " + line).join("\n")`}`,
 
     const facts = set("facts", {
       counts: t`${project.name} has ${cel`size(${packages})`} direct dependencies and ${lockfile.packages} packages in all. ${cel`size(${packages}.filter(p, p.risk == "high"))`} direct dependencies are of high risk, ${cel`size(${packages}.filter(p, p.risk == "medium"))`} of medium risk.`,
-      risks: cel<string>`${packages}.filter(p, p.risk != "low").map(p, "- package: " + p.name + "; risk: " + p.risk + "; " + p.concerns + ".").join("\n")`,
-      licences: cel<string>`entries(groupBy(${packages}, "licence")).map(e, "- " + string(size(e.value)) + " packages under " + e.key + ".").join("\n")`,
+      risks: cel<string>`${packages}.all(p, p.risk == "low") ? "Every package is of low risk." : (${packages}.filter(p, p.risk == "high") + ${packages}.filter(p, p.risk == "medium")).map(p, "- package: " + p.name + "; risk: " + p.risk + "; " + p.concerns + ".").join("\n")`,
+      licences: cel<string>`"Packages by licence: " + entries(groupBy(${packages}, "licence")).map(e, e.key + " " + string(size(e.value))).join(", ") + "."`,
       copyleft: cel<string>`${packages}.filter(p, p.family != "permissive").map(p, "- package: " + p.name + "; licence: " + p.licence + "; " + p.family + ".").join("\n")`,
     });
 
@@ -164,7 +165,7 @@ ${cel`size(${flagged})`} packages are flagged${cel`size(${flagged}) == 0 ? "" : 
 ${licences.summary}`,
       Security: facts.risks,
       Licences: t`${facts.licences}\n${facts.copyleft}`,
-      "Next steps": cel`${flagged}.map(p, "- Look at " + p.name + ": " + p.concerns + ".").join("\n")`,
+      "Next steps": cel`size(${flagged}) == 0 ? "Keep the lockfile and review new dependencies as they come." : ${flagged}.map(p, "- Look at " + p.name + ": " + p.concerns + ".").join("\n")`,
     });
 
     loop(
@@ -191,20 +192,25 @@ ${licences.summary}`,
         );
         return check;
       },
-      { maxIterations: 12, until: (check) => check.isComplete },
+      { maxIterations: 12, onLimit: "end", until: (check) => check.isComplete },
     );
 
-    const decision = when(
+    const decision = switchOn(
       "gate",
-      cel<boolean>`size(${flagged}) > 0`,
-      () =>
-        approval("approve", {
-          title: t`${project.name} depends on ${cel`size(${flagged})`} flagged packages. Keep them?`,
-          payload: { packages: flagged },
-          assignees: ["role:reviewer"],
-          expiresAfter: "2d",
-          onExpire: () => set("late", { decision: "expired", approved: false }),
-        }),
+      [
+        {
+          name: "ask",
+          when: cel<boolean>`size(${flagged}) > 0`,
+          steps: () =>
+            approval("approve", {
+              title: t`${project.name} depends on ${cel`size(${flagged})`} flagged packages. Keep them?`,
+              payload: { packages: flagged },
+              assignees: ["role:reviewer"],
+              expiresAfter: "2d",
+              onExpire: () => set("late", { decision: "expired", approved: false }),
+            }),
+        },
+      ],
       () => set("clear", { decision: "not needed", approved: true }),
     );
 

@@ -87,7 +87,11 @@ interface RequestOptions {
   type?: string;
   key?: string;
   headers?: Record<string, string>;
+  signal?: AbortSignal;
 }
+
+/** Longer than anything here takes: what has not come by then will not come. */
+const PATIENCE_MS = 30_000;
 
 export type Definition = JsonObject & { steps: JsonObject[] };
 
@@ -99,7 +103,7 @@ export class Client {
     this.apiKey = apiKey;
   }
 
-  async fetch(method: string, path: string, { body, type, key, headers }: RequestOptions = {}): Promise<Response> {
+  async fetch(method: string, path: string, { body, type, key, headers, signal }: RequestOptions = {}): Promise<Response> {
     const isText = typeof body === "string";
     return fetch(`${facts.apiUrl}${path}`, {
       method,
@@ -110,6 +114,7 @@ export class Client {
         ...headers,
       },
       body: body === undefined ? null : isText ? body : JSON.stringify(body),
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 
@@ -210,16 +215,20 @@ export class Run {
   /** Resolves with the first event that fits, past or future. */
   async until(type: string, step?: string): Promise<EventBody> {
     for await (const event of this.stream()) if (event.type === type && (step === undefined || event.step === step)) return event;
-    throw new Error(
-      `Run ${this.id} ended without ${type} ${step ?? ""}: ${(await this.events()).map((event) => `${event.type} ${event.step ?? ""}`).join(", ")}`,
-    );
+    const log = (await this.events()).map((event) => `${event.type} ${event.step ?? ""}`.trim());
+    throw new Error(`Run ${this.id} has told no ${type} ${step ?? ""}: ${log.join(", ")}`);
   }
 
-  /** The log as server-sent events; leaving the loop ends the connection. */
+  /** The log as server-sent events, until the run ends or our patience does; leaving the loop ends the connection. */
   async *stream(after = 0): AsyncGenerator<EventBody> {
     const headers = { accept: "text/event-stream", ...(after > 0 ? { "last-event-id": String(after) } : {}) };
-    const response = await this.#client.fetch("GET", `${this.path}/events`, { headers });
-    for await (const { data } of readStream(response)) yield JSON.parse(data) as EventBody;
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    try {
+      const response = await this.#client.fetch("GET", `${this.path}/events`, { headers, signal });
+      for await (const { data } of readStream(response)) yield JSON.parse(data) as EventBody;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
   }
 
   signal = (event: string, data: Json = null, id?: string): Promise<Answer> =>

@@ -231,7 +231,7 @@ describe("loop", () => {
   });
 
   test("reaching maxIterations fails as loop_limit", async () => {
-    const run = await admin.finish({ steps: [loop({})] });
+    const run = await admin.finish({ steps: [loop({ until: "${false}" })] });
     expect(run.error).toMatchObject({ type: "loop_limit", instance: "l" });
   });
 

@@ -4,7 +4,7 @@ import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
 import { PlainPort, type Answers } from "./plain-port.ts";
 
-export const planOf = (definition: unknown): Plan => {
+const planOf = (definition: unknown): Plan => {
   const read = readDefinitionValue(definition, { hashOf: () => "hash" });
   if (!read.ok) throw new Error(JSON.stringify(read.problems, null, 2));
   return read.plan;
