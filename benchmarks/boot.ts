@@ -17,11 +17,13 @@ export async function measureBoot(log: (line: string) => void): Promise<Figure[]
   for (let boot = 1; boot <= boots; boot++) {
     log(`boot: ${boot} of ${boots}`);
     const stateDir = await makeStateDir();
+    let said = "";
+    const hear = (text: string) => (said += text);
     try {
-      times.cold.push(await bootOnce(stateDir));
-      times.warm.push(await bootOnce(stateDir));
+      times.cold.push(await bootOnce(stateDir, hear));
+      times.warm.push(await bootOnce(stateDir, hear));
     } finally {
-      await removeStateDir(stateDir);
+      await removeStateDir(stateDir, said);
     }
   }
   return (["cold", "warm"] as const).map((kind) => ({
@@ -34,13 +36,14 @@ export async function measureBoot(log: (line: string) => void): Promise<Figure[]
   }));
 }
 
-async function bootOnce(stateDir: string): Promise<number> {
+async function bootOnce(stateDir: string, hear: (text: string) => void): Promise<number> {
   const ports = await freePorts();
   const beganAt = performance.now();
   const child = spawn(process.execPath, [path.join(import.meta.dirname, "../cli/bootstrap.mjs"), "start"], {
     env: { ...inheritedEnv(), ...environment(stateDir, ports) },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  child.stdout.on("data", (chunk: Buffer) => hear(chunk.toString()));
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const last = () => void child.kill("SIGTERM");
   process.once("exit", last);

@@ -1,6 +1,8 @@
 import os from "node:os";
 import path from "node:path";
+import { readLaptop } from "../cli/laptop.ts";
 import { outputOf } from "../cli/programs.ts";
+import { knownTemporal } from "../cli/temporal-binary.ts";
 
 const root = path.dirname(import.meta.dirname);
 
@@ -24,4 +26,11 @@ export async function describeCommit(): Promise<string> {
   if (commit === undefined) return "unknown";
   const changes = await outputOf("git", ["-C", root, "status", "--porcelain"]);
   return changes === "" ? commit : `${commit}+dirty`;
+}
+
+/** Of the server that a laptop's stack starts. */
+export async function laptopTemporalVersion(): Promise<string | undefined> {
+  const cli = await knownTemporal(readLaptop());
+  const said = cli && (await outputOf(cli.file, ["--version"]));
+  return /Server ([\d.]+)/.exec(said ?? "")?.[1];
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { measureBoot } from "./boot.ts";
-import { figuresOf, type Figure } from "./figure.ts";
-import { describeCommit, describeMachine } from "./machine.ts";
+import { figuresOf } from "./figure.ts";
+import { describeCommit, describeMachine, laptopTemporalVersion } from "./machine.ts";
 import { measure } from "./measure.ts";
 import { printBoot, printJson, printLegend, printOrigin, printWorkload } from "./report.ts";
 import { openTestBed } from "./test-bed.ts";
@@ -31,24 +31,33 @@ process.exit();
 
 async function main(options: Options): Promise<void> {
   const commit = await describeCommit();
-  const figures = new Map<WorkloadName, Figure[]>();
-  let machine = describeMachine();
-  if (options.workloads.length > 0) {
-    const bed = await openTestBed(log);
-    try {
-      machine = describeMachine(bed.serverVersion);
-      for (const name of options.workloads)
-        figures.set(name, figuresOf(name, await measure(workloads[name], bed, { rounds: options.rounds, log })));
-    } finally {
-      await bed.close();
+  if (options.workloads.length > 0) await benchWorkloads(options, commit);
+  if (options.boot) await benchBoot(options, commit);
+}
+
+/** Each workload is shown as soon as it is measured. */
+async function benchWorkloads({ workloads: names, rounds, json }: Options, commit: string): Promise<void> {
+  const bed = await openTestBed(log);
+  try {
+    const origin = { machine: describeMachine(bed.serverVersion), commit };
+    if (!json) printOrigin(origin);
+    for (const name of names) {
+      const figures = figuresOf(name, await measure(workloads[name], bed, { rounds, log }));
+      if (json) printJson(figures, origin);
+      else printWorkload(name, figures);
     }
+    if (!json) printLegend();
+  } finally {
+    await bed.close();
   }
-  const boot = options.boot ? await measureBoot(log) : [];
-  if (options.json) return printJson([...figures.values(), boot].flat(), { machine, commit });
-  printOrigin({ machine, commit });
-  for (const [name, each] of figures) printWorkload(name, each);
-  if (figures.size > 0) printLegend();
-  if (options.boot) printBoot(boot);
+}
+
+async function benchBoot({ json, workloads: before }: Options, commit: string): Promise<void> {
+  const origin = { machine: describeMachine(await laptopTemporalVersion()), commit };
+  const figures = await measureBoot(log);
+  if (json) return printJson(figures, origin);
+  if (before.length === 0) printOrigin(origin);
+  printBoot(figures);
 }
 
 function readOptions(args: string[]): Options {

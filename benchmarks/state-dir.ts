@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import type { Stack } from "../cli/stack.ts";
 
 /** A fresh one; readable by all, since Postgres runs as a user of its own when we are root. */
 export async function makeStateDir(): Promise<string> {
@@ -10,11 +9,9 @@ export async function makeStateDir(): Promise<string> {
   return folder;
 }
 
-export async function removeStateDir(stateDir: string, stack?: Pick<Stack, "parts">): Promise<void> {
+/** `said`: what the stack told about where its data is. A clone that user postgres may not enter has it elsewhere (cli/postgres-home.ts). */
+export async function removeStateDir(stateDir: string, said: string): Promise<void> {
   await rm(stateDir, { recursive: true, force: true });
-  // A clone that user postgres may not enter has its data there (cli/postgres-home.ts).
-  const data = /^embedded, data in (\/var\/tmp\/tenuto\/[0-9a-f]{12})\/data$/.exec(
-    stack?.parts.find(({ name }) => name === "postgres")?.how ?? "",
-  );
-  if (data) await rm(data[1]!, { recursive: true, force: true });
+  const outside = /data in (\/var\/tmp\/tenuto\/[0-9a-f]{12})\b/.exec(said)?.[1];
+  if (outside !== undefined) await rm(outside, { recursive: true, force: true });
 }

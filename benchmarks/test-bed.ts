@@ -29,7 +29,7 @@ export async function openTestBed(log: (line: string) => void): Promise<TestBed>
   const stack = await startStack({ settings, ports: await freePorts(), stateDir, only: [...only], env, log });
   const close = async () => {
     await stack.stop();
-    await removeStateDir(stateDir, stack);
+    await removeStateDir(stateDir, stack.parts.map(({ how }) => how).join());
   };
   try {
     return await withHandWritten(stack, stateDir, close);

@@ -49,8 +49,7 @@ const scopes = new Set(["switch", "sequence", "loop", "parallel", "foreach", "tr
 
 function lineOf({ type, step, data }: EventAnswer): string {
   if (type === "approval.requested") return `  ${pc.yellow("?")} ${pc.bold(String(step))}  ${String(data["title"])}`;
-  const kind = String(data["type"] ?? "");
-  const head = `${String(step).padEnd(WIDTH)} ${pc.dim(kind.padEnd(9))}`;
+  const head = `${String(step).padEnd(WIDTH)} ${pc.dim(String(data["type"]).padEnd(9))}`;
   if (type === "step.failed") return `  ${pc.red("✗")} ${head} ${detailOf(data["error"])}`;
   return `  ${pc.green("✓")} ${head} ${pc.dim(timeOf(data["durationMs"]).padStart(7))}`;
 }

@@ -18,6 +18,7 @@ interface Package {
   name: string;
   risk: "high" | "medium" | "low";
   concerns: string;
+  summary: string;
 }
 
 interface Usage {
@@ -36,7 +37,8 @@ export function printResult(run: RunAnswer & { usage?: Usage }, tookMs: number):
     const names = packages.filter((one) => one.risk === risk).map(({ name }) => name);
     return `  ${colours[risk](risk.padEnd(8))} ${String(names.length).padStart(4)}  ${pc.dim(shortList(names))}`;
   });
-  const concerns = flagged.map(({ name, concerns: what }) => `    ${name.padEnd(28)} ${pc.dim(shorten(what, 90))}`);
+  const concerns = flagged.slice(0, LINES_MAX).map((one) => `    ${one.name.padEnd(28)} ${pc.dim(shorten(reasonOf(one), 90))}`);
+  if (flagged.length > LINES_MAX) concerns.push(pc.dim(`    and ${flagged.length - LINES_MAX} more, in the report`));
   const used = run.usage === undefined ? "" : `, ${run.usage.calls} model calls, ${run.usage.inputTokens + run.usage.outputTokens} tokens`;
   const lines = [
     "",
@@ -64,6 +66,11 @@ export function printLinks(stack: Stack, settings: Settings, run: RunAnswer): vo
   const bearer = keyFile === undefined ? "$TENUTO_API_KEY" : `$(cat '${keyFile}')`;
   console.log(["", ...table, "", `curl -H "Authorization: Bearer ${bearer}" ${new URL(run.links.self, stack.apiUrl).href}`, ""].join("\n"));
 }
+
+const LINES_MAX = 10;
+
+/** What the rules found; the model's own words where they found nothing. */
+const reasonOf = ({ concerns, summary }: Package): string => (concerns === "nothing stands out" ? summary : concerns);
 
 function shortList(names: string[]): string {
   const shown = names.slice(0, 4).join(", ");

@@ -63,9 +63,10 @@ async function readProject(given: string): Promise<Project> {
   const folder = path.resolve(given);
   const manifest = await readJson(folder, "package.json", "--project wants the folder of a Node project.");
   await readJson(folder, "package-lock.json", `Run "npm install" in ${folder} first.`);
+  const { name = path.basename(folder) } = manifest as { name?: string };
   const lists = [manifest["dependencies"], manifest["devDependencies"], manifest["optionalDependencies"]];
   const dependencies = lists.reduce<number>((sum, list) => sum + Object.keys(list ?? {}).length, 0);
-  return { folder, name: String(manifest["name"] ?? path.basename(folder)), dependencies };
+  return { folder, name, dependencies };
 }
 
 async function readJson(folder: string, name: string, advice: string): Promise<Record<string, unknown>> {

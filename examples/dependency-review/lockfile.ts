@@ -9,6 +9,7 @@ interface Entry {
   link?: boolean;
   hasInstallScript?: boolean;
   deprecated?: string;
+  license?: string;
   dependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
 }
@@ -47,6 +48,7 @@ function describe(entries: Entries, dependency: Declared): LockedDependency {
       .map(nameOf)
       .slice(0, 3),
     deprecated: entry?.deprecated?.slice(0, 200) ?? null,
+    licence: entry?.license?.slice(0, 100) ?? null,
   };
 }
 

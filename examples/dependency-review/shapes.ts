@@ -10,7 +10,8 @@ const packageName = z.string().regex(/^(@[a-z0-9~._-]+\/)?[a-z0-9~_-][a-z0-9~._-
 const family = z.enum(["permissive", "weak copyleft", "strong copyleft", "unknown"]);
 const risk = z.enum(["low", "medium", "high"]);
 
-export const Family = z.object({ family });
+export type Family = z.infer<typeof family>;
+export const FamilyAnswer = z.object({ family });
 export const Verdict = z.object({ risk, summary: z.string().max(240).describe("why, in at most two sentences") });
 export const Review = z.object({
   summary: z.string().max(600).describe("what matters most, in at most four sentences"),
@@ -19,6 +20,21 @@ export const Review = z.object({
     .max(8)
     .describe("packages of high risk, packages with an install script"),
 });
+
+export const Input = z.object({
+  project: z.string().describe("project folder, from the files root of the worker"),
+  report: z.string().optional().describe("where to write the report, from the files root; absent: the state folder"),
+  model: z.string().optional().describe("alias or provider/model; absent: default"),
+});
+export type Input = z.input<typeof Input>;
+
+export interface Vars {
+  permissive: string[];
+  weakCopyleft: string[];
+  strongCopyleft: string[];
+  /** The report as far as it is written. */
+  sections: Record<string, never>;
+}
 
 const Declared = z.object({ name: z.string(), range: z.string(), kind: z.enum(["runtime", "development", "optional"]) });
 
@@ -37,6 +53,7 @@ const Locked = Declared.extend({
   hasInstallScript: z.boolean(),
   scriptsBelow: z.array(z.string()).describe("packages further down that run a script when they are installed"),
   deprecated: z.string().nullable(),
+  licence: z.string().nullable().describe("as npm noted it when it wrote the lockfile"),
 });
 export type LockedDependency = z.infer<typeof Locked>;
 
@@ -56,20 +73,29 @@ export type PackageManifest = z.infer<typeof Manifest>;
 
 export const readManifest = {
   name: "npm.readManifest",
-  input: z.strictObject({ project, package: packageName }),
+  input: z.strictObject({ project, package: packageName, lockedLicence: z.string().nullable().describe("for what is not installed") }),
   output: Manifest,
 };
+
+const LicenceText = z.strictObject({ file: z.string().nullable(), text: z.string() });
+export type LicenceFile = z.infer<typeof LicenceText>;
 
 export const readLicence = {
   name: "npm.readLicence",
   input: z.strictObject({ project, package: packageName }),
-  output: z.strictObject({ file: z.string().nullable(), text: z.string() }),
+  output: LicenceText,
 };
+
+const ChangelogLines = z.strictObject({
+  file: z.string().nullable(),
+  lines: z.array(z.string()).describe("security, breaking changes, deprecations"),
+});
+export type Changelog = z.infer<typeof ChangelogLines>;
 
 export const readChangelog = {
   name: "npm.readChangelog",
   input: z.strictObject({ project, package: packageName, version: z.string().nullable() }),
-  output: z.strictObject({ file: z.string().nullable(), lines: z.array(z.string()).describe("security, breaking changes, deprecations") }),
+  output: ChangelogLines,
 };
 
 const Signal = z.strictObject({ severity: z.enum(["high", "medium", "minor"]), text: z.string() });

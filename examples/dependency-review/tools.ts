@@ -29,7 +29,8 @@ const readProject = defineTool({
     const dependencies = kinds.flatMap(([kind, field]) =>
       Object.entries((manifest[field] ?? {}) as Record<string, string>).map(([name, range]) => ({ name, range, kind })),
     );
-    return { name: String(manifest["name"] ?? path.basename(project)), version: manifest["version"] ?? null, dependencies };
+    const { name = path.basename(project), version = null } = manifest as { name?: string; version?: string | null };
+    return { name, version, dependencies };
   },
 });
 
@@ -44,9 +45,9 @@ const readManifest = defineTool({
   ...shapes.readManifest,
   description: "The installed package's own package.json: licence, repository.",
   effect: "read",
-  async run({ project, package: name }) {
+  async run({ project, package: name, lockedLicence }) {
     const manifest = await files.findJson(project, `node_modules/${name}/package.json`);
-    const licence = licenceOf(manifest);
+    const licence = licenceOf(manifest) ?? lockedLicence;
     return {
       isInstalled: manifest !== undefined,
       licence,

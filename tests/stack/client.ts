@@ -224,15 +224,24 @@ export class Run {
     const headers = { accept: "text/event-stream", ...(after > 0 ? { "last-event-id": String(after) } : {}) };
     const signal = AbortSignal.timeout(PATIENCE_MS);
     try {
-      const response = await this.#client.fetch("GET", `${this.path}/events`, { headers, signal });
+      let response = await this.#client.fetch("GET", `${this.path}/events`, { headers, signal });
+      // A child is announced before it exists.
+      while (response.status === 404) response = await later(() => this.#client.fetch("GET", `${this.path}/events`, { headers, signal }));
       for await (const { data } of readStream(response)) yield JSON.parse(data) as EventBody;
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   }
 
-  signal = (event: string, data: Json = null, id?: string): Promise<Answer> =>
-    this.#client.post(`${this.path}/signals`, { event, data, ...(id === undefined ? {} : { id }) });
+  /** Put an event into the mailbox. As clients should, it is sent again when the run does not answer yet. */
+  async signal(event: string, data: Json = null, id: string = randomUUID()): Promise<Answer> {
+    const send = (): Promise<Answer> => this.#client.post(`${this.path}/signals`, { event, data, id });
+    let answer = await send();
+    while (answer.status === 503) answer = await later(send);
+    if (answer.status !== 202) throw new Error(`${event} is refused: ${JSON.stringify(answer.body)}`);
+    return answer;
+  }
+
   pause = (): Promise<Answer> => this.#client.post(`${this.path}/pause`);
   resume = (): Promise<Answer> => this.#client.post(`${this.path}/resume`);
   cancel = (): Promise<Answer> => this.#client.post(`${this.path}/cancel`);
@@ -248,6 +257,11 @@ export class Run {
 
 /** The platform's own key: an admin of tenant `default`. */
 export const admin = new Client(facts.apiKey);
+
+const later = async <T>(act: () => Promise<T>): Promise<T> => {
+  await new Promise((wake) => setTimeout(wake, 50));
+  return act();
+};
 
 let names = 0;
 

@@ -38,6 +38,15 @@ describe("listen", () => {
     expect((await run.end()).output).toMatchObject({ event: "go", data: { n: 1 }, id: "first" });
   });
 
+  test("can be told as soon as it is started", async () => {
+    const workflow = await admin.publish({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    const startAndTell = async () => {
+      const run = await admin.start(workflow);
+      return (await admin.post(`${run.path}/signals`, { event: "go" })).status;
+    };
+    expect(await Promise.all(Array.from({ length: 20 }, startAndTell))).toEqual(Array.from({ length: 20 }, () => 202));
+  });
+
   test("takes only an event for which `when` is true", async () => {
     const run = await admin.begin(one({ when: "${event.data.n > 1}" }));
     await run.signal("go", { n: 1 });

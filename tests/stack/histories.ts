@@ -1,9 +1,12 @@
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils";
 import { workflowIdOf } from "../../contracts/ids.ts";
+import { queries, signals } from "../../contracts/messages.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
+  settle(tenant: string, run: string): Promise<void>;
+  fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -16,6 +19,20 @@ export async function openHistories(address: string): Promise<Histories> {
     async sizeOf(tenant, run) {
       const { historyLength, historySize } = await handleOf(tenant, run).describe();
       return { events: historyLength, bytes: historySize ?? 0 };
+    },
+    async settle(tenant, run) {
+      // A query is answered after all that came before it; what that began shows in the next description.
+      for (let quiet = 0; quiet < 2; ) {
+        const handle = handleOf(tenant, run);
+        await handle.query(queries.state);
+        const { raw } = await handle.describe();
+        quiet = !raw.pendingWorkflowTask && (raw.pendingActivities ?? []).length === 0 ? quiet + 1 : 0;
+      }
+    },
+    async fillMailbox(tenant, run, count) {
+      const events = Array.from({ length: count }, (_, n) => ({ event: "filler", data: n, id: `filler-${n}`, at: Date.now() }));
+      const handle = handleOf(tenant, run);
+      for (let at = 0; at < count; at += 50) await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
     jsonOf: async (tenant, run) => JSON.parse(historyToJSON(await handleOf(tenant, run).fetchHistory())) as unknown,
     close: () => connection.close(),

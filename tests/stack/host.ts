@@ -55,6 +55,8 @@ const commands: HostCommands = {
   start: (part) => parts.start(part),
   heal: () => parts.heal(),
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
+  settle: (tenant, run) => histories.settle(tenant, run),
+  fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };
 

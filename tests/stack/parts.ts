@@ -16,7 +16,6 @@ interface Recipe {
 /** The processes that tests kill and start again. */
 export class Parts {
   readonly #stack: Stack;
-  readonly #killed = new Set<Part>();
   readonly #servers = new Map<Part, { pid: number; recipe: Recipe }>();
   readonly #started: ChildProcess[] = [];
 
@@ -33,7 +32,6 @@ export class Parts {
   async kill(part: Part): Promise<void> {
     const pid = this.#pidOf(part);
     process.kill(pid, "SIGKILL");
-    this.#killed.add(part);
     while (isAlive(pid)) await new Promise((later) => setTimeout(later, 5));
   }
 
@@ -41,12 +39,11 @@ export class Parts {
     if (part === "api") await this.#stack.startApi();
     else if (part === "worker") await this.#stack.startWorker();
     else await this.#startServer(part);
-    this.#killed.delete(part);
   }
 
   async heal(): Promise<void> {
     // API and worker need the servers when they start.
-    for (const part of ["postgres", "redis", "api", "worker"] as const) if (this.#killed.has(part)) await this.start(part);
+    for (const part of ["postgres", "redis", "api", "worker"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
   }
 
   /** End what was started here; the stack ends its own. */

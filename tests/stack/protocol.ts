@@ -31,10 +31,14 @@ export interface HostCommands {
   kill(part: Part): Promise<void>;
   /** Start a part that was killed; resolves when it serves. */
   start(part: Part): Promise<void>;
-  /** Start whatever was killed. */
+  /** Start whatever is gone. */
   heal(): Promise<void>;
   /** Size of a run's Temporal history. */
   historySize(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
+  /** Resolves when the run's workflow has nothing left to do at the moment: no call in flight, no task waiting. */
+  settle(tenant: string, run: string): Promise<void>;
+  /** Put events into a run's mailbox as other runs do, by signals. */
+  fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import { answerByPath as answer } from "./answers.ts";
+import { plain } from "./plain.ts";
 import { randomDefinition } from "./random-definition.ts";
 import { referenceRun } from "./reference.ts";
 import { runPlain } from "./run-plain.ts";
@@ -35,15 +35,6 @@ test(`${cases} random definitions give the same output and the same calls at the
 }, 120_000);
 
 const nameOf = ({ path, start }: { path: string; start: number }): string => `${path}@${start}`;
-
-/** Problems as their type: the plain evaluator knows no more of them. */
-function plain(value: Json): Json {
-  if (Array.isArray(value)) return value.map(plain);
-  if (!isObject(value)) return value;
-  const { error } = value;
-  if (isObject(error) && Object.keys(value).length === 1) return { error: error["type"] ?? null };
-  return Object.fromEntries(Object.entries(value as JsonObject).map(([key, item]) => [key, plain(item)]));
-}
 
 function expectGapFree(identities: string[]): void {
   expect(new Set(identities).size).toBe(identities.length);
