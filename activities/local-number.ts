@@ -18,7 +18,7 @@ export interface Range {
   step?: number;
 }
 
-export function readRange(schema: JsonSchema): Range {
+function readRange(schema: JsonSchema): Range {
   const numberAt = (keyword: string): number | undefined => (typeof schema[keyword] === "number" ? schema[keyword] : undefined);
   const [minimum, above, maximum, below] = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"].map(numberAt);
   const low = larger(minimum, above);
@@ -33,7 +33,7 @@ export function readRange(schema: JsonSchema): Range {
   };
 }
 
-export function fitRange(wanted: number, range: Range): number {
+function fitRange(wanted: number, range: Range): number {
   const { low = -Infinity, high = Infinity, step } = range;
   const clamped = Math.min(high, Math.max(low, Number.isFinite(wanted) ? wanted : 0));
   if (step !== undefined) return fitSteps(clamped, range, step);

@@ -56,7 +56,7 @@ function sentencesFor(source: Source, place: Place): string {
 }
 
 /** `minLength` and `maxLength` count characters, not UTF-16 units. */
-export function fitLength(text: string, schema: JsonSchema, source: Source): string {
+function fitLength(text: string, schema: JsonSchema, source: Source): string {
   const low = Math.min(typeof schema["minLength"] === "number" ? schema["minLength"] : 0, PADDING_MAX);
   const high = typeof schema["maxLength"] === "number" ? schema["maxLength"] : STRING_LENGTH_MAX;
   let characters = [...text];

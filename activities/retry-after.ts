@@ -11,7 +11,7 @@ export function retryAdvice(retryable: boolean, header: HeaderReader, now = Date
   return { retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-export function readRetryAfter(header: HeaderReader, now = Date.now()): number | undefined {
+function readRetryAfter(header: HeaderReader, now = Date.now()): number | undefined {
   const exact = readNumber(header("retry-after-ms"));
   if (exact !== undefined) return Math.min(exact, RETRY_AFTER_MS_MAX);
   const text = header("retry-after");

@@ -110,8 +110,10 @@ export class Checking {
 
   fixedDuration(value: Json | undefined, path: Path): number | undefined {
     if (value === undefined) return undefined;
-    if (typeof value === "string" && value.includes("${"))
-      return void this.add("literal_required", path, "This must be a fixed duration; an expression is not allowed here.");
+    if (typeof value === "string" && value.includes("${")) {
+      this.add("literal_required", path, "This must be a fixed duration; an expression is not allowed here.");
+      return undefined;
+    }
     try {
       return parseDuration(value);
     } catch (error) {

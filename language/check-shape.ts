@@ -77,4 +77,4 @@ const shapeOf = (schema: unknown): Record<string, unknown> =>
 const fieldsOf = (schema: unknown): string[] =>
   Object.entries(shapeOf(schema)).flatMap(([name, field]) => (field === laterField ? [] : [name]));
 
-export const stepTypes: ReadonlySet<string> = new Set(stepSchema.options.map((option) => option.shape.type.value));
+const stepTypes: ReadonlySet<string> = new Set(stepSchema.options.map((option) => option.shape.type.value));

@@ -2,7 +2,7 @@ import type { StepDefinition } from "../contracts/definition.schema.ts";
 import type { Path } from "./finding.ts";
 
 /** Every list of steps inside a step, with the way to it. */
-export function listsInside(step: StepDefinition): { path: Path; steps: StepDefinition[] }[] {
+function listsInside(step: StepDefinition): { path: Path; steps: StepDefinition[] }[] {
   const lists = [...ownLists(step)];
   const handlers = "catch" in step && Array.isArray(step.catch) ? (step.catch as { steps: StepDefinition[] }[]) : [];
   for (const [index, handler] of handlers.entries()) lists.push({ path: ["catch", index, "steps"], steps: handler.steps });

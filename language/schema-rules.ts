@@ -34,7 +34,7 @@ const dialects = new Set(["https://json-schema.org/draft/2020-12/schema", "https
 function keywordProblems(part: JsonObject): string[] {
   const problems: string[] = [];
   const { $schema, $async, pattern, patternProperties, uniqueItems, maxItems } = part;
-  if ($schema !== undefined && !dialects.has(String($schema)))
+  if ($schema !== undefined && !(typeof $schema === "string" && dialects.has($schema)))
     problems.push(`\`$schema\` is ${JSON.stringify($schema)}; only JSON Schema 2020-12 is understood.`);
   if ($async !== undefined) problems.push("`$async` is not allowed; remove it.");
   for (const keyword of ["$ref", "$dynamicRef"]) {

@@ -111,7 +111,7 @@ function sizeOf(found: Json): string {
 }
 
 function formatRule(field: string, issue: Issue & { code: "invalid_format" }, found: Json): string {
-  if (issue.pattern === String(new RegExp(STEP_ID_PATTERN))) return nameRule(String(found));
+  if (issue.pattern === String(new RegExp(STEP_ID_PATTERN))) return nameRule(typeof found === "string" ? found : describe(found));
   if (field === "`version`") return `${field} is ${describe(found)}; write a semantic version such as 1.0.0.`;
   return `${field} is ${describe(found)}; use letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit.`;
 }
@@ -119,7 +119,7 @@ function formatRule(field: string, issue: Issue & { code: "invalid_format" }, fo
 const nameRule = (found: string): string =>
   `\`${found}\` is not a name; use letters, digits and \`_\`, not beginning with a digit, at most 64 characters.`;
 
-export function describe(value: Json): string {
+function describe(value: Json): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";

@@ -79,7 +79,7 @@ function scalarValue(reading: Reading, value: unknown, path: Path): Json {
   reading.findings.push({
     code: "wrong_value",
     path,
-    message: `${String(value)} is not a JSON value; use a finite number, text, true, false or null.`,
+    message: `${typeof value === "number" || typeof value === "bigint" ? value.toString() : `A ${typeof value}`} is not a JSON value; use a finite number, text, true, false or null.`,
   });
   return null;
 }

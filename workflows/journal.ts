@@ -104,8 +104,10 @@ export class Journal {
     }
   }
 
-  close(): void {
+  /** No more watching. Lists must not show an ended run as waiting; one that was only ever running needs no event for that. */
+  close(status: RunStatus): void {
     this.#isClosed = true;
+    if (this.#told.status !== "running" || this.#told.approvals > 0) this.#port.mark({ status, approvals: 0 });
   }
 
   #differs({ status, approvals }: State): boolean {

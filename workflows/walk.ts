@@ -78,7 +78,7 @@ export class Walk {
     const end = await this.#reachEnd();
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     const settled = await this.#tellEnd(end);
-    this.journal.close();
+    this.journal.close(settled.result.status);
     await watch;
     return settled;
   }

@@ -117,7 +117,7 @@ function macroDepthOf(expression: Expression): number {
 }
 
 /** The expressions an expression is made of. */
-export function partsOf(expression: Expression): Expression[] {
+function partsOf(expression: Expression): Expression[] {
   if (expression[0] === "lit" || expression[0] === "name") return [];
   if (expression[0] === "map") return expression[1].flat();
   // Whatever else stands in a node is a word: its tag, an operator, a name.
