@@ -23,7 +23,7 @@ try {
 } catch (error) {
   log.fatal({ err: error }, "the API could not start");
   process.exitCode = 1;
-  process.disconnect?.();
+  if (process.connected) process.disconnect?.();
 }
 
 async function serve(settings: Settings, log: Logger): Promise<void> {

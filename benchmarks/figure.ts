@@ -30,6 +30,7 @@ export const measured: Measured[] = [
   { key: "workerCpu", title: "CPU of the worker", unit: "ms/step" },
   { key: "temporalCpu", title: "CPU of the Temporal server", unit: "ms/step" },
   { key: "postgresCpu", title: "CPU of Postgres", unit: "ms/step", isOursOnly: true },
+  { key: "cpu", title: "CPU of all three", unit: "ms/step" },
   { key: "historyEvents", title: "history events", unit: "events/run" },
   { key: "historyBytes", title: "history size", unit: "bytes/run" },
 ];

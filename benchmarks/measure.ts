@@ -12,6 +12,8 @@ export interface Sample {
   workerCpu?: number;
   temporalCpu?: number;
   postgresCpu?: number;
+  /** The three above. */
+  cpu?: number;
   historyEvents: number;
   historyBytes: number;
 }
@@ -123,6 +125,10 @@ async function untilQuiet(handle: WorkflowHandle): Promise<void> {
 
 function cpuOf(mode: ModeName, { workers, temporal, postgres }: TestBed): Record<string, number> {
   const parts = { workerCpu: workers[mode], temporalCpu: temporal && [temporal], postgresCpu: postgres && [postgres] };
-  const known = Object.entries(parts).map(([part, pids]) => [part, pids && cpuMs(pids)] as const);
-  return Object.fromEntries(known.filter((entry): entry is readonly [string, number] => entry[1] !== undefined));
+  const known = Object.entries(parts).flatMap(([part, pids]) => {
+    const ms = pids && cpuMs(pids);
+    return ms === undefined ? [] : [[part, ms] as const];
+  });
+  const all = known.reduce((sum, [, ms]) => sum + ms, 0);
+  return Object.fromEntries(known.length === 3 ? [...known, ["cpu", all]] : known);
 }

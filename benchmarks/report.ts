@@ -33,9 +33,7 @@ export function printWorkload(name: WorkloadName, figures: Figure[]): void {
 export function printLegend(): void {
   console.log("");
   for (const mode of modeNames) console.log(`${mode.padEnd(13)} ${modeTitles[mode]}`);
-  console.log(
-    "× = ratio to hand-written, median of the rounds (smallest–largest). Other load on the machine changes values, hardly ratios.",
-  );
+  console.log("× = ratio to hand-written, median of the rounds (smallest–largest). A wide range says that the machine did other work.");
 }
 
 export function printBoot(figures: Figure[]): void {

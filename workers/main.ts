@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   await running;
   close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
-  process.disconnect?.();
+  if (process.connected) process.disconnect?.();
 }
 
 /** Redis only carries "the log has grown"; without it readers look every half second. */

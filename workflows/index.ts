@@ -26,7 +26,8 @@ import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
 import { quick } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
-import { Walk, type End } from "./walk.ts";
+import type { End } from "./end.ts";
+import { Walk } from "./walk.ts";
 
 /**
  * One run of a definition.
@@ -114,8 +115,8 @@ function openDesk(): { serve(walk: Walk): void } {
     async (event: UpdateArguments["signal"]) => served().mailbox.deliver(event),
     (event) => served().mailbox.check(event),
   );
-  answer(updates.pause, async ({ by }: UpdateArguments["pause"]) => served().pause(by), served);
-  answer(updates.resume, async ({ by }: UpdateArguments["resume"]) => served().resume(by), served);
+  answer(updates.pause, async ({ by }: UpdateArguments["pause"]) => served().pause.pause(by), served);
+  answer(updates.resume, async ({ by }: UpdateArguments["resume"]) => served().pause.resume(by), served);
   answer(
     updates.decide,
     async (decision: UpdateArguments["decide"]) => served().approvals.decide(decision),

@@ -79,10 +79,6 @@ export class Inspector {
     return { status, steps, waitingFor: [...this.#waits].map(([path, what]) => ({ path, for: what })) };
   }
 
-  end(status: RunStatus): void {
-    this.show(status);
-  }
-
   show(status: RunStatus): void {
     this.isDirty = false;
     const lines = [

@@ -1,22 +1,23 @@
-import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunRef } from "../contracts/activities.ts";
-import type { RunResult } from "../contracts/messages.ts";
-import type { Block, Expression, Plan, Step, Template } from "../language/plan.ts";
+import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
-import { Ended, stepPath, viewOf, type Context, type Entry } from "./context.ts";
+import { runBlock } from "./block.ts";
+import type { Context, Entry } from "./context.ts";
+import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector } from "./inspector.ts";
 import { Ledger } from "./ledger.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Journal, type About } from "./journal.ts";
-import { Canceled, Scope } from "./scope.ts";
-import { runStep } from "./step.ts";
-import { handleOrRethrow } from "./handlers.ts";
+import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { Pause } from "./pause.ts";
+import { Scope } from "./scope.ts";
 import type { Port } from "./port.ts";
 
 export interface WalkOptions {
@@ -29,11 +30,6 @@ export interface WalkOptions {
   effectRoot: string;
   /** Finished steps of the run this one continues. */
   ledger?: Iterable<readonly [path: string, entry: Entry]>;
-}
-
-export interface End {
-  result: RunResult;
-  error?: Problem;
 }
 
 /**
@@ -51,14 +47,14 @@ export class Walk {
   readonly mailbox: Mailbox;
   readonly approvals: Approvals;
   readonly attention: Attention;
+  readonly pause: Pause;
   /** Errors that `onError: continue` let pass. */
   readonly passedErrors: Problem[] = [];
   /** Children that nobody waits for and that end with this run. */
   readonly leftChildren: string[] = [];
   readonly #root = new Scope();
-  readonly #vars: JsonObject = {};
-  readonly #resumers = new Set<() => void>();
-  #isPaused = false;
+  readonly #top: Frame;
+  #vars: JsonObject = {};
 
   constructor(options: WalkOptions, port: Port) {
     this.options = options;
@@ -66,6 +62,8 @@ export class Walk {
     this.ledger = new Ledger(options.ledger);
     this.journal = new Journal(options.run, port);
     this.inspector = new Inspector(port, options.plan);
+    this.pause = new Pause(this.journal);
+    this.#top = new Frame(undefined, topNames(options));
     this.mailbox = new Mailbox(this);
     this.approvals = new Approvals(this);
     this.attention = new Attention(this);
@@ -87,24 +85,8 @@ export class Walk {
     this.#root.cancel(reason);
   }
 
-  /** No step starts until `resume`; what runs already goes on to its end. */
-  async pause(by: string): Promise<void> {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    this.tell("run.paused", undefined, { by });
-    await this.journal.drain();
-  }
-
-  async resume(by: string): Promise<void> {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    this.tell("run.resumed", undefined, { by });
-    for (const wake of this.#resumers) wake();
-    await this.journal.drain();
-  }
-
   status(): RunStatus {
-    if (this.#isPaused) return "paused";
+    if (this.pause.isPaused) return "paused";
     if (this.attention.isNeeded) return "needs_attention";
     return this.inspector.isWaiting ? "waiting" : "running";
   }
@@ -112,33 +94,13 @@ export class Walk {
   /** Every step passes here before it starts. */
   async gate(scope: Scope): Promise<void> {
     scope.throwIfCanceled();
-    while (this.#isPaused) {
-      await scope.guard<void>((resolve) => {
-        this.#resumers.add(resolve);
-        return () => this.#resumers.delete(resolve);
-      });
-    }
+    await this.pause.passed(scope);
     if (this.port.historyLength() > limits.historyEventsMax)
       throw new Fault("limit", `The run's history has more than ${limits.historyEventsMax} events; split the work into sub-workflows.`);
   }
 
-  /** Run the steps of a block, each when its `needs` have ended. The first error cancels the others, and they are awaited. */
-  async block(block: Block, context: Context): Promise<Json> {
-    let last: Json = null;
-    await context.scope.within(async (scope) => {
-      const inner = { ...context, scope };
-      const started = new Map<string, Promise<Entry>>();
-      const byId = new Map(block.steps.map((step) => [step.id, step]));
-      const start = (step: Step): Promise<Entry> => {
-        const running =
-          started.get(step.id) ?? afterAll(step.needs.map((id) => start(byId.get(id)!))).then(() => this.#settle(step, inner));
-        started.set(step.id, running);
-        return running;
-      };
-      const entries = await allOrFirstError(block.steps.map(start), scope);
-      last = entries.at(-1)?.output ?? null;
-    });
-    return block.output === undefined ? last : this.value(block.output, context.frame);
+  block(block: Block, context: Context): Promise<Json> {
+    return runBlock(this, block, context);
   }
 
   /** Fill a template; one whose expressions read inside stored values is filled outside, by a local activity. */
@@ -169,19 +131,9 @@ export class Walk {
   }
 
   setVariables(values: JsonObject): void {
-    Object.assign(this.#vars, values);
-  }
-
-  async #settle(step: Step, context: Context): Promise<Entry> {
-    const path = stepPath(context, step.id);
-    const known = this.ledger.get(path);
-    const entry = known ?? (await runStep(this, step, path, context));
-    if (known) this.inspector.set(path, step.type, "reused");
-    else this.ledger.enter(path, entry, context.path);
-    this.setVariables(entry.exports);
-    Object.assign(context.exports, entry.exports);
-    context.frame.setStep(step.id, viewOf(entry));
-    return entry;
+    // A new object each time: whoever took `vars` as a value keeps what it was.
+    this.#vars = { ...this.#vars, ...values };
+    this.#top.setName("vars", this.#vars);
   }
 
   #tellStart(): void {
@@ -196,44 +148,24 @@ export class Walk {
 
   async #reachEnd(): Promise<End> {
     try {
-      const output = await this.#body(this.#top());
-      const errors = this.passedErrors;
-      if (errors.length > 0) return { result: { status: "completed_with_errors", output, errors } };
-      return { result: { status: "completed", output } };
+      return endOfOutput(await this.#body(), this.passedErrors);
     } catch (error) {
-      return endOf(error);
+      return endOfError(error);
     }
   }
 
-  #top(): Context {
-    const { run, input, env } = this.options;
-    const frame = new Frame(undefined, {
-      input,
-      env,
-      vars: this.#vars,
-      run: {
-        id: run.id,
-        workflow: run.workflow,
-        version: run.version,
-        parentId: run.parentId ?? null,
-        startedAt: new Date(run.startedAt).toISOString(),
-      },
-    });
-    const lane = this.journal.root;
-    return { path: "", frame, scope: this.#root, lane, takes: () => false, exports: {} };
-  }
-
   /** The envelope is a `try` around all steps. */
-  async #body(context: Context): Promise<Json> {
+  async #body(): Promise<Json> {
     const { plan } = this.options;
+    const around: Context = { path: "", frame: this.#top, scope: this.#root, lane: this.journal.root, takes: () => false, exports: {} };
+    const inner = (more: Partial<Context>): Context => ({ ...around, frame: new Frame(this.#top), ...more });
     try {
-      for (const [name, template] of plan.vars) this.#vars[name] = await this.value(template, context.frame);
-      return await this.#checked(await this.block(plan.body, { ...context, frame: new Frame(context.frame) }));
+      for (const [name, template] of plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
+      return await this.#checked(await this.block(plan.body, inner({ takes: (problem) => mayTake(plan.catch, problem) })));
     } catch (error) {
-      return await handleOrRethrow(this, plan.catch, error, context);
+      return await handleOrRethrow(this, plan.catch, error, around);
     } finally {
-      if (plan.finally)
-        await this.block(plan.finally, { ...context, path: "finally", frame: new Frame(context.frame), scope: new Scope() });
+      if (plan.finally) await this.block(plan.finally, inner({ path: "finally", scope: new Scope() }));
     }
   }
 
@@ -245,52 +177,16 @@ export class Walk {
   }
 
   async #tellEnd({ result, error }: End): Promise<End> {
-    const output = await this.shrink(result.output);
-    this.tell(`run.${result.status}`, undefined, endData({ ...result, output }, error));
-    this.inspector.end(result.status);
+    const end: End = { result: { ...result, output: await this.shrink(result.output) }, ...(error ? { error } : {}) };
+    this.tell(`run.${result.status}`, undefined, endData(end));
     const recorded = await this.journal.drain();
-    // Somebody closed the run's row first (reconcile after a termination): theirs stands.
-    if (recorded !== undefined && isTerminal(recorded) && recorded !== result.status) this.inspector.end(recorded);
-    return { result: { ...result, output }, ...(error ? { error } : {}) };
+    // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
+    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : result.status);
+    return end;
   }
 }
 
-function endOf(error: unknown): End {
-  if (error instanceof Canceled) return { result: { status: "canceled", output: null }, error: makeProblem("canceled", error.message) };
-  if (error instanceof Fault) return { result: { status: "failed", output: null }, error: error.problem };
-  if (!(error instanceof Ended)) throw error;
-  const { status, output } = error;
-  if (status === "completed") return { result: { status, output } };
-  const problem =
-    status === "failed"
-      ? makeProblem("raised", "The definition ended the run as failed.")
-      : makeProblem("canceled", "The definition ended the run as canceled.");
-  return { result: { status, output }, error: problem };
-}
-
-function endData(result: RunResult, error: Problem | undefined): JsonObject {
-  if (result.status === "canceled") return { reason: error?.detail ?? "", output: result.output };
-  if (error) return { error: error as Json, output: result.output };
-  return { output: result.output, ...(result.errors ? { errors: result.errors as Json[] } : {}) };
-}
-
-async function afterAll(needs: Promise<unknown>[]): Promise<void> {
-  // A step without needs must not wait a turn: what starts together is sent together.
-  if (needs.length > 0) await Promise.all(needs);
-}
-
-/** Wait for all; the first error cancels the scope, the rest is awaited, then it is thrown. */
-async function allOrFirstError<T>(running: Promise<T>[], scope: Scope): Promise<T[]> {
-  const failures: unknown[] = [];
-  const results = await Promise.all(
-    running.map((promise) =>
-      promise.catch((error: unknown) => {
-        failures.push(error);
-        scope.cancel("a step beside it ended the scope");
-        return undefined;
-      }),
-    ),
-  );
-  if (failures.length > 0) throw failures[0];
-  return results as T[];
+function topNames({ run, input, env }: WalkOptions): JsonObject {
+  const { id, workflow, version, parentId = null, startedAt } = run;
+  return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
 }

@@ -103,12 +103,16 @@ export class Client {
     this.apiKey = apiKey;
   }
 
+  get authorization(): Record<string, string> {
+    return { authorization: `Bearer ${this.apiKey}` };
+  }
+
   async fetch(method: string, path: string, { body, type, key, headers, signal }: RequestOptions = {}): Promise<Response> {
     const isText = typeof body === "string";
     return fetch(`${facts.apiUrl}${path}`, {
       method,
       headers: {
-        authorization: `Bearer ${this.apiKey}`,
+        ...this.authorization,
         ...(body === undefined ? {} : { "content-type": type ?? (isText ? "application/yaml" : "application/json") }),
         ...(key === undefined ? {} : { "idempotency-key": key }),
         ...headers,

@@ -6,7 +6,6 @@ import os from "node:os";
 import path from "node:path";
 import { freePorts, startStack, untilTold } from "../../cli/stack.ts";
 import { readSettings } from "../../settings.ts";
-import { writeBundle } from "../../workers/bundle.ts";
 import { startLedgerServer } from "../servers/ledger-server.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
@@ -19,11 +18,7 @@ import type { Facts, HostAnswer, HostCommands } from "./protocol.ts";
 const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-test-"));
 // As root Postgres runs under another name, which must be able to enter.
 await chmod(stateDir, 0o755);
-const [ledger, model, bundle] = await Promise.all([
-  startLedgerServer(),
-  startModelServer(),
-  writeBundle(path.join(stateDir, "workflows.js")),
-]);
+const [ledger, model] = await Promise.all([startLedgerServer(), startModelServer()]);
 const scripts = new ModelScripts(model);
 const env = {
   TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`,
@@ -35,7 +30,6 @@ const env = {
   TENUTO_EXPRESSION_ENV: "TENUTO_TEST_PLACE",
   TENUTO_TEST_PLACE: "here",
   TENUTO_FILES_ROOT: import.meta.dirname,
-  TENUTO_WORKFLOW_BUNDLE: bundle,
   TENUTO_LOG_LEVEL: "warn",
 };
 // Nothing of this machine's own services: the tests kill theirs.
@@ -51,6 +45,7 @@ const commands: HostCommands = {
   ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
   scriptModel: (name, replies) => scripts.add(name, replies),
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
+  modelAnswered: (name, times) => scripts.answered(name, times),
   kill: (part) => parts.kill(part),
   start: (part) => parts.start(part),
   heal: () => parts.heal(),

@@ -1,13 +1,13 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import net from "node:net";
 import type { Stack } from "../../cli/stack.ts";
 import type { Part } from "./protocol.ts";
 
 /** How a server was started, read from /proc before it is killed: the stack starts each of them only once. */
 interface Recipe {
-  command: string[];
-  env: NodeJS.ProcessEnv;
+  command: string;
+  args: string[];
   uid: number;
   gid: number;
   port: number;
@@ -25,7 +25,7 @@ export class Parts {
     for (const part of ["redis", "postgres"] as const) {
       const pid = stack.parts.find(({ name }) => name === part)?.pid;
       const url = part === "redis" ? stack.redisUrl : stack.databaseUrl;
-      if (pid !== undefined && url !== undefined) this.#servers.set(part, { pid, recipe: recipeOf(pid, Number(new URL(url).port)) });
+      if (pid !== undefined && url !== undefined) this.#servers.set(part, { pid, recipe: recipeOf(part, pid, Number(new URL(url).port)) });
     }
   }
 
@@ -65,9 +65,9 @@ export class Parts {
   async #startServer(part: "redis" | "postgres"): Promise<void> {
     const known = this.#servers.get(part);
     if (!known) throw new Error(`It is not known how ${part} is started.`);
-    const { command, env, uid, gid, port } = known.recipe;
+    const { command, args, uid, gid, port } = known.recipe;
     for (;;) {
-      const child = spawn(command[0]!, command.slice(1), { env, uid, gid, stdio: "ignore", detached: true });
+      const child = spawn(command, args, { uid, gid, stdio: "ignore", detached: true });
       this.#started.push(child);
       let isOver = false;
       child.once("exit", () => (isOver = true));
@@ -79,12 +79,13 @@ export class Parts {
   }
 }
 
-function recipeOf(pid: number, port: number): Recipe {
-  const list = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8").split("\0").slice(0, -1);
+function recipeOf(part: "redis" | "postgres", pid: number, port: number): Recipe {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const id = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
-  const env = Object.fromEntries(list("environ").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
-  return { command: list("cmdline"), env, uid: id("Uid"), gid: id("Gid"), port };
+  // Redis writes its state over its arguments.
+  const redis = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
+  const args = part === "redis" ? redis : readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1, -1);
+  return { command: readlinkSync(`/proc/${pid}/exe`), args, uid: id("Uid"), gid: id("Gid"), port };
 }
 
 function isAlive(pid: number): boolean {

@@ -27,6 +27,8 @@ export interface HostCommands {
   /** The next answers of the model `openai/<name>`; afterwards it echoes. */
   scriptModel(name: string, replies: ScriptedAnswer[]): void;
   modelCalls(name: string, atLeast: number): Promise<Recorded[]>;
+  /** Resolves when the model has had time to answer so often. */
+  modelAnswered(name: string, times: number): Promise<void>;
   /** kill -9; resolves when the process is gone. */
   kill(part: Part): Promise<void>;
   /** Start a part that was killed; resolves when it serves. */

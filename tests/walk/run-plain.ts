@@ -1,5 +1,6 @@
 import type { Json } from "../../contracts/json.ts";
-import { Walk, type End, type WalkOptions } from "../../workflows/walk.ts";
+import type { End } from "../../workflows/end.ts";
+import { Walk, type WalkOptions } from "../../workflows/walk.ts";
 import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
 import { PlainPort, type Answers } from "./plain-port.ts";

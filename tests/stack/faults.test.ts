@@ -1,0 +1,233 @@
+import { randomUUID } from "node:crypto";
+import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { admin, host, Model, Place, type EventBody, type Page, type Run, type RunBody } from "./client.ts";
+
+// What is killed here is found by its process on Linux only.
+const onLinux = process.platform === "linux" ? describe : describe.skip;
+const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+
+// A worker that is gone is noticed by its silence; a killed one's run goes on when the server takes its tasks back.
+const patient = { heartbeat: "4s", retry: { maxAttempts: 20, initialInterval: "20ms", maxInterval: "100ms" } };
+
+afterEach(async () => host.heal());
+
+describe("a worker killed by kill -9", () => {
+  /** 12 calls one after the other, each at a path of its own. */
+  class Chain {
+    readonly places = Array.from({ length: 12 }, () => new Place());
+    run!: Run;
+
+    async start(): Promise<this> {
+      const steps = this.places.map((place, n) => ({ id: `call${n}`, type: "http", method: "POST", url: place.url, body: { n }, ...patient }));
+      this.run = await admin.begin({ steps, output: "${steps.call11.output.status}" });
+      return this;
+    }
+
+    /** How many Idempotency-Keys each step has shown to the outside. */
+    async keys(): Promise<number[]> {
+      const calls = await Promise.all(this.places.map((place) => place.calls()));
+      return calls.map((list) => new Set(list.map(({ headers }) => headers["idempotency-key"])).size);
+    }
+  }
+
+  const points: [string, (chain: Chain) => Promise<void>][] = [
+    ["before the first call", async () => undefined],
+    ["during a call", async (chain) => void (await chain.places[4]!.calls(1))],
+    ["right after a call", async (chain) => void (await chain.run.until("step.completed", "call6"))],
+    ["during the last call", async (chain) => void (await chain.places[11]!.calls(1))],
+  ];
+  const chains = new Map<string, Chain>();
+  let ends: (RunBody & { name: string })[];
+
+  // One by one each would wait for the server's patience; killed together they wait together.
+  beforeAll(async () => {
+    for (const [name] of points) chains.set(name, new Chain());
+    await chains.get("during a call")!.places[4]!.script({ delayMs: 20_000 });
+    await chains.get("during the last call")!.places[11]!.script({ delayMs: 20_000 });
+    const late = chains.get("right after a call")!;
+    const first = chains.get("before the first call")!;
+    for (const [name, reached] of points.filter(([point]) => point.startsWith("during"))) await reached(await chains.get(name)!.start());
+    await points[2]![1](await late.start());
+    await first.start();
+    await host.kill("worker");
+    await host.start("worker");
+    ends = await Promise.all(points.map(async ([name]) => ({ ...(await chains.get(name)!.run.end()), name })));
+  });
+
+  test.each(points.map(([name]) => name))("%s: the run completes", (name) => {
+    expect(ends.find((end) => end.name === name)).toMatchObject({ status: "completed", output: 200 });
+  });
+
+  test.each(points.map(([name]) => name))("%s: each step shows one Idempotency-Key", async (name) => {
+    expect(await chains.get(name)!.keys()).toEqual(Array.from({ length: 12 }, () => 1));
+  });
+
+  test.each(points.map(([name]) => name))("%s: the log is 1..n, each step ends once", async (name) => {
+    const log = await chains.get(name)!.run.events();
+    const completed = log.filter(({ type }) => type === "step.completed").map(({ step }) => step);
+    expect([log.map(({ seq }) => seq), completed]).toEqual([log.map((_, index) => index + 1), chains.get(name)!.places.map((_, n) => `call${n}`)]);
+  });
+
+  test("a waiting run survives", async () => {
+    const run = await admin.begin({ steps: [{ id: "ask", type: "approval", title: "?" }], output: "${steps.ask.output.approved}" });
+    const id = await run.approval("ask");
+    await host.kill("worker");
+    await host.start("worker");
+    const decide = () => admin.decide(id, { decision: "approve" });
+    // Until the server has noticed, an answer may take longer than the API waits for it.
+    for (let answer = await decide(); answer.status === 503; answer = await decide());
+    expect((await run.end()).output).toBe(true);
+  });
+
+  test("runs started while no worker is there run when one comes", async () => {
+    const workflow = await admin.publish({ steps: [set("a", "${input}")] });
+    await host.kill("worker");
+    const runs = await Promise.all([1, 2, 3].map((n) => admin.start(workflow, n)));
+    await host.start("worker");
+    expect((await Promise.all(runs.map((run) => run.end()))).map(({ output }) => output)).toEqual([1, 2, 3]);
+  });
+
+  test("a run that no worker has touched can be read", async () => {
+    const workflow = await admin.publish({ steps: [set("a", 1)] });
+    await host.kill("worker");
+    const run = await admin.start(workflow);
+    expect(await run.read()).toMatchObject({ id: run.id, workflow, status: "running" });
+  });
+
+  test("an event to a run that no worker can answer is refused as unavailable", async () => {
+    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    await run.until("listen.started");
+    await host.kill("worker");
+    expect(await admin.post(`${run.path}/signals`, { event: "go" })).toMatchObject({ status: 503, body: { code: "unavailable" } });
+  });
+});
+
+describe("an API killed by kill -9", () => {
+  test("between two starts with one key: one run", async () => {
+    const [workflow, key] = [await admin.publish({ steps: [set("a", 1)] }), randomUUID()];
+    const first = await admin.start(workflow, {}, key);
+    await host.kill("api");
+    await host.start("api");
+    expect((await admin.start(workflow, {}, key)).id).toBe(first.id);
+  });
+
+  test("in the middle of many starts with one key: one run", async () => {
+    const [workflow, key] = [await admin.publish({ steps: [set("a", 1)] }), randomUUID()];
+    const starts = Array.from({ length: 30 }, () => admin.start(workflow, {}, key).catch(() => undefined));
+    await Promise.race(starts);
+    await host.kill("api");
+    await Promise.all(starts);
+    await host.start("api");
+    await (await admin.start(workflow, {}, key)).end();
+    expect((await admin.get<Page<RunBody>>(`/api/v2/runs?workflow=${workflow}`)).body.data).toHaveLength(1);
+  });
+
+  test("a run does not notice", async () => {
+    const place = new Place();
+    const run = await admin.begin({ steps: [{ id: "f", type: "foreach", items: "${range(10)}", concurrency: 1, steps: [{ id: "c", type: "http", url: place.url }] }] });
+    await place.calls(2);
+    await host.kill("api");
+    await place.calls(10);
+    await host.start("api");
+    expect(await run.end()).toMatchObject({ status: "completed" });
+  });
+
+  test("a stream goes on after its last number", async () => {
+    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    const seen = await untilType(run, "run.waiting", []);
+    await host.kill("api");
+    await host.start("api");
+    await run.signal("go");
+    expect((await untilType(run, "run.completed", seen)).map(({ seq }) => seq)).toEqual((await run.events()).map(({ seq }) => seq));
+  });
+});
+
+onLinux("Redis killed by kill -9", () => {
+  test("runs go on", async () => {
+    await host.kill("redis");
+    expect(await admin.finish({ steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 1 } }] })).toMatchObject({ status: "completed" });
+  });
+
+  test("a stream still tells what happens", async () => {
+    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    const events = run.stream();
+    const seen: EventBody[] = [(await events.next()).value as EventBody];
+    await host.kill("redis");
+    await run.signal("go");
+    for await (const event of events) seen.push(event);
+    expect(seen).toEqual(await run.events());
+  });
+
+  test("a stream opened without it tells what happens", async () => {
+    await host.kill("redis");
+    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    await run.until("listen.started");
+    await run.signal("go");
+    expect(await run.until("run.completed")).toMatchObject({ type: "run.completed" });
+  });
+});
+
+onLinux("Postgres killed by kill -9 and started again", () => {
+  test("in the middle of a run: it completes and no model is paid twice", async () => {
+    const models = Array.from({ length: 6 }, () => new Model());
+    await models[2]!.script({ text: "slow", delayMs: 1_500 });
+    const steps = models.map((model, n) => ({ id: `say${n}`, type: "llm", model: model.wanted, prompt: "Hi" }));
+    const run = await admin.begin({ steps, output: "${steps.say2.output}" });
+    await models[2]!.calls(1);
+    await host.kill("postgres");
+    await host.start("postgres");
+    const { status, output } = await ended(run);
+    const calls = await Promise.all(models.map((model) => model.calls()));
+    expect({ status, output, calls: calls.map(({ length }) => length) }).toEqual({ status: "completed", output: "slow", calls: [1, 1, 1, 1, 1, 1] });
+  });
+
+  test("away while a model answers: its answer is not lost", async () => {
+    const model = new Model();
+    await model.script({ text: "dear", delayMs: 500 });
+    const run = await admin.begin({ steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "Hi" }] });
+    await model.calls(1);
+    await host.kill("postgres");
+    await host.modelAnswered(model.name, 1);
+    await host.start("postgres");
+    const { output } = await ended(run);
+    expect([output, (await model.calls()).length]).toEqual(["dear", 1]);
+  });
+
+  test("away: requests are answered 503, not 500", async () => {
+    await host.kill("postgres");
+    expect(await admin.get("/api/v2/runs")).toMatchObject({ status: 503, body: { code: "unavailable" } });
+  });
+
+  test("away: /readyz says so", async () => {
+    await host.kill("postgres");
+    expect(await admin.get("/readyz")).toMatchObject({ status: 503, body: { postgres: "down" } });
+  });
+
+  test("the log of a run in the middle of it is 1..n", async () => {
+    const place = new Place();
+    const run = await admin.begin({ steps: [{ id: "f", type: "foreach", items: "${range(30)}", concurrency: 3, steps: [{ id: "c", type: "http", url: place.url, ...patient }] }] });
+    await place.calls(6);
+    await host.kill("postgres");
+    await host.start("postgres");
+    await ended(run);
+    const seqs = (await run.events()).map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.map((_, index) => index + 1));
+  });
+});
+
+/** Also while the API still says that Postgres is away. */
+async function ended(run: Run): Promise<RunBody> {
+  for (;;) {
+    const { status, body } = await admin.get<RunBody>(`${run.path}?wait=60`);
+    if (status === 200) return body;
+  }
+}
+
+async function untilType(run: Run, type: string, before: EventBody[]): Promise<EventBody[]> {
+  const seen = [...before];
+  for await (const event of run.stream(seen.at(-1)?.seq ?? 0)) {
+    seen.push(event);
+    if (event.type === type) break;
+  }
+  return seen;
+}
