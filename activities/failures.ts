@@ -12,7 +12,8 @@ export function failureOf(problem: Problem, retry: Retry): ApplicationFailure {
     message: problem.detail,
     type: problem.type,
     nonRetryable: retryable !== true || retry.nonRetryable.includes(problem.type),
-    nextRetryDelay: typeof retryAfterMs === "number" ? retryAfterMs : retryDelayMs(retry, Context.current().info.attempt),
+    // Temporal reads a delay of 0 as "none given".
+    nextRetryDelay: typeof retryAfterMs === "number" ? Math.max(1, retryAfterMs) : retryDelayMs(retry, Context.current().info.attempt),
     details: [kept],
   });
 }

@@ -46,7 +46,7 @@ export function createStepActivity<Fields>(
 ): (call: StepCall<Fields>) => Promise<StepDone> {
   return async (call) => {
     const told = new Told(type, call, deps.record);
-    const beating = setInterval(() => Context.current().heartbeat(told.finished), defaults.heartbeatEveryMs);
+    const beating = setInterval(() => Context.current().heartbeat(told.finished), beatEveryMs());
     try {
       const known = await finishedBefore(deps, call);
       if (known) return known;
@@ -117,6 +117,12 @@ function tryAgainWhile(call: StepCall<unknown>, output: Json): void {
   throw new Fault("tool", "`retry.while` asked for another attempt.", {
     extra: { retryable: true, retryAfterMs: retryDelayMs(call.retry, attempt) },
   });
+}
+
+/** A step with a short `heartbeat` of its own beats more often. */
+function beatEveryMs(): number {
+  const { heartbeatTimeoutMs } = Context.current().info;
+  return Math.min(defaults.heartbeatEveryMs, (heartbeatTimeoutMs ?? defaults.heartbeatTimeoutMs) / 4);
 }
 
 interface Finished {

@@ -38,7 +38,10 @@ export const summaryOf = ({ deps, caller }: Call, run: Pick<Row, "id" | "status"
   links: { ...linksOf(deps.settings, { ...run, tenant: caller.tenant }) },
 });
 
-export const rowOf = (call: Call, run: Omit<SeenRun, "input" | "output" | "error" | "waitingFor" | "lastSeq">): JsonObject => ({
+export const rowOf = (
+  call: Call,
+  run: Omit<SeenRun, "input" | "output" | "error" | "passedErrors" | "waitingFor" | "lastSeq">,
+): JsonObject => ({
   ...summaryOf(call, run),
   workflow: run.workflow,
   version: run.version,
@@ -54,7 +57,10 @@ async function findRun({ database, temporal }: Deps, tenant: string, id: string)
   const row = await database.run.findFirst({ where: { id, tenant } });
   if (row) return row;
   const description = await describeRun({ temporal, tenant, run: id });
-  return description && fromTemporal(id, description);
+  if (!description) return undefined;
+  // It may have ended between the two questions; a run that has ended has been recorded.
+  const recorded = description.closeTime ? await database.run.findFirst({ where: { id, tenant } }) : undefined;
+  return recorded ?? fromTemporal(id, description);
 }
 
 function fromTemporal(id: string, description: WorkflowExecutionDescription): SeenRun {
@@ -72,6 +78,7 @@ function fromTemporal(id: string, description: WorkflowExecutionDescription): Se
     input: null,
     output: null,
     error: null,
+    passedErrors: null,
     waitingFor: null,
     lastSeq: 0,
   };

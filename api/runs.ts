@@ -46,7 +46,7 @@ async function list(call: Call<unknown, z.output<typeof listQuery>>): Promise<An
     where: { AND: [{ tenant: caller.tenant, ...filterOf(query) }, olderThan("startedAt", place)] },
     orderBy: [{ startedAt: "desc" }, { id: "asc" }],
     take: query.limit + 1,
-    omit: { input: true, output: true, error: true, waitingFor: true },
+    omit: { input: true, output: true, error: true, passedErrors: true, waitingFor: true },
   });
   return ok(
     pageOf(rows, query.limit, { item: (row) => rowOf(call, row), cursor: (row) => encodeCursor([row.startedAt.getTime(), row.id]) }),
@@ -80,7 +80,15 @@ async function detailsOf(call: Call, run: SeenRun): Promise<JsonObject> {
     resolve(deps.database, caller.tenant, jsonOf(run.output)),
     usageOf(call, run.id),
   ]);
-  return { ...rowOf(call, run), input, output, error: jsonOf(run.error), waitingFor: jsonOf(run.waitingFor), usage };
+  return {
+    ...rowOf(call, run),
+    input,
+    output,
+    error: jsonOf(run.error),
+    passedErrors: jsonOf(run.passedErrors),
+    waitingFor: jsonOf(run.waitingFor),
+    usage,
+  };
 }
 
 interface Totals {

@@ -113,6 +113,7 @@ const meanings: Record<keyof typeof limits, string> = {
   seenEventIdsMax: "ids of received events that a run remembers to count each once",
   stepPathBytesMax: "a step path",
   detailsRowsMax: "rows of the step table in the Temporal Web UI",
+  errorDetailMax: "characters of a raised error's detail; longer ones are cut",
   summaryBytesMax: "a summary in the Temporal Web UI; longer ones are cut",
   detailsBytesMax: "the details in the Temporal Web UI; longer ones are cut",
   httpAnswerBytesMax: "the answer of an `http` step, after decompressing: fault `http`",

@@ -124,7 +124,14 @@ const usageSchema = z
   .meta({ id: "Usage", description: "Totals over the run's own steps." });
 
 export const runSchema = runRowSchema
-  .extend({ input: json, output: json, error: problemSchema.nullable(), waitingFor: json, usage: usageSchema })
+  .extend({
+    input: json,
+    output: json,
+    error: problemSchema.nullable(),
+    passedErrors: z.array(problemSchema).nullable(),
+    waitingFor: json,
+    usage: usageSchema,
+  })
   .meta({ id: "Run", description: "A run with its data; large values are resolved." });
 
 export const stepSchema = z

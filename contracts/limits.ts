@@ -37,6 +37,7 @@ export const limits = {
   seenEventIdsMax: 10_000,
   stepPathBytesMax: 512,
   detailsRowsMax: 100,
+  errorDetailMax: 2_000,
   summaryBytesMax: 200,
   detailsBytesMax: 18_000,
   // outbound calls

@@ -54,7 +54,7 @@ const valueOf = (end: TaskEnd | undefined): Json => (end?.status === "done" ? en
 
 function listed(onItemError: string, ends: (TaskEnd | undefined)[]): Json[] {
   if (onItemError === "skip") return ends.filter((end) => end?.status !== "failed").map(valueOf);
-  return ends.map((end) => (end?.status === "failed" ? collected(end.problem) : valueOf(end)));
+  return ends.map((end) => (end?.status === "failed" && onItemError === "collect" ? collected(end.problem) : valueOf(end)));
 }
 
 async function keyed(walk: Walk, { step, context }: HereOf<"foreach">, items: Json[], ends: (TaskEnd | undefined)[]): Promise<JsonObject> {
@@ -65,7 +65,7 @@ async function keyed(walk: Walk, { step, context }: HereOf<"foreach">, items: Js
     const frame = new Frame(context.frame, { [step.as]: item, [step.index]: index, output: valueOf(end) });
     const key = await walk.value({ expr: step.key! }, frame);
     if (typeof key !== "string") throw new Fault("expression", `\`key\` must give text; for item ${index} it is ${JSON.stringify(key)}.`);
-    output[key] = end?.status === "failed" ? collected(end.problem) : valueOf(end);
+    output[key] = end?.status === "failed" && step.onItemError === "collect" ? collected(end.problem) : valueOf(end);
   }
   return output;
 }

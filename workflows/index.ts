@@ -37,10 +37,11 @@ import { Walk } from "./walk.ts";
  */
 export async function run(args: RunArguments): Promise<RunResult> {
   const desk = openDesk();
+  // At once when the Plan came along: messages of the very first task already find the walk.
+  if (args.plan) desk.serve(createWalk(args, args.plan as unknown as Plan));
   const cancelRequested = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(async () => {
-    const walk = await createWalk(args);
-    desk.serve(walk);
+    const walk = desk.walk ?? desk.serve(createWalk(args, await loadPlan(args)));
     cancelRequested.catch(() => walk.cancel("the run was cancelled"));
     const end = await walk.run();
     await condition(allHandlersFinished);
@@ -58,8 +59,7 @@ export async function maintenance(): Promise<number> {
   return reconcile();
 }
 
-async function createWalk(args: RunArguments): Promise<Walk> {
-  const plan = await planOf(args);
+function createWalk(args: RunArguments, plan: Plan): Walk {
   const { runId, firstExecutionRunId, startTime } = workflowInfo();
   const run = {
     tenant: args.tenant,
@@ -72,14 +72,11 @@ async function createWalk(args: RunArguments): Promise<Walk> {
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
   };
-  return new Walk(
-    { plan, run, input: args.input, env: args.env, depth: args.depth, effectRoot: args.effectRoot ?? args.id },
-    createTemporalPort(args),
-  );
+  const { input, env, depth, effectRoot = args.id } = args;
+  return new Walk({ plan, run, input, env, depth, effectRoot }, createTemporalPort(args));
 }
 
-async function planOf({ plan, tenant, workflow, version, input }: RunArguments): Promise<Plan> {
-  if (plan) return plan as unknown as Plan;
+async function loadPlan({ tenant, workflow, version, input }: RunArguments): Promise<Plan> {
   try {
     const request = { tenant, workflow, input, ...(version === undefined ? {} : { version }) };
     return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
@@ -94,59 +91,71 @@ function resultOf({ result, error }: End): RunResult {
   return result;
 }
 
+interface Desk {
+  walk: Walk | undefined;
+  serve(walk: Walk): Walk;
+}
+
 /**
  * What a run can be told and asked. Handlers stand before anything is awaited, since messages may come with the
- * very first task; what comes before the walk is there is kept for it.
+ * very first task; what comes before the walk is there waits for it.
  */
-function openDesk(): { serve(walk: Walk): void } {
-  let walk: Walk | undefined;
-  const early: ExternalEvent[] = [];
-  const served = (): Walk => {
-    if (walk) return walk;
-    throw new Fault("unavailable", "The run is only starting; try again.");
+function openDesk(): Desk {
+  const desk: Desk = { walk: undefined, serve: (walk) => (desk.walk = walk) };
+  const served = async (): Promise<Walk> => {
+    await condition(() => desk.walk !== undefined);
+    return desk.walk!;
   };
-  setHandler(defineSignal<[ExternalEvent]>(signals.deliver), (event) => void (walk ? walk.mailbox.deliver(event) : early.push(event)));
-  setHandler(
-    defineQuery<RunState>(queries.state),
-    () => walk?.inspector.state(walk.status()) ?? { status: "queued", steps: [], waitingFor: [] },
-  );
-  answer(
-    updates.signal,
-    async (event: UpdateArguments["signal"]) => served().mailbox.deliver(event),
-    (event) => served().mailbox.check(event),
-  );
-  answer(updates.pause, async ({ by }: UpdateArguments["pause"]) => served().pause.pause(by), served);
-  answer(updates.resume, async ({ by }: UpdateArguments["resume"]) => served().pause.resume(by), served);
-  answer(
-    updates.decide,
-    async (decision: UpdateArguments["decide"]) => served().approvals.decide(decision),
-    (decision) => served().approvals.check(decision),
-  );
-  answer(
-    updates.attend,
-    async (request: UpdateArguments["attend"]) => served().attention.attend(request),
-    (request) => served().attention.check(request),
-  );
-  return {
-    serve(ready) {
-      walk = ready;
-      for (const event of early.splice(0)) walk.mailbox.deliver(event);
-    },
+  const answer = <Name extends keyof UpdateArguments>(
+    name: Name,
+    check: (walk: Walk, argument: UpdateArguments[Name]) => void,
+    act: (walk: Walk, argument: UpdateArguments[Name]) => Promise<void> | void,
+  ): void => {
+    const handle = async (argument: UpdateArguments[Name]): Promise<void> => {
+      const walk = desk.walk ?? (await served());
+      await refusing(async () => {
+        check(walk, argument);
+        await act(walk, argument);
+      });
+    };
+    // Refused here, an update leaves no trace in the history.
+    const validator = (argument: UpdateArguments[Name]): void => refusing(() => desk.walk && check(desk.walk, argument)) as void;
+    setHandler(defineUpdate<void, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
   };
+  setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
+  setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
+  const nothing = (): void => undefined;
+  answer(
+    "signal",
+    (walk, event) => walk.mailbox.check(event),
+    (walk, event) => walk.mailbox.deliver(event),
+  );
+  answer("pause", nothing, (walk, { by }) => walk.pause.pause(by));
+  answer("resume", nothing, (walk, { by }) => walk.pause.resume(by));
+  answer(
+    "decide",
+    (walk, decision) => walk.approvals.check(decision),
+    (walk, decision) => walk.approvals.decide(decision),
+  );
+  answer(
+    "attend",
+    (walk, request) => walk.attention.check(request),
+    (walk, request) => walk.attention.attend(request),
+  );
+  return desk;
 }
 
-function answer<Argument>(name: string, handler: (argument: Argument) => Promise<void>, check: (argument: Argument) => unknown): void {
-  setHandler(defineUpdate<void, [Argument]>(name), async (argument) => handler(argument).catch(refuse), {
-    validator: (argument) => {
-      try {
-        check(argument);
-      } catch (error) {
-        refuse(error);
-      }
-    },
-  });
-}
+const starting: RunState = { status: "queued", steps: [], waitingFor: [] };
 
-function refuse(error: unknown): never {
-  throw failureOf(error instanceof Fault ? error.problem : makeProblem("defect", error instanceof Error ? error.message : String(error)));
+/** Errors of handlers as Temporal carries them; a plain Error would fail the workflow task instead. */
+function refusing<T>(work: () => T): T {
+  const refuse = (error: unknown): never => {
+    throw failureOf(error instanceof Fault ? error.problem : makeProblem("defect", error instanceof Error ? error.message : String(error)));
+  };
+  try {
+    const result = work();
+    return result instanceof Promise ? (result.catch(refuse) as T) : result;
+  } catch (error) {
+    return refuse(error);
+  }
 }

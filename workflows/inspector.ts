@@ -30,6 +30,11 @@ export class Inspector {
     this.#plan = plan;
   }
 
+  /** Nothing of ours is under way that could take events along. */
+  get isAtRest(): boolean {
+    return this.#busy === 0;
+  }
+
   get isWaiting(): boolean {
     return this.#busy === 0 && this.#waits.size > 0;
   }

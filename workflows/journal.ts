@@ -35,6 +35,7 @@ export class Journal {
   #queued: Promise<RunStatus | undefined> | undefined;
   #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
   #told: State = { status: "running", approvals: 0 };
+  #isAppending = false;
   #isClosed = false;
 
   constructor(run: RunRef, port: Port) {
@@ -96,11 +97,14 @@ export class Journal {
   /** Tell changes of the run's state and show them to people, at quiet moments, until `close`. */
   async watch(state: () => State, inspector: Inspector): Promise<void> {
     for (;;) {
-      await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()));
+      const isLeft = (): boolean => inspector.isAtRest && this.#outbox.size > 0 && !this.#isAppending;
+      await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()) || isLeft());
       if (this.#isClosed) return;
       const now = state();
       if (this.#differs(now)) this.#tellState(now, inspector);
       inspector.show(now.status);
+      // No call will take along what was told: it goes by itself.
+      if (isLeft()) void this.flush();
     }
   }
 
@@ -124,13 +128,14 @@ export class Journal {
     if (status === "running") return this.tell("run.running", undefined, {});
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
     if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked() });
-    void this.flush();
   }
 
   async #append(): Promise<RunStatus | undefined> {
     const events = this.#outbox.batch();
     if (events.length === 0) return undefined;
+    this.#isAppending = true;
     const { status } = await this.#port.record(this.#run, events);
+    this.#isAppending = false;
     this.#outbox.acknowledge(events);
     return status;
   }

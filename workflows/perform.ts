@@ -1,5 +1,6 @@
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { isObject, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Block, Step } from "../language/plan.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -95,8 +96,8 @@ async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Prom
   if (!step.error) throw Fault.of(context.handling ?? makeProblem("raised", "`raise` without `error` has nothing to pass on."));
   const error = await walk.value(step.error, context.frame);
   const given = isObject(error) ? error : { detail: error };
-  const detail =
-    typeof given["detail"] === "string" ? given["detail"] : JSON.stringify(given["detail"] ?? given["title"] ?? "Raised by the definition");
+  const said = given["detail"] ?? given["title"] ?? "Raised by the definition";
+  const detail = (typeof said === "string" ? said : JSON.stringify(said)).slice(0, limits.errorDetailMax);
   throw Fault.of({ ...makeProblem("raised", detail, given as JsonObject), code: "raised", detail, instance: path });
 }
 

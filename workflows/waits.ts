@@ -19,7 +19,6 @@ export async function wait(walk: Walk, here: HereOf<"wait">): Promise<Outcome> {
   const ms = await waitMs(walk, here);
   const until = new Date(walk.port.now() + ms).toISOString();
   walk.tell("wait.started", { path, lane: context.lane, attempt }, { type: step.type, until });
-  void walk.journal.flush();
   const summary = await summaryOf(walk, here);
   await walk.inspector.waiting(path, `the time ${until}`, () => walk.port.sleep(ms, summary, context.scope));
   return { output: null };
@@ -143,7 +142,6 @@ function tellOpen(
   data: JsonObject,
 ): void {
   walk.tell(type, { path, lane: context.lane, attempt }, { type: step.type, ...data });
-  void walk.journal.flush();
 }
 
 async function deadlineOf(walk: Walk, duration: Template | undefined, { context }: Here<Step>): Promise<number | undefined> {

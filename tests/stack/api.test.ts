@@ -17,7 +17,9 @@ interface OpenApi {
 const open = new Client("");
 const document = async (): Promise<OpenApi> => (await open.get<OpenApi>("/api/v2/openapi.json")).body;
 const operations = async () =>
-  Object.entries((await document()).paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ method, path, operation })));
+  Object.entries((await document()).paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
+  );
 
 describe("keys", () => {
   const robot = { principal: "robot", kind: "service", roles: ["developer"] };
@@ -62,7 +64,9 @@ describe("keys", () => {
 
 describe("tenants", () => {
   const theirs = async () => {
-    const [a, b] = await Promise.all(["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })));
+    const [a, b] = await Promise.all(
+      ["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })),
+    );
     const workflow = await a!.publish({ steps: [{ id: "ask", type: "approval", title: "?" }] });
     const run = await a!.start(workflow);
     const approval = await run.approval("ask");
@@ -99,15 +103,23 @@ describe("tenants", () => {
 
   test("two tenants may use one Idempotency-Key", async () => {
     const key = uniqueName();
-    const tenants = await Promise.all(["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })));
-    const runs = await Promise.all(tenants.map(async (tenant) => tenant.start(await tenant.publish({ steps: [{ id: "s", type: "set", values: 1 }] }, "same"), {}, key)));
+    const tenants = await Promise.all(
+      ["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })),
+    );
+    const runs = await Promise.all(
+      tenants.map(async (tenant) => tenant.start(await tenant.publish({ steps: [{ id: "s", type: "set", values: 1 }] }, "same"), {}, key)),
+    );
     expect(runs[0]!.id).not.toBe(runs[1]!.id);
   });
 
   test("runs of two tenants with equal large inputs each see their own", async () => {
-    const tenants = await Promise.all(["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })));
+    const tenants = await Promise.all(
+      ["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })),
+    );
     const input = "x".repeat(20_000);
-    const ends = await Promise.all(tenants.map(async (tenant) => tenant.finish({ steps: [{ id: "s", type: "set", values: "${size(input)}" }] }, input)));
+    const ends = await Promise.all(
+      tenants.map(async (tenant) => tenant.finish({ steps: [{ id: "s", type: "set", values: "${size(input)}" }] }, input)),
+    );
     expect(ends.map(({ output }) => output)).toEqual([20_000, 20_000]);
   });
 });
@@ -125,25 +137,30 @@ describe("problems", () => {
     ["a page size out of range", () => admin.get("/api/v2/runs?limit=1000"), 400],
     ["a cursor that is none of ours", () => admin.get("/api/v2/runs?cursor=x"), 400],
     ["a body that is too large", () => admin.post("/api/v2/runs", { workflow: "x", input: "x".repeat(2_200_000) }), 413],
-    ["an Idempotency-Key with control characters", () => admin.request("POST", "/api/v2/runs", { body: {}, headers: { "idempotency-key": "a\tb" } }), 400],
+    [
+      "an Idempotency-Key with control characters",
+      () => admin.request("POST", "/api/v2/runs", { body: {}, headers: { "idempotency-key": "a\tb" } }),
+      400,
+    ],
   ];
 
   test.each(bad)("%s is answered with a problem", async (_, ask, status) => {
     const answer = await ask();
-    expect([answer.status, answer.headers.get("content-type"), answer.body["status"], typeof answer.body["code"], answer.body["requestId"]]).toEqual([
-      status,
-      expect.stringContaining("application/problem+json"),
-      status,
-      "string",
-      answer.headers.get("x-request-id"),
-    ]);
+    expect([
+      answer.status,
+      answer.headers.get("content-type"),
+      answer.body["status"],
+      typeof answer.body["code"],
+      answer.body["requestId"],
+    ]).toEqual([status, expect.stringContaining("application/problem+json"), status, "string", answer.headers.get("x-request-id")]);
   });
 });
 
 describe("Idempotency-Key of other POSTs", () => {
   test("the same request is done once and answered twice", async () => {
     const [name, key] = [uniqueName(), uniqueName()];
-    const publish = () => admin.request("POST", "/api/v2/workflows", { body: `name: ${name}\nversion: 1.0.0\nsteps: [{ id: a, type: set, values: 1 }]`, key });
+    const publish = () =>
+      admin.request("POST", "/api/v2/workflows", { body: `name: ${name}\nversion: 1.0.0\nsteps: [{ id: a, type: set, values: 1 }]`, key });
     expect([(await publish()).status, (await publish()).status]).toEqual([201, 201]);
   });
 
@@ -177,7 +194,11 @@ describe("the OpenAPI document", () => {
       (await operations())
         .filter(({ path }) => path.startsWith("/api/v2/") && !path.endsWith(".json"))
         .map(async ({ method, path }) => {
-          const { status } = await open.request(method.toUpperCase(), path.replaceAll(/\{\w+\}/g, "x"), method === "post" ? { body: {} } : {});
+          const { status } = await open.request(
+            method.toUpperCase(),
+            path.replaceAll(/\{\w+\}/g, "x"),
+            method === "post" ? { body: {} } : {},
+          );
           return `${method} ${path} ${status}`;
         }),
     );
@@ -186,12 +207,21 @@ describe("the OpenAPI document", () => {
 
   test("a run fits its schema, whatever its end", async () => {
     const broken = { id: "t", type: "tool", tool: "test.breaks", arguments: {}, retry: { maxAttempts: 1 } };
-    const runs = await Promise.all([admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] }), admin.finish({ steps: [broken] }), admin.finish({ steps: [{ ...broken, onError: "continue" }] })]);
+    const runs = await Promise.all([
+      admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] }),
+      admin.finish({ steps: [broken] }),
+      admin.finish({ steps: [{ ...broken, onError: "continue" }] }),
+    ]);
     expect(await mismatches("Run", runs)).toEqual([]);
   });
 
   test("steps, events and pages fit their schemas", async () => {
-    const run = await admin.begin({ steps: [{ id: "a", type: "tool", tool: "test.double", arguments: { n: 1 } }, { id: "b", type: "switch", cases: [{ when: "${true}", steps: [{ id: "c", type: "set", values: 1 }] }] }] });
+    const run = await admin.begin({
+      steps: [
+        { id: "a", type: "tool", tool: "test.double", arguments: { n: 1 } },
+        { id: "b", type: "switch", cases: [{ when: "${true}", steps: [{ id: "c", type: "set", values: 1 }] }] },
+      ],
+    });
     await run.end();
     const [steps, events] = await Promise.all([admin.get(`${run.path}/steps`), admin.get(`${run.path}/events`)]);
     expect([...(await mismatches("StepPage", [steps.body])), ...(await mismatches("EventPage", [events.body]))]).toEqual([]);

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "@jest/globals";
 import { admin, type ApprovalBody, type Page, type Run } from "./client.ts";
 
-const ask = (more: object = {}) => ({ id: "ask", type: "approval", title: "Pay ${input.eur} EUR?", payload: { eur: "${input.eur}" }, ...more });
+const ask = (more: object = {}) => ({
+  id: "ask",
+  type: "approval",
+  title: "Pay ${input.eur} EUR?",
+  payload: { eur: "${input.eur}" },
+  ...more,
+});
 const asked = async (more?: object): Promise<{ run: Run; id: string }> => {
   const run = await admin.begin({ steps: [ask(more)] }, { eur: 7 });
   return { run, id: await run.approval("ask") };
@@ -11,7 +17,13 @@ describe("approval", () => {
   test("an approved step gives who decided, and what was said", async () => {
     const { run, id } = await asked();
     await admin.decide(id, { decision: "approve", comment: "fine", data: { account: 1 } });
-    expect((await run.end()).output).toMatchObject({ decision: "approved", approved: true, by: "admin", comment: "fine", data: { account: 1 } });
+    expect((await run.end()).output).toMatchObject({
+      decision: "approved",
+      approved: true,
+      by: "admin",
+      comment: "fine",
+      data: { account: 1 },
+    });
   });
 
   test("a rejected step goes on with approved false", async () => {
@@ -26,7 +38,10 @@ describe("approval", () => {
   });
 
   test("onExpire runs when the step expires", async () => {
-    const run = await admin.begin({ steps: [ask({ expiresAfter: "50ms", onExpire: [{ id: "mail", type: "set", values: "mailed" }] })] }, { eur: 7 });
+    const run = await admin.begin(
+      { steps: [ask({ expiresAfter: "50ms", onExpire: [{ id: "mail", type: "set", values: "mailed" }] })] },
+      { eur: 7 },
+    );
     await run.end();
     expect(await run.step("ask.onExpire.mail")).toMatchObject({ status: "completed", output: "mailed" });
   });
@@ -53,7 +68,10 @@ describe("approval", () => {
 
   test("two branches ask at the same time", async () => {
     const branches = { a: [ask()], b: [ask()] };
-    const run = await admin.begin({ steps: [{ id: "p", type: "parallel", branches }], output: ["${steps.p.output.a.approved}", "${steps.p.output.b.approved}"] }, { eur: 1 });
+    const run = await admin.begin(
+      { steps: [{ id: "p", type: "parallel", branches }], output: ["${steps.p.output.a.approved}", "${steps.p.output.b.approved}"] },
+      { eur: 1 },
+    );
     await admin.decide(await run.approval("p.b.ask"), { decision: "reject" });
     await admin.decide(await run.approval("p.a.ask"), { decision: "approve" });
     expect((await run.end()).output).toEqual([true, false]);
@@ -112,7 +130,7 @@ describe("who decides", () => {
   test("of two people who decide at once one is told it is closed", async () => {
     const { id } = await asked();
     const decisions = await Promise.all([admin.decide(id, { decision: "approve" }), admin.decide(id, { decision: "reject" })]);
-    expect(decisions.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(decisions.map(({ status }) => status))).toEqual(new Set([200, 409]));
   });
 });
 

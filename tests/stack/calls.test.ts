@@ -9,7 +9,10 @@ describe("llm", () => {
   test("a model's words are the step's output", async () => {
     const model = new Model();
     await model.script({ text: "Fine." });
-    const run = await admin.finish({ steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "How is ${input.who}?" }] }, { who: "Ada" });
+    const run = await admin.finish(
+      { steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "How is ${input.who}?" }] },
+      { who: "Ada" },
+    );
     expect(run.output).toBe("Fine.");
   });
 
@@ -23,13 +26,21 @@ describe("llm", () => {
   test("a run adds up the tokens of its steps", async () => {
     const model = new Model();
     const say = { type: "llm", model: model.wanted, prompt: "Hi" };
-    const run = await admin.finish({ steps: [{ id: "one", ...say }, { id: "two", ...say }] });
+    const run = await admin.finish({
+      steps: [
+        { id: "one", ...say },
+        { id: "two", ...say },
+      ],
+    });
     expect(run.usage).toEqual({ inputTokens: 20, outputTokens: 10, calls: 2, costUsd: null });
   });
 
   test("later steps see a step's usage", async () => {
     const model = new Model();
-    const run = await admin.finish({ steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "Hi" }], output: "${steps.say.usage.outputTokens}" });
+    const run = await admin.finish({
+      steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "Hi" }],
+      output: "${steps.say.usage.outputTokens}",
+    });
     expect(run.output).toBe(5);
   });
 
@@ -65,7 +76,11 @@ describe("llm", () => {
 
   test("a model that is overloaded is asked again", async () => {
     const model = new Model();
-    await model.script({ status: 529, headers: { "retry-after-ms": "1" } }, { status: 429, headers: { "retry-after-ms": "1" } }, { text: "at last" });
+    await model.script(
+      { status: 529, headers: { "retry-after-ms": "1" } },
+      { status: 429, headers: { "retry-after-ms": "1" } },
+      { text: "at last" },
+    );
     const run = await admin.finish({ steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "Hi" }] });
     expect(run.output).toBe("at last");
   });
@@ -73,7 +88,10 @@ describe("llm", () => {
 
 describe("tool", () => {
   test("a tool of one's own is called with its arguments", async () => {
-    const run = await admin.finish({ steps: [{ id: "double", type: "tool", tool: "test.double", arguments: { n: "${input.n}" } }] }, { n: 21 });
+    const run = await admin.finish(
+      { steps: [{ id: "double", type: "tool", tool: "test.double", arguments: { n: "${input.n}" } }] },
+      { n: 21 },
+    );
     expect(run.output).toEqual({ n: 42 });
   });
 
@@ -103,7 +121,15 @@ describe("http", () => {
 
   test("sends method, headers, query and body", async () => {
     const place = new Place();
-    const step = { id: "call", type: "http", method: "put", url: place.url, headers: { "x-a": "${input.a}" }, query: { q: "${input.a}" }, body: { a: "${input.a}" } };
+    const step = {
+      id: "call",
+      type: "http",
+      method: "put",
+      url: place.url,
+      headers: { "x-a": "${input.a}" },
+      query: { q: "${input.a}" },
+      body: { a: "${input.a}" },
+    };
     await admin.finish({ steps: [step] }, { a: "1 2" });
     const [call] = await place.calls(1);
     expect(call).toMatchObject({ method: "PUT", path: `${place.path}?q=1%202`, headers: { "x-a": "1 2" }, body: '{"a":"1 2"}' });
@@ -131,7 +157,10 @@ describe("http", () => {
   test("a status that is expected is a success", async () => {
     const place = new Place();
     await place.script({ status: 404 });
-    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: place.url, expect: [200, 404] }], output: "${steps.call.output.status}" });
+    const run = await admin.finish({
+      steps: [{ id: "call", type: "http", url: place.url, expect: [200, 404] }],
+      output: "${steps.call.output.status}",
+    });
     expect(run.output).toBe(404);
   });
 
@@ -173,7 +202,9 @@ describe("activity", () => {
   });
 
   test("its output must fit outputSchema", async () => {
-    const run = await admin.finish({ steps: [{ id: "sum", ...foreign, activity: "add", arguments: [1], outputSchema: { type: "string" } }] });
+    const run = await admin.finish({
+      steps: [{ id: "sum", ...foreign, activity: "add", arguments: [1], outputSchema: { type: "string" } }],
+    });
     expect(run.error).toMatchObject({ type: "schema" });
   });
 
@@ -189,7 +220,10 @@ describe("retry", () => {
   test("a server that answers 503 twice is called three times", async () => {
     const place = new Place();
     await place.script({ status: 503 }, { status: 503 });
-    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: place.url, retry: soon }], output: "${steps.call.output.body.n}" });
+    const run = await admin.finish({
+      steps: [{ id: "call", type: "http", url: place.url, retry: soon }],
+      output: "${steps.call.output.body.n}",
+    });
     expect(run.output).toBe(3);
   });
 
@@ -238,7 +272,10 @@ describe("retry", () => {
   test("a connection that breaks is tried again", async () => {
     const place = new Place();
     await place.script({ cut: "before" }, { cut: "middle" });
-    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: place.url, retry: soon }], output: "${steps.call.output.body.n}" });
+    const run = await admin.finish({
+      steps: [{ id: "call", type: "http", url: place.url, retry: soon }],
+      output: "${steps.call.output.body.n}",
+    });
     expect(run.output).toBe(3);
   });
 
@@ -261,13 +298,20 @@ describe("headers of calls", () => {
   test("each step has a key of its own", async () => {
     const place = new Place();
     const call = { type: "http", url: place.url };
-    await admin.finish({ steps: [{ id: "one", ...call }, { id: "two", ...call }] });
+    await admin.finish({
+      steps: [
+        { id: "one", ...call },
+        { id: "two", ...call },
+      ],
+    });
     expect(keysOf(await place.calls(2)).size).toBe(2);
   });
 
   test("each item has a key of its own", async () => {
     const place = new Place();
-    await admin.finish({ steps: [{ id: "all", type: "foreach", items: "${range(5)}", steps: [{ id: "call", type: "http", url: place.url }] }] });
+    await admin.finish({
+      steps: [{ id: "all", type: "foreach", items: "${range(5)}", steps: [{ id: "call", type: "http", url: place.url }] }],
+    });
     expect(keysOf(await place.calls(5)).size).toBe(5);
   });
 
@@ -293,4 +337,5 @@ describe("headers of calls", () => {
   });
 });
 
-const keysOf = (calls: { headers: Record<string, string> }[]): Set<string | undefined> => new Set(calls.map(({ headers }) => headers["idempotency-key"]));
+const keysOf = (calls: { headers: Record<string, string> }[]): Set<string | undefined> =>
+  new Set(calls.map(({ headers }) => headers["idempotency-key"]));

@@ -39,7 +39,7 @@ describe("publishing", () => {
   test("20 at once of one definition make it once", async () => {
     const definition = { name: uniqueName(), version: "1.0.0", ...one };
     const answers = await Promise.all(Array.from({ length: 20 }, () => admin.post("/api/v2/workflows", definition)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([...Array.from({ length: 19 }, () => 200), 201]);
+    expect(answers.filter(({ status }) => status !== 200)).toMatchObject([{ status: 201 }]);
   });
 
   test("a content type that is no definition's answers 415", async () => {
@@ -49,7 +49,10 @@ describe("publishing", () => {
 
 describe("validating", () => {
   test("a good definition is valid", async () => {
-    expect((await admin.post("/api/v2/workflows/validate", { name: "x", version: "1.0.0", ...one })).body).toEqual({ valid: true, problems: [] });
+    expect((await admin.post("/api/v2/workflows/validate", { name: "x", version: "1.0.0", ...one })).body).toEqual({
+      valid: true,
+      problems: [],
+    });
   });
 
   test("a bad one is answered with its problems", async () => {
@@ -77,7 +80,10 @@ describe("reading definitions", () => {
     const [a, b] = [await tenant.publish(one, "aa"), await tenant.publish(one, "bb")];
     await tenant.post("/api/v2/workflows", { name: a, version: "3.0.0", ...one });
     const { body } = await tenant.get<Page<{ name: string; version: string }>>("/api/v2/workflows");
-    expect(body.data).toMatchObject([{ name: a, version: "3.0.0" }, { name: b, version: "1.0.0" }]);
+    expect(body.data).toMatchObject([
+      { name: a, version: "3.0.0" },
+      { name: b, version: "1.0.0" },
+    ]);
   });
 
   test("an unknown version answers 404", async () => {
@@ -102,7 +108,11 @@ describe("bad definitions", () => {
 
   test("the text is as it was sent: bytes that are no UTF-8 answer 400", async () => {
     const body = new Uint8Array([0x6e, 0xff, 0xfe]);
-    const response = await fetch(`${facts.apiUrl}/api/v2/workflows`, { method: "POST", headers: { ...admin.authorization, "content-type": "application/yaml" }, body });
+    const response = await fetch(`${facts.apiUrl}/api/v2/workflows`, {
+      method: "POST",
+      headers: { ...admin.authorization, "content-type": "application/yaml" },
+      body,
+    });
     expect(response.status).toBe(400);
   });
 
@@ -131,6 +141,9 @@ const expectedOf = (file: string): string[] =>
     : textOf("bad", file).split("\n")[0]!.replace("# expect: ", "").split(", ");
 
 const post = (client: Client, file: string) =>
-  client.request<{ errors: { code: string; line: number; column: number }[] }>("POST", "/api/v2/workflows", { body: textOf("bad", file), type: typeOf(file) });
+  client.request<{ errors: { code: string; line: number; column: number }[] }>("POST", "/api/v2/workflows", {
+    body: textOf("bad", file),
+    type: typeOf(file),
+  });
 
 const freshTenant = (): Promise<Client> => admin.withKey({ principal: "dev", kind: "person", roles: ["admin"], tenant: uniqueName() });

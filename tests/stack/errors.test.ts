@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { admin, Place } from "./client.ts";
 
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const raise = (id: string, type = "odd") => ({ id, type: "raise", error: { type, status: 418, title: "Odd", detail: "odd it is" } });
 const once = { maxAttempts: 1 };
 
@@ -60,7 +60,10 @@ describe("try", () => {
   });
 
   test("an error inside a handler is not taken by its neighbours", async () => {
-    const handlers = [{ errors: ["odd"], steps: [raise("worse", "worse")] }, { errors: ["worse"], steps: [set("a", 1)] }];
+    const handlers = [
+      { errors: ["odd"], steps: [raise("worse", "worse")] },
+      { errors: ["worse"], steps: [set("a", 1)] },
+    ];
     const run = await admin.finish({ steps: [attempt({ catch: handlers })] });
     expect(run.error).toMatchObject({ type: "worse" });
   });
@@ -87,7 +90,10 @@ describe("the envelope", () => {
 describe("raise and end", () => {
   test("a raised error is the run's error", async () => {
     const run = await admin.finish({ steps: [raise("r")] });
-    expect(run).toMatchObject({ status: "failed", error: { type: "odd", status: 418, title: "Odd", detail: "odd it is", instance: "r", code: "raised" } });
+    expect(run).toMatchObject({
+      status: "failed",
+      error: { type: "odd", status: 418, title: "Odd", detail: "odd it is", instance: "r", code: "raised" },
+    });
   });
 
   test.each(["completed", "failed", "canceled"])("end with status %s ends the run so", async (status) => {
@@ -109,7 +115,10 @@ describe("errors of a step", () => {
   });
 
   test("a step's own catch takes its error", async () => {
-    const run = await admin.finish({ steps: [{ ...set("a", "${input.n / 0}"), catch: [{ errors: ["expression"], steps: [set("b", "mended")] }] }] }, { n: 1 });
+    const run = await admin.finish(
+      { steps: [{ ...set("a", "${input.n / 0}"), catch: [{ errors: ["expression"], steps: [set("b", "mended")] }] }] },
+      { n: 1 },
+    );
     expect(run.output).toBe("mended");
   });
 
@@ -123,18 +132,27 @@ describe("onError continue", () => {
   test("the run goes on and ends as completed_with_errors", async () => {
     const place = new Place();
     await place.script({ status: 500 });
-    const run = await admin.finish({ steps: [{ id: "c", type: "http", url: place.url, retry: once, onError: "continue" }, set("after", "${steps.c.status}")] });
+    const run = await admin.finish({
+      steps: [{ id: "c", type: "http", url: place.url, retry: once, onError: "continue" }, set("after", "${steps.c.status}")],
+    });
     expect(run).toMatchObject({ status: "completed_with_errors", output: "failed" });
   });
 
   test("the run tells the errors that were let pass", async () => {
-    const run = await admin.begin({ steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, retry: once, onError: "continue" }] });
+    const run = await admin.begin({
+      steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, retry: once, onError: "continue" }],
+    });
     await run.end();
-    expect((await run.events()).at(-1)).toMatchObject({ type: "run.completed_with_errors", data: { errors: [{ type: "tool", instance: "t" }] } });
+    expect((await run.events()).at(-1)).toMatchObject({
+      type: "run.completed_with_errors",
+      data: { errors: [{ type: "tool", instance: "t" }] },
+    });
   });
 
   test("the run's error is one problem or null, as its schema says", async () => {
-    const run = await admin.finish({ steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, retry: once, onError: "continue" }] });
+    const run = await admin.finish({
+      steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, retry: once, onError: "continue" }],
+    });
     expect(Array.isArray(run.error)).toBe(false);
   });
 });

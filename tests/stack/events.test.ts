@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { admin, Place, type Run } from "./client.ts";
 
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const data = "${steps.l.output.data}";
 
 describe("wait", () => {
@@ -30,7 +30,10 @@ describe("wait", () => {
 });
 
 describe("listen", () => {
-  const one = (more: object = {}, step: object = {}) => ({ steps: [{ id: "l", type: "listen", one: { event: "go", ...more }, ...step }], output: data });
+  const one = (more: object = {}, step: object = {}) => ({
+    steps: [{ id: "l", type: "listen", one: { event: "go", ...more }, ...step }],
+    output: data,
+  });
 
   test("gives the event with its data and id", async () => {
     const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
@@ -62,7 +65,10 @@ describe("listen", () => {
   });
 
   test("other events stay in the mailbox", async () => {
-    const steps = [{ id: "l", type: "listen", one: { event: "second" } }, { id: "m", type: "listen", one: { event: "first" } }];
+    const steps = [
+      { id: "l", type: "listen", one: { event: "second" } },
+      { id: "m", type: "listen", one: { event: "first" } },
+    ];
     const run = await admin.begin({ steps, output: ["${steps.l.output.data}", "${steps.m.output.data}"] });
     await run.signal("first", 1);
     await run.signal("second", 2);
@@ -119,7 +125,9 @@ describe("listen", () => {
   });
 
   test("onTimeout stands in for the event", async () => {
-    const run = await admin.finish({ steps: [{ id: "l", type: "listen", one: { event: "go" }, timeout: "50ms", onTimeout: [set("late", "too late")] }] });
+    const run = await admin.finish({
+      steps: [{ id: "l", type: "listen", one: { event: "go" }, timeout: "50ms", onTimeout: [set("late", "too late")] }],
+    });
     expect(run.output).toBe("too late");
   });
 
@@ -182,19 +190,33 @@ describe("workflow", () => {
     await admin.post("/api/v2/workflows", { name: child, version: "1.10.0", steps: [set("a", "new")] });
     await admin.post("/api/v2/workflows", { name: child, version: "1.9.0", steps: [set("a", "older")] });
     const call = { type: "workflow", workflow: child };
-    const run = await admin.finish({ steps: [{ id: "a", ...call }, { id: "b", ...call, version: "1.0.0" }], output: ["${steps.a.output}", "${steps.b.output}"] });
+    const run = await admin.finish({
+      steps: [
+        { id: "a", ...call },
+        { id: "b", ...call, version: "1.0.0" },
+      ],
+      output: ["${steps.a.output}", "${steps.b.output}"],
+    });
     expect(run.output).toEqual(["new", "old"]);
   });
 
   test("a child's error is the step's, with the child's name", async () => {
     const child = await admin.publish({ steps: [{ id: "r", type: "raise", error: { type: "odd", detail: "no" } }] });
     const run = await admin.begin({ steps: [{ id: "c", type: "workflow", workflow: child }] });
-    expect((await run.end()).error).toMatchObject({ type: "odd", code: "child", instance: "c", childId: childOf(run, "c").id, childStep: "r" });
+    expect((await run.end()).error).toMatchObject({
+      type: "odd",
+      code: "child",
+      instance: "c",
+      childId: childOf(run, "c").id,
+      childStep: "r",
+    });
   });
 
   test("a child's error can be caught by its type", async () => {
     const child = await admin.publish({ steps: [{ id: "r", type: "raise", error: { type: "odd", detail: "no" } }] });
-    const run = await admin.finish({ steps: [{ id: "c", type: "workflow", workflow: child, catch: [{ errors: ["odd"], steps: [set("a", 1)] }] }] });
+    const run = await admin.finish({
+      steps: [{ id: "c", type: "workflow", workflow: child, catch: [{ errors: ["odd"], steps: [set("a", 1)] }] }],
+    });
     expect(run.output).toBe(1);
   });
 
@@ -246,7 +268,9 @@ describe("workflow", () => {
 
   test("a child inside foreach is named by its item", async () => {
     const child = await admin.publish({ steps: [set("a", "${input}")] });
-    const run = await admin.begin({ steps: [{ id: "f", type: "foreach", items: [1, 2], steps: [{ id: "c", type: "workflow", workflow: child, input: "${item}" }] }] });
+    const run = await admin.begin({
+      steps: [{ id: "f", type: "foreach", items: [1, 2], steps: [{ id: "c", type: "workflow", workflow: child, input: "${item}" }] }],
+    });
     await run.end();
     expect(await admin.run(`${run.id}.f-1.c`).read()).toMatchObject({ output: 2 });
   });

@@ -4,7 +4,7 @@ import { admin, host, Model, Place, type EventBody, type Page, type Run, type Ru
 
 // What is killed here is found by its process on Linux only.
 const onLinux = process.platform === "linux" ? describe : describe.skip;
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 
 // A worker that is gone is noticed by its silence; a killed one's run goes on when the server takes its tasks back.
 const patient = { heartbeat: "4s", retry: { maxAttempts: 20, initialInterval: "20ms", maxInterval: "100ms" } };
@@ -18,7 +18,14 @@ describe("a worker killed by kill -9", () => {
     run!: Run;
 
     async start(): Promise<this> {
-      const steps = this.places.map((place, n) => ({ id: `call${n}`, type: "http", method: "POST", url: place.url, body: { n }, ...patient }));
+      const steps = this.places.map((place, n) => ({
+        id: `call${n}`,
+        type: "http",
+        method: "POST",
+        url: place.url,
+        body: { n },
+        ...patient,
+      }));
       this.run = await admin.begin({ steps, output: "${steps.call11.output.status}" });
       return this;
     }
@@ -65,7 +72,10 @@ describe("a worker killed by kill -9", () => {
   test.each(points.map(([name]) => name))("%s: the log is 1..n, each step ends once", async (name) => {
     const log = await chains.get(name)!.run.events();
     const completed = log.filter(({ type }) => type === "step.completed").map(({ step }) => step);
-    expect([log.map(({ seq }) => seq), completed]).toEqual([log.map((_, index) => index + 1), chains.get(name)!.places.map((_, n) => `call${n}`)]);
+    expect([log.map(({ seq }) => seq), completed]).toEqual([
+      log.map((_, index) => index + 1),
+      chains.get(name)!.places.map((_, n) => `call${n}`),
+    ]);
   });
 
   test("a waiting run survives", async () => {
@@ -124,7 +134,9 @@ describe("an API killed by kill -9", () => {
 
   test("a run does not notice", async () => {
     const place = new Place();
-    const run = await admin.begin({ steps: [{ id: "f", type: "foreach", items: "${range(10)}", concurrency: 1, steps: [{ id: "c", type: "http", url: place.url }] }] });
+    const run = await admin.begin({
+      steps: [{ id: "f", type: "foreach", items: "${range(10)}", concurrency: 1, steps: [{ id: "c", type: "http", url: place.url }] }],
+    });
     await place.calls(2);
     await host.kill("api");
     await place.calls(10);
@@ -145,7 +157,9 @@ describe("an API killed by kill -9", () => {
 onLinux("Redis killed by kill -9", () => {
   test("runs go on", async () => {
     await host.kill("redis");
-    expect(await admin.finish({ steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 1 } }] })).toMatchObject({ status: "completed" });
+    expect(await admin.finish({ steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 1 } }] })).toMatchObject({
+      status: "completed",
+    });
   });
 
   test("a stream still tells what happens", async () => {
@@ -178,7 +192,11 @@ onLinux("Postgres killed by kill -9 and started again", () => {
     await host.start("postgres");
     const { status, output } = await ended(run);
     const calls = await Promise.all(models.map((model) => model.calls()));
-    expect({ status, output, calls: calls.map(({ length }) => length) }).toEqual({ status: "completed", output: "slow", calls: [1, 1, 1, 1, 1, 1] });
+    expect({ status, output, calls: calls.map(({ length }) => length) }).toEqual({
+      status: "completed",
+      output: "slow",
+      calls: [1, 1, 1, 1, 1, 1],
+    });
   });
 
   test("away while a model answers: its answer is not lost", async () => {
@@ -205,7 +223,11 @@ onLinux("Postgres killed by kill -9 and started again", () => {
 
   test("the log of a run in the middle of it is 1..n", async () => {
     const place = new Place();
-    const run = await admin.begin({ steps: [{ id: "f", type: "foreach", items: "${range(30)}", concurrency: 3, steps: [{ id: "c", type: "http", url: place.url, ...patient }] }] });
+    const run = await admin.begin({
+      steps: [
+        { id: "f", type: "foreach", items: "${range(30)}", concurrency: 3, steps: [{ id: "c", type: "http", url: place.url, ...patient }] },
+      ],
+    });
     await place.calls(6);
     await host.kill("postgres");
     await host.start("postgres");

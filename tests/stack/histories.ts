@@ -1,19 +1,21 @@
 import { Client, Connection } from "@temporalio/client";
-import { historyToJSON } from "@temporalio/common/lib/proto-utils";
-import { workflowIdOf } from "../../contracts/ids.ts";
-import { queries, signals } from "../../contracts/messages.ts";
+import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import { scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
+import { queries, signals, workflowTypes } from "../../contracts/messages.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  /** Of a round of the maintenance workflow that has ended. */
+  maintenance(): Promise<unknown>;
   close(): Promise<void>;
 }
 
 export async function openHistories(address: string): Promise<Histories> {
   const connection = await Connection.connect({ address });
-  const { workflow } = new Client({ connection });
+  const { workflow, schedule } = new Client({ connection });
   const handleOf = (tenant: string, run: string) => workflow.getHandle(workflowIdOf(tenant, run));
   return {
     async sizeOf(tenant, run) {
@@ -22,7 +24,7 @@ export async function openHistories(address: string): Promise<Histories> {
     },
     async settle(tenant, run) {
       // A query is answered after all that came before it; what that began shows in the next description.
-      for (let quiet = 0; quiet < 2; ) {
+      for (let quiet = 0; quiet < 2;) {
         const handle = handleOf(tenant, run);
         await handle.query(queries.state);
         const { raw } = await handle.describe();
@@ -32,9 +34,20 @@ export async function openHistories(address: string): Promise<Histories> {
     async fillMailbox(tenant, run, count) {
       const events = Array.from({ length: count }, (_, n) => ({ event: "filler", data: n, id: `filler-${n}`, at: Date.now() }));
       const handle = handleOf(tenant, run);
-      for (let at = 0; at < count; at += 50) await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
+      for (let at = 0; at < count; at += 50)
+        await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    jsonOf: async (tenant, run) => JSON.parse(historyToJSON(await handleOf(tenant, run).fetchHistory())) as unknown,
+    jsonOf: async (tenant, run) => toJson(await handleOf(tenant, run).fetchHistory()),
+    async maintenance() {
+      await schedule.getHandle(scheduleIds.reconcile).trigger();
+      for (;;) {
+        const rounds = workflow.list({ query: `WorkflowType = "${workflowTypes.maintenance}" AND ExecutionStatus = "Completed"` });
+        for await (const { workflowId, runId } of rounds) return toJson(await workflow.getHandle(workflowId, runId).fetchHistory());
+      }
+    },
     close: () => connection.close(),
   };
 }
+
+// In proto3 JSON: plain JSON.stringify gives something that does not load again.
+const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;

@@ -13,7 +13,8 @@ export async function startHost(): Promise<Facts> {
   const child = spawn(process.execPath, ["--import", tsx, path.join(here, "host.ts")], { stdio: ["ignore", "pipe", "pipe", "ipc"] });
   host = child;
   let words = "";
-  for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk: Buffer) => (words = (words + chunk.toString()).slice(-20_000)));
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.on("data", (chunk: Buffer) => (words = (words + chunk.toString()).slice(-20_000)));
   return new Promise<Facts>((resolve, reject) => {
     child.once("message", (message: { facts: Facts }) => resolve(message.facts));
     child.once("exit", (code) => {

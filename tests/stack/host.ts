@@ -52,6 +52,7 @@ const commands: HostCommands = {
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
+  maintenanceHistory: () => histories.maintenance(),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };
 

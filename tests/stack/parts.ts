@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import type { Stack } from "../../cli/stack.ts";
 import type { Part } from "./protocol.ts";
@@ -44,6 +44,7 @@ export class Parts {
   async heal(): Promise<void> {
     // API and worker need the servers when they start.
     for (const part of ["postgres", "redis", "api", "worker"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
+    while (!(await isReady(this.#stack.apiUrl))) await new Promise((later) => setTimeout(later, 20));
   }
 
   /** End what was started here; the stack ends its own. */
@@ -66,7 +67,7 @@ export class Parts {
     const known = this.#servers.get(part);
     if (!known) throw new Error(`It is not known how ${part} is started.`);
     const { command, args, uid, gid, port } = known.recipe;
-    for (;;) {
+    for (let tries = 0; tries < 50; tries += 1) {
       const child = spawn(command, args, { uid, gid, stdio: "ignore", detached: true });
       this.#started.push(child);
       let isOver = false;
@@ -76,16 +77,17 @@ export class Parts {
       // Postgres refuses to start while a process of the killed one still holds its memory.
       await new Promise((later) => setTimeout(later, 200));
     }
+    throw new Error(`${part} does not come back: ${command} ${args.join(" ")}`);
   }
 }
 
 function recipeOf(part: "redis" | "postgres", pid: number, port: number): Recipe {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const id = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
-  // Redis writes its state over its arguments.
+  const [command, ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  // Redis writes its address behind its name and nothing behind that.
   const redis = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
-  const args = part === "redis" ? redis : readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1, -1);
-  return { command: readlinkSync(`/proc/${pid}/exe`), args, uid: id("Uid"), gid: id("Gid"), port };
+  return { command: command!.split(" ")[0]!, args: part === "redis" ? redis : args, uid: id("Uid"), gid: id("Gid"), port };
 }
 
 function isAlive(pid: number): boolean {
@@ -96,6 +98,8 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+const isReady = async (apiUrl: string): Promise<boolean> => (await fetch(`${apiUrl}/readyz`)).ok;
 
 const accepts = (port: number): Promise<boolean> =>
   new Promise((answer) => {

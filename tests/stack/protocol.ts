@@ -43,6 +43,8 @@ export interface HostCommands {
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
+  /** The same of the maintenance workflow. */
+  maintenanceHistory(): Promise<unknown>;
 }
 
 export type HostAnswer = { value: unknown } | { error: string };

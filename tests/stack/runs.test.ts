@@ -2,19 +2,23 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import { admin, host, Place, uniqueName, type EventBody, type Page, type Run, type RunBody, type StepBody } from "./client.ts";
 
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const listen = (id: string, event = id) => ({ id, type: "listen", one: { event } });
 
 describe("starting a run", () => {
   test("answers 202 with the run's links", async () => {
     const workflow = await admin.publish({ steps: [set("a", 1)] });
     const answer = await admin.post<RunBody>("/api/v2/runs", { workflow });
-    expect(answer).toMatchObject({ status: 202, body: { id: expect.stringMatching(/^r_/), links: { self: `/api/v2/runs/${answer.body.id}` } } });
+    expect(answer).toMatchObject({
+      status: 202,
+      body: { id: expect.stringMatching(/^r_/), links: { self: `/api/v2/runs/${answer.body.id}` } },
+    });
   });
 
   test("takes the highest version", async () => {
     const workflow = await admin.publish({ steps: [set("a", "old")] });
-    for (const version of ["1.10.0", "1.9.0", "2.0.0-rc.1"]) await admin.post("/api/v2/workflows", { name: workflow, version, steps: [set("a", version)] });
+    for (const version of ["1.10.0", "1.9.0", "2.0.0-rc.1"])
+      await admin.post("/api/v2/workflows", { name: workflow, version, steps: [set("a", version)] });
     expect((await (await admin.start(workflow)).end()).output).toBe("2.0.0-rc.1");
   });
 
@@ -93,8 +97,10 @@ describe("reading a run", () => {
     const runs = await Promise.all(Array.from({ length: 7 }, () => admin.start(workflow)));
     await Promise.all(runs.map((run) => run.end()));
     const seen: string[] = [];
-    for (let next: string | null = ""; next !== null; ) {
-      const { body }: { body: Page<RunBody> } = await admin.get(`/api/v2/runs?workflow=${workflow}&limit=3${next === "" ? "" : `&cursor=${encodeURIComponent(next)}`}`);
+    for (let next: string | null = ""; next !== null;) {
+      const { body }: { body: Page<RunBody> } = await admin.get(
+        `/api/v2/runs?workflow=${workflow}&limit=3${next === "" ? "" : `&cursor=${encodeURIComponent(next)}`}`,
+      );
       seen.push(...body.data.map(({ id }) => id));
       next = body.page.hasMore ? body.page.next : null;
     }
@@ -125,7 +131,17 @@ describe("reading a run", () => {
 });
 
 describe("the log of a run", () => {
-  const busy = { steps: [{ id: "f", type: "foreach", items: "${range(20)}", concurrency: 5, steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: "${item}" } }] }] };
+  const busy = {
+    steps: [
+      {
+        id: "f",
+        type: "foreach",
+        items: "${range(20)}",
+        concurrency: 5,
+        steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: "${item}" } }],
+      },
+    ],
+  };
 
   test("is numbered 1..n without gap", async () => {
     const run = await admin.begin(busy);
@@ -294,7 +310,9 @@ describe("the mailbox", () => {
   });
 
   test("the same signal under one id is answered twice and taken once", async () => {
-    const run = await admin.begin({ steps: [listen("gate"), { id: "l", type: "listen", one: { event: "go" }, timeout: "50ms", onTimeout: [set("none", "no second")] }] });
+    const run = await admin.begin({
+      steps: [listen("gate"), { id: "l", type: "listen", one: { event: "go" }, timeout: "50ms", onTimeout: [set("none", "no second")] }],
+    });
     await run.until("listen.started");
     const send = () => admin.post(`${run.path}/signals`, { event: "gate", id: "same" });
     expect([(await send()).status, (await send()).status]).toEqual([202, 202]);

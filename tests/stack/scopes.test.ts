@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { admin, Place } from "./client.ts";
 
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const raise = (id: string, type = "odd") => ({ id, type: "raise", error: { type, detail: `${type} it is` } });
 const listen = (id: string, event = id) => ({ id, type: "listen", one: { event } });
 
@@ -25,7 +25,11 @@ describe("order", () => {
   });
 
   test("a step waits for all it needs", async () => {
-    const steps = [{ ...set("a", 1), needs: [] }, { ...set("b", 2), needs: [] }, { ...set("sum", "${steps.a.output + steps.b.output}"), needs: ["a", "b"] }];
+    const steps = [
+      { ...set("a", 1), needs: [] },
+      { ...set("b", 2), needs: [] },
+      { ...set("sum", "${steps.a.output + steps.b.output}"), needs: ["a", "b"] },
+    ];
     const run = await admin.finish({ steps });
     expect(run.output).toBe(3);
   });
@@ -36,7 +40,9 @@ describe("order", () => {
   });
 
   test("`output` of a scope stands for its last step's", async () => {
-    const run = await admin.finish({ steps: [{ id: "seq", type: "sequence", steps: [set("a", 1), set("b", 2)], output: { a: "${steps.a.output}" } }] });
+    const run = await admin.finish({
+      steps: [{ id: "seq", type: "sequence", steps: [set("a", 1), set("b", 2)], output: { a: "${steps.a.output}" } }],
+    });
     expect(run.output).toEqual({ a: 1 });
   });
 
@@ -83,7 +89,9 @@ describe("switch", () => {
   test("without a default no match gives null", async () => expect((await choose(0)).output).toBeNull());
 
   test("the path of a step names the case", async () => {
-    const run = await admin.begin({ steps: [{ id: "pick", type: "switch", cases: [{ name: "yes", when: "${true}", steps: [set("a", 1)] }] }] });
+    const run = await admin.begin({
+      steps: [{ id: "pick", type: "switch", cases: [{ name: "yes", when: "${true}", steps: [set("a", 1)] }] }],
+    });
     await run.end();
     expect((await run.steps()).map(({ path }) => path)).toContain("pick.yes.a");
   });
@@ -116,7 +124,9 @@ describe("parallel", () => {
   });
 
   test("join any takes the first success and nulls the rest", async () => {
-    const run = await admin.finish({ steps: [{ id: "p", type: "parallel", join: "any", branches: { a: [listen("never")], b: [raise("r")], c: [set("x", 3)] } }] });
+    const run = await admin.finish({
+      steps: [{ id: "p", type: "parallel", join: "any", branches: { a: [listen("never")], b: [raise("r")], c: [set("x", 3)] } }],
+    });
     expect(run.output).toEqual({ a: null, b: null, c: 3 });
   });
 
@@ -126,7 +136,9 @@ describe("parallel", () => {
   });
 
   test("join race ends with the first end, even an error", async () => {
-    const run = await admin.finish({ steps: [{ id: "p", type: "parallel", join: "race", branches: { a: [listen("never")], b: [raise("r")] } }] });
+    const run = await admin.finish({
+      steps: [{ id: "p", type: "parallel", join: "race", branches: { a: [listen("never")], b: [raise("r")] } }],
+    });
     expect(run.error).toMatchObject({ type: "odd" });
   });
 
@@ -168,7 +180,9 @@ describe("foreach", () => {
 
   test("with concurrency 1 items are taken in order", async () => {
     const place = new Place();
-    await admin.finish({ steps: [over("${range(6)}", { concurrency: 1, steps: [{ id: "c", type: "http", url: place.url, query: { n: "${item}" } }] })] });
+    await admin.finish({
+      steps: [over("${range(6)}", { concurrency: 1, steps: [{ id: "c", type: "http", url: place.url, query: { n: "${item}" } }] })],
+    });
     expect((await place.calls(6)).map(({ path }) => path.at(-1))).toEqual(["0", "1", "2", "3", "4", "5"]);
   });
 
@@ -200,7 +214,9 @@ describe("foreach", () => {
   });
 
   test("items can be signalled inside", async () => {
-    const run = await admin.begin({ steps: [over(["a", "b"], { steps: [{ id: "l", type: "listen", one: { event: "go-${item}" } }], output: "${steps.l.output.data}" })] });
+    const run = await admin.begin({
+      steps: [over(["a", "b"], { steps: [{ id: "l", type: "listen", one: { event: "go-${item}" } }], output: "${steps.l.output.data}" })],
+    });
     await run.signal("go-b", 2);
     await run.signal("go-a", 1);
     expect((await run.end()).output).toEqual([1, 2]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { admin, host, Place, type ApprovalBody } from "./client.ts";
 
-const set = (id: string, values: unknown) => ({ id, type: "set", values }) as { id: string; type: string };
+const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const KB = 1_024;
 const text = (bytes: number): string => "abcdefgh".repeat(bytes / 8);
 
@@ -31,7 +31,12 @@ describe("values above 16 KB", () => {
 
   test("an expression reads inside", async () => {
     const list = { id: "list", type: "tool", tool: "test.list", arguments: { count: 50, bytes: 1_000 } };
-    const run = await admin.finish({ steps: [list, set("a", ["${size(steps.list.output)}", "${steps.list.output[7].n}", "${steps.list.output.filter(x, x.n > 47).map(x, x.n)}"])] });
+    const run = await admin.finish({
+      steps: [
+        list,
+        set("a", ["${size(steps.list.output)}", "${steps.list.output[7].n}", "${steps.list.output.filter(x, x.n > 47).map(x, x.n)}"]),
+      ],
+    });
     expect(run.output).toEqual([50, 7, [48, 49]]);
   });
 
@@ -48,7 +53,10 @@ describe("values above 16 KB", () => {
   });
 
   test("an event's data reaches the listener whole", async () => {
-    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go", when: "${size(event.data) > 10}" } }], output: "${steps.l.output.data}" });
+    const run = await admin.begin({
+      steps: [{ id: "l", type: "listen", one: { event: "go", when: "${size(event.data) > 10}" } }],
+      output: "${steps.l.output.data}",
+    });
     await run.signal("go", text(40 * KB));
     expect((await run.end()).output).toBe(text(40 * KB));
   });
@@ -78,7 +86,11 @@ describe("a body of 1 MB", () => {
     const reply = { headers: { "content-type": "application/json" }, body: JSON.stringify(big) };
     await place.script(reply, reply);
     const send = (id: string, body: string) => ({ id, type: "http", method: "POST", url: place.url, body });
-    const steps = [{ id: "get", type: "http", url: place.url }, send("one", "${steps.get.output.body}"), send("two", "${steps.one.output.body}")];
+    const steps = [
+      { id: "get", type: "http", url: place.url },
+      send("one", "${steps.get.output.body}"),
+      send("two", "${steps.one.output.body}"),
+    ];
     const run = await admin.begin({ steps, output: "${steps.get.output.body}" });
     return { run, place };
   };

@@ -31,6 +31,7 @@ CREATE TABLE "runs" (
     "input" JSONB,
     "output" JSONB,
     "error" JSONB,
+    "passed_errors" JSONB,
     "waiting_for" JSONB,
     "started_at" TIMESTAMPTZ(3) NOT NULL,
     "ended_at" TIMESTAMPTZ(3),

@@ -63,7 +63,7 @@ BEGIN
     RETURN v_kind;
   END IF;
 
-  UPDATE runs SET output = d -> 'output', error = coalesce(d -> 'error', d -> 'errors'), waiting_for = NULL,
+  UPDATE runs SET output = d -> 'output', error = d -> 'error', passed_errors = d -> 'errors', waiting_for = NULL,
                   ended_at = to_timestamp((e ->> 'time')::float8 / 1000)
   WHERE id = p_id;
   UPDATE steps SET status = 'canceled', ended_at = to_timestamp((e ->> 'time')::float8 / 1000)

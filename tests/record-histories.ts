@@ -1,0 +1,47 @@
+// By hand: node --import tsx tests/record-histories.ts [name …]
+// Runs each recording on a real stack and keeps its Temporal history in tests/histories. Histories are never replaced
+// by newer ones without need: an old one proves that running workflows survive a change of the walk.
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { recordings, type Recording } from "./recorded-definitions.ts";
+import { startHost, stopHost } from "./stack/host-process.ts";
+import { FOREIGN_QUEUE } from "./stack/protocol.ts";
+
+const folder = path.join(import.meta.dirname, "histories");
+const maintenanceFile = path.join(folder, "maintenance.json");
+const BYTES_MAX = 100 * 1_024;
+
+// The client reads where the stack is when it is loaded.
+process.env["TENUTO_TEST_STACK"] ??= JSON.stringify(await startHost());
+const { admin, host, Place } = await import("./stack/client.ts");
+try {
+  await mkdir(folder, { recursive: true });
+  const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] }, "recorded-child");
+  const all = Object.entries(recordings({ child, foreignQueue: FOREIGN_QUEUE }));
+  const named = process.argv.slice(2);
+  const wanted = all.filter(([name]) => (named.length > 0 ? named.includes(name) : !existsSync(fileOf(name))));
+  for (const [name, recording] of wanted) await record(name, recording);
+  if (!existsSync(maintenanceFile)) await keep(maintenanceFile, await host.maintenanceHistory());
+  process.stdout.write(`Recorded: ${wanted.map(([name]) => name).join(", ") || "nothing; all are there"}.\n`);
+} finally {
+  await stopHost();
+}
+
+async function record(name: string, { steps, input = {}, more = {}, during, child }: Recording): Promise<void> {
+  const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
+  await during?.(run, admin);
+  await run.end();
+  const id = child === undefined ? run.id : `${run.id}.${child}`;
+  await keep(fileOf(name), await host.history("default", id));
+}
+
+async function keep(file: string, history: unknown): Promise<void> {
+  const text = JSON.stringify(history).replaceAll(/"identity":"[^"]*"/g, '"identity":"recorded"');
+  if (text.length > BYTES_MAX) throw new Error(`${file} would have ${text.length} bytes; at most ${BYTES_MAX} are kept.`);
+  await writeFile(file, `${text}\n`);
+}
+
+function fileOf(name: string): string {
+  return path.join(folder, `run-${name}.json`);
+}

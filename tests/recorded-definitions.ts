@@ -1,0 +1,75 @@
+import type { JsonObject } from "../contracts/json.ts";
+import type { Client, Run } from "./stack/client.ts";
+
+/** One run per step type, and one per thing that can happen to a run: what `record-histories.ts` keeps as histories. */
+export interface Recording {
+  steps: JsonObject[];
+  input?: JsonObject;
+  more?: JsonObject;
+  /** What is done to the run while it goes on. */
+  during?: (run: Run, client: Client) => Promise<unknown>;
+  /** Below the run: whose history is wanted. */
+  child?: string;
+}
+
+const set = (id: string, values: unknown = 1) => ({ id, type: "set", values }) as JsonObject;
+const http = (id: string, more: JsonObject = {}): JsonObject => ({ id, type: "http", url: "${input.url}", ...more });
+const raise: JsonObject = { id: "r", type: "raise", error: { type: "odd", status: 418, detail: "no" } };
+const listen: JsonObject = { id: "l", type: "listen", one: { event: "go" } };
+const list: JsonObject = { id: "list", type: "tool", tool: "test.list", arguments: { count: 40, bytes: 500 } };
+
+export const recordings = (place: { child: string; foreignQueue: string }): Record<string, Recording> => ({
+  llm: { steps: [{ id: "say", type: "llm", prompt: "Hi ${input.url}" }] },
+  tool: { steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 } }] },
+  http: { steps: [http("a"), http("b", { method: "POST", body: { of: "${steps.a.output.status}" } })] },
+  activity: { steps: [{ id: "sum", type: "activity", activity: "add", taskQueue: place.foreignQueue, arguments: [1, 2] }] },
+  set: { steps: [{ ...set("a", "${1 + 1}"), export: { n: "${output}" } }, set("b", "${vars.n}")], more: { vars: { n: 0 } } },
+  sequence: { steps: [{ id: "s", type: "sequence", steps: [set("a"), http("b")] }] },
+  switch: { steps: [{ id: "s", type: "switch", cases: [{ when: "${false}", steps: [set("a")] }], default: [http("b")] }] },
+  parallel: { steps: [{ id: "p", type: "parallel", branches: { a: [http("x")], b: [http("y")], c: [set("z")] } }] },
+  "parallel-any": { steps: [{ id: "p", type: "parallel", join: "any", branches: { a: [listen], b: [http("y")] } }] },
+  foreach: { steps: [{ id: "f", type: "foreach", items: "${range(5)}", concurrency: 2, steps: [http("c")] }] },
+  "foreach-collect": { steps: [{ id: "f", type: "foreach", items: [1, 2], onItemError: "collect", steps: [raise] }] },
+  loop: { steps: [{ id: "l", type: "loop", maxIterations: 5, until: "${steps.c.output.body.n >= 3}", steps: [http("c")] }] },
+  workflow: { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }] },
+  "workflow-child": { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }], child: "c" },
+  wait: { steps: [{ id: "w", type: "wait", duration: "20ms" }] },
+  listen: { steps: [listen], during: (run) => run.signal("go", { n: 1 }) },
+  "listen-timeout": { steps: [{ ...listen, timeout: "20ms", onTimeout: [set("late")] }] },
+  emit: { steps: [{ id: "e", type: "emit", event: "go", to: "${run.id}", data: 1 }, listen] },
+  approval: {
+    steps: [{ id: "ask", type: "approval", title: "Pay?" }],
+    during: async (run, client) => client.decide(await run.approval("ask"), { decision: "approve" }),
+  },
+  "approval-expired": { steps: [{ id: "ask", type: "approval", title: "Pay?", expiresAfter: "20ms", onExpire: [set("late")] }] },
+  try: { steps: [{ id: "t", type: "try", steps: [raise], catch: [{ errors: ["odd"], steps: [http("a")] }], finally: [set("f")] }] },
+  raise: { steps: [raise] },
+  end: { steps: [{ id: "stop", type: "end", output: 1 }] },
+  "large-values": { steps: [list, set("n", "${size(steps.list.output)}"), { ...set("m"), if: "${steps.list.output[3].n == 3}" }] },
+  park: {
+    steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, onError: "park", retry: { maxAttempts: 1 } }],
+    during: async (run) => {
+      await run.until("step.parked");
+      await run.attend("t", "skip");
+    },
+  },
+  continue: {
+    steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, onError: "continue", retry: { maxAttempts: 1 } }, http("a")],
+  },
+  pause: {
+    steps: [listen, http("a")],
+    during: async (run) => {
+      await run.until("listen.started");
+      await run.pause();
+      await run.signal("go");
+      await run.resume();
+    },
+  },
+  cancel: {
+    steps: [{ id: "t", type: "try", steps: [listen], finally: [http("a")] }],
+    during: async (run) => {
+      await run.until("listen.started");
+      await run.cancel();
+    },
+  },
+});
