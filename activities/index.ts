@@ -12,7 +12,7 @@ import { createLlm } from "./llm.ts";
 import type { Models } from "./model-port.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createRecord, type Announce } from "./record.ts";
-import { createStepActivity } from "./step.ts";
+import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
 import { createValues } from "./values.ts";
@@ -37,6 +37,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const quick = {
     ...createValues(database),
     record: ({ run, events }) => record.append(run, events),
+    finished: (step) => finishedStep(database, step),
     loadPlan: createLoadPlan(database),
   } satisfies Partial<Activities>;
   return {

@@ -1,3 +1,4 @@
+import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from "@temporalio/client";
 import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
@@ -26,30 +27,38 @@ type Row = Awaited<ReturnType<typeof openRows>>[number];
  */
 export function createReconcile(deps: Deps): () => Promise<number> {
   return async () => {
-    const rows = await openRows(deps.database);
     let healed = 0;
-    for (let at = 0; at < rows.length; at += abroad) {
-      const ends = await Promise.all(rows.slice(at, at + abroad).map((row) => healRow(deps, row)));
-      healed += ends.filter(Boolean).length;
+    for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
+      for (let at = 0; at < rows.length; at += abroad) {
+        const ends = await Promise.all(rows.slice(at, at + abroad).map((row) => healRow(deps, row).catch(() => skip(row))));
+        healed += ends.filter(Boolean).length;
+      }
+      Context.current().heartbeat(healed);
     }
     return healed;
   };
 }
 
-const openRows = (database: Database) =>
+const openRows = (database: Database, after?: { id: string }) =>
   database.run.findMany({
     where: { status: { notIn: [...terminalStatuses] } },
     orderBy: [{ startedAt: "asc" }, { id: "asc" }],
     take: batch,
+    ...(after ? { cursor: { id: after.id }, skip: 1 } : {}),
   });
+
+// One that cannot be asked about must not keep the others from being healed; the next round asks again.
+function skip(row: Row): false {
+  Context.current().log.warn("a run could not be reconciled", { run: row.id });
+  return false;
+}
 
 async function healRow(deps: Deps, row: Row): Promise<boolean> {
   const end = await endOf(deps.client, row);
   if (!end) return false;
-  const run = refOf(row);
-  const event = { identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data };
-  await deps.record.append(run, [event]);
+  // Before the row is closed: after it nobody would look at this run again.
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
+  await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
   return true;
 }
 
@@ -107,20 +116,15 @@ async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
 
 /** A run that ended without its walk cannot have cancelled its children itself. */
 async function cancelChildren({ database, client }: Deps, row: Row): Promise<void> {
-  const children = await database.run.findMany({
-    where: { parentId: row.id, status: { notIn: [...terminalStatuses] } },
-    select: { id: true },
-  });
-  if (children.length === 0) return;
-  const started = await database.event.findMany({ where: { runId: row.id, type: "child.started" }, select: { data: true } });
-  const kept = new Set(
-    started
-      .map(({ data }) => data as JsonObject)
-      .filter((data) => data["parentClosePolicy"] === "abandon")
-      .map((data) => data["runId"]),
-  );
-  for (const { id } of children) {
-    if (!kept.has(id)) await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
+  const [rows, started] = await Promise.all([
+    database.run.findMany({ where: { parentId: row.id, status: { notIn: [...terminalStatuses] } }, select: { id: true } }),
+    database.event.findMany({ where: { runId: row.id, type: "child.started" }, select: { data: true } }),
+  ]);
+  const told = started.map(({ data }) => data as JsonObject);
+  const abandoned = new Set(told.filter((child) => child["parentClosePolicy"] === "abandon").map((child) => child["runId"]));
+  const ids = new Set([...rows.map(({ id }) => id), ...told.map((child) => child["runId"] as string)]);
+  for (const id of ids) {
+    if (!abandoned.has(id)) await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
   }
 }
 

@@ -1,8 +1,8 @@
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
-import { fill, type Roots } from "../language/expression/evaluate.ts";
+import { fill, ReferenceRead, type Roots } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
-import { keep, resolve } from "../prisma/blobs.ts";
+import { resolve, store } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Template } from "../language/plan.ts";
@@ -13,13 +13,13 @@ type Values = Pick<Activities, "store" | "evaluate" | "listItems" | "validate">;
 /** Work on values that are too large for the workflow: the store, and expressions that read inside it. */
 export function createValues(database: Database): Values {
   return {
-    store: ({ tenant, value }) => keep(database, tenant, value),
+    store: ({ tenant, value }) => store(database, tenant, value),
 
     async evaluate({ tenant, template, roots, steps }) {
       const [allRoots, allSteps] = await Promise.all([resolve(database, tenant, roots), resolve(database, tenant, steps)]);
       const read = (from: Json, name: string): Json | undefined => (from as { [key: string]: Json })[name];
       const filled: Roots = { name: (name) => read(allRoots, name), step: (id) => read(allSteps, id) };
-      return keep(database, tenant, fill(template as unknown as Template, filled));
+      return store(database, tenant, filledFrom(template as unknown as Template, filled));
     },
 
     async listItems({ tenant, list }) {
@@ -37,13 +37,25 @@ export function createValues(database: Database): Values {
   };
 }
 
+function filledFrom(template: Template, roots: Roots): Json {
+  try {
+    return fill(template, roots);
+  } catch (error) {
+    if (!(error instanceof ReferenceRead)) throw error;
+    throw new Fault(
+      "limit",
+      `The values this expression reads are gone or need more than ${limits.blobBytesMax} bytes; read less at a time.`,
+    );
+  }
+}
+
 // One answer of an activity may have 2 MB: items stay as they are while that holds, then each becomes a reference.
 async function fitting(database: Database, tenant: string, items: Json[]): Promise<Json[]> {
   if (items.length > limits.foreachItemsMax)
     throw new Fault("limit", `The list has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`);
   if (JSON.stringify(items).length <= limits.listBytesMax) return items;
   const kept: Json[] = [];
-  for (const item of items) kept.push(await keep(database, tenant, item, limits.listItemBytesMax));
+  for (const item of items) kept.push(await store(database, tenant, item, limits.listItemBytesMax));
   if (JSON.stringify(kept).length <= limits.listBytesMax) return kept;
   throw new Fault(
     "limit",

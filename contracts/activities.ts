@@ -90,6 +90,8 @@ export interface Activities {
 
   /** Append events of the walk. Idempotent by event identity; gap-free numbering by Postgres. */
   record(call: { run: RunRef; events: RunEvent[] }): Promise<Appended>;
+  /** The result of a step that an earlier attempt finished; null when the record knows none. */
+  finished(call: { run: RunRef; path: string; attempt: number }): Promise<StepDone | null>;
   /** Put a value into the content-addressed store. Gives its reference. */
   store(call: { tenant: string; value: Json }): Promise<Json>;
   /** Fill a template whose expressions read inside stored values. `roots` may hold references. Large results come back as references. */

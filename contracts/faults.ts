@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from "./json.ts";
 import { isObject } from "./json.ts";
+import { limits } from "./limits.ts";
 
 interface FaultKind {
   /** HTTP status of the answer, or of the problem kept in the run. */
@@ -96,4 +97,21 @@ export const makeProblem = (code: FaultCode, detail: string, extra: JsonObject =
 });
 
 export const isProblem = (value: unknown): value is Problem =>
-  isObject(value) && typeof value["code"] === "string" && value["code"] in faults && typeof value["detail"] === "string";
+  isObject(value) && typeof value["code"] === "string" && Object.hasOwn(faults, value["code"]) && typeof value["detail"] === "string";
+
+/** A problem as it may be kept: what others wrote into it can be of any size. */
+export function boundedProblem(problem: Problem): Problem {
+  const { type, code, status, title, detail, instance, ...extensions } = problem;
+  const kept = Object.entries(extensions).filter(
+    ([, value]) => value !== undefined && JSON.stringify(value).length <= limits.errorDetailMax,
+  );
+  return {
+    ...Object.fromEntries(kept),
+    type: type.slice(0, 200),
+    code,
+    status,
+    title: title.slice(0, 200),
+    detail: detail.slice(0, limits.errorDetailMax),
+    ...(instance === undefined ? {} : { instance }),
+  };
+}

@@ -18,3 +18,15 @@ export function canonicalJson(value: Json): string {
     .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] as Json)}`);
   return `{${members.join(",")}}`;
 }
+
+/** Bytes of the value's JSON in UTF-8. */
+export function jsonBytes(value: Json): number {
+  const text = JSON.stringify(value);
+  let bytes = text.length;
+  // One more for each character above 127, two more above 2047; the two halves of a pair make four together.
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) bytes += code > 0x7ff && (code < 0xd800 || code > 0xdfff) ? 2 : 1;
+  }
+  return bytes;
+}

@@ -1,17 +1,22 @@
+import { createHash } from "node:crypto";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { canonicalJson, isObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { makeReference, referenceHash, usesReservedKey } from "../contracts/reference.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Prisma, Database } from "./client.ts";
-import { createHash } from "node:crypto";
 
 /** References inside stored values may hold references in turn: pages of a large list. */
-const ROUNDS_MAX = 4;
+const ROUNDS_MAX = 16;
 
-/** Data from outside, ready to travel: itself, or its reference when it is large. Storing twice is storing once. */
-export async function keep(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
+/** Data from outside, ready to travel. Fault `reserved_key`: nobody may pass data off as a stored value. */
+export async function keep(database: Database, tenant: string, value: Json): Promise<Json> {
   if (usesReservedKey(value)) throw new Fault("reserved_key", "The key `$tenutoRef` is reserved for the platform; rename it.");
+  return store(database, tenant, value);
+}
+
+/** A value of ours, which may hold references: itself, or its reference when it is large. Storing twice is storing once. */
+export async function store(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
   const text = canonicalJson(value);
   const bytes = Buffer.byteLength(text);
   if (bytes <= inlineMax) return value;

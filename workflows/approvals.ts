@@ -46,8 +46,8 @@ export class Approvals {
     const asked = this.#open.get(decision.path)!;
     this.#open.delete(decision.path);
     asked.decided(decision);
-    // One turn for the step to tell its event, so that whoever asked finds it in the record.
-    await Promise.resolve();
+    // Whoever asked finds it in the record: at the next quiet moment the step has told it.
+    await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
   }
 }

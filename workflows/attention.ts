@@ -45,6 +45,7 @@ export class Attention {
     const resolve = this.#parked.get(request.path)!;
     this.#parked.delete(request.path);
     resolve(request);
+    await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
   }
 }

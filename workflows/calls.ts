@@ -1,7 +1,9 @@
 import { Fault } from "../contracts/faults.ts";
 import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
-import type { Json } from "../contracts/json.ts";
+import { jsonBytes, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
@@ -46,6 +48,10 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
 export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise<Outcome> {
   const { step, path, attempt, context } = here;
   const given = await walk.value(step.arguments, context.frame);
+  if (jsonBytes(given) > limits.argumentBytesMax)
+    throw new Fault("limit", `The arguments of ${path} need more than ${limits.argumentBytesMax} bytes; pass a reference to them.`, {
+      instance: path,
+    });
   const request = {
     activity: step.activity,
     ...(step.taskQueue === undefined ? {} : { taskQueue: step.taskQueue }),
@@ -58,7 +64,9 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
   };
   void walk.journal.flush();
   const output = await walk.inspector.busy(() => walk.port.foreign(request, context.scope));
-  return { output: await walk.shrink(output ?? null) };
+  if (usesReservedKey(output ?? null))
+    throw new Fault("reserved_key", `The activity of ${path} answered with a reserved key.`, { instance: path });
+  return { output: output ?? null };
 }
 
 async function call(

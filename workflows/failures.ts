@@ -9,18 +9,23 @@ import {
 import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { ChildRequest } from "./port.ts";
 
-/** A Temporal failure of an activity as the fault it carries, or the nearest one. */
+/** A Temporal failure of one of our activities as the fault it carries. */
+export function faultOfCall(error: unknown, path: string): unknown {
+  const problem = error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause.details?.[0] : undefined;
+  return isProblem(problem) ? Fault.of({ ...problem, instance: problem.instance ?? path }) : faultOfActivity(error, path);
+}
+
+/** A failure of any activity: its own type is what `errors:` can match; nothing else of it is believed. */
 export function faultOfActivity(error: unknown, path: string): unknown {
   if (!(error instanceof ActivityFailure)) return error;
   const { cause } = error;
   if (cause instanceof TimeoutFailure) return new Fault("timeout", timeoutText(cause, path), { instance: path });
   if (cause instanceof CancelledFailure) return new Fault("canceled", `Step ${path} was cancelled by an operator.`, { instance: path });
   if (!(cause instanceof ApplicationFailure)) return new Fault("activity", cause?.message ?? error.message, { instance: path });
-  const problem = cause.details?.[0];
-  if (isProblem(problem)) return Fault.of({ ...problem, instance: problem.instance ?? path });
-  // An activity that is not ours: its own type is what `errors:` can match.
-  return Fault.of({ ...makeProblem("activity", cause.message || "The activity failed."), type: cause.type ?? "activity", instance: path });
+  return Fault.of({ ...makeProblem("activity", cause.message || "The activity failed."), type: cause.type || "activity", instance: path });
 }
+
+export const isTimeout = (error: unknown): boolean => error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 
 /** How a child run ended badly, with its own problem where it has one. */
 export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {

@@ -57,6 +57,12 @@ function collectExpression(expression: Expression, found: Found): void {
   if (expression[0] === "lit") return;
   if (expression[0] === "name") return void found.names.add(expression[1]);
   if (expression[0] === "get" && expression[1][0] === "name" && expression[1][1] === "steps") return void found.steps.add(expression[2]);
+  // `steps.?a`, `steps["a"]`, `has(steps.a)`
+  const [, of, member] = expression as unknown as [string, unknown, unknown];
+  if (Array.isArray(of) && of[0] === "name" && of[1] === "steps") {
+    const id = Array.isArray(member) && member[0] === "lit" ? (member as unknown[])[1] : member;
+    if (typeof id === "string") found.steps.add(id);
+  }
   collectParts(expression.slice(1), found);
 }
 

@@ -1,6 +1,7 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { Handler } from "../language/plan.ts";
+import { evaluate } from "../language/expression/evaluate.ts";
+import type { Expression, Handler } from "../language/plan.ts";
 import type { Context } from "./context.ts";
 import { Frame } from "./frame.ts";
 import type { Walk } from "./walk.ts";
@@ -10,8 +11,20 @@ export interface FoundHandler {
   index: number;
 }
 
-/** Whether a handler of this list takes errors of that type; its `when` is asked when the error is there. */
-export const mayTake = (handlers: readonly Handler[], problem: Problem): boolean => handlers.some((handler) => takesType(handler, problem));
+/** Whether a handler of this list would take the error. Where its `when` needs a stored value, it is believed to. */
+export const mayTake = (handlers: readonly Handler[], problem: Problem, frame: Frame): boolean =>
+  handlers.some(
+    (handler) =>
+      takesType(handler, problem) && (!handler.when || mayHold(handler.when, new Frame(frame, { [handler.as]: problem as Json }))),
+  );
+
+function mayHold(when: Expression, frame: Frame): boolean {
+  try {
+    return evaluate(when, frame) === true;
+  } catch {
+    return true;
+  }
+}
 
 /** The first handler whose types and `when` fit. */
 export async function findHandler(

@@ -52,7 +52,8 @@ export async function run(args: RunArguments): Promise<RunResult> {
 /** Compares Temporal with the record and heals what differs; started by a schedule. */
 export async function maintenance(): Promise<number> {
   const { reconcile } = proxyActivities<Activities>({
-    startToCloseTimeout: "2 minutes",
+    startToCloseTimeout: "5 minutes",
+    heartbeatTimeout: "1 minute",
     retry: { maximumAttempts: 3 },
     summary: "compare Temporal with the record",
   });
@@ -114,12 +115,18 @@ function openDesk(): Desk {
     const handle = async (argument: UpdateArguments[Name]): Promise<void> => {
       const walk = desk.walk ?? (await served());
       await refusing(async () => {
+        refuseAfterEnd(walk);
         check(walk, argument);
         await act(walk, argument);
       });
     };
     // Refused here, an update leaves no trace in the history.
-    const validator = (argument: UpdateArguments[Name]): void => refusing(() => desk.walk && check(desk.walk, argument)) as void;
+    const validator = (argument: UpdateArguments[Name]): void =>
+      refusing(() => {
+        if (!desk.walk) return;
+        refuseAfterEnd(desk.walk);
+        check(desk.walk, argument);
+      });
     setHandler(defineUpdate<void, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
@@ -143,6 +150,10 @@ function openDesk(): Desk {
     (walk, request) => walk.attention.attend(request),
   );
   return desk;
+}
+
+function refuseAfterEnd(walk: Walk): void {
+  if (walk.isOver) throw new Fault("run_ended", `Run ${walk.options.run.id} has ended.`);
 }
 
 const starting: RunState = { status: "queued", steps: [], waitingFor: [] };

@@ -16,7 +16,8 @@ export function inside(
   const { step, path, context } = here;
   const slotPath = `${path}${slot}`;
   if (slotPath !== path) walk.ledger.hang(slotPath, path);
-  const takes = (problem: Problem): boolean => more.takes?.(problem) === true || mayTake(step.catch, problem) || context.takes(problem);
+  const takes = (problem: Problem): boolean =>
+    more.takes?.(problem) === true || mayTake(step.catch, problem, context.frame) || context.takes(problem);
   return { ...context, path: slotPath, frame: new Frame(context.frame, more.names), takes };
 }
 

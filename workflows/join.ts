@@ -24,6 +24,8 @@ export interface JoinOptions extends Join {
  * awaited. Gives each task's end in task order; undefined for one that was cancelled or never began.
  */
 export async function join(tasks: Task[], options: JoinOptions, context: Context, journal: Journal): Promise<(TaskEnd | undefined)[]> {
+  if (options.join === "quorum" && (options.quorum ?? 0) > tasks.length)
+    throw new Fault("join", `The join needs ${options.quorum} successes of ${tasks.length}.`);
   const state = new JoinState(tasks.length, options);
   await context.scope.within(async (scope) => {
     let next = 0;

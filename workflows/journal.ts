@@ -49,7 +49,7 @@ export class Journal {
       type,
       time: this.#port.now(),
       ...(about ? { step: about.path } : {}),
-      data,
+      data: about?.attempt === undefined ? data : { attempt: about.attempt, ...data },
     };
     this.#outbox.add(event, about?.lane ?? this.root);
     if (this.#outbox.size >= limits.outboxEventsMax) void this.flush();

@@ -1,4 +1,17 @@
+import type { Json } from "../contracts/json.ts";
 import type { Entry } from "./context.ts";
+
+/** Where a loop stands: the next iteration, and what the one before gave. */
+interface Place {
+  index: number;
+  last: Json;
+}
+
+/** What a run that continues another begins with. */
+export interface LedgerSeed {
+  entries: (readonly [path: string, entry: Entry])[];
+  places: (readonly [loop: string, place: Place])[];
+}
 
 /**
  * Finished steps by path. A step found here resolves at once, whoever put it there: this run, or the run it continues.
@@ -8,17 +21,28 @@ export class Ledger {
   readonly #entries: Map<string, Entry>;
   readonly #inside = new Map<string, string[]>();
 
-  constructor(seed: Iterable<readonly [path: string, entry: Entry]> = []) {
-    this.#entries = new Map(seed);
+  /** How far loops have come. */
+  readonly #places: Map<string, Place>;
+
+  constructor(seed: LedgerSeed = { entries: [], places: [] }) {
+    this.#entries = new Map(seed.entries);
+    this.#places = new Map(seed.places);
   }
 
   get(path: string): Entry | undefined {
     return this.#entries.get(path);
   }
 
-  /** What a run that continues this one begins with. */
-  entries(): [path: string, entry: Entry][] {
-    return [...this.#entries];
+  seed(): LedgerSeed {
+    return { entries: [...this.#entries], places: [...this.#places] };
+  }
+
+  place(loop: string): Place | undefined {
+    return this.#places.get(loop);
+  }
+
+  setPlace(loop: string, place: Place): void {
+    this.#places.set(loop, place);
   }
 
   /** `slot` is where the step stands: a scope's branch, item or body; empty at the top. */
@@ -37,6 +61,7 @@ export class Ledger {
 
   /** Forget what ran inside. */
   drop(outer: string): void {
+    this.#places.delete(outer);
     const inside = this.#inside.get(outer);
     if (!inside) return;
     this.#inside.delete(outer);

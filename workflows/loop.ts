@@ -7,13 +7,15 @@ import type { Walk } from "./walk.ts";
 /** Iterations one after the other; `last` is the output of the one before, null at first. */
 export async function runLoop(walk: Walk, here: HereOf<"loop">): Promise<Outcome> {
   const { step, path } = here;
-  let last: Json = null;
-  for (let index = 0; ; index++) {
+  // A loop that is picked up (a person said retry, a run continues another) goes on where it stood.
+  let { index, last } = walk.ledger.place(path) ?? { index: 0, last: null };
+  for (; ; index++) {
     const context = inside(walk, here, `[${index}]`, { names: { [step.index]: index, last } });
     if (step.while && !(await walk.condition(step.while, context.frame))) return { output: last };
     if (index >= step.maxIterations) return { output: limitReached(step.onLimit, step.maxIterations, path, last) };
     last = await iteration(walk, here, context);
     if (step.until && (await walk.condition(step.until, context.frame))) return { output: last };
+    walk.ledger.setPlace(path, { index: index + 1, last });
     if (index >= step.keepLast) walk.ledger.drop(`${path}[${index - step.keepLast}]`);
   }
 }

@@ -18,7 +18,7 @@ export interface Interest {
 interface Listener {
   interests: Interest[];
   frame: Frame;
-  /** Events that came before this number are not for it (`early: ignore`). */
+  /** Events before this number are not for it: it came later (`early: ignore`), or has seen that they do not fit. */
   since: number;
   got: (event: ExternalEvent, interest: Interest) => void;
   failed: (error: unknown) => void;
@@ -42,12 +42,15 @@ export class Mailbox {
 
   /** Fault `mailbox_full`. A repeated id is welcome: it changes nothing. */
   check(event: ExternalEvent): void {
-    if (this.#seen.has(event.id) || this.#unread.length < limits.mailboxUnreadMax) return;
-    throw new Fault("mailbox_full", `${limits.mailboxUnreadMax} events wait unread; send again when the run has listened.`);
+    if (this.#seen.has(event.id)) return;
+    if (this.#unread.length >= limits.mailboxUnreadMax)
+      throw new Fault("mailbox_full", `${limits.mailboxUnreadMax} events wait unread; send again when the run has listened.`);
+    if (this.#received >= limits.mailboxTotalMax)
+      throw new Fault("mailbox_full", `The run has taken ${limits.mailboxTotalMax} events, all it can; what is left is for people.`);
   }
 
   deliver(event: ExternalEvent): void {
-    if (this.#seen.has(event.id) || this.#unread.length >= limits.mailboxUnreadMax) return;
+    if (this.#seen.has(event.id)) return;
     this.#remember(event.id);
     this.#received += 1;
     this.#unread.push({ event, number: this.#received });
@@ -88,6 +91,8 @@ export class Mailbox {
     for (const listener of this.#listeners) {
       for (const entry of this.#unread) {
         if (entry.number < listener.since || !this.#listeners.has(listener)) continue;
+        // Looked at once: asking again would give the same answer and may cost an event in the history.
+        listener.since = entry.number + 1;
         const interest = await this.#fitting(listener, entry.event);
         if (!interest || !this.#listeners.has(listener)) continue;
         this.#unread = this.#unread.filter((other) => other !== entry);

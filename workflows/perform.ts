@@ -6,8 +6,9 @@ import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
 import { Ended, type Here, type HereOf, type Outcome } from "./context.ts";
 import { runForeach, runParallel } from "./fan-out.ts";
+import { Frame } from "./frame.ts";
 import { handleOrRethrow } from "./handlers.ts";
-import { inside, runInside } from "./inside.ts";
+import { runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
 import { ask, emit, listen, wait } from "./waits.ts";
@@ -86,9 +87,9 @@ async function attempt(walk: Walk, here: HereOf<"try">): Promise<Outcome> {
     // Not `inside`: what a handler throws is not taken by the handlers beside it.
     return { output: await handleOrRethrow(walk, step.catch, error, { ...context, path: here.path }) };
   } finally {
-    // Also after a cancel: `finally` is where things are put back.
+    // In a scope of its own: `finally` is where things are put back, also after a cancel, and no cancel cuts it.
     if (step.finally)
-      await walk.block(step.finally, { ...inside(walk, here, ".finally"), scope: context.scope.isCanceled ? new Scope() : context.scope });
+      await walk.block(step.finally, { ...context, path: `${here.path}.finally`, frame: new Frame(context.frame), scope: new Scope() });
   }
 }
 
@@ -102,5 +103,5 @@ async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Prom
 }
 
 async function end(walk: Walk, { step, context }: HereOf<"end">): Promise<Outcome> {
-  throw new Ended(step.status, step.output === undefined ? null : await walk.value(step.output, context.frame));
+  throw new Ended(step.status, step.output === undefined ? null : await walk.shrink(await walk.value(step.output, context.frame)));
 }

@@ -67,6 +67,6 @@ export interface Port {
   show(markdown: string): void;
   /** A coarse change of state that lists and filters see. */
   mark(change: { status: RunStatus; approvals: number }): void;
-  /** Events in the run's history so far. */
-  historyLength(): number;
+  /** The size of the run's history so far. */
+  history(): { events: number; bytes: number };
 }

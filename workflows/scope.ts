@@ -54,7 +54,12 @@ export class Scope {
     let release: (() => void) | undefined;
     try {
       return await new Promise<T>((resolve, reject) => {
-        release = this.onCancel((reason) => reject(new Canceled(reason)));
+        release = this.onCancel((reason) => {
+          // At once: what comes after the cancel is not for this one.
+          close?.();
+          close = undefined;
+          reject(new Canceled(reason));
+        });
         if (!this.isCanceled) close = open(resolve, reject);
       });
     } finally {

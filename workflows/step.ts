@@ -1,6 +1,6 @@
-import { Fault, type Problem } from "../contracts/faults.ts";
-import { defaults } from "../contracts/limits.ts";
-import type { JsonObject } from "../contracts/json.ts";
+import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
+import { defaults, limits } from "../contracts/limits.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
@@ -16,7 +16,8 @@ const neverParks = new Set(["expression", "schema"]);
 /** One step from its `if` to its place in the ledger, with everything its error may lead to. */
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
   await walk.gate(context.scope);
-  for (let attempt = 1; ; attempt++) {
+  for (;;) {
+    const attempt = (walk.badEnds.get(path) ?? 0) + 1;
     const here: Here<Step> = { step, path, attempt, context: { ...context, exports: {} } };
     try {
       return await attemptOnce(walk, here);
@@ -33,10 +34,11 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   if (step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
   tellStarted(walk, here);
   const startedAt = walk.port.now();
-  const outcome = await performInTime(walk, here);
+  const performed = await performInTime(walk, here);
+  const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
   await checkOutput(walk, step, outcome);
   Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
-  if (!outcome.isRecorded) await tellCompleted(walk, here, outcome, startedAt);
+  if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(here.path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
 }
@@ -53,17 +55,12 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
 }
 
 /** Own catch, then whatever is around, then `onError`. */
-async function afterError(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "retry"> {
+async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "retry"> {
   const { step, path, attempt, context } = here;
-  // A `try` asks its handlers itself, since its `finally` comes after them.
-  const found = step.type === "try" ? undefined : await findHandler(walk, step.catch, problem, context);
-  if (found) {
-    const output = await runHandler(walk, found, problem, { ...context, path });
-    await tellCompleted(walk, here, { output, caught: problem }, walk.port.now());
-    walk.inspector.set(path, step.type, "completed", attempt);
-    return { status: "completed", output, error: problem, exports: context.exports };
-  }
-  walk.tell("step.failed", { path, lane: context.lane, attempt }, { type: step.type, attempt, error: problem as JsonObject });
+  const caught = await ownCatch(walk, here, thrown);
+  if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
+  const { problem } = caught;
+  walk.tell("step.failed", { path, lane: context.lane, attempt }, { type: step.type, error: problem as JsonObject });
   walk.inspector.set(path, step.type, "failed", attempt);
   if (context.takes(problem) || step.onError === defaults.onError) throw Fault.of(problem);
   if (step.onError === "continue") return passBy(walk, problem);
@@ -71,8 +68,27 @@ async function afterError(walk: Walk, here: Here<Step>, problem: Problem): Promi
   return park(walk, here, problem);
 }
 
+/** What the step's own handlers made of it; a handler that fails itself leaves its own problem. */
+async function ownCatch(walk: Walk, here: Here<Step>, problem: Problem): Promise<{ output?: Json; problem: Problem }> {
+  const { step, path, context } = here;
+  // A `try` asks its handlers itself, since its `finally` comes after them.
+  if (step.type === "try") return { problem };
+  try {
+    const found = await findHandler(walk, step.catch, problem, context);
+    return found ? { output: await walk.shrink(await runHandler(walk, found, problem, { ...context, path })), problem } : { problem };
+  } catch (error) {
+    return { problem: problemOf(walk, here, error) };
+  }
+}
+
+function caughtEntry(walk: Walk, here: Here<Step>, caught: Problem, output: Json): Entry {
+  tellCompleted(walk, here, { output, caught }, walk.port.now());
+  walk.inspector.set(here.path, here.step.type, "completed", here.attempt);
+  return { status: "completed", output, error: caught, exports: here.context.exports };
+}
+
 function passBy(walk: Walk, problem: Problem): Entry {
-  walk.passedErrors.push(problem);
+  if (walk.passedErrors.length < limits.passedErrorsMax) walk.passedErrors.push(problem);
   return { status: "failed", output: null, error: problem, exports: {} };
 }
 
@@ -92,7 +108,8 @@ function skip(walk: Walk, { step, path, attempt, context }: Here<Step>, why: str
 
 /** The problem of an expected error; what is not one (cancel, `end`, defects) goes on. */
 function problemOf(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): Problem {
-  if (error instanceof Fault) return { ...error.problem, instance: error.problem.instance ?? path };
+  if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.badEnds.set(path, attempt);
+  if (error instanceof Fault) return boundedProblem({ ...error.problem, instance: error.problem.instance ?? path });
   if (error instanceof Canceled || error instanceof Ended) {
     walk.tell("step.canceled", { path, lane: context.lane, attempt }, { type: step.type, reason: error.message });
     walk.inspector.set(path, step.type, "canceled", attempt);
@@ -110,16 +127,15 @@ function tellStarted(walk: Walk, { step, path, attempt, context }: Here<Step>): 
 const instant = new Set<Step["type"]>(["set", "raise", "end"]);
 const ownCalls = new Set<Step["type"]>(["llm", "tool", "http"]);
 
-async function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught?: Problem }, startedAt: number): Promise<void> {
+function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught?: Problem }, startedAt: number): void {
   const { step, path, attempt, context } = here;
-  const output = await walk.shrink(outcome.output);
   walk.tell(
     "step.completed",
     { path, lane: context.lane, attempt },
     {
       type: step.type,
       durationMs: walk.port.now() - startedAt,
-      output,
+      output: outcome.output,
       ...(outcome.caught ? { caught: outcome.caught as JsonObject } : {}),
     },
   );

@@ -21,26 +21,28 @@ import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities, StepDone } from "../contracts/activities.ts";
-import type { Json } from "../contracts/json.ts";
+import { jsonBytes, type Json } from "../contracts/json.ts";
 import type { CallOptions } from "../language/plan.ts";
-import { faultOfActivity, faultOfChild } from "./failures.ts";
+import { faultOfActivity, faultOfCall, faultOfChild, isTimeout } from "./failures.ts";
 import { quick } from "./quick.ts";
 import type { CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
-import { Canceled, type Scope } from "./scope.ts";
+import { Canceled, Scope } from "./scope.ts";
+import { Slots } from "./slots.ts";
 
 /** The port on Temporal. Every activity, timer and child carries the path of its step. */
 export function createTemporalPort(run: RunArguments): Port {
   const { tenant } = run;
+  const slots = new Slots();
   return {
     now: () => Date.now(),
     uuid: () => uuid4(),
-    call,
-    foreign,
-    child: (request, scope) => child(run, request, scope),
-    cancelChild: (id) => cancelChild(tenant, id),
+    call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => call(request, scope)),
+    foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
+    child: (request, scope) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, scope)),
+    cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until: (predicate) => condition(predicate),
-    send: (to, event, scope) => cancellable(scope, () => send(tenant, to, event)),
+    send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
     evaluate: (template, roots, steps) =>
@@ -53,7 +55,7 @@ export function createTemporalPort(run: RunArguments): Port {
         { key: searchAttributes.status, value: status },
         { key: searchAttributes.approvals, value: approvals },
       ]),
-    historyLength: () => workflowInfo().historyLength,
+    history: () => ({ events: workflowInfo().historyLength, bytes: workflowInfo().historySize }),
   };
 }
 
@@ -66,11 +68,16 @@ async function call({ kind, call: args, options, summary }: CallRequest, scope: 
   });
   // The three take their own fields; which they are was fixed when the request was made.
   const activity = activities[kind] as (args: unknown) => Promise<StepDone>;
-  return cancellable(
-    scope,
-    () => activity(args),
-    (error) => faultOfActivity(error, args.path),
-  );
+  try {
+    return await cancellable(scope, () => activity(args));
+  } catch (error) {
+    // The worker may have died, or Temporal given up, between the work's record and its answer.
+    const done = isTimeout(error)
+      ? await quick("finished", [{ run: args.run, path: args.path, attempt: args.attempt }], `result of ${args.path}`)
+      : null;
+    if (done) return done;
+    throw faultOfCall(error, args.path);
+  }
 }
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {

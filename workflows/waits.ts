@@ -1,5 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
-import { approvalIdOf, effectKey } from "../contracts/ids.ts";
+import { approvalIdOf, effectKey, RUN_ID_PATTERN } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
 import { parseDuration } from "../language/duration.ts";
@@ -28,7 +28,7 @@ async function waitMs(walk: Walk, { step, path, context }: HereOf<"wait">): Prom
   if (step.duration) return parseDuration(await walk.value(step.duration, context.frame));
   const until = await walk.value(step.until!, context.frame);
   const at = typeof until === "number" ? until : typeof until === "string" ? Date.parse(until) : Number.NaN;
-  if (Number.isNaN(at))
+  if (!(Math.abs(at) <= timeMax))
     throw new Fault("expression", `\`until\` of ${path} must be an ISO 8601 time; it is ${JSON.stringify(until)}.`, { instance: path });
   return Math.max(0, at - walk.port.now());
 }
@@ -71,6 +71,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const to = await walk.value(step.to, context.frame);
   if (typeof to !== "string")
     throw new Fault("expression", `\`to\` of ${path} must be a run's id; it is ${JSON.stringify(to)}.`, { instance: path });
+  if (!runIdPattern.test(to) || to.length > 200) throw new Fault("not_found", `\`to\` of ${path} is no run's id.`, { instance: path });
   const event: ExternalEvent = {
     event: await eventName(walk, step.event, here),
     data: await walk.shrink(await walk.value(step.data, context.frame)),
@@ -154,6 +155,11 @@ async function eventName(walk: Walk, template: Template, { path, context }: Here
   if (typeof name === "string" && name !== "") return name;
   throw new Fault("expression", `\`event\` of ${path} must be text; it is ${JSON.stringify(name)}.`, { instance: path });
 }
+
+const runIdPattern = new RegExp(RUN_ID_PATTERN);
+
+// The last moment that JavaScript and ISO 8601 with four digits can both tell.
+const timeMax = Date.UTC(9999, 11, 31);
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 const until = (deadline: number | undefined): JsonObject => (deadline === undefined ? {} : { until: iso(deadline) });

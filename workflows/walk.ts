@@ -1,18 +1,18 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
 import { runBlock } from "./block.ts";
-import type { Context, Entry } from "./context.ts";
+import type { Context } from "./context.ts";
 import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector } from "./inspector.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger, type LedgerSeed } from "./ledger.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Journal, type About } from "./journal.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
@@ -29,7 +29,7 @@ export interface WalkOptions {
   /** Root of the idempotency keys: the run's own id, or its origin's in a retry or fork. */
   effectRoot: string;
   /** Finished steps of the run this one continues. */
-  ledger?: Iterable<readonly [path: string, entry: Entry]>;
+  ledger?: LedgerSeed;
 }
 
 /**
@@ -48,13 +48,19 @@ export class Walk {
   readonly approvals: Approvals;
   readonly attention: Attention;
   readonly pause: Pause;
+  /** How often a step has ended badly: what it tells next time is another attempt's. */
+  readonly badEnds = new Map<string, number>();
   /** Errors that `onError: continue` let pass. */
   readonly passedErrors: Problem[] = [];
   /** Children that nobody waits for and that end with this run. */
   readonly leftChildren: string[] = [];
+  childrenLeft = 0;
   readonly #root = new Scope();
   readonly #top: Frame;
+  /** Set before the last event is told: from then on nobody would read a message. */
+  isOver = false;
   #vars: JsonObject = {};
+  #isOverLimit = false;
 
   constructor(options: WalkOptions, port: Port) {
     this.options = options;
@@ -75,10 +81,10 @@ export class Walk {
     const watch = this.journal.watch(() => ({ status: this.status(), approvals: this.approvals.count }), this.inspector);
     const end = await this.#reachEnd();
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
-    const settled = await this.#tellEnd(end);
-    this.journal.close(settled.result.status);
+    await this.#tellEnd(end);
+    this.journal.close(end.result.status);
     await watch;
-    return settled;
+    return end;
   }
 
   cancel(reason: string): void {
@@ -95,8 +101,12 @@ export class Walk {
   async gate(scope: Scope): Promise<void> {
     scope.throwIfCanceled();
     await this.pause.passed(scope);
-    if (this.port.historyLength() > limits.historyEventsMax)
-      throw new Fault("limit", `The run's history has more than ${limits.historyEventsMax} events; split the work into sub-workflows.`);
+    const { events, bytes } = this.port.history();
+    // Once over it, handlers and `finally` still get some room to end well.
+    const allowance = this.#isOverLimit ? limits.endingAllowance : 0;
+    if (events <= limits.historyEventsMax + allowance && bytes <= limits.historyBytesMax + allowance * 4_096) return;
+    this.#isOverLimit = true;
+    throw new Fault("limit", `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`);
   }
 
   block(block: Block, context: Context): Promise<Json> {
@@ -122,7 +132,7 @@ export class Walk {
 
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json): Promise<Json> {
-    return JSON.stringify(value).length > limits.inlineBytesMax ? this.port.store(value) : value;
+    return jsonBytes(value) > limits.inlineBytesMax ? this.port.store(value) : value;
   }
 
   /** Put an event into the run's log; it reaches Postgres with the next append. */
@@ -148,7 +158,7 @@ export class Walk {
 
   async #reachEnd(): Promise<End> {
     try {
-      return endOfOutput(await this.#body(), this.passedErrors);
+      return endOfOutput(await this.shrink(await this.#body()), this.passedErrors);
     } catch (error) {
       return endOfError(error);
     }
@@ -161,7 +171,7 @@ export class Walk {
     const inner = (more: Partial<Context>): Context => ({ ...around, frame: new Frame(this.#top), ...more });
     try {
       for (const [name, template] of plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
-      return await this.#checked(await this.block(plan.body, inner({ takes: (problem) => mayTake(plan.catch, problem) })));
+      return await this.#checked(await this.block(plan.body, inner({ takes: (problem) => mayTake(plan.catch, problem, this.#top) })));
     } catch (error) {
       return await handleOrRethrow(this, plan.catch, error, around);
     } finally {
@@ -176,13 +186,13 @@ export class Walk {
     return output;
   }
 
-  async #tellEnd({ result, error }: End): Promise<End> {
-    const end: End = { result: { ...result, output: await this.shrink(result.output) }, ...(error ? { error } : {}) };
-    this.tell(`run.${result.status}`, undefined, endData(end));
+  async #tellEnd(reached: End): Promise<void> {
+    const { status } = reached.result;
+    this.isOver = true;
+    this.tell(`run.${status}`, undefined, endData(reached));
     const recorded = await this.journal.drain();
     // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
-    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : result.status);
-    return end;
+    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status);
   }
 }
 

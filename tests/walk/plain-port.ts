@@ -47,7 +47,7 @@ export class PlainPort implements Port {
   validate: Port["validate"] = async () => null;
   show = (markdown: string): void => void (this.shown = markdown);
   mark = (): void => undefined;
-  historyLength = (): number => 0;
+  history = (): { events: number; bytes: number } => ({ events: 0, bytes: 0 });
 
   call: Port["call"] = async ({ call }, scope) => {
     const { path, fields, attempt, carried } = call as StepCall<unknown>;

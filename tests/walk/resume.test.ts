@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { answerByPath } from "./answers.ts";
 import { createRandom, randomDefinition } from "./random-definition.ts";
-import type { Ledger } from "../../workflows/ledger.ts";
+import type { LedgerSeed } from "../../workflows/ledger.ts";
 import type { Walk } from "../../workflows/walk.ts";
 import type { PlainPort } from "./plain-port.ts";
 import { runPlain } from "./run-plain.ts";
@@ -21,14 +21,14 @@ test("a run that is picked up from its ledger at any moment ends the same, and r
     const ledger = await ledgerAt(stopAt, definition);
     const second = await runPlain(definition, { input: { n: 1 }, answer: answerByPath, ledger });
     expect({ seed, output: second.end.result.output }).toEqual({ seed, output: whole.end.result.output });
-    const finished = new Set(ledger.map(([path]) => path));
+    const finished = new Set(ledger.entries.map(([path]) => path));
     expect(second.port.trace.filter(({ path }) => finished.has(path))).toEqual([]);
   }
 }, 120_000);
 
-async function ledgerAt(ms: number, definition: unknown): Promise<ReturnType<Ledger["entries"]>> {
-  let entries: ReturnType<Ledger["entries"]> = [];
-  const steer = (walk: Walk, port: PlainPort): void => port.at(ms, () => void (entries = walk.ledger.entries()));
+async function ledgerAt(ms: number, definition: unknown): Promise<LedgerSeed> {
+  let seed: LedgerSeed = { entries: [], places: [] };
+  const steer = (walk: Walk, port: PlainPort): void => port.at(ms, () => void (seed = walk.ledger.seed()));
   await runPlain(definition, { input: { n: 1 }, answer: answerByPath, steer });
-  return entries;
+  return seed;
 }

@@ -101,7 +101,10 @@ BEGIN
       output = excluded.output,
       error = excluded.error,
       usage = coalesce(excluded.usage, s.usage),
-      ended_at = excluded.ended_at;
+      ended_at = excluded.ended_at
+    -- A result that is there stays there: a late word of the same attempt (a timeout that Temporal told, a start that
+    -- was carried around) does not take it back.
+    WHERE excluded.attempt > s.attempt OR s.ended_at IS NULL OR (s.status <> 'completed' AND e ->> 'type' LIKE 'step.%' AND e ->> 'type' <> 'step.started');
   END IF;
 
   IF e ->> 'type' = 'approval.requested' THEN

@@ -1,0 +1,49 @@
+import { eventIdentity, type EventType, type RunEvent } from "../contracts/events.ts";
+import type { StepCall, StepDone } from "../contracts/activities.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import type { Record } from "./record.ts";
+
+/** A start is told by itself only when the work takes longer than this; otherwise together with its end. */
+const tellStartAfterMs = 50;
+
+/** Tells a run's log of one step: what the walk gave along, its start, its end. */
+export class Teller {
+  readonly #type: string;
+  readonly #call: StepCall<unknown>;
+  readonly #record: Record;
+  readonly #startedAt = Date.now();
+  #timer: NodeJS.Timeout | undefined;
+  #started: Promise<unknown> | undefined;
+
+  constructor(type: string, call: StepCall<unknown>, record: Record) {
+    this.#type = type;
+    this.#call = call;
+    this.#record = record;
+  }
+
+  startSoon(): void {
+    // Lost when Postgres is away: the end tells it again.
+    const tell = (): void => void (this.#started = this.#record.append(this.#call.run, this.#beginning()).catch(() => undefined));
+    this.#timer = setTimeout(tell, tellStartAfterMs);
+  }
+
+  async end(done: StepDone): Promise<void> {
+    clearTimeout(this.#timer);
+    const data = { durationMs: Date.now() - this.#startedAt, ...(done as unknown as JsonObject) };
+    await this.#record.append(this.#call.run, [...this.#beginning(), this.#event("step.completed", Date.now(), data)]);
+  }
+
+  async settle(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#started;
+  }
+
+  #beginning(): RunEvent[] {
+    return [...this.#call.carried, this.#event("step.started", this.#startedAt, {})];
+  }
+
+  #event(kind: EventType, time: number, data: JsonObject): RunEvent {
+    const { path, attempt } = this.#call;
+    return { identity: eventIdentity(kind, path, attempt), type: kind, time, step: path, data: { type: this.#type, attempt, ...data } };
+  }
+}
