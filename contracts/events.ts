@@ -40,7 +40,7 @@ export const eventTypes = {
   "run.waiting": "for: step paths that wait, each with what it waits for",
   "run.paused": "by",
   "run.resumed": "by",
-  "run.needs_attention": "steps: paths that a person must retry, skip or fail",
+  "run.needs_attention": "steps: paths that a person must retry, skip or fail; for: as in run.waiting",
   "run.completed": "output (or its reference)",
   "run.completed_with_errors": "output (or its reference), errors: problems of steps that were let pass",
   "run.failed": "error: the problem",

@@ -76,8 +76,14 @@ async function call(
   fields: LlmFields | ToolFields | HttpFields,
 ): Promise<Outcome> {
   const { context } = here;
-  const carried = await walk.journal.carry(context.lane);
-  const request = { kind, call: await stepCall(walk, here, fields, carried), options: here.step, summary: await summaryOf(walk, here) };
+  const carry = walk.journal.carry(context.lane);
+  const carried = carry instanceof Promise ? await carry : carry;
+  const request = {
+    kind,
+    call: await stepCall(walk, here, fields, carried),
+    options: here.step,
+    summary: here.step.summary ? await summaryOf(walk, here) : here.path,
+  };
   const done = await walk.inspector.busy(() => walk.port.call(request, context.scope));
   walk.journal.acknowledge(carried);
   return { ...done, isRecorded: true };

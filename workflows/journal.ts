@@ -56,11 +56,8 @@ export class Journal {
   }
 
   /** The events a call takes along. They stay in the outbox until the call's end acknowledges them. */
-  async carry(lane: Lane): Promise<RunEvent[]> {
-    const carried = this.#outbox.carriedBy(lane);
-    if (carried) return carried;
-    await this.drain();
-    return [];
+  carry(lane: Lane): RunEvent[] | Promise<RunEvent[]> {
+    return this.#outbox.carriedBy(lane) ?? this.drain().then(() => []);
   }
 
   acknowledge(events: RunEvent[]): void {
@@ -127,7 +124,7 @@ export class Journal {
     // A run that works again tells it with its next call; pausing has told its own event.
     if (status === "running") return this.tell("run.running", undefined, {});
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
-    if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked() });
+    if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
   }
 
   async #append(): Promise<RunStatus | undefined> {

@@ -1,6 +1,6 @@
 import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
@@ -15,7 +15,8 @@ const neverParks = new Set(["expression", "schema"]);
 
 /** One step from its `if` to its place in the ledger, with everything its error may lead to. */
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
-  await walk.gate(context.scope);
+  walk.gate(context.scope);
+  if (walk.pause.isPaused) await walk.pause.passed(context.scope);
   for (;;) {
     const attempt = (walk.badEnds.get(path) ?? 0) + 1;
     const here: Here<Step> = { step, path, attempt, context: { ...context, exports: {} } };
@@ -36,8 +37,9 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   const startedAt = walk.port.now();
   const performed = await performInTime(walk, here);
   const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
-  await checkOutput(walk, step, outcome);
-  Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
+  // Each await costs the workflow thread more than what it waits for: none without need.
+  if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);
+  if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(here.path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
@@ -142,9 +144,8 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
 }
 
 /** Our own calls check it in the activity, where `llm` can still repair the answer. */
-async function checkOutput(walk: Walk, step: Step, outcome: Outcome): Promise<void> {
-  if (!step.outputSchema || outcome.isRecorded) return;
-  const problem = await walk.port.validate(step.outputSchema, outcome.output);
+async function checkOutput(walk: Walk, schema: JsonSchema, output: Json): Promise<void> {
+  const problem = await walk.port.validate(schema, output);
   if (problem) throw Fault.of(problem);
 }
 

@@ -98,9 +98,8 @@ export class Walk {
   }
 
   /** Every step passes here before it starts. */
-  async gate(scope: Scope): Promise<void> {
+  gate(scope: Scope): void {
     scope.throwIfCanceled();
-    await this.pause.passed(scope);
     const { events, bytes } = this.port.history();
     // Once over it, handlers and `finally` still get some room to end well.
     const allowance = this.#isOverLimit ? limits.endingAllowance : 0;

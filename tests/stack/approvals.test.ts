@@ -116,6 +116,12 @@ describe("who decides", () => {
     expect(await admin.decide(id, { decision: "reject" })).toMatchObject({ status: 409, body: { code: "approval_closed" } });
   });
 
+  test("the same decision under one Idempotency-Key is answered twice", async () => {
+    const { id } = await asked();
+    const decide = () => admin.post(`/api/v2/approvals/${id}/decision`, { decision: "approve" }, `once-${id}`);
+    expect([(await decide()).status, (await decide()).status]).toEqual([200, 200]);
+  });
+
   test("a question of an ended run answers 409", async () => {
     const { run, id } = await asked();
     await run.cancel();

@@ -170,10 +170,15 @@ describe("http", () => {
   });
 
   test("a body that does not fit outputSchema fails the step as schema", async () => {
-    const place = new Place();
-    const step = { id: "call", type: "http", url: place.url, outputSchema: { type: "object", properties: { body: { type: "string" } } } };
-    const run = await admin.finish({ steps: [step] });
+    const outputSchema = { type: "object", properties: { n: { type: "string" } } };
+    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: new Place().url, outputSchema }] });
     expect(run.error).toMatchObject({ type: "schema", instance: "call" });
+  });
+
+  test("a body that fits outputSchema is a success", async () => {
+    const outputSchema = { type: "object", required: ["n"], properties: { n: { type: "number" } } };
+    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: new Place().url, outputSchema }] });
+    expect(run.output).toMatchObject({ status: 200, body: { n: 1 } });
   });
 });
 
@@ -253,6 +258,20 @@ describe("retry", () => {
     const step = { id: "call", type: "http", url: place.url, retry: { ...soon, while: "${output.body.n < 3}" } };
     const run = await admin.finish({ steps: [step], output: "${steps.call.output.body.n}" });
     expect(run.output).toBe(3);
+  });
+
+  test("retry.while that never comes false fails the step", async () => {
+    const step = { id: "call", type: "http", url: new Place().url, retry: { ...soon, while: "${true}" } };
+    const run = await admin.finish({ steps: [step] });
+    expect(run.error).toMatchObject({ instance: "call", detail: expect.stringContaining("3 attempts") });
+  });
+
+  test("totalTimeout ends the attempts", async () => {
+    const place = new Place();
+    await place.script(...Array.from({ length: 500 }, () => ({ status: 503 })));
+    const retry = { initialInterval: "20ms", maxInterval: "20ms", maxAttempts: 1_000 };
+    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: place.url, totalTimeout: "1s", retry }] });
+    expect(run).toMatchObject({ status: "failed", error: { instance: "call" } });
   });
 
   test("defaults.retry holds for all calls", async () => {

@@ -89,6 +89,16 @@ describe("a worker killed by kill -9", () => {
     expect((await run.end()).output).toBe(true);
   });
 
+  test("beside another worker: the run goes on there", async () => {
+    const places = [new Place(), new Place()];
+    await places[0]!.script({ delayMs: 20_000 });
+    await host.start("worker");
+    const run = await admin.begin({ steps: places.map((place, n) => ({ id: `c${n}`, type: "http", url: place.url, ...patient })) });
+    await places[0]!.calls(1);
+    await host.kill("worker");
+    expect(await run.end()).toMatchObject({ status: "completed" });
+  });
+
   test("runs started while no worker is there run when one comes", async () => {
     const workflow = await admin.publish({ steps: [set("a", "${input}")] });
     await host.kill("worker");
@@ -109,6 +119,52 @@ describe("a worker killed by kill -9", () => {
     await run.until("listen.started");
     await host.kill("worker");
     expect(await admin.post(`${run.path}/signals`, { event: "go" })).toMatchObject({ status: 503, body: { code: "unavailable" } });
+  });
+});
+
+describe("a worker that is asked to end", () => {
+  test("ends its call first: nothing is called twice", async () => {
+    const place = new Place();
+    await place.script({ delayMs: 1_000 });
+    const run = await admin.begin({ steps: [{ id: "c", type: "http", url: place.url }] });
+    await place.calls(1);
+    await host.end("worker");
+    await host.start("worker");
+    expect([(await run.end()).status, (await place.calls()).length]).toEqual(["completed", 1]);
+  });
+});
+
+onLinux("Temporal killed by kill -9 and started again", () => {
+  test("a run in the middle of its calls completes, and calls nothing twice that was done", async () => {
+    const place = new Place();
+    const items = {
+      id: "f",
+      type: "foreach",
+      items: "${range(12)}",
+      concurrency: 1,
+      steps: [{ id: "c", type: "http", url: place.url, ...patient }],
+    };
+    const run = await admin.begin({ steps: [items] });
+    await place.calls(4);
+    await host.kill("temporal");
+    await host.start("temporal");
+    await ended(run);
+    expect(new Set((await place.calls()).map(({ headers }) => headers["idempotency-key"])).size).toBe(12);
+  });
+
+  test("a waiting run still waits", async () => {
+    const run = await admin.begin({ steps: [{ id: "l", type: "listen", one: { event: "go" } }], output: "${steps.l.output.data}" });
+    await run.until("run.waiting");
+    await host.kill("temporal");
+    await host.start("temporal");
+    await run.signal("go", 1);
+    expect((await ended(run)).output).toBe(1);
+  });
+
+  test("away: a start is answered 503", async () => {
+    const workflow = await admin.publish({ steps: [set("a", 1)] });
+    await host.kill("temporal");
+    expect(await admin.post("/api/v2/runs", { workflow })).toMatchObject({ status: 503, body: { code: "unavailable" } });
   });
 });
 

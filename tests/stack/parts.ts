@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import type { Stack } from "../../cli/stack.ts";
-import type { Part } from "./protocol.ts";
+import type { Part, Server } from "./protocol.ts";
 
 /** How a server was started, read from /proc before it is killed: the stack starts each of them only once. */
 interface Recipe {
@@ -22,16 +22,16 @@ export class Parts {
   constructor(stack: Stack) {
     this.#stack = stack;
     if (process.platform !== "linux") return;
-    for (const part of ["redis", "postgres"] as const) {
+    for (const part of ["redis", "postgres", "temporal"] as const) {
       const pid = stack.parts.find(({ name }) => name === part)?.pid;
-      const url = part === "redis" ? stack.redisUrl : stack.databaseUrl;
+      const url = { redis: stack.redisUrl, postgres: stack.databaseUrl, temporal: `http://${stack.temporalAddress}` }[part];
       if (pid !== undefined && url !== undefined) this.#servers.set(part, { pid, recipe: recipeOf(part, pid, Number(new URL(url).port)) });
     }
   }
 
-  async kill(part: Part): Promise<void> {
+  async kill(part: Part, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     const pid = this.#pidOf(part);
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
     while (isAlive(pid)) await new Promise((later) => setTimeout(later, 5));
   }
 
@@ -43,7 +43,7 @@ export class Parts {
 
   async heal(): Promise<void> {
     // API and worker need the servers when they start.
-    for (const part of ["postgres", "redis", "api", "worker"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
+    for (const part of ["temporal", "postgres", "redis", "api", "worker"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
     while (!(await isReady(this.#stack.apiUrl))) await new Promise((later) => setTimeout(later, 20));
   }
 
@@ -63,7 +63,7 @@ export class Parts {
     return pid;
   }
 
-  async #startServer(part: "redis" | "postgres"): Promise<void> {
+  async #startServer(part: Server): Promise<void> {
     const known = this.#servers.get(part);
     if (!known) throw new Error(`It is not known how ${part} is started.`);
     const { command, args, uid, gid, port } = known.recipe;
@@ -81,7 +81,7 @@ export class Parts {
   }
 }
 
-function recipeOf(part: "redis" | "postgres", pid: number, port: number): Recipe {
+function recipeOf(part: Server, pid: number, port: number): Recipe {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const id = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
   const [command, ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);

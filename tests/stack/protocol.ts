@@ -13,7 +13,8 @@ export interface Facts {
   ledgerUrl: string;
 }
 
-export type Part = "api" | "worker" | "redis" | "postgres";
+export type Server = "redis" | "postgres" | "temporal";
+export type Part = "api" | "worker" | Server;
 
 /** A model's answer as it travels to the host. */
 export type ScriptedAnswer = ModelReply;
@@ -31,6 +32,8 @@ export interface HostCommands {
   modelAnswered(name: string, times: number): Promise<void>;
   /** kill -9; resolves when the process is gone. */
   kill(part: Part): Promise<void>;
+  /** Ask it to end; resolves when it has. */
+  end(part: Part): Promise<void>;
   /** Start a part that was killed; resolves when it serves. */
   start(part: Part): Promise<void>;
   /** Start whatever is gone. */

@@ -149,6 +149,14 @@ describe("the log of a run", () => {
     expect(await numbers(run)).toEqual(upTo(await lastSeq(run)));
   });
 
+  test("of each of 30 runs at once is numbered 1..n", async () => {
+    const workflow = await admin.publish(busy);
+    const runs = await Promise.all(Array.from({ length: 30 }, () => admin.start(workflow)));
+    await Promise.all(runs.map((run) => run.end()));
+    const logs = await Promise.all(runs.map(numbers));
+    expect(logs.filter((log) => log.some((seq, index) => seq !== index + 1))).toEqual([]);
+  });
+
   test("begins with the start and ends with the end", async () => {
     const run = await admin.begin(busy);
     await run.end();
