@@ -18,9 +18,12 @@ export class Parts {
   readonly #stack: Stack;
   readonly #servers = new Map<Part, { pid: number; recipe: Recipe }>();
   readonly #started: ChildProcess[] = [];
+  /** The newest is last: the one that is killed. */
+  #workers: number[];
 
   constructor(stack: Stack) {
     this.#stack = stack;
+    this.#workers = [stack.worker!.pid!];
     if (process.platform !== "linux") return;
     for (const part of ["redis", "postgres", "temporal"] as const) {
       const pid = stack.parts.find(({ name }) => name === part)?.pid;
@@ -33,17 +36,21 @@ export class Parts {
     const pid = this.#pidOf(part);
     process.kill(pid, signal);
     while (isAlive(pid)) await new Promise((later) => setTimeout(later, 5));
+    this.#workers = this.#workers.filter((worker) => worker !== pid);
   }
 
   async start(part: Part): Promise<void> {
     if (part === "api") await this.#stack.startApi();
-    else if (part === "worker") await this.#stack.startWorker();
+    else if (part === "worker") this.#workers.push((await this.#stack.startWorker()).pid!);
     else await this.#startServer(part);
   }
 
   async heal(): Promise<void> {
     // API and worker need the servers when they start.
-    for (const part of ["temporal", "postgres", "redis", "api", "worker"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
+    for (const part of ["temporal", "postgres", "redis", "api"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
+    this.#workers = this.#workers.filter(isAlive);
+    if (this.#workers.length === 0) await this.start("worker");
+    while (this.#workers.length > 1) await this.kill("worker", "SIGTERM");
     while (!(await isReady(this.#stack.apiUrl))) await new Promise((later) => setTimeout(later, 20));
   }
 
@@ -58,7 +65,7 @@ export class Parts {
   }
 
   #pidOf(part: Part): number {
-    const pid = part === "api" || part === "worker" ? this.#stack[part]?.pid : this.#servers.get(part)?.pid;
+    const pid = part === "api" ? this.#stack.api?.pid : part === "worker" ? this.#workers.at(-1) : this.#servers.get(part)?.pid;
     if (pid === undefined) throw new Error(`There is no ${part} of ours to kill.`);
     return pid;
   }
