@@ -10,7 +10,19 @@ const folder = new URL("../tests/definitions/good/", import.meta.url);
 const texts = readdirSync(folder).map((file) => readFileSync(new URL(file, folder), "utf8"));
 const values = texts.map((text) => parse(text) as Json);
 
-const alphabet = [...Array.from("{}[]:,-?&*!|>%@`'\"# \n\ta1."), "id", "type", "steps", "${", "}", "$ref", "set", "---\n", "\u0000", "\ud800"];
+const alphabet = [
+  ...Array.from("{}[]:,-?&*!|>%@`'\"# \n\ta1."),
+  "id",
+  "type",
+  "steps",
+  "${",
+  "}",
+  "$ref",
+  "set",
+  "---\n",
+  "\u0000",
+  "\ud800",
+];
 const noise = fc.array(fc.oneof(fc.constantFrom(...alphabet), fc.string()), { maxLength: 60 }).map((parts) => parts.join(""));
 
 const readable = (text: string): void => {
