@@ -120,9 +120,7 @@ function unknownTool(name: string, known: string[]): never {
   // No slip of the finger: whatever shares the first word, otherwise everything there is.
   const relatives = known.filter((other) => other.split(".")[0] === name.split(".")[0]);
   const near = namesake ? [namesake] : (relatives.length > 0 ? relatives : known).toSorted().slice(0, 20);
-  throw new Fault(
-    "tool_input",
-    `No tool "${name.slice(0, 80)}". ${near.length === 0 ? "None is registered." : `There is: ${near.join(", ")}.`}`,
-    { extra: { near } },
-  );
+  const listed = near.length === 0 ? "None is registered." : `There is: ${near.join(", ")}.`;
+  const hint = namesake ? `Did you mean ${namesake}?` : listed;
+  throw new Fault("tool_input", `No tool "${name.slice(0, 80)}". ${hint}`, { extra: { near } });
 }

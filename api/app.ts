@@ -20,6 +20,8 @@ export function createApp(deps: Deps): Express {
     for (const route of there) app[route.method](path, ...handlersOf(route, deps, authenticator));
     app.all(path, notAllowed(there));
   }
+  // Where people look first. No routes: no program needs them.
+  app.get(["/", "/api/v2"], (_request, response) => response.redirect("/docs"));
   app.use(notFound, failed(deps));
   return app;
 }

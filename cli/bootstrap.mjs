@@ -112,7 +112,9 @@ function runToEnd([command, ...args], options) {
 /** Become the program: same terminal, same signals, same end. */
 function run(args) {
   // The channel tells the program when we are gone, even by kill -9.
-  const child = spawn(process.execPath, args, { stdio: ["inherit", "inherit", "inherit", "ipc"] });
+  // citty colours its help whatever it writes to, unless told; FORCE_COLOR is somebody's wish.
+  const plain = !process.stdout.isTTY && !process.env.FORCE_COLOR ? { NO_COLOR: "1" } : {};
+  const child = spawn(process.execPath, args, { stdio: ["inherit", "inherit", "inherit", "ipc"], env: { ...process.env, ...plain } });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     // A terminal sends Ctrl-C to the program as well; a second one would mean "at once".
     process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));

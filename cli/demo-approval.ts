@@ -5,8 +5,9 @@ import type { Settings } from "../settings.ts";
 import { ask, type EventAnswer, type Server } from "./api-client.ts";
 
 /**
- * Answer the question of a run as the person `demo-reviewer`, with a key of that person's own: the platform's key is a program's and may
- * not decide. With `ask` the key is left in the state directory and the person at the terminal decides by curl.
+ * Answer the question of a run as the person `demo-reviewer`, with a key of that person's own: the platform's key could decide
+ * as well, but the record should name who was asked. With `ask` the key is left in the state directory and the person at the terminal
+ * decides by curl.
  */
 export async function answerApproval(
   server: Server,

@@ -1,6 +1,7 @@
 import path from "node:path";
 import pc from "picocolors";
 import type { Settings } from "../settings.ts";
+import { temporalListLink } from "../temporal-config/ui.ts";
 import type { RunAnswer } from "./api-client.ts";
 import { apiKeyFile } from "./api-key.ts";
 import { timeOf } from "./demo-progress.ts";
@@ -55,8 +56,10 @@ export function printResult(run: RunAnswer & { usage?: Usage }, tookMs: number):
 
 export function printLinks(stack: Stack, settings: Settings, run: RunAnswer): void {
   const keyFile = settings.TENUTO_API_KEY === undefined ? apiKeyFile(settings.stateDir) : undefined;
+  const ui = { TEMPORAL_UI_URL: stack.temporalUiUrl, TEMPORAL_NAMESPACE: settings.TEMPORAL_NAMESPACE };
   const rows = [
     ["Temporal UI", run.links.temporal],
+    ["Runs", temporalListLink(ui, 'WorkflowType="run"')],
     ["Run as JSON", new URL(run.links.self, stack.apiUrl).href],
     ["API", `${stack.apiUrl}/api/v2`],
     ["Documentation", `${stack.apiUrl}/docs`],

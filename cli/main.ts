@@ -2,25 +2,30 @@ import { defineCommand, runMain } from "citty";
 import { readSettings } from "../settings.ts";
 import { dynamicConfigYaml } from "../temporal-config/dynamic-config.ts";
 import { missingKey, type Server } from "./api-client.ts";
-import { keptApiKey } from "./api-key.ts";
+import { apiKeyFile, keptApiKey } from "./api-key.ts";
+import { command } from "./command.ts";
 import { readLaptop } from "./laptop.ts";
 
 // Commands load what they need when they are called: `tenuto config` must not wait for Prisma.
 const commands = {
-  publish: defineCommand({
-    meta: { description: "Check a definition and publish it" },
+  validate: command({
+    name: "validate",
+    description: "Check a definition, without a server",
+    args: { file: { type: "positional", description: "a .ts, .yaml or .json file", required: true } },
+    run: async ({ file }) => (await import("./validate.ts")).validate(file),
+  }),
+  publish: command({
+    name: "publish",
+    description: "Check a definition and publish it",
     args: {
       file: { type: "positional", description: "a .ts, .yaml or .json file", required: true },
       key: { type: "string", description: "Idempotency-Key" },
     },
-    run: ({ args }) =>
-      exit(async () => {
-        const { publish } = await import("./publish.ts");
-        return publish(server(), args.file, args.key);
-      }),
+    run: async ({ file, key }) => (await import("./publish.ts")).publish(server(), file, key),
   }),
-  start: defineCommand({
-    meta: { description: "Start a run" },
+  start: command({
+    name: "start",
+    description: "Start a run",
     args: {
       workflow: { type: "positional", description: "name of a published workflow", required: true },
       version: { type: "string", description: "absent: the highest" },
@@ -28,43 +33,45 @@ const commands = {
       wait: { type: "boolean", description: "tell the steps, then the output", default: false },
       key: { type: "string", description: "Idempotency-Key: the same key starts one run" },
     },
-    run: ({ args: { workflow, version, input, wait, key } }) =>
-      exit(async () => {
-        const { startRun } = await import("./start-run.ts");
-        return startRun(server(), { workflow, version, input, wait, key });
-      }),
+    run: async ({ workflow, version, input, wait, key }) => {
+      const { startRun } = await import("./start-run.ts");
+      return startRun(server(), { workflow, version, input, wait, key, bearer: bearer() });
+    },
   }),
-  doctor: defineCommand({
-    meta: { description: "Look at everything a run needs and say how to mend what is missing" },
-    run: () => exit(async () => (await import("./doctor.ts")).doctor()),
+  doctor: command({
+    name: "doctor",
+    description: "Look at everything a run needs and say how to mend what is missing",
+    run: async () => (await import("./doctor.ts")).doctor(),
   }),
-  migrate: defineCommand({
-    meta: { description: "Bring the database of DATABASE_URL up to date, or write the next migration" },
+  migrate: command({
+    name: "migrate",
+    description: "Bring the database of DATABASE_URL up to date, or write the next migration",
     args: { create: { type: "string", description: "name of a migration to write from schema.prisma" } },
-    run: ({ args }) => exit(() => migrateCommand(args.create)),
+    run: ({ create }) => migrateCommand(create),
   }),
-  config: defineCommand({
-    meta: { description: "Print the dynamic config of a Temporal cluster" },
-    run: () => console.log(dynamicConfigYaml()),
+  config: command({
+    name: "config",
+    description: "Print the dynamic config of a Temporal cluster",
+    run: () => {
+      console.log(dynamicConfigYaml());
+      return 0;
+    },
   }),
 };
 
 await runMain(defineCommand({ meta: { name: "tenuto", description: "Durable workflows for AI agents" }, subCommands: commands }));
-
-async function exit(command: () => Promise<number>): Promise<void> {
-  try {
-    process.exitCode = await command();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  }
-}
 
 function server(): Server {
   const { TENUTO_API_KEY, stateDir } = readSettings();
   const apiKey = TENUTO_API_KEY ?? keptApiKey(stateDir);
   if (apiKey === undefined) throw missingKey(stateDir);
   return { url: readLaptop().url, apiKey };
+}
+
+/** The key as a shell finds it: lines for pasting must not show it. */
+function bearer(): string {
+  const { TENUTO_API_KEY, stateDir } = readSettings();
+  return TENUTO_API_KEY === undefined ? `$(cat '${apiKeyFile(stateDir)}')` : "$TENUTO_API_KEY";
 }
 
 async function migrateCommand(create: string | undefined): Promise<number> {

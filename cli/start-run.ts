@@ -9,6 +9,8 @@ export interface StartOptions {
   input?: string;
   wait: boolean;
   key?: string;
+  /** What a shell puts for the API key, in lines to paste. */
+  bearer: string;
 }
 
 /** `tenuto start <workflow>`: start a run, say where it can be seen, and with `wait` tell its steps as they happen, then its output. */
@@ -21,7 +23,7 @@ export async function startRun(server: Server, options: StartOptions): Promise<n
     console.log(`${pc.bold(run.id)} ${run.status}`);
     console.log(`  API       ${new URL(run.links.self, server.url).href}`);
     console.log(`  Temporal  ${run.links.temporal}`);
-    return options.wait ? await tell(server, run.id) : 0;
+    return options.wait ? await tell(server, run.id, options.bearer) : 0;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     console.error(`${error.problem.detail} [${error.problem.code}]`);
@@ -30,8 +32,11 @@ export async function startRun(server: Server, options: StartOptions): Promise<n
   }
 }
 
-async function tell(server: Server, id: string): Promise<number> {
-  for await (const event of followRun(server, id)) console.log(lineOf(event));
+async function tell(server: Server, id: string, bearer: string): Promise<number> {
+  for await (const event of followRun(server, id)) {
+    console.log(lineOf(event));
+    if (event.type === "approval.requested") console.log(questionOf(server, event, bearer));
+  }
   const run = await ask<RunAnswer>(server, `/api/v2/runs/${id}?wait=30`);
   if (run.error) console.error(`${run.error.detail} [${run.error.code}]`);
   else console.log(JSON.stringify(run.output ?? null, null, 2));
@@ -51,9 +56,28 @@ function lineOf({ seq, type, step, data }: EventAnswer): string {
   return `${pc.dim(String(seq).padStart(4))} ${colour(type.padEnd(20))} ${step ?? ""}${took}`;
 }
 
+/** What a person is asked, and the line that answers: without it the run would only seem to hang. */
+function questionOf({ url }: Server, { data }: EventAnswer, bearer: string): string {
+  const { href } = new URL(`/api/v2/approvals/${encodeURIComponent(String(data["id"]))}/decision`, url);
+  const assignees = (data["assignees"] as string[] | undefined) ?? [];
+  return [
+    "",
+    `  ${pc.bold(String(data["title"]))}`,
+    `  Waits for ${assignees.length === 0 ? "any person" : assignees.join(", ")}. In another terminal, with "approve" or "reject":`,
+    "",
+    `curl -X POST ${href} \\`,
+    `  -H "Authorization: Bearer ${bearer}" \\`,
+    `  -H 'Content-Type: application/json' -d '{"decision":"approve"}'`,
+    "",
+  ].join("\n");
+}
+
 async function readInput(text: string): Promise<unknown> {
-  const json = isJson(text) ? text : await readFile(text, "utf8");
-  return JSON.parse(json) as unknown;
+  if (isJson(text)) return JSON.parse(text) as unknown;
+  const held = await readFile(text, "utf8").catch(() => undefined);
+  if (held === undefined) throw new Error(`--input is neither JSON nor a file: ${text}`);
+  if (!isJson(held)) throw new Error(`--input: the file ${text} does not hold JSON.`);
+  return JSON.parse(held) as unknown;
 }
 
 const isJson = (text: string): boolean => {

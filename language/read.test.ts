@@ -90,3 +90,20 @@ test("a byte order mark is no part of the definition", () => {
   const text = textOf("good", "needs.yaml");
   expect(readDefinition(`\uFEFF${text}`, "yaml", { hashOf })).toEqual(readDefinition(text, "yaml", { hashOf }));
 });
+
+const messagesOf = (text: string): string[] => {
+  const result = readDefinition(text, "yaml", { hashOf });
+  return result.ok ? [] : result.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
+};
+
+test("an expression without quotes inside braces is told apart from what follows from it", () => {
+  const [first, ...others] = messagesOf("name: a\noutput: { sent: ${steps.a.output} }\nsteps:\n  - { id: a, type: set, values: 1 }\n");
+  expect(first).toBe('2:18 An expression inside { } or [ ] has no quotes; put the expression in quotes: "${…}".');
+  expect(others).toEqual([]);
+  expect(messagesOf("name: a\nx: [${a}, ${b}]\n").map((message) => message.split(" ")[0])).toEqual(["2:6", "2:12"]);
+});
+
+test("of syntax errors that follow from each other the first three are told", () => {
+  expect(messagesOf(`name: a\nsteps: [1] ${"] ".repeat(20)}\n`)).toHaveLength(3);
+  expect(messagesOf("name: a\nprompt: Hello: you\n")[0]).toContain("text that holds ': ' needs quotes, or the indentation is off.");
+});

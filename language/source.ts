@@ -11,6 +11,7 @@ import {
   type Document,
   type Pair,
   type ParsedNode,
+  type YAMLParseError,
 } from "yaml";
 import type { DefinitionFormat } from "../contracts/definition.ts";
 import type { Json } from "../contracts/json.ts";
@@ -84,7 +85,10 @@ function compose(tokens: CST.Token[], text: string): YamlDocument[] {
 
 function syntaxFindings(document: YamlDocument | undefined, others: YamlDocument[], text: string, format: DefinitionFormat): Finding[] {
   const all = document ? [document, ...others] : [];
-  const findings = all.flatMap((each) => each.errors.map((error) => syntaxError(`${error.message}.`, error.pos[0])));
+  const findings = yamlErrors(
+    all.flatMap((each) => each.errors),
+    text,
+  );
   for (const warning of document?.warnings ?? [])
     if (warning.code !== "TAG_RESOLVE_FAILED") findings.push(syntaxError(`${warning.message}.`, warning.pos[0]));
   if (others.length > 0)
@@ -95,6 +99,24 @@ function syntaxFindings(document: YamlDocument | undefined, others: YamlDocument
   const isEmpty = !document?.contents || (isScalar(document.contents) && document.contents.value === null);
   return isEmpty ? [syntaxError(emptyText, 0)] : [];
 }
+
+// One slip makes a dozen errors, each token of the rest being unexpected: whoever mends the first ones sees what is left.
+const syntaxErrorsMax = 3;
+
+function yamlErrors(errors: YAMLParseError[], text: string): Finding[] {
+  const expressions = errors.filter((error) => isBareExpression(error, text));
+  const first = (expressions.length > 0 ? expressions : errors).toSorted((a, b) => a.pos[0] - b.pos[0]).slice(0, syntaxErrorsMax);
+  return first.map((error) => syntaxError(sentenceOf(error, text), error.pos[0]));
+}
+
+function sentenceOf(error: YAMLParseError, text: string): string {
+  if (isBareExpression(error, text)) return 'An expression inside { } or [ ] has no quotes; put the expression in quotes: "${…}".';
+  if (error.code === "BLOCK_AS_IMPLICIT_KEY") return `${error.message}: text that holds ': ' needs quotes, or the indentation is off.`;
+  return `${error.message}.`;
+}
+
+/** In { } and [ ] YAML takes the brace of a bare `${` for a map's; elsewhere it is text and no error. */
+const isBareExpression = ({ pos: [offset] }: YAMLParseError, text: string): boolean => text.slice(offset - 1, offset + 1) === "${";
 
 function jsonError(text: string, found: Finding | undefined): Finding[] {
   if (text.trim() === "") return [syntaxError(emptyText, 0)];

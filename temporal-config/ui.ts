@@ -6,6 +6,10 @@ export function temporalLink(settings: UiSettings, workflowId: string, temporalR
   return `${temporalUiBase(settings)}/namespaces/${settings.TEMPORAL_NAMESPACE}/workflows/${encodeURIComponent(workflowId)}${run}`;
 }
 
+/** The Web UI's list of executions that fit a query, such as `TenutoWorkflow="greet"`. */
+export const temporalListLink = (settings: UiSettings, query: string): string =>
+  `${temporalUiBase(settings)}/namespaces/${settings.TEMPORAL_NAMESPACE}/workflows?query=${encodeURIComponent(query)}`;
+
 type UiSettings = Pick<Settings, "TEMPORAL_UI_URL" | "TEMPORAL_NAMESPACE">;
 
 const temporalUiBase = (settings: UiSettings): string => (settings.TEMPORAL_UI_URL ?? "http://127.0.0.1:8233").replace(/\/+$/, "");
