@@ -31,7 +31,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const begun = Date.now();
   const log = (line: string) => console.log(pc.dim(line));
   log("Starting Temporal, Postgres, Redis, the API and a worker …");
-  const [stack, models] = await Promise.all([startDemoStack(settings, project.folder, options.stay, log), describeModels()]);
+  const [stack, models] = await Promise.all([startDemoStack(settings, project.folder, log), describeModels()]);
   log(`Ready in ${((Date.now() - begun) / 1_000).toFixed(1)} s.`);
   try {
     console.log(`\n${pc.bold(`Reviewing the ${project.dependencies} direct dependencies of ${project.name}`)}`);
@@ -87,12 +87,13 @@ async function refuseSecondStack(stateDir: string): Promise<void> {
 }
 
 /** The worker gets the example's tools, and may read nothing but the project. */
-const startDemoStack = (settings: Settings, project: string, keepAlive: boolean, log: (line: string) => void): Promise<Stack> =>
+const startDemoStack = (settings: Settings, project: string, log: (line: string) => void): Promise<Stack> =>
   startStack({
     settings,
     ports: readLaptop().ports,
     stateDir: settings.stateDir,
-    keepAlive,
+    // The run must end whatever happens to a process.
+    keepAlive: true,
     log,
     env: { TENUTO_TOOLS: [...settings.TENUTO_TOOLS, path.join(example, "tools.ts")].join(","), TENUTO_FILES_ROOT: project },
   });

@@ -41,7 +41,7 @@ export function createTemporalPort(run: RunArguments): Port {
     child: (request, scope) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, scope)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
-    until: (predicate) => condition(predicate),
+    until: (predicate) => condition(notAtOnce(predicate)),
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
@@ -175,6 +175,16 @@ const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions): 
   },
   ...(priority === undefined ? {} : { priority: { priorityKey: priority } }),
 });
+
+/** `condition` asks once before it waits, in the middle of things; a quiet moment is when it asks again. */
+function notAtOnce(predicate: () => boolean): () => boolean {
+  let isFirst = true;
+  return () => {
+    if (!isFirst) return predicate();
+    isFirst = false;
+    return false;
+  };
+}
 
 const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
 
