@@ -16,7 +16,7 @@ interface Recipe {
 /** The processes that tests kill and start again. */
 export class Parts {
   readonly #stack: Stack;
-  readonly #servers = new Map<Part, { pid: number; recipe: Recipe }>();
+  readonly #servers = new Map<Server, { pid: number; recipe: Recipe }>();
   readonly #started: ChildProcess[] = [];
   /** The newest is last: the one that is killed. */
   #workers: number[];
@@ -47,7 +47,7 @@ export class Parts {
 
   async heal(): Promise<void> {
     // API and worker need the servers when they start.
-    for (const part of ["temporal", "postgres", "redis", "api"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
+    for (const part of [...this.#servers.keys(), "api"] as const) if (!isAlive(this.#pidOf(part))) await this.start(part);
     this.#workers = this.#workers.filter(isAlive);
     if (this.#workers.length === 0) await this.start("worker");
     while (this.#workers.length > 1) await this.kill("worker", "SIGTERM");
