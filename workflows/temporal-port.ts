@@ -41,7 +41,7 @@ export function createTemporalPort(run: RunArguments): Port {
     child: (request, scope) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, scope)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
-    until: (predicate) => condition(notAtOnce(predicate)),
+    until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
@@ -176,7 +176,18 @@ const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions): 
   ...(priority === undefined ? {} : { priority: { priorityKey: priority } }),
 });
 
-/** `condition` asks once before it waits, in the middle of things; a quiet moment is when it asks again. */
+/**
+ * `condition` asks at any time: when it is called, after each job of an activation. What it finds then may be half done,
+ * so we wait until all that can go on has gone on, and look again.
+ */
+async function until(predicate: () => boolean): Promise<void> {
+  do {
+    await condition(notAtOnce(predicate));
+    // Registered while the promises of this moment run; asked when none is left.
+    await condition(notAtOnce(() => true));
+  } while (!predicate());
+}
+
 function notAtOnce(predicate: () => boolean): () => boolean {
   let isFirst = true;
   return () => {

@@ -37,7 +37,12 @@ export async function openHistories(address: string): Promise<Histories> {
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    jsonOf: async (tenant, run) => toJson(await handleOf(tenant, run).fetchHistory()),
+    async jsonOf(tenant, run) {
+      const handle = handleOf(tenant, run);
+      // The record knows the end a moment before Temporal does.
+      await handle.result().catch(() => undefined);
+      return toJson(await handle.fetchHistory());
+    },
     async maintenance() {
       await schedule.getHandle(scheduleIds.reconcile).trigger();
       for (;;) {
