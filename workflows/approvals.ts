@@ -15,6 +15,8 @@ interface Asked {
 export class Approvals {
   readonly #walk: Walk;
   readonly #open = new Map<string, Asked>();
+  /** Asked before, and no longer: decided, expired or cancelled. */
+  readonly #closed = new Set<string>();
 
   constructor(walk: Walk) {
     this.#walk = walk;
@@ -27,28 +29,41 @@ export class Approvals {
   /** Wait for a decision; Canceled when the scope goes first. */
   async wait(path: string, assignees: string[], context: Context): Promise<Decision> {
     return context.scope.guard<Decision>((resolve) => {
+      this.#closed.delete(path);
       this.#open.set(path, { assignees, decided: resolve });
-      return () => this.#open.delete(path);
+      return () => this.#close(path);
     });
   }
 
-  /** Faults `approval_closed` (decided, expired or never asked) and `forbidden` (not one of the assignees). */
+  /**
+   * Faults `approval_closed` (decided, expired) and `forbidden` (not one of the assignees).
+   * A question that is not asked yet is let pass: after a crash the record may know it before the walk is there again.
+   */
   check({ path, by }: Decision): void {
     const asked = this.#open.get(path);
-    if (!asked) throw new Fault("approval_closed", `Step ${path} waits for no decision: it is decided, expired or not yet asked.`);
+    if (!asked && this.#closed.has(path))
+      throw new Fault("approval_closed", `Step ${path} waits for no decision: it is decided or expired.`);
     if (by.kind !== "person") throw new Fault("forbidden", `${by.name} is a ${by.kind}; an approval needs a person.`);
-    if (!mayDecide(asked.assignees, by))
+    if (asked && !mayDecide(asked.assignees, by))
       throw new Fault("forbidden", `${by.name} is not among those who may decide: ${asked.assignees.join(", ")}.`);
   }
 
   async decide(decision: Decision): Promise<void> {
+    const { path } = decision;
+    if (!this.#open.has(path)) await this.#walk.port.until(() => this.#open.has(path) || this.#closed.has(path) || this.#walk.isOver);
     this.check(decision);
-    const asked = this.#open.get(decision.path)!;
-    this.#open.delete(decision.path);
+    const asked = this.#open.get(path);
+    if (!asked) throw new Fault("approval_closed", `Step ${path} waits for no decision: the run is over.`);
+    this.#close(path);
     asked.decided(decision);
     // Whoever asked finds it in the record: at the next quiet moment the step has told it.
     await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
+  }
+
+  #close(path: string): void {
+    this.#open.delete(path);
+    this.#closed.add(path);
   }
 }
 

@@ -34,18 +34,20 @@ export class Attention {
   }
 
   /** Fault `step_not_parked` when the step does not wait. */
-  check({ path }: UpdateArguments["attend"]): void {
-    if (this.#parked.has(path)) return;
-    const parked = [...this.#parked.keys()].join(", ") || "none";
-    throw new Fault("step_not_parked", `Step ${path} does not need attention; steps that do: ${parked}.`);
-  }
-
   async attend(request: UpdateArguments["attend"]): Promise<void> {
-    this.check(request);
+    // After a crash the record may know a parked step before the walk is there again: at a quiet moment it is.
+    if (!this.#parked.has(request.path)) await this.#walk.port.until(() => true);
+    this.#check(request);
     const resolve = this.#parked.get(request.path)!;
     this.#parked.delete(request.path);
     resolve(request);
     await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
+  }
+
+  #check({ path }: UpdateArguments["attend"]): void {
+    if (this.#parked.has(path)) return;
+    const parked = [...this.#parked.keys()].join(", ") || "none";
+    throw new Fault("step_not_parked", `Step ${path} does not need attention; steps that do: ${parked}.`);
   }
 }

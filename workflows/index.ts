@@ -144,11 +144,7 @@ function openDesk(): Desk {
     (walk, decision) => walk.approvals.check(decision),
     (walk, decision) => walk.approvals.decide(decision),
   );
-  answer(
-    "attend",
-    (walk, request) => walk.attention.check(request),
-    (walk, request) => walk.attention.attend(request),
-  );
+  answer("attend", nothing, (walk, request) => walk.attention.attend(request));
   return desk;
 }
 

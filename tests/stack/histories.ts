@@ -1,10 +1,11 @@
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
-import { queries, signals, workflowTypes } from "../../contracts/messages.ts";
+import { queries, signals, updates, workflowTypes, type UpdateArguments } from "../../contracts/messages.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
+  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
@@ -22,6 +23,7 @@ export async function openHistories(address: string): Promise<Histories> {
       const { historyLength, historySize } = await handleOf(tenant, run).describe();
       return { events: historyLength, bytes: historySize ?? 0 };
     },
+    decide: (tenant, run, decision) => handleOf(tenant, run).executeUpdate(updates.decide, { args: [decision] }),
     async settle(tenant, run) {
       // A query is answered after all that came before it; what that began shows in the next description.
       for (let quiet = 0; quiet < 2;) {

@@ -51,6 +51,7 @@ const commands: HostCommands = {
   start: (part) => parts.start(part),
   heal: () => parts.heal(),
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
+  decide: (tenant, run, decision) => histories.decide(tenant, run, decision),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
   maintenanceHistory: () => histories.maintenance(),

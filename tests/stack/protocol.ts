@@ -1,3 +1,4 @@
+import type { UpdateArguments } from "../../contracts/messages.ts";
 import type { ModelReply } from "../servers/model-server.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
@@ -40,6 +41,8 @@ export interface HostCommands {
   heal(): Promise<void>;
   /** Size of a run's Temporal history. */
   historySize(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
+  /** A decision as the API sends it, but with all patience. */
+  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
   /** Resolves when the run's workflow has nothing left to do at the moment: no call in flight, no task waiting. */
   settle(tenant: string, run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */
