@@ -83,7 +83,7 @@ async function decide(call: Call<{ id: string }, unknown, Decision>): Promise<An
   const comment = body.comment === undefined ? {} : { comment: body.comment };
   const argument = { path: row.stepPath, decision: body.decision, by: caller.principal, ...data, ...comment };
   const address = { temporal: deps.temporal, tenant: caller.tenant, run: row.runId };
-  await update(address, "decide", { updateId: updateIdOf(call, row.id), argument }).catch((error: unknown) => {
+  await update(address, "decide", { updateId: updateIdOf(call, row), argument }).catch((error: unknown) => {
     throw error instanceof Fault && error.code === "run_ended" ? closed(row.id, "over: its run has ended") : error;
   });
   const recorded = await find(call);
@@ -109,8 +109,9 @@ async function find(call: Call<{ id: string }>): Promise<Row> {
 
 const closed = (id: string, status: string): Fault => new Fault("approval_closed", `Approval ${id} is ${status}.`);
 
-const updateIdOf = ({ caller, body, idempotencyKey }: Call<{ id: string }, unknown, Decision>, id: string): string =>
-  sha256(JSON.stringify([id, caller.principal.name, body.decision, idempotencyKey ?? null]));
+const updateIdOf = ({ caller, body, idempotencyKey }: Call<{ id: string }, unknown, Decision>, row: Row): string =>
+  // The same for a repetition, another when the question is asked anew.
+  sha256(JSON.stringify([row.id, row.askedAt, caller.principal.name, body.decision, idempotencyKey ?? null]));
 
 async function resolved({ deps, caller }: Call, row: Row): Promise<JsonObject> {
   const [payload, data] = await Promise.all([row.payload, row.data].map((value) => resolve(deps.database, caller.tenant, jsonOf(value))));
