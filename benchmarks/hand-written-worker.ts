@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { readSettings } from "../settings.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
+import { tuning } from "../workers/create-worker.ts";
 import { handWrittenQueue } from "./workloads.ts";
 
 // The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level and its tuning.
@@ -15,13 +16,7 @@ const worker = await Worker.create({
   taskQueue: handWrittenQueue,
   activities: { noop: async () => null },
   workflowBundle: await bundleWorkflowCode({ workflowsPath }),
-  // As in workers/create-worker.ts.
-  shutdownGraceTime: "10s",
-  maxConcurrentWorkflowTaskExecutions: 40,
-  maxConcurrentActivityTaskExecutions: 200,
-  maxConcurrentLocalActivityExecutions: 100,
-  maxHeartbeatThrottleInterval: "2s",
-  defaultHeartbeatThrottleInterval: "2s",
+  ...tuning,
 });
 for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)
   process.once(signal as "disconnect", () => worker.getState() === "RUNNING" && worker.shutdown());

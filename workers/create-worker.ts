@@ -23,7 +23,8 @@ export async function createWorker({ connection, namespace, activities, bundleFi
   });
 }
 
-const tuning: Partial<WorkerOptions> = {
+/** How much a worker process takes on; also what the benchmark gives the worker it compares with. */
+export const tuning: Partial<WorkerOptions> = {
   shutdownGraceTime: "10s",
   maxConcurrentWorkflowTaskExecutions: 40,
   // Calls to models and tools wait for the network: many fit beside each other.

@@ -1,6 +1,5 @@
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { isObject, type JsonObject } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
 import type { Block, Step } from "../language/plan.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -98,7 +97,7 @@ async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Prom
   const error = await walk.value(step.error, context.frame);
   const given = isObject(error) ? error : { detail: error };
   const said = given["detail"] ?? given["title"] ?? "Raised by the definition";
-  const detail = (typeof said === "string" ? said : JSON.stringify(said)).slice(0, limits.errorDetailMax);
+  const detail = typeof said === "string" ? said : JSON.stringify(said);
   throw Fault.of({ ...makeProblem("raised", detail, given as JsonObject), code: "raised", detail, instance: path });
 }
 
