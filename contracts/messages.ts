@@ -23,6 +23,19 @@ export interface RunArguments {
   depth: number;
   /** Root of the idempotency keys; a retry or fork keeps its origin's. */
   effectRoot?: string;
+  /** The run whose finished steps this one takes over. */
+  origin?: Origin;
+}
+
+/** A retry or fork: which run it continues, and what of it is not taken over. */
+export interface Origin {
+  run: string;
+  kind: "retry" | "fork";
+  /** Step paths whose results are dropped, with everything inside them and everything that may depend on them. */
+  from?: string[];
+  /** Variables and outputs of steps that stand in for those of the origin. */
+  vars?: { [name: string]: Json };
+  steps?: { [path: string]: Json };
 }
 
 export interface RunResult {

@@ -19,6 +19,14 @@ export interface Plan {
   body: Block;
   catch: Handler[];
   finally?: Block;
+  concurrency?: Concurrency;
+}
+
+/** How many runs of one key may be under way at once in a tenant; `key` sees `input`. */
+export interface Concurrency {
+  key: Template;
+  limit: number;
+  onLimit: "queue" | "reject" | "cancelOldest";
 }
 
 /** Steps that run in one scope, ordered by their `needs`. Without `output` the scope's output is its last step's. */
@@ -49,24 +57,53 @@ export interface StepCommon {
   onError: OnError;
   /** `timeout` of a step that is not a call (scopes, children, waits): how long the whole step may take. */
   timeLimitMs?: number;
+  /** `totalTimeout` of such a step: all its attempts with the waits between them. */
+  totalTimeLimitMs?: number;
+  /** Of a step that is not a call: the walk itself performs it again. */
+  retry?: RetryWhile;
+  /** Does not keep its scope open; cancelled when the others have ended. */
+  background?: true;
+  lock?: Lock;
+  /** Undoes the step when the run fails or is cancelled after it; sees what the step saw, and its `output`. */
+  compensate?: Block;
 }
+
+/** `while` sees `output`: an answer came, but it is not good enough. */
+export type RetryWhile = Retry & { while?: Expression };
+
+/** Held while the step runs, granted in the order of asking, tenant-wide. */
+export interface Lock {
+  key: Template;
+  /** How many may hold it at once. */
+  limit: number;
+}
+
+/** What calling a step does outside: `read` needs no undoing. */
+export type Effect = "read" | "write" | "dangerous";
 
 export type OnError = "fail" | "park" | "continue";
 
 /** Steps that leave the workflow: how often and how long they are tried. */
 export interface CallOptions {
-  retry: Retry & { while?: Expression };
+  retry: RetryWhile;
   timeoutMs: number;
   totalTimeoutMs: number;
   heartbeatMs?: number;
   /** Temporal priority, 1 (first) to 5. */
   priority?: number;
+  /** Who shares a queue fairly with whom. */
+  fairnessKey?: Template;
+  effect?: Effect;
 }
 
 export interface Join {
   join: "all" | "any" | "race" | "quorum";
   /** Successes needed; only with `quorum`. */
   quorum?: number;
+  /** Ends the join when true; sees `done`, the outputs so far in the order they came. */
+  until?: Expression;
+  /** What becomes of the others when the join is met: cancelled (without it), or they go on and the enclosing scope waits. */
+  rest?: "cancel" | "finish";
 }
 
 export type Step = StepCommon & StepFields;
@@ -94,6 +131,8 @@ export type StepFields =
       body: Block;
       key?: Expression;
       onItemError: "fail" | "collect" | "skip";
+      /** Each item in a child run of its own. */
+      isolate?: true;
     } & Join)
   | {
       type: "loop";
@@ -107,16 +146,53 @@ export type StepFields =
     }
   | { type: "workflow"; workflow: string; version?: string; input: Template; await: boolean; parentClosePolicy: "cancel" | "abandon" }
   | { type: "wait"; duration?: Template; until?: Template }
-  | { type: "listen"; mode: "one" | "any" | "all"; events: ListenFor[]; early: "keep" | "ignore"; timeout?: Template; onTimeout?: Block }
-  | { type: "emit"; event: Template; data: Template; to: Template }
-  | { type: "approval"; title: Template; payload: Template; assignees?: Template; expiresAfter?: Template; onExpire?: Block }
+  | {
+      type: "listen";
+      mode: "one" | "any" | "all";
+      events: ListenFor[];
+      early: "keep" | "ignore";
+      timeout?: Template;
+      onTimeout?: Block;
+      stream?: Stream;
+    }
+  /** Without `to`: to all runs of the tenant that wait for the event. */
+  | { type: "emit"; event: Template; data: Template; to?: Template }
+  | ApprovalFields
   /** Its handlers are the `catch` that every step has; `finally` comes after them. */
-  | { type: "try"; body: Block; finally?: Block }
+  /** `undo`: what completed inside is compensated when the `try` catches an error. */
+  | { type: "try"; body: Block; finally?: Block; undo?: true }
   /** Without `error` (only inside a catch) the error that is being handled goes on. */
   | { type: "raise"; error?: Template }
   | { type: "end"; output?: Template; status: "completed" | "failed" | "canceled" };
 
 export type StepType = StepFields["type"];
+
+export interface ApprovalFields {
+  type: "approval";
+  title: Template;
+  payload: Template;
+  assignees?: Template;
+  /** Different persons who must approve; 1 without it. One rejection rejects. */
+  quorum?: Template;
+  /** JSON Schema of the decision's `data`. */
+  form?: JsonSchema;
+  /** The one who approves may change the payload; the decision's `data` is the payload as approved. */
+  editable?: true;
+  /** Remind the assignees each time this long has passed. */
+  remindAfter?: Template;
+  /** After this long also these may decide, and they are told. */
+  escalate?: { after: Template; to: Template };
+  expiresAfter?: Template;
+  onExpire?: Block;
+}
+
+/** `listen` as a stream: each event is handled by `body`, at most `concurrency` at once, until `until` (sees `event`, `last`) or the timeout. */
+export interface Stream {
+  until?: Expression;
+  as: string;
+  concurrency: number;
+  body: Block;
+}
 
 export interface HttpTemplate {
   method: string;

@@ -68,7 +68,7 @@ async function take(walk: Walk, here: HereOf<"listen">, interests: Interest[], s
 /** Send an event to another run. Its id is the step's key, so that however often it is sent it counts once. */
 export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const { step, path, attempt, context } = here;
-  const to = await walk.value(step.to, context.frame);
+  const to = await walk.value(step.to ?? { lit: null }, context.frame);
   if (typeof to !== "string")
     throw new Fault("expression", `\`to\` of ${path} must be a run's id; it is ${JSON.stringify(to)}.`, { instance: path });
   if (!runIdPattern.test(to) || to.length > 200) throw new Fault("not_found", `\`to\` of ${path} is no run's id.`, { instance: path });
