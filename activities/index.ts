@@ -7,6 +7,7 @@ import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
+import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
 import { createLlm } from "./llm.ts";
 import type { Models } from "./model-port.ts";
@@ -47,6 +48,7 @@ export function createActivities(deps: ActivityDeps): Activities {
       const output = await http(fields, context);
       return { output, checked: output["body"] ?? null };
     }),
+    childEnd: createChildEnd(deps.client),
     reconcile: createReconcile({ database, record, client: deps.client }),
     ...mapValues(quick, refusing),
   } as Activities;

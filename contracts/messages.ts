@@ -25,6 +25,10 @@ export interface RunArguments {
   effectRoot?: string;
   /** The run whose finished steps this one takes over. */
   origin?: Origin;
+  /** When the run was started: known to the executions that go on with it. */
+  startedAt?: number;
+  /** Go on in a new execution after so many history events, whatever the server suggests; for tests. */
+  continueAfterEvents?: number;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */

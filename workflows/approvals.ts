@@ -1,4 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Principal, UpdateArguments } from "../contracts/messages.ts";
 import type { Context } from "./context.ts";
@@ -16,10 +17,16 @@ export class Approvals {
   readonly #walk: Walk;
   readonly #open = new Map<string, Asked>();
   /** Asked before, and no longer: decided, expired or cancelled. */
-  readonly #closed = new Set<string>();
+  readonly #closed: Set<string>;
 
-  constructor(walk: Walk) {
+  constructor(walk: Walk, closed: string[] = []) {
     this.#walk = walk;
+    this.#closed = new Set(closed);
+  }
+
+  /** The last that were closed: who answers one of them late is told so. */
+  state(): string[] {
+    return [...this.#closed].slice(-limits.closedApprovalsMax);
   }
 
   get count(): number {

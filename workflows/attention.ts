@@ -22,7 +22,8 @@ export class Attention {
 
   async wait({ step, path, attempt, context }: Here<Step>, problem: Problem): Promise<Action> {
     const about = { path, lane: context.lane, attempt };
-    this.#walk.tell("step.parked", about, { type: step.type, error: problem as Json });
+    if (!this.#walk.ledger.place(path)?.["parked"]) this.#walk.tell("step.parked", about, { type: step.type, error: problem as Json });
+    this.#walk.ledger.note(path, { parked: true });
     const { action, by } = await this.#walk.inspector.waiting(path, "a person: retry, skip or fail", () =>
       context.scope.guard<UpdateArguments["attend"]>((resolve) => {
         this.#parked.set(path, resolve);

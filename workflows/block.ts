@@ -1,38 +1,101 @@
+import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Block, Step } from "../language/plan.ts";
-import { stepPath, viewOf, type Context, type Entry } from "./context.ts";
-import type { Scope } from "./scope.ts";
+import { Ended, stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
+import { Canceled, type Scope } from "./scope.ts";
+import { resumeRest } from "./fan-out.ts";
 import { runStep } from "./step.ts";
 import type { Walk } from "./walk.ts";
 
 /** Run the steps of a block, each when its `needs` have ended. The first error cancels the others, and they are awaited. */
 export async function runBlock(walk: Walk, block: Block, context: Context): Promise<Json> {
-  const entries = await context.scope.within((scope) => {
-    const started = new Map<string, Promise<Entry>>();
-    const byId = new Map(block.steps.map((step) => [step.id, step]));
-    const start = (step: Step): Promise<Entry> => {
-      const needs = (): Promise<Entry>[] => step.needs.map((id) => start(byId.get(id)!));
-      const running = started.get(step.id) ?? afterAll(needs()).then(() => settle(walk, step, { ...context, scope }));
-      started.set(step.id, running);
-      return running;
-    };
-    return allOrFirstError(block.steps.map(start), scope);
-  });
+  const entries = await context.scope.within((scope) => runSteps(walk, block, { ...context, scope }));
   return block.output === undefined ? (entries.at(-1)?.output ?? null) : walk.value(block.output, context.frame);
 }
 
-/** A finished step from the ledger, or the step run to its end; then others may see it. */
+async function runSteps(walk: Walk, block: Block, around: Context): Promise<Entry[]> {
+  const { scope } = around;
+  const rest: Rest = { scope, running: [] };
+  const watchdogs = block.steps.some(({ background }) => background) ? scope.below() : undefined;
+  const started = new Map<string, Promise<Entry>>();
+  const byId = new Map(block.steps.map((step) => [step.id, step]));
+  const start = (step: Step): Promise<Entry> => {
+    const needs = (): Promise<Entry>[] => step.needs.map((id) => start(byId.get(id)!));
+    const context = { ...around, rest, ...(watchdogs && step.background ? { scope: watchdogs } : {}) };
+    const running = started.get(step.id) ?? afterAll(needs()).then(() => settle(walk, step, context));
+    started.set(step.id, running);
+    return running;
+  };
+  const running = block.steps.filter(({ background }) => !background).map(start);
+  const watching = watchdogs ? block.steps.filter(({ background }) => background).map(start) : [];
+  if (watchdogs) endWith(running, watchdogs);
+  try {
+    return (await allOrFirstError([...running, ...watching.map(unlessCanceled)], scope, () => firstError(walk, block, around))).slice(
+      0,
+      running.length,
+    );
+  } finally {
+    while (rest.running.length > 0) await Promise.all(rest.running.splice(0));
+  }
+}
+
+/** Steps in the background are cancelled when the others have ended. */
+function endWith(running: Promise<unknown>[], watchdogs: Scope): void {
+  void Promise.all(running).then(
+    () => watchdogs.cancel("the steps beside it have ended"),
+    () => undefined,
+  );
+}
+
+async function unlessCanceled(watching: Promise<Entry>): Promise<Entry> {
+  try {
+    return await watching;
+  } catch (error) {
+    if (error instanceof Canceled) return { status: "canceled", output: null, exports: {} };
+    throw error;
+  }
+}
+
+function firstError(walk: Walk, block: Block, context: Context): Error | undefined {
+  const first = walk.ledger.firstThrown(block.steps.map(({ id }) => stepPath(context, id)));
+  return first === undefined ? undefined : walk.ledger.thrown(first);
+}
+
+/** What the ledger knows of the step, or the step run to its end; then others may see it. */
 async function settle(walk: Walk, step: Step, context: Context): Promise<Entry> {
   const path = stepPath(context, step.id);
   const known = walk.ledger.get(path);
-  const entry = known ?? (await runStep(walk, step, path, context));
-  if (known) walk.inspector.set(path, step.type, "reused");
-  else walk.ledger.enter(path, entry, context.path);
-  walk.setVariables(entry.exports);
+  const entry = known ?? (await runAnew(walk, step, path, context));
+  if (known) recall(walk, step, path, context);
+  else walk.setVariables(entry.exports);
   Object.assign(context.exports, entry.exports);
   context.frame.setStep(step.id, viewOf(entry));
   return entry;
 }
+
+async function runAnew(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
+  const thrown = walk.ledger.thrown(path);
+  if (thrown) throw thrown;
+  try {
+    const entry = await runStep(walk, step, path, context);
+    walk.ledger.enter(path, entry);
+    return entry;
+  } catch (error) {
+    if (isEnd(error)) walk.ledger.throw(path, error);
+    throw error;
+  }
+}
+
+/** A step that was finished before: its variables are set when they did not come along with it. */
+function recall(walk: Walk, step: Step, path: string, context: Context): void {
+  if (walk.ledger.place(path)?.["rest"]) resumeRest(walk, { step, path, attempt: 1, context: { ...context, exports: {} } });
+  if (walk.isContinued) return;
+  walk.inspector.set(path, step.type, "reused");
+  walk.setVariables(walk.ledger.get(path)!.exports);
+}
+
+const isEnd = (error: unknown): error is Fault | Canceled | Ended =>
+  error instanceof Fault || error instanceof Canceled || error instanceof Ended;
 
 async function afterAll(needs: Promise<unknown>[]): Promise<void> {
   // A step without needs must not wait a turn: what starts together is sent together.
@@ -40,7 +103,7 @@ async function afterAll(needs: Promise<unknown>[]): Promise<void> {
 }
 
 /** Wait for all; the first error cancels the scope, the rest is awaited, then it is thrown. */
-async function allOrFirstError<T>(running: Promise<T>[], scope: Scope): Promise<T[]> {
+async function allOrFirstError<T>(running: Promise<T>[], scope: Scope, firstEnd: () => Error | undefined): Promise<T[]> {
   const failures: unknown[] = [];
   const fail = (error: unknown): undefined => {
     failures.push(error);
@@ -48,6 +111,7 @@ async function allOrFirstError<T>(running: Promise<T>[], scope: Scope): Promise<
     return undefined;
   };
   const results = await Promise.all(running.map((promise) => promise.catch(fail)));
-  if (failures.length > 0) throw failures[0];
-  return results as T[];
+  if (failures.length === 0) return results as T[];
+  // The ledger knows the order in which they came, also after the walk went on elsewhere; of a defect it knows nothing.
+  throw failures.find((error) => !isEnd(error)) ?? firstEnd() ?? failures[0];
 }

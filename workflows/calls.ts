@@ -63,7 +63,7 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
     summary: await summaryOf(walk, here),
   };
   void walk.journal.flush();
-  const output = await walk.inspector.busy(() => walk.port.foreign(request, context.scope));
+  const output = await walk.outside(() => walk.inspector.busy(() => walk.port.foreign(request, context.scope)), isLong(step));
   if (usesReservedKey(output ?? null))
     throw new Fault("reserved_key", `The activity of ${path} answered with a reserved key.`, { instance: path });
   return { output: output ?? null };
@@ -84,10 +84,12 @@ async function call(
     options: here.step,
     summary: here.step.summary ? await summaryOf(walk, here) : here.path,
   };
-  const done = await walk.inspector.busy(() => walk.port.call(request, context.scope));
+  const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(here.step));
   walk.journal.acknowledge(carried);
   return { ...done, isRecorded: true };
 }
+
+const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;
 
 async function stepCall(
   walk: Walk,

@@ -1,13 +1,30 @@
 import { childRunId } from "../contracts/ids.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { HereOf, Outcome } from "./context.ts";
 import { summaryOf } from "./calls.ts";
+import type { ChildRequest } from "./port.ts";
 import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
 
 /** A published definition as a step: a run of its own, with its own log, linked both ways. */
 export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Outcome> {
+  const { step, path, context } = here;
+  const known = walk.ledger.place(path)?.["child"] as string | undefined;
+  const request =
+    known === undefined ? await openChild(walk, here) : { ...(await describe(walk, here, known)), input: null, isStarted: true };
+  // An abandoned child goes on when this scope is left: its wait ends, it does not.
+  const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
+  const running = walk.inspector.busy(() => follow(walk, request, scope));
+  const output = step.parentClosePolicy === "abandon" ? await unlessCanceled(running, context.scope) : await running;
+  if (step.await) return { output };
+  walk.childrenLeft += 1;
+  if (step.parentClosePolicy === "cancel") walk.leftChildren.push(request.id);
+  return { output: { runId: request.id } };
+}
+
+async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildRequest> {
   const { step, path, attempt, context } = here;
   if (walk.options.depth >= limits.childDepthMax)
     throw new Fault("limit", `Sub-workflows may be nested ${limits.childDepthMax} deep; step ${path} would be one more.`);
@@ -21,25 +38,38 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
     { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy },
   );
   void walk.journal.flush();
-  const summary = await summaryOf(walk, here);
+  const request = { ...(await describe(walk, here, id)), input };
   context.scope.throwIfCanceled();
-  const request = {
+  return request;
+}
+
+async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promise<Omit<ChildRequest, "input">> {
+  const { step, path } = here;
+  return {
     id,
     workflow: step.workflow,
     ...(step.version ? { version: step.version } : {}),
-    input,
     path,
     await: step.await,
-    summary,
+    summary: await summaryOf(walk, here),
   };
-  // An abandoned child goes on when this scope is left: its wait ends, it does not.
-  const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
-  const running = walk.inspector.busy(() => walk.port.child(request, scope));
-  const output = step.parentClosePolicy === "abandon" ? await unlessCanceled(running, context.scope) : await running;
-  if (step.await) return { output };
-  walk.childrenLeft += 1;
-  if (step.parentClosePolicy === "cancel") walk.leftChildren.push(id);
-  return { output: { runId: id } };
+}
+
+/** Until it is started, the run cannot go on in another execution; after that the next one finds it by its id. */
+function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
+  if (request.isStarted) return walk.port.child(request, scope, () => undefined);
+  return new Promise((resolve, reject) => {
+    void walk.outside(
+      () =>
+        new Promise<void>((settled) => {
+          const started = (): void => {
+            walk.ledger.note(request.path, { child: request.id });
+            settled();
+          };
+          walk.port.child(request, scope, started).then(resolve, reject).finally(settled);
+        }),
+    );
+  });
 }
 
 async function unlessCanceled<T>(running: Promise<T>, scope: Scope): Promise<T> {

@@ -18,8 +18,15 @@ export interface Context {
   takes(problem: Problem): boolean;
   /** Variables set within the enclosing step; kept in its ledger entry so that they survive it. */
   exports: JsonObject;
+  /** Where a step leaves work that goes on behind it: the block around awaits it. */
+  rest: Rest;
   /** The error being handled: what `raise` without `error` passes on. */
   handling?: Problem;
+}
+
+export interface Rest {
+  scope: Scope;
+  running: Promise<void>[];
 }
 
 /** A finished step: what the ledger keeps and later steps see. */

@@ -29,12 +29,12 @@ export const isTimeout = (error: unknown): boolean => error instanceof ActivityF
 
 /** How a child run ended badly, with its own problem where it has one. */
 export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {
-  if (!(error instanceof ChildWorkflowFailure)) {
-    return error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError"
-      ? new Fault("child", `Child run ${id} exists already.`, { instance: path })
-      : error;
-  }
-  const problem = problemOf(error.cause);
+  if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
+    return new Fault("child", `Child run ${id} exists already.`, { instance: path });
+  // Told by Temporal to the execution that started the child; asked for by one that came later.
+  const isTold = error instanceof ChildWorkflowFailure;
+  if (!isTold && !(error instanceof ActivityFailure)) return error;
+  const problem = problemOf(isTold ? error.cause : error.cause?.cause);
   return Fault.of({
     ...problem,
     status: 502,

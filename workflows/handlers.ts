@@ -26,26 +26,34 @@ function mayHold(when: Expression, frame: Frame): boolean {
   }
 }
 
-/** The first handler whose types and `when` fit. */
+/** The first handler whose types and `when` fit. Which one it was is noted at `context.path`: it is asked once. */
 export async function findHandler(
   walk: Walk,
   handlers: readonly Handler[],
   problem: Problem,
   context: Context,
 ): Promise<FoundHandler | undefined> {
+  const noted = walk.ledger.place(context.path)?.["handler"] as number | undefined;
+  const index = noted ?? (await indexOfHandler(walk, handlers, problem, context));
+  const handler = handlers[index];
+  if (!handler) return undefined;
+  walk.ledger.note(context.path, { handler: index });
+  return { handler, index };
+}
+
+async function indexOfHandler(walk: Walk, handlers: readonly Handler[], problem: Problem, context: Context): Promise<number> {
   for (const [index, handler] of handlers.entries()) {
     if (!takesType(handler, problem)) continue;
     const frame = new Frame(context.frame, { [handler.as]: problem as Json });
-    if (!handler.when || (await walk.condition(handler.when, frame))) return { handler, index };
+    if (!handler.when || (await walk.condition(handler.when, frame))) return index;
   }
-  return undefined;
+  return -1;
 }
 
 /** Run a handler's steps below `context.path`; gives what stands in for the failed step's output. */
 export async function runHandler(walk: Walk, { handler, index }: FoundHandler, problem: Problem, context: Context): Promise<Json> {
   const frame = new Frame(context.frame, { [handler.as]: problem as Json });
   const path = context.path === "" ? `catch${index}` : `${context.path}.catch${index}`;
-  walk.ledger.hang(path, context.path);
   return walk.block(handler.body, { ...context, path, frame, handling: problem });
 }
 

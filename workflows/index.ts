@@ -3,6 +3,7 @@ import {
   CancellationScope,
   CancelledFailure,
   condition,
+  continueAsNew,
   proxyActivities,
   setHandler,
   defineQuery,
@@ -22,31 +23,39 @@ import {
   type UpdateArguments,
 } from "../contracts/messages.ts";
 import type { Activities } from "../contracts/activities.ts";
+import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
 import { quick } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { End } from "./end.ts";
-import { Walk } from "./walk.ts";
+import { Walk, type WalkState } from "./walk.ts";
 
 /**
  * One run of a definition.
  *
  * Gives the output (or its reference). Fails with an ApplicationFailure whose first detail is the Problem; cancelled
  * when it was asked to be. Answers the updates, signal and query of `contracts/messages.ts`.
+ * Continues as new, with `state`, when its history has become long.
  */
-export async function run(args: RunArguments): Promise<RunResult> {
+export async function run(args: RunArguments, state?: WalkState): Promise<RunResult> {
   const desk = openDesk();
   // At once when the Plan came along: messages of the very first task already find the walk.
-  if (args.plan) desk.serve(createWalk(args, args.plan as unknown as Plan));
+  if (args.plan) desk.serve(createWalk(args, args.plan as unknown as Plan, state));
   const cancelRequested = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(async () => {
     const walk = desk.walk ?? desk.serve(createWalk(args, await loadPlan(args)));
     cancelRequested.catch(() => walk.cancel("the run was cancelled"));
     const end = await walk.run();
+    if (!end) return continueAsNew<typeof run>(continued(args, walk), walk.state());
     await condition(allHandlersFinished);
     return resultOf(end);
   });
+}
+
+/** The same arguments, with what an execution learns at its start. */
+function continued(args: RunArguments, { options: { plan, run: ref } }: Walk): RunArguments {
+  return { ...args, plan: plan as unknown as Json, startedAt: ref.startedAt };
 }
 
 /** Compares Temporal with the record and heals what differs; started by a schedule. */
@@ -60,7 +69,7 @@ export async function maintenance(): Promise<number> {
   return reconcile();
 }
 
-function createWalk(args: RunArguments, plan: Plan): Walk {
+function createWalk(args: RunArguments, plan: Plan, state?: WalkState): Walk {
   const { runId, firstExecutionRunId, startTime } = workflowInfo();
   const run = {
     tenant: args.tenant,
@@ -69,12 +78,12 @@ function createWalk(args: RunArguments, plan: Plan): Walk {
     version: plan.version,
     planHash: plan.hash,
     temporalRunId: firstExecutionRunId || runId,
-    startedAt: startTime.getTime(),
+    startedAt: args.startedAt ?? startTime.getTime(),
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
   };
   const { input, env, depth, effectRoot = args.id } = args;
-  return new Walk({ plan, run, input, env, depth, effectRoot }, createTemporalPort(args));
+  return new Walk({ plan, run, input, env, depth, effectRoot, ...(state ? { state } : {}) }, createTemporalPort(args));
 }
 
 async function loadPlan({ tenant, workflow, version, input }: RunArguments): Promise<Plan> {

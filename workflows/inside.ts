@@ -7,19 +7,12 @@ import { mayTake } from "./handlers.ts";
 import type { Walk } from "./walk.ts";
 
 /** The inside of a step: a slot of its path with a frame of its own. `takes` adds what the step itself would take. */
-export function inside(
-  walk: Walk,
-  here: Here<Step>,
-  slot: string,
-  more: { names?: JsonObject; takes?: (problem: Problem) => boolean } = {},
-): Context {
+export function inside(here: Here<Step>, slot: string, more: { names?: JsonObject; takes?: (problem: Problem) => boolean } = {}): Context {
   const { step, path, context } = here;
   const slotPath = `${path}${slot}`;
-  if (slotPath !== path) walk.ledger.hang(slotPath, path);
   const takes = (problem: Problem): boolean =>
     more.takes?.(problem) === true || mayTake(step.catch, problem, context.frame) || context.takes(problem);
   return { ...context, path: slotPath, frame: new Frame(context.frame, more.names), takes };
 }
 
-export const runInside = (walk: Walk, here: Here<Step>, slot: string, block: Block): Promise<Json> =>
-  walk.block(block, inside(walk, here, slot));
+export const runInside = (walk: Walk, here: Here<Step>, slot: string, block: Block): Promise<Json> => walk.block(block, inside(here, slot));

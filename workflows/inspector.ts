@@ -13,21 +13,28 @@ interface Row {
   endedAt?: number;
 }
 
+export type InspectorRows = [path: string, row: Row][];
+
 const open: ReadonlySet<StepStatus> = new Set(["running", "waiting", "needs_attention"]);
 
 /** What people see of a run in the Temporal Web UI: a table of its steps and what it waits for. */
 export class Inspector {
   isDirty = true;
-  readonly #rows = new Map<string, Row>();
+  readonly #rows: Map<string, Row>;
   readonly #waits = new Map<string, string>();
   /** Steps at work that are not waits: as long as there is one, the run is running. */
   #busy = 0;
   readonly #port: Port;
   readonly #plan: Plan;
 
-  constructor(port: Port, plan: Plan) {
+  constructor(port: Port, plan: Plan, rows: InspectorRows = []) {
     this.#port = port;
     this.#plan = plan;
+    this.#rows = new Map(rows);
+  }
+
+  rows(): InspectorRows {
+    return [...this.#rows];
   }
 
   /** Nothing of ours is under way that could take events along. */

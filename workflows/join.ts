@@ -1,17 +1,20 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
-import type { Json } from "../contracts/json.ts";
-import type { Join } from "../language/plan.ts";
-import type { Context } from "./context.ts";
-import type { Journal } from "./journal.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import type { Join, Step } from "../language/plan.ts";
+import { Ended, type Here } from "./context.ts";
+import { Frame } from "./frame.ts";
+import { JoinState, type JoinMark, type TaskEnd } from "./join-state.ts";
 import type { Lane } from "./outbox.ts";
-import type { Scope } from "./scope.ts";
+import { Canceled, Scope } from "./scope.ts";
+import type { Walk } from "./walk.ts";
 
-/** One branch or item. `takes` tells its steps whether the join could still be met without it. */
+/** One branch or item. */
 export interface Task {
-  run(scope: Scope, lane: Lane, takes: (problem: Problem) => boolean): Promise<Json>;
+  /** Its slot: where its steps stand. */
+  path: string;
+  /** `takes` tells its steps whether the join could still be met without it; `exports` collects the variables they set. */
+  run(around: { scope: Scope; lane: Lane; takes: (problem: Problem) => boolean; exports: JsonObject }): Promise<Json>;
 }
-
-export type TaskEnd = { status: "done"; output: Json } | { status: "failed"; problem: Problem };
 
 export interface JoinOptions extends Join {
   /** How many run at once. */
@@ -19,91 +22,104 @@ export interface JoinOptions extends Join {
   onError: "fail" | "collect" | "skip";
 }
 
+interface Joining {
+  walk: Walk;
+  here: Here<Step>;
+  tasks: Task[];
+  options: JoinOptions;
+  state: JoinState;
+  scope: Scope;
+}
+
 /**
  * Run tasks, at most `limit` at once, until the join is met or can no longer be. Then the others are cancelled and
- * awaited. Gives each task's end in task order; undefined for one that was cancelled or never began.
+ * awaited, or, with `rest: finish`, left to the scope around, which waits for them.
+ * Gives each task's end in task order; undefined for one that was cancelled, never began or is not over.
  */
-export async function join(tasks: Task[], options: JoinOptions, context: Context, journal: Journal): Promise<(TaskEnd | undefined)[]> {
+export async function join(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): Promise<(TaskEnd | undefined)[]> {
   if (options.join === "quorum" && (options.quorum ?? 0) > tasks.length)
     throw new Fault("join", `The join needs ${options.quorum} successes of ${tasks.length}.`);
-  const state = new JoinState(tasks.length, options);
-  await context.scope.within(async (scope) => {
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      while (next < tasks.length && !state.isOver) {
-        const index = next++;
-        await journal.inLane(context.lane, (lane) => runTask(tasks[index]!, index, state, { scope, lane }));
-        if (state.isOver) scope.cancel("the join was decided without it");
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(options.limit, tasks.length) }, worker));
-  });
+  const { context } = here;
+  const joining = open(walk, here, tasks, options);
+  const release = context.scope.onCancel((reason) => joining.scope.cancel(reason));
+  const running = runTasks(joining);
+  try {
+    if (options.rest === "finish") await Promise.race([running, joining.state.over]);
+    if (!joining.state.goesOn) await running;
+  } finally {
+    release();
+  }
   context.scope.throwIfCanceled();
-  return state.ends();
+  if (joining.state.openTasks > 0) leave(joining, running);
+  return joining.state.ends();
 }
 
-async function runTask(task: Task, index: number, state: JoinState, { scope, lane }: { scope: Scope; lane: Lane }): Promise<void> {
+/** Go on with what a join with `rest: finish` left behind, in the execution after the one that left it. */
+export function finishRest(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): void {
+  const joining = open(walk, here, tasks, options);
+  leave(joining, runTasks(joining));
+}
+
+function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): Joining {
+  const mark = (walk.ledger.place(here.path)?.["join"] as JoinMark | undefined) ?? { order: [], begun: 0 };
+  walk.ledger.note(here.path, { join: mark });
+  const state = new JoinState(tasks.length, options, mark);
+  // In the order in which they ended; what is in the ledger beyond that comes from a run that this one continues.
+  const known = mark.order.splice(0);
+  const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.includes(index));
+  for (const index of [...known, ...others]) recallTask(walk, here, state, { task: tasks[index]!, index });
+  return { walk, here, tasks, options, state, scope: new Scope() };
+}
+
+function recallTask(walk: Walk, here: Here<Step>, state: JoinState, { task, index }: { task: Task; index: number }): void {
+  const entry = walk.ledger.get(task.path);
+  Object.assign(here.context.exports, entry?.exports);
+  if (entry) state.done(index, entry.output);
+  else state.failed(index, walk.ledger.thrown(task.path));
+}
+
+async function runTasks(joining: Joining): Promise<void> {
+  const { state, scope, tasks, options, walk, here } = joining;
+  const worker = async (): Promise<void> => {
+    for (;;) {
+      if (state.isOver && !state.goesOn) scope.cancel("the join was decided without it");
+      const index = state.next();
+      if (index === undefined) return;
+      await walk.journal.inLane(here.context.lane, (lane) => runTask(joining, index, lane));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.limit, tasks.length) }, worker));
+}
+
+async function runTask({ walk, here, tasks, options, state, scope }: Joining, index: number, lane: Lane): Promise<void> {
+  const task = tasks[index]!;
+  const exports: JsonObject = {};
   try {
-    state.done(index, await task.run(scope, lane, () => state.canSpare(index)));
+    const output = await task.run({ scope, lane, takes: () => state.canSpare(index), exports });
+    walk.ledger.enter(task.path, { status: "completed", output, exports });
+    state.done(index, output);
   } catch (error) {
+    if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.ledger.throw(task.path, error);
     state.failed(index, error);
   }
+  Object.assign(here.context.exports, exports);
+  if (!options.until || state.isOver) return;
+  try {
+    if (await walk.condition(options.until, new Frame(here.context.frame, { done: state.outputs() }))) state.meet();
+  } catch (error) {
+    state.stop(error);
+  }
 }
 
-class JoinState {
-  readonly #ends: (TaskEnd | undefined)[];
-  readonly #options: JoinOptions;
-  readonly #needed: number;
-  #succeeded = 0;
-  #failures = 0;
-  #over: { error?: unknown } | undefined;
-
-  constructor(count: number, options: JoinOptions) {
-    this.#ends = Array.from({ length: count });
-    this.#options = options;
-    this.#needed = options.join === "all" ? count : options.join === "quorum" ? (options.quorum ?? count) : Math.min(1, count);
-  }
-
-  get isOver(): boolean {
-    return this.#over !== undefined;
-  }
-
-  done(index: number, output: Json): void {
-    if (this.isOver) return;
-    this.#ends[index] = { status: "done", output };
-    this.#succeeded += 1;
-    if (this.#options.join !== "all" && this.#succeeded >= this.#needed) this.#over = {};
-  }
-
-  failed(index: number, error: unknown): void {
-    if (this.isOver) return;
-    // Cancelled from outside, ended, or a defect: not a matter of this join.
-    if (!(error instanceof Fault)) return void (this.#over = { error });
-    if (!this.canSpare(index)) return void (this.#over = { error: this.#reason(error) });
-    this.#ends[index] = { status: "failed", problem: error.problem };
-    this.#failures += 1;
-  }
-
-  /** Whether the join can still be met if this task fails. */
-  canSpare(index: number): boolean {
-    if (this.#ends[index]) return true;
-    if (this.#options.join === "all") return this.#options.onError !== "fail";
-    if (this.#options.join === "race") return false;
-    return this.#ends.length - this.#failures - 1 >= this.#needed;
-  }
-
-  ends(): (TaskEnd | undefined)[] {
-    if (this.#over && "error" in this.#over) throw this.#over.error;
-    return this.#ends;
-  }
-
-  #reason(error: Fault): unknown {
-    const { join: kind } = this.#options;
-    if (kind === "all" || kind === "race") return error;
-    const needs = kind === "any" ? "one success" : `${this.#needed} successes`;
-    return new Fault("join", `The join needs ${needs} and can no longer get there; the last error was: ${error.message}`, {
-      cause: error,
-      extra: { lastError: error.problem as Json },
-    });
-  }
+/** The join has its result; what still runs belongs to the scope around from now on. */
+function leave({ walk, here, scope }: Joining, running: Promise<void>): void {
+  const { rest } = here.context;
+  walk.ledger.note(here.path, { rest: true });
+  const release = rest.scope.onCancel((reason) => scope.cancel(reason));
+  rest.running.push(
+    running.finally(() => {
+      release();
+      walk.ledger.drop(here.path);
+    }),
+  );
 }

@@ -8,9 +8,15 @@ import { Lane, Outbox } from "./outbox.ts";
 import type { Port } from "./port.ts";
 
 /** What lists and filters see of a run that is under way. */
-interface State {
+export interface State {
   status: RunStatus;
   approvals: number;
+}
+
+/** What the next execution of the run must know of what was told. */
+export interface JournalState {
+  ordinals: [EventType, number][];
+  told: State;
 }
 
 /** What an event is about: absent = the run itself. */
@@ -31,16 +37,32 @@ export class Journal {
   readonly #outbox = new Outbox();
   readonly #run: RunRef;
   readonly #port: Port;
-  readonly #ordinals = new Map<EventType, number>();
+  readonly #ordinals: Map<EventType, number>;
   #queued: Promise<RunStatus | undefined> | undefined;
   #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
-  #told: State = { status: "running", approvals: 0 };
+  #told: State;
   #isAppending = false;
   #isClosed = false;
 
-  constructor(run: RunRef, port: Port) {
+  constructor(run: RunRef, port: Port, state: JournalState = { ordinals: [], told: { status: "running", approvals: 0 } }) {
     this.#run = run;
     this.#port = port;
+    this.#ordinals = new Map(state.ordinals);
+    this.#told = state.told;
+  }
+
+  state(): JournalState {
+    return { ordinals: [...this.#ordinals], told: this.#told };
+  }
+
+  /** The state that was told last. */
+  get told(): State {
+    return this.#told;
+  }
+
+  /** Everything told is in the record. */
+  get isEmpty(): boolean {
+    return this.#outbox.size === 0 && !this.#isAppending;
   }
 
   tell(type: EventType, about: About | undefined, data: JsonObject): void {

@@ -1,65 +1,134 @@
-import type { Json } from "../contracts/json.ts";
-import type { Entry } from "./context.ts";
+import { Fault, type Problem } from "../contracts/faults.ts";
+import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
+import { Ended, type Entry } from "./context.ts";
+import { Canceled } from "./scope.ts";
 
-/** Where a loop stands: the next iteration, and what the one before gave. */
-interface Place {
-  index: number;
-  last: Json;
-}
+/** How a step ended that gave no result: its scope must learn it again when the walk goes on elsewhere. */
+export type Throw = { fault: Problem } | { canceled: string } | { ended: Ended["status"]; output: Json };
 
-/** What a run that continues another begins with. */
+/** What a run that continues another begins with; plain JSON. */
 export interface LedgerSeed {
   entries: (readonly [path: string, entry: Entry])[];
-  places: (readonly [loop: string, place: Place])[];
+  places: (readonly [path: string, place: JsonObject])[];
+  throws?: (readonly [path: string, thrown: Throw])[];
+  badEnds?: (readonly [path: string, count: number])[];
 }
 
+/** About what a reference takes in the place of a value. */
+const REFERENCE_BYTES = 120;
+
+/** Ends the path under which a loop notes how far it has come: that stays when the loop is tried again. */
+export const COUNTER = "[]";
+
 /**
- * Finished steps by path. A step found here resolves at once, whoever put it there: this run, or the run it continues.
+ * What the walk knows of its steps by path: finished ones, ones that threw, and where those that are open stand.
+ *
+ * A step found here resolves at once, whoever put it there: this execution or the one it continues. An open step finds
+ * in its place what it decided before (the branch taken, a deadline, the items): nothing is decided twice.
  * When a scope is finished, what ran inside it can be seen by nobody and is dropped.
  */
 export class Ledger {
+  /** Entries made by this execution: without one, going on elsewhere would be going round in circles. */
+  progress = 0;
   readonly #entries: Map<string, Entry>;
-  readonly #inside = new Map<string, string[]>();
-
-  /** How far loops have come. */
-  readonly #places: Map<string, Place>;
+  readonly #throws: Map<string, Throw>;
+  readonly #places: Map<string, JsonObject>;
+  readonly #badEnds: Map<string, number>;
+  readonly #inside = new Map<string, Set<string>>();
 
   constructor(seed: LedgerSeed = { entries: [], places: [] }) {
     this.#entries = new Map(seed.entries);
     this.#places = new Map(seed.places);
+    this.#throws = new Map(seed.throws);
+    this.#badEnds = new Map(seed.badEnds);
+    for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds]) for (const path of known.keys()) this.#hang(path);
+  }
+
+  seed(): LedgerSeed {
+    return { entries: [...this.#entries], places: [...this.#places], throws: [...this.#throws], badEnds: [...this.#badEnds] };
   }
 
   get(path: string): Entry | undefined {
     return this.#entries.get(path);
   }
 
-  seed(): LedgerSeed {
-    return { entries: [...this.#entries], places: [...this.#places] };
+  /** The largest outputs, as many as it takes to save so many bytes. */
+  heaviest(bytes: number): { path: string; output: Json }[] {
+    const sized = [...this.#entries].map(([path, { output }]) => ({ path, output, size: jsonBytes(output) }));
+    const heavy = sized.filter(({ size }) => size > REFERENCE_BYTES).toSorted((a, b) => b.size - a.size);
+    let saved = 0;
+    return heavy.filter(({ size }) => {
+      if (saved > bytes) return false;
+      saved += size - REFERENCE_BYTES;
+      return true;
+    });
   }
 
-  place(loop: string): Place | undefined {
-    return this.#places.get(loop);
+  replaceOutput(path: string, output: Json): void {
+    const entry = this.#entries.get(path);
+    if (entry) this.#entries.set(path, { ...entry, output });
   }
 
-  setPlace(loop: string, place: Place): void {
-    this.#places.set(loop, place);
+  /** The error with which a step ended, as it was thrown. */
+  thrown(path: string): Error | undefined {
+    const known = this.#throws.get(path);
+    if (!known) return undefined;
+    if ("fault" in known) return Fault.of(known.fault);
+    return "canceled" in known ? new Canceled(known.canceled) : new Ended(known.ended, known.output);
   }
 
-  /** `slot` is where the step stands: a scope's branch, item or body; empty at the top. */
-  enter(path: string, entry: Entry, slot: string): void {
+  /** Of these steps, the one that threw first. */
+  firstThrown(paths: readonly string[]): string | undefined {
+    const asked = new Set(paths);
+    for (const path of this.#throws.keys()) if (asked.has(path)) return path;
+    return undefined;
+  }
+
+  /** What an open step has noted. Each step has its own names; they are in the functions that perform it. */
+  place(path: string): Readonly<JsonObject> | undefined {
+    return this.#places.get(path);
+  }
+
+  note(path: string, more: JsonObject): void {
+    if (!this.#places.has(path)) this.#hang(path);
+    this.#places.set(path, { ...this.#places.get(path), ...more });
+  }
+
+  /** How often the step has ended badly: what it tells next time is another attempt's. */
+  badEnds(path: string): number {
+    return this.#badEnds.get(path) ?? 0;
+  }
+
+  countBadEnd(path: string): void {
+    this.#hang(path);
+    this.#badEnds.set(path, this.badEnds(path) + 1);
+  }
+
+  enter(path: string, entry: Entry): void {
+    this.progress += 1;
+    // What a step leaves to the scope around goes on inside it.
+    if (!this.#places.get(path)?.["rest"]) this.drop(path);
+    this.#badEnds.delete(path);
     this.#entries.set(path, entry);
-    this.hang(path, slot);
-    this.drop(path);
+    this.#hang(path);
   }
 
-  /** Make `inner` part of `outer`, so that it goes when `outer` does. */
-  hang(inner: string, outer: string): void {
-    const siblings = this.#inside.get(outer);
-    if (siblings) siblings.push(inner);
-    else this.#inside.set(outer, [inner]);
+  /** A step threw. What it did inside stays: whoever picks it up again goes on from there. */
+  throw(path: string, error: Fault | Canceled | Ended): void {
+    this.progress += 1;
+    this.#places.delete(path);
+    this.#throws.set(path, throwOf(error));
+    this.#hang(path);
   }
 
-  /** Forget what ran inside. */
+  /** The step is tried again: errors inside it count no more, its results do. */
+  again(path: string): void {
+    this.#throws.delete(path);
+    if (!path.endsWith(COUNTER)) this.#places.delete(path);
+    for (const inner of this.#inside.get(path) ?? []) this.again(inner);
+  }
+
+  /** Forget what ran inside, and where the step stood. */
   drop(outer: string): void {
     this.#places.delete(outer);
     const inside = this.#inside.get(outer);
@@ -67,7 +136,26 @@ export class Ledger {
     this.#inside.delete(outer);
     for (const path of inside) {
       this.#entries.delete(path);
+      this.#throws.delete(path);
+      this.#badEnds.delete(path);
       this.drop(path);
     }
   }
+
+  /** A path lies inside each of its beginnings: `a`, `a.b` and `a.b[3]` for `a.b[3].c`. What goes with them goes. */
+  #hang(path: string): void {
+    for (let inner = path; inner !== "";) {
+      const outer = inner.slice(0, Math.max(0, inner.lastIndexOf("."), inner.lastIndexOf("[")));
+      const siblings = this.#inside.get(outer);
+      if (siblings?.has(inner)) return;
+      if (siblings) siblings.add(inner);
+      else this.#inside.set(outer, new Set([inner]));
+      inner = outer;
+    }
+  }
+}
+
+function throwOf(error: Fault | Canceled | Ended): Throw {
+  if (error instanceof Fault) return { fault: error.problem };
+  return error instanceof Canceled ? { canceled: error.message } : { ended: error.status, output: error.output };
 }

@@ -1,6 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Json, JsonSchema } from "../contracts/json.ts";
+import { jsonBytes, type Json, type JsonSchema } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
 import type { Expression } from "../language/plan.ts";
 import { Frame } from "./frame.ts";
@@ -24,6 +24,12 @@ interface Listener {
   failed: (error: unknown) => void;
 }
 
+export interface MailboxState {
+  unread: { event: ExternalEvent; number: number }[];
+  seen: string[];
+  received: number;
+}
+
 /**
  * Events sent to the run. Each is kept until a listener takes it, the first that opened first; the same id counts
  * once; `limits.mailboxUnreadMax` may wait, then the sender is refused.
@@ -31,29 +37,38 @@ interface Listener {
 export class Mailbox {
   readonly #walk: Walk;
   readonly #listeners = new Set<Listener>();
-  readonly #seen = new Set<string>();
-  #unread: { event: ExternalEvent; number: number }[] = [];
-  #received = 0;
+  readonly #seen: Set<string>;
+  #unread: MailboxState["unread"];
+  #unreadBytes = 0;
+  #received: number;
   #pumping: Promise<void> | undefined;
 
-  constructor(walk: Walk) {
+  constructor(walk: Walk, state: MailboxState = { unread: [], seen: [], received: 0 }) {
     this.#walk = walk;
+    this.#seen = new Set(state.seen);
+    this.#unread = state.unread;
+    this.#received = state.received;
+    for (const { event } of state.unread) this.#unreadBytes += jsonBytes(event.data);
+  }
+
+  state(): MailboxState {
+    return { unread: this.#unread, seen: [...this.#seen], received: this.#received };
   }
 
   /** Fault `mailbox_full`. A repeated id is welcome: it changes nothing. */
   check(event: ExternalEvent): void {
     if (this.#seen.has(event.id)) return;
-    if (this.#unread.length >= limits.mailboxUnreadMax)
-      throw new Fault("mailbox_full", `${limits.mailboxUnreadMax} events wait unread; send again when the run has listened.`);
-    if (this.#received >= limits.mailboxTotalMax)
-      throw new Fault("mailbox_full", `The run has taken ${limits.mailboxTotalMax} events, all it can; what is left is for people.`);
+    if (this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax)
+      throw new Fault("mailbox_full", `${this.#unread.length} events wait unread; send again when the run has listened.`);
   }
 
   deliver(event: ExternalEvent): void {
     if (this.#seen.has(event.id)) return;
     this.#remember(event.id);
     this.#received += 1;
+    this.#walk.ledger.progress += 1;
     this.#unread.push({ event, number: this.#received });
+    this.#unreadBytes += jsonBytes(event.data);
     void this.#pump();
   }
 
@@ -96,6 +111,7 @@ export class Mailbox {
         const interest = await this.#fitting(listener, entry.event);
         if (!interest || !this.#listeners.has(listener)) continue;
         this.#unread = this.#unread.filter((other) => other !== entry);
+        this.#unreadBytes -= jsonBytes(entry.event.data);
         this.#listeners.delete(listener);
         listener.got(entry.event, interest);
       }
@@ -114,7 +130,7 @@ export class Mailbox {
 
   async #fits(interest: Interest, event: ExternalEvent, frame: Frame): Promise<boolean> {
     if (interest.event !== event.event) return false;
-    if (interest.schema && (await this.#walk.port.validate(interest.schema, event.data))) return false;
+    if (interest.schema && (await this.#walk.validate(interest.schema, event.data))) return false;
     return !interest.when || this.#walk.condition(interest.when, new Frame(frame, { event: receivedEvent(event) }));
   }
 

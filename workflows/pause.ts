@@ -5,10 +5,11 @@ import type { Scope } from "./scope.ts";
 export class Pause {
   readonly #journal: Journal;
   readonly #waiting = new Set<() => void>();
-  #isPaused = false;
+  #isPaused: boolean;
 
-  constructor(journal: Journal) {
+  constructor(journal: Journal, isPaused = false) {
     this.#journal = journal;
+    this.#isPaused = isPaused;
   }
 
   get isPaused(): boolean {
@@ -30,12 +31,11 @@ export class Pause {
     await this.#journal.drain();
   }
 
+  /** Until the run is resumed. */
   async passed(scope: Scope): Promise<void> {
-    while (this.#isPaused) {
-      await scope.guard<void>((resolve) => {
-        this.#waiting.add(resolve);
-        return () => this.#waiting.delete(resolve);
-      });
-    }
+    await scope.guard<void>((resolve) => {
+      this.#waiting.add(resolve);
+      return () => this.#waiting.delete(resolve);
+    });
   }
 }

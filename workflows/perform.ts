@@ -1,6 +1,6 @@
 import { Fault, makeProblem } from "../contracts/faults.ts";
-import { isObject, type JsonObject } from "../contracts/json.ts";
-import type { Block, Step } from "../language/plan.ts";
+import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Step } from "../language/plan.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
 import { Ended, type Here, type HereOf, type Outcome } from "./context.ts";
@@ -68,27 +68,47 @@ async function sequence(walk: Walk, here: HereOf<"sequence">): Promise<Outcome> 
 
 async function choose(walk: Walk, here: HereOf<"switch">): Promise<Outcome> {
   const { step, path, attempt: round, context } = here;
-  const taken = await firstMatch(walk, here);
-  walk.tell("branch.taken", { path, lane: context.lane, attempt: round }, { branch: taken?.name ?? null });
-  return { output: taken ? await runInside(walk, here, `.${taken.name}`, taken.body) : null };
+  const noted = walk.ledger.place(path)?.["taken"] as string | null | undefined;
+  const name = noted === undefined ? await firstMatch(walk, here) : noted;
+  walk.ledger.note(path, { taken: name });
+  if (noted === undefined) walk.tell("branch.taken", { path, lane: context.lane, attempt: round }, { branch: name });
+  if (name === null) return { output: null };
+  const body = step.cases.find((branch) => branch.name === name)?.body ?? step.default!;
+  return { output: await runInside(walk, here, `.${name}`, body) };
+}
 
-  async function firstMatch(w: Walk, { context: { frame } }: HereOf<"switch">): Promise<{ name: string; body: Block } | undefined> {
-    for (const branch of step.cases) if (await w.condition(branch.when, frame)) return branch;
-    return step.default && { name: "default", body: step.default };
-  }
+async function firstMatch(walk: Walk, { step, context }: HereOf<"switch">): Promise<string | null> {
+  for (const branch of step.cases) if (await walk.condition(branch.when, context.frame)) return branch.name;
+  return step.default ? "default" : null;
 }
 
 async function attempt(walk: Walk, here: HereOf<"try">): Promise<Outcome> {
-  const { step, context } = here;
+  const { step, path, context } = here;
   try {
-    return { output: await runInside(walk, here, "", step.body) };
-  } catch (error) {
-    // Not `inside`: what a handler throws is not taken by the handlers beside it.
-    return { output: await handleOrRethrow(walk, step.catch, error, { ...context, path: here.path }) };
+    return { output: await tried(walk, here) };
   } finally {
     // In a scope of its own: `finally` is where things are put back, also after a cancel, and no cancel cuts it.
     if (step.finally)
-      await walk.block(step.finally, { ...context, path: `${here.path}.finally`, frame: new Frame(context.frame), scope: new Scope() });
+      await walk.block(step.finally, { ...context, path: `${path}.finally`, frame: new Frame(context.frame), scope: new Scope() });
+  }
+}
+
+async function tried(walk: Walk, here: HereOf<"try">): Promise<Json> {
+  const { step, path, context } = here;
+  const noted = walk.ledger.place(path)?.["output"];
+  if (noted !== undefined) return noted;
+  const output = await triedOnce();
+  // What `finally` changes must not change it, should the walk go on elsewhere meanwhile.
+  if (step.finally) walk.ledger.note(path, { output });
+  return output;
+
+  async function triedOnce(): Promise<Json> {
+    try {
+      return await runInside(walk, here, "", step.body);
+    } catch (error) {
+      // Not `inside`: what a handler throws is not taken by the handlers beside it.
+      return handleOrRethrow(walk, step.catch, error, { ...context, path });
+    }
   }
 }
 

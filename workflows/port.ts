@@ -36,6 +36,8 @@ export interface ChildRequest {
   path: string;
   await: boolean;
   summary: string;
+  /** An execution before this one has started it: only its end is awaited. */
+  isStarted?: boolean;
 }
 
 /**
@@ -50,7 +52,8 @@ export interface Port {
   uuid(): string;
   call(request: CallRequest, scope: Scope): Promise<StepDone>;
   foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
-  child(request: ChildRequest, scope: Scope): Promise<Json>;
+  /** `started` is called once the child exists; from then on it is found by its id. */
+  child(request: ChildRequest, scope: Scope, started: () => void): Promise<Json>;
   /** Ask a child run to stop; nothing happens when it has ended. */
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;
@@ -67,6 +70,8 @@ export interface Port {
   show(markdown: string): void;
   /** A coarse change of state that lists and filters see. */
   mark(change: { status: RunStatus; approvals: number }): void;
-  /** The size of the run's history so far. */
-  history(): { events: number; bytes: number };
+  /** The history of this execution so far. When it has become long, the run should go on in another. */
+  history(): { events: number; bytes: number; isLong: boolean };
+  /** No message to the run is being answered. */
+  isUnattended(): boolean;
 }

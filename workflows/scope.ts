@@ -18,6 +18,11 @@ export class Scope {
     return this.#reason !== undefined;
   }
 
+  /** Why it was cancelled. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
   cancel(reason: string): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -35,6 +40,13 @@ export class Scope {
 
   throwIfCanceled(): void {
     if (this.#reason !== undefined) throw new Canceled(this.#reason);
+  }
+
+  /** A scope that is cancelled with this one. It lives as long as this one does. */
+  below(): Scope {
+    const inner = new Scope();
+    this.onCancel((reason) => inner.cancel(reason));
+    return inner;
   }
 
   /** Run in a scope of its own that is cancelled with this one. */

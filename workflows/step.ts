@@ -15,49 +15,62 @@ const neverParks = new Set(["expression", "schema"]);
 
 /** One step from its `if` to its place in the ledger, with everything its error may lead to. */
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
-  walk.gate(context.scope);
-  if (walk.pause.isPaused) await walk.pause.passed(context.scope);
+  // One that has a place was let in before, by the execution that this one continues.
+  if (!walk.ledger.place(path)) {
+    walk.gate(context.scope);
+    if (walk.isHeld) await walk.held(context.scope);
+  }
   for (;;) {
-    const attempt = (walk.badEnds.get(path) ?? 0) + 1;
-    const here: Here<Step> = { step, path, attempt, context: { ...context, exports: {} } };
-    try {
-      return await attemptOnce(walk, here);
-    } catch (error) {
-      const problem = problemOf(walk, here, error);
-      const entry = await afterError(walk, here, problem);
-      if (entry !== "retry") return entry;
-    }
+    const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: { ...context, exports: {} } };
+    const entry = await attempt(walk, here);
+    if (entry !== "again") return entry;
+  }
+}
+
+async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
+  const failed = walk.ledger.place(here.path)?.["failed"] as Problem | undefined;
+  if (failed) return afterError(walk, { ...here, attempt: here.attempt - 1 }, failed);
+  try {
+    return await attemptOnce(walk, here);
+  } catch (error) {
+    const problem = problemOf(walk, here, error);
+    walk.ledger.note(here.path, { failed: problem as Json });
+    return afterError(walk, here, problem);
   }
 }
 
 async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
-  const { step, context } = here;
-  if (step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
-  tellStarted(walk, here);
-  const startedAt = walk.port.now();
+  const { step, path, context } = here;
+  const place = walk.ledger.place(path);
+  if (!place && step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
+  const startedAt = (place?.["startedAt"] as number | undefined) ?? walk.port.now();
+  if (!place) tellStarted(walk, here);
+  // A call ends before the walk goes on elsewhere; whatever else is open must find that it has begun.
+  if (!place && !instant.has(step.type) && !calls.has(step.type)) walk.ledger.note(path, { startedAt });
   const performed = await performInTime(walk, here);
   const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
   // Each await costs the workflow thread more than what it waits for: none without need.
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);
   if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
-  walk.inspector.set(here.path, step.type, "completed", here.attempt);
+  walk.inspector.set(path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
 }
 
 /** `timeout` of a scope, a child or a wait; a call's timeouts are kept by whoever performs it. */
 async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
   const { step, path, context } = here;
-  const ms = step.timeLimitMs;
-  if (ms === undefined) return perform(walk, here);
-  const limit = { ms, summary: `${path}: time limit`, scope: context.scope };
+  if (step.timeLimitMs === undefined) return perform(walk, here);
+  const deadline = (walk.ledger.place(path)?.["timeLimit"] as number | undefined) ?? walk.port.now() + step.timeLimitMs;
+  walk.ledger.note(path, { timeLimit: deadline });
+  const limit = { deadline, summary: `${path}: time limit`, scope: context.scope };
   const outcome = await withinTime(walk.port, limit, (scope) => perform(walk, { ...here, context: { ...context, scope } }));
-  if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${ms} ms.`, { instance: path });
+  if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${step.timeLimitMs} ms.`, { instance: path });
   return outcome;
 }
 
 /** Own catch, then whatever is around, then `onError`. */
-async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "retry"> {
+async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "again"> {
   const { step, path, attempt, context } = here;
   const caught = await ownCatch(walk, here, thrown);
   if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
@@ -74,12 +87,14 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
 async function ownCatch(walk: Walk, here: Here<Step>, problem: Problem): Promise<{ output?: Json; problem: Problem }> {
   const { step, path, context } = here;
   // A `try` asks its handlers itself, since its `finally` comes after them.
-  if (step.type === "try") return { problem };
+  if (step.type === "try" || walk.ledger.place(path)?.["handled"]) return { problem };
   try {
-    const found = await findHandler(walk, step.catch, problem, context);
+    const found = await findHandler(walk, step.catch, problem, { ...context, path });
     return found ? { output: await walk.shrink(await runHandler(walk, found, problem, { ...context, path })), problem } : { problem };
   } catch (error) {
-    return { problem: problemOf(walk, here, error) };
+    const failed = problemOf(walk, here, error);
+    walk.ledger.note(path, { failed: failed as Json, handled: true });
+    return { problem: failed };
   }
 }
 
@@ -94,12 +109,13 @@ function passBy(walk: Walk, problem: Problem): Entry {
   return { status: "failed", output: null, error: problem, exports: {} };
 }
 
-async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "retry"> {
+async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again"> {
   walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
   const action = await walk.attention.wait(here, problem);
-  if (action === "retry") return "retry";
   if (action === "skip") return skip(walk, here, "a person skipped it");
-  throw Fault.of(problem);
+  if (action === "fail") throw Fault.of(problem);
+  walk.ledger.again(here.path);
+  return "again";
 }
 
 function skip(walk: Walk, { step, path, attempt, context }: Here<Step>, why: string): Entry {
@@ -110,7 +126,7 @@ function skip(walk: Walk, { step, path, attempt, context }: Here<Step>, why: str
 
 /** The problem of an expected error; what is not one (cancel, `end`, defects) goes on. */
 function problemOf(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): Problem {
-  if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.badEnds.set(path, attempt);
+  if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.ledger.countBadEnd(path);
   if (error instanceof Fault) return boundedProblem({ ...error.problem, instance: error.problem.instance ?? path });
   if (error instanceof Canceled || error instanceof Ended) {
     walk.tell("step.canceled", { path, lane: context.lane, attempt }, { type: step.type, reason: error.message });
@@ -128,6 +144,7 @@ function tellStarted(walk: Walk, { step, path, attempt, context }: Here<Step>): 
 
 const instant = new Set<Step["type"]>(["set", "raise", "end"]);
 const ownCalls = new Set<Step["type"]>(["llm", "tool", "http"]);
+const calls = new Set<Step["type"]>([...ownCalls, "activity", "emit"]);
 
 function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught?: Problem }, startedAt: number): void {
   const { step, path, attempt, context } = here;

@@ -1,7 +1,7 @@
 import {
   ActivityCancellationType,
+  allHandlersFinished,
   CancellationScope,
-  ChildWorkflowCancellationType,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
@@ -38,7 +38,7 @@ export function createTemporalPort(run: RunArguments): Port {
     uuid: () => uuid4(),
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => call(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
-    child: (request, scope) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, scope)),
+    child: (request, scope, started) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, started })),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until,
@@ -55,7 +55,11 @@ export function createTemporalPort(run: RunArguments): Port {
         { key: searchAttributes.status, value: status },
         { key: searchAttributes.approvals, value: approvals },
       ]),
-    history: () => ({ events: workflowInfo().historyLength, bytes: workflowInfo().historySize }),
+    history: () => {
+      const { historyLength: events, historySize: bytes, continueAsNewSuggested } = workflowInfo();
+      return { events, bytes, isLong: continueAsNewSuggested || events > (run.continueAfterEvents ?? Number.POSITIVE_INFINITY) };
+    },
+    isUnattended: allHandlersFinished,
   };
 }
 
@@ -97,8 +101,56 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
 }
 
 /** Started with ABANDON, since the walk itself decides what becomes of a child when its parent ends. */
-async function child(run: RunArguments, request: ChildRequest, scope: Scope): Promise<Json> {
-  const args: RunArguments = {
+async function child(run: RunArguments, request: ChildRequest, { scope, started }: { scope: Scope; started: () => void }): Promise<Json> {
+  try {
+    if (!request.isStarted) scope.throwIfCanceled();
+    const end = request.isStarted ? laterEnd(run.tenant, request) : await startedEnd(run, request);
+    started();
+    if (!request.await) return null;
+    // Asked to stop, it is awaited all the same.
+    const release = scope.onCancel(() => void cancelChild(run.tenant, request.id));
+    try {
+      return (await end()).output;
+    } finally {
+      release();
+    }
+  } catch (error) {
+    if (scope.isCanceled) throw new Canceled("the step was cancelled");
+    throw faultOfChild(error, request);
+  }
+}
+
+type ChildEnd = () => Promise<RunResult>;
+
+async function startedEnd(run: RunArguments, request: ChildRequest): Promise<ChildEnd> {
+  const handle = await startChild(workflowTypes.run, {
+    workflowId: workflowIdOf(run.tenant, request.id),
+    taskQueue: queues.runs,
+    args: [childArguments(run, request)],
+    parentClosePolicy: ParentClosePolicy.ABANDON,
+    staticSummary: summaryText(request.summary),
+    typedSearchAttributes: [
+      { key: searchAttributes.tenant, value: run.tenant },
+      { key: searchAttributes.workflow, value: request.workflow },
+      { key: searchAttributes.status, value: "running" },
+      { key: searchAttributes.parent, value: run.id },
+    ],
+  });
+  return () => handle.result() as Promise<RunResult>;
+}
+
+/** Temporal tells a child's end only to the execution that started it: a later one asks, by an activity that is tried until there is an end. */
+const laterEnd =
+  (tenant: string, request: ChildRequest): ChildEnd =>
+  () =>
+    proxyActivities<Activities>({
+      startToCloseTimeout: 30_000,
+      retry: { initialInterval: 1_000, backoffCoefficient: 1.5, maximumInterval: 10_000 },
+      summary: summaryText(`${request.path}: the end of the child`),
+    }).childEnd({ tenant, run: request.id });
+
+function childArguments(run: RunArguments, request: ChildRequest): RunArguments {
+  return {
     tenant: run.tenant,
     id: request.id,
     workflow: request.workflow,
@@ -108,25 +160,8 @@ async function child(run: RunArguments, request: ChildRequest, scope: Scope): Pr
     startedBy: run.startedBy,
     parentId: run.id,
     depth: run.depth + 1,
+    ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
-  const open = async (): Promise<Json> => {
-    const handle = await startChild(workflowTypes.run, {
-      workflowId: workflowIdOf(run.tenant, request.id),
-      taskQueue: queues.runs,
-      args: [args],
-      parentClosePolicy: ParentClosePolicy.ABANDON,
-      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      staticSummary: summaryText(request.summary),
-      typedSearchAttributes: [
-        { key: searchAttributes.tenant, value: run.tenant },
-        { key: searchAttributes.workflow, value: request.workflow },
-        { key: searchAttributes.status, value: "running" },
-        { key: searchAttributes.parent, value: run.id },
-      ],
-    });
-    return request.await ? ((await handle.result()) as RunResult).output : null;
-  };
-  return cancellable(scope, open, (error) => faultOfChild(error, request));
 }
 
 async function cancelChild(tenant: string, id: string): Promise<void> {

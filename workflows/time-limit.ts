@@ -2,23 +2,22 @@ import { Canceled, type Scope } from "./scope.ts";
 import type { Port } from "./port.ts";
 
 /**
- * What `work` gives, or undefined when `ms` pass first: then it is cancelled and awaited.
+ * What `work` gives, or undefined when the deadline passes first: then it is cancelled and awaited.
  * The timer ends with the work, whichever way it ends.
  */
 export async function withinTime<T>(
   port: Port,
-  limit: { ms: number; summary: string; scope: Scope },
+  limit: { deadline: number; summary: string; scope: Scope },
   work: (scope: Scope) => Promise<T>,
 ): Promise<T | undefined> {
   return limit.scope.within(async (scope) => {
     let hasPassed = false;
-    const timer = port.sleep(limit.ms, limit.summary, scope).then(
-      () => {
-        hasPassed = true;
-        scope.cancel("its time has passed");
-      },
-      () => undefined,
-    );
+    const pass = (): void => {
+      hasPassed = true;
+      scope.cancel("its time has passed");
+    };
+    const ms = limit.deadline - port.now();
+    const timer = ms > 0 ? port.sleep(ms, limit.summary, scope).then(pass, () => undefined) : pass();
     try {
       return await work(scope);
     } catch (error) {

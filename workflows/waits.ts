@@ -15,11 +15,14 @@ import type { Walk } from "./walk.ts";
 
 /** A durable timer. */
 export async function wait(walk: Walk, here: HereOf<"wait">): Promise<Outcome> {
-  const { step, path, attempt, context } = here;
-  const ms = await waitMs(walk, here);
-  const until = new Date(walk.port.now() + ms).toISOString();
-  walk.tell("wait.started", { path, lane: context.lane, attempt }, { type: step.type, until });
+  const { path, attempt, context } = here;
+  const noted = walk.ledger.place(path)?.["until"] as number | undefined;
+  const deadline = noted ?? walk.port.now() + (await waitMs(walk, here));
+  const until = iso(deadline);
+  walk.ledger.note(path, { until: deadline });
+  if (noted === undefined) walk.tell("wait.started", { path, lane: context.lane, attempt }, { type: here.step.type, until });
   const summary = await summaryOf(walk, here);
+  const ms = Math.max(0, deadline - walk.port.now());
   await walk.inspector.waiting(path, `the time ${until}`, () => walk.port.sleep(ms, summary, context.scope));
   return { output: null };
 }
@@ -33,27 +36,47 @@ async function waitMs(walk: Walk, { step, path, context }: HereOf<"wait">): Prom
   return Math.max(0, at - walk.port.now());
 }
 
+/** What a `listen` notes: what it waits for, until when, and since which event. */
+type Listening = { names: string[]; since: number; deadline?: number; received: JsonObject; isOver?: boolean };
+
 /** Wait for one event, the first of several, or all of them. */
 export async function listen(walk: Walk, here: HereOf<"listen">): Promise<Outcome> {
-  const { step, path, context } = here;
-  const interests: Interest[] = [];
-  for (const { event, ...rest } of step.events) interests.push({ ...rest, event: await eventName(walk, event, here) });
-  const deadline = await deadlineOf(walk, step.timeout, here);
-  tellOpen(walk, here, "listen.started", { events: interests.map(({ event }) => event), ...until(deadline) });
-  const names = interests.map(({ event }) => event).join(step.mode === "all" ? " and " : " or ");
-  const received = await walk.inspector.waiting(path, `event ${names}`, () =>
-    beforeDeadline(walk, here, deadline, (scope) => take(walk, here, interests, scope)),
-  );
+  const { step, path } = here;
+  const noted = walk.ledger.place(path)?.["listen"] as Listening | undefined;
+  const state = noted ?? (await openListen(walk, here));
+  const interests = step.events.map((wanted, index): Interest => ({ ...wanted, event: state.names[index]! }));
+  const names = state.names.join(step.mode === "all" ? " and " : " or ");
+  const received = state.isOver
+    ? undefined
+    : await walk.inspector.waiting(path, `event ${names}`, () =>
+        beforeDeadline(walk, here, state.deadline, (scope) => take(walk, here, { state, interests, scope })),
+      );
   if (received !== undefined) return { output: received };
+  state.isOver = true;
   if (!step.onTimeout) throw new Fault("timeout", `No event ${names} came in time.`, { instance: path });
-  return { output: await runInside(walk, { ...here, context }, ".onTimeout", step.onTimeout) };
+  return { output: await runInside(walk, here, ".onTimeout", step.onTimeout) };
 }
 
-async function take(walk: Walk, here: HereOf<"listen">, interests: Interest[], scope: Scope): Promise<Json> {
-  const { step, path, attempt, context } = here;
+async function openListen(walk: Walk, here: HereOf<"listen">): Promise<Listening> {
+  const { step, path } = here;
+  const names: string[] = [];
+  for (const { event } of step.events) names.push(await eventName(walk, event, here));
+  const deadline = await deadlineOf(walk, step.timeout, here);
   const since = step.early === "ignore" ? walk.mailbox.now : 0;
-  const wanted = new Set(interests);
-  const received: JsonObject = {};
+  const state: Listening = { names, since, received: {}, ...(deadline === undefined ? {} : { deadline }) };
+  walk.ledger.note(path, { listen: state });
+  tellOpen(walk, here, "listen.started", { events: names, ...until(deadline) });
+  return state;
+}
+
+async function take(
+  walk: Walk,
+  here: HereOf<"listen">,
+  { state, interests, scope }: { state: Listening; interests: Interest[]; scope: Scope },
+): Promise<Json> {
+  const { step, path, attempt, context } = here;
+  const { received, since } = state;
+  const wanted = new Set(interests.filter(({ as }) => !(as in received)));
   for (;;) {
     const { event, interest } = await walk.mailbox.next([...wanted], { frame: context.frame, scope, since });
     const ordinal = interests.length - wanted.size;
@@ -78,7 +101,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
     id: effectKey(walk.options.effectRoot, path),
     at: walk.port.now(),
   };
-  await walk.inspector.busy(() => walk.port.send(to, event, context.scope));
+  await walk.outside(() => walk.inspector.busy(() => walk.port.send(to, event, context.scope)));
   walk.tell("event.emitted", { path, lane: context.lane, attempt }, { event: event.event, to });
   return { output: { event: event.event, id: event.id, to } };
 }
@@ -86,26 +109,40 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
 /** Ask a person. The answer is bound to what was shown. */
 export async function ask(walk: Walk, here: HereOf<"approval">): Promise<Outcome> {
   const { step, path, attempt, context } = here;
+  const noted = walk.ledger.place(path)?.["asked"] as Asking | undefined;
+  const asked = noted ?? (await openQuestion(walk, here));
+  const about = { path, lane: context.lane, attempt };
+  if (asked.expiredAt === undefined) {
+    const decision = await walk.inspector.waiting(path, `a decision: ${asked.title}`, () =>
+      beforeDeadline(walk, here, asked.deadline, (scope) => walk.approvals.wait(path, asked.assignees, { ...context, scope })),
+    );
+    if (decision) {
+      const output = decisionOutput(decision, walk.port.now());
+      walk.tell("approval.decided", about, output);
+      return { output };
+    }
+    asked.expiredAt = iso(walk.port.now());
+    walk.tell("approval.expired", about, { at: asked.expiredAt });
+  }
+  const data = step.onExpire ? await runInside(walk, here, ".onExpire", step.onExpire as Block) : null;
+  return { output: { decision: "expired", approved: false, by: null, at: asked.expiredAt, comment: null, data } };
+}
+
+/** What an approval notes: what was asked, until when, and when nobody had answered. */
+type Asking = Question & { deadline?: number; expiredAt?: string };
+
+async function openQuestion(walk: Walk, here: HereOf<"approval">): Promise<Asking> {
+  const { step, path } = here;
   const question = await questionOf(walk, here);
   const deadline = await deadlineOf(walk, step.expiresAfter, here);
+  const asked: Asking = { ...question, ...(deadline === undefined ? {} : { deadline }) };
+  walk.ledger.note(path, { asked });
   tellOpen(walk, here, "approval.requested", {
     id: approvalIdOf(walk.options.run.id, path),
     ...question,
     ...(deadline === undefined ? {} : { expiresAt: iso(deadline) }),
   });
-  const decision = await walk.inspector.waiting(path, `a decision: ${question.title}`, () =>
-    beforeDeadline(walk, here, deadline, (scope) => walk.approvals.wait(path, question.assignees, { ...context, scope })),
-  );
-  const about = { path, lane: context.lane, attempt };
-  if (decision) {
-    const output = decisionOutput(decision, walk.port.now());
-    walk.tell("approval.decided", about, output);
-    return { output };
-  }
-  const at = iso(walk.port.now());
-  walk.tell("approval.expired", about, { at });
-  const data = step.onExpire ? await runInside(walk, here, ".onExpire", step.onExpire as Block) : null;
-  return { output: { decision: "expired", approved: false, by: null, at, comment: null, data } };
+  return asked;
 }
 
 interface Question extends JsonObject {
@@ -132,8 +169,7 @@ function beforeDeadline<T>(
   open: (scope: Scope) => Promise<T>,
 ): Promise<T | undefined> {
   if (deadline === undefined) return open(context.scope);
-  const ms = Math.max(0, deadline - walk.port.now());
-  return withinTime(walk.port, { ms, summary: `${path}: deadline`, scope: context.scope }, open);
+  return withinTime(walk.port, { deadline, summary: `${path}: deadline`, scope: context.scope }, open);
 }
 
 function tellOpen(

@@ -1,7 +1,7 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
-import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
+import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
@@ -11,10 +11,10 @@ import { runBlock } from "./block.ts";
 import type { Context } from "./context.ts";
 import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
-import { Inspector } from "./inspector.ts";
+import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Ledger, type LedgerSeed } from "./ledger.ts";
-import { Mailbox } from "./mailbox.ts";
-import { Journal, type About } from "./journal.ts";
+import { Mailbox, type MailboxState } from "./mailbox.ts";
+import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
@@ -30,6 +30,23 @@ export interface WalkOptions {
   effectRoot: string;
   /** Finished steps of the run this one continues. */
   ledger?: LedgerSeed;
+  /** What the execution before this one left: the same run goes on, nothing is told twice. */
+  state?: WalkState;
+}
+
+/** All that a run is, at a moment when nothing but waits is open: plain JSON. */
+export interface WalkState {
+  ledger: LedgerSeed;
+  vars: JsonObject;
+  mailbox: MailboxState;
+  closedApprovals: string[];
+  journal: JournalState;
+  rows: InspectorRows;
+  passedErrors: Problem[];
+  leftChildren: string[];
+  childrenLeft: number;
+  isPaused: boolean;
+  canceled?: string;
 }
 
 /**
@@ -48,43 +65,77 @@ export class Walk {
   readonly approvals: Approvals;
   readonly attention: Attention;
   readonly pause: Pause;
-  /** How often a step has ended badly: what it tells next time is another attempt's. */
-  readonly badEnds = new Map<string, number>();
+  /** Whether an execution before this one began the run. */
+  readonly isContinued: boolean;
   /** Errors that `onError: continue` let pass. */
-  readonly passedErrors: Problem[] = [];
+  readonly passedErrors: Problem[];
   /** Children that nobody waits for and that end with this run. */
-  readonly leftChildren: string[] = [];
-  childrenLeft = 0;
+  readonly leftChildren: string[];
+  childrenLeft: number;
   readonly #root = new Scope();
   readonly #top: Frame;
   /** Set before the last event is told: from then on nobody would read a message. */
   isOver = false;
-  #vars: JsonObject = {};
+  #vars: JsonObject;
   #isOverLimit = false;
+  /** Work outside that must end before the run can go on in another execution. */
+  #open = 0;
+  /** Of it, calls that may take long: while one is open, others go on as long as they can. */
+  #openLong = 0;
 
   constructor(options: WalkOptions, port: Port) {
+    const { state } = options;
     this.options = options;
     this.port = port;
-    this.ledger = new Ledger(options.ledger);
-    this.journal = new Journal(options.run, port);
-    this.inspector = new Inspector(port, options.plan);
-    this.pause = new Pause(this.journal);
-    this.#top = new Frame(undefined, topNames(options));
-    this.mailbox = new Mailbox(this);
-    this.approvals = new Approvals(this);
+    this.isContinued = state !== undefined;
+    this.ledger = new Ledger(state?.ledger ?? options.ledger);
+    this.journal = new Journal(options.run, port, state?.journal);
+    this.inspector = new Inspector(port, options.plan, state?.rows);
+    this.pause = new Pause(this.journal, state?.isPaused);
+    this.#vars = state?.vars ?? {};
+    this.passedErrors = state?.passedErrors ?? [];
+    this.leftChildren = state?.leftChildren ?? [];
+    this.childrenLeft = state?.childrenLeft ?? 0;
+    this.#top = new Frame(undefined, { ...topNames(options), vars: this.#vars });
+    this.mailbox = new Mailbox(this, state?.mailbox);
+    this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
+    if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
 
-  /** Walk to the end. The record knows the end before this resolves. */
-  async run(): Promise<End> {
-    this.#tellStart();
-    const watch = this.journal.watch(() => ({ status: this.status(), approvals: this.approvals.count }), this.inspector);
-    const end = await this.#reachEnd();
+  /**
+   * Walk to the end; the record knows the end before this resolves. Or, when this execution's history has become long,
+   * to a moment at which nothing but waits is open: undefined, and `state()` is what the next execution begins with.
+   */
+  async run(): Promise<End | undefined> {
+    if (!this.isContinued) this.#tellStart();
+    // One that is leaving only seems to wait: the next execution goes on at once.
+    const seen = (): State => (this.#isLeaving ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
+    const watch = this.journal.watch(seen, this.inspector);
+    const end = await Promise.race([this.#reachEnd(), this.#mustContinue()]);
+    if (!end) return undefined;
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     await this.#tellEnd(end);
     this.journal.close(end.result.status);
     await watch;
     return end;
+  }
+
+  /** Taken in the same moment in which `run` gave undefined. */
+  state(): WalkState {
+    return {
+      ledger: this.ledger.seed(),
+      vars: this.#vars,
+      mailbox: this.mailbox.state(),
+      closedApprovals: this.approvals.state(),
+      journal: this.journal.state(),
+      rows: this.inspector.rows(),
+      passedErrors: this.passedErrors,
+      leftChildren: this.leftChildren,
+      childrenLeft: this.childrenLeft,
+      isPaused: this.pause.isPaused,
+      ...(this.#root.reason === undefined ? {} : { canceled: this.#root.reason }),
+    };
   }
 
   cancel(reason: string): void {
@@ -108,6 +159,53 @@ export class Walk {
     throw new Fault("limit", `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`);
   }
 
+  /** No step starts now: the run is paused, or about to go on in another execution. */
+  get isHeld(): boolean {
+    return this.pause.isPaused || this.#isLeaving;
+  }
+
+  async held(scope: Scope): Promise<void> {
+    // Of one that is leaving nobody wakes up here: the next execution comes to this step anew.
+    while (this.isHeld) await this.pause.passed(scope);
+  }
+
+  /** Work that must end before the run can go on elsewhere. */
+  async outside<T>(work: () => Promise<T>, isLong = false): Promise<T> {
+    this.#open += 1;
+    if (isLong) this.#openLong += 1;
+    try {
+      return await work();
+    } finally {
+      this.#open -= 1;
+      if (isLong) this.#openLong -= 1;
+    }
+  }
+
+  get #isLeaving(): boolean {
+    const { isLong, events, bytes } = this.port.history();
+    if (!isLong || this.ledger.progress === 0) return false;
+    return this.#openLong === 0 || events > limits.historyEventsCalm || bytes > limits.historyBytesCalm;
+  }
+
+  async #mustContinue(): Promise<undefined> {
+    for (;;) {
+      await this.port.until(() => this.#open === 0 && this.#isLeaving && this.port.isUnattended());
+      if (this.isOver) return new Promise(() => undefined);
+      if (!this.journal.isEmpty) await this.journal.drain();
+      else if (!(await this.#lighten())) return undefined;
+    }
+  }
+
+  /** Store the largest results until the state is small enough to travel. Gives whether that took a moment. */
+  async #lighten(): Promise<boolean> {
+    const excess = jsonBytes(this.state() as unknown as Json) - limits.stateBytesMax;
+    if (excess <= 0) return false;
+    const heavy = this.ledger.heaviest(excess);
+    if (heavy.length === 0) throw new Fault("limit", `What the run must remember needs more than ${limits.stateBytesMax} bytes.`);
+    await Promise.all(heavy.map(async ({ path, output }) => this.ledger.replaceOutput(path, await this.port.store(output))));
+    return true;
+  }
+
   block(block: Block, context: Context): Promise<Json> {
     return runBlock(this, block, context);
   }
@@ -119,8 +217,17 @@ export class Walk {
     } catch (error) {
       if (!(error instanceof ReferenceRead)) throw error;
       const { roots, steps } = frame.rootsOf(template);
-      return this.port.evaluate(template, roots, steps);
+      return this.outside(() => this.port.evaluate(template, roots, steps));
     }
+  }
+
+  listItems(list: Json): Promise<Json[]> {
+    return this.outside(() => this.port.listItems(list));
+  }
+
+  /** What is wrong with the value, or null. */
+  validate(schema: JsonSchema, value: Json): Promise<Problem | null> {
+    return this.outside(() => this.port.validate(schema, value));
   }
 
   async condition(expression: Expression, frame: Frame): Promise<boolean> {
@@ -131,7 +238,7 @@ export class Walk {
 
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json): Promise<Json> {
-    return jsonBytes(value) > limits.inlineBytesMax ? this.port.store(value) : value;
+    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value)) : value;
   }
 
   /** Put an event into the run's log; it reaches Postgres with the next append. */
@@ -166,21 +273,43 @@ export class Walk {
   /** The envelope is a `try` around all steps. */
   async #body(): Promise<Json> {
     const { plan } = this.options;
-    const around: Context = { path: "", frame: this.#top, scope: this.#root, lane: this.journal.root, takes: () => false, exports: {} };
+    const around: Context = {
+      path: "",
+      frame: this.#top,
+      scope: this.#root,
+      lane: this.journal.root,
+      takes: () => false,
+      exports: {},
+      rest: { scope: this.#root, running: [] },
+    };
     const inner = (more: Partial<Context>): Context => ({ ...around, frame: new Frame(this.#top), ...more });
+    const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
+    const { output: noted } = this.ledger.place(ENVELOPE) ?? {};
     try {
-      for (const [name, template] of plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
-      return await this.#checked(await this.block(plan.body, inner({ takes: (problem) => mayTake(plan.catch, problem, this.#top) })));
+      if (noted !== undefined) return noted;
+      await this.#setFirstVariables();
+      return this.#note(await this.#checked(await this.block(plan.body, inner({ takes }))));
     } catch (error) {
-      return await handleOrRethrow(this, plan.catch, error, around);
+      return this.#note(await handleOrRethrow(this, plan.catch, error, around));
     } finally {
       if (plan.finally) await this.block(plan.finally, inner({ path: "finally", scope: new Scope() }));
     }
   }
 
+  async #setFirstVariables(): Promise<void> {
+    if (this.isContinued) return;
+    for (const [name, template] of this.options.plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
+  }
+
+  /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */
+  #note(output: Json): Json {
+    if (this.options.plan.finally) this.ledger.note(ENVELOPE, { output });
+    return output;
+  }
+
   async #checked(output: Json): Promise<Json> {
     const { outputSchema } = this.options.plan;
-    const problem = outputSchema && (await this.port.validate(outputSchema, output));
+    const problem = outputSchema && (await this.validate(outputSchema, output));
     if (problem) throw Fault.of({ ...problem, detail: `The run's output: ${problem.detail}` });
     return output;
   }
@@ -194,6 +323,9 @@ export class Walk {
     this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status);
   }
 }
+
+/** Where the envelope notes what a step would note at its path. */
+const ENVELOPE = "";
 
 function topNames({ run, input, env }: WalkOptions): JsonObject {
   const { id, workflow, version, parentId = null, startedAt } = run;

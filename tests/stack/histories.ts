@@ -1,13 +1,17 @@
+import { randomBytes } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
-import { scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
-import { queries, signals, updates, workflowTypes, type UpdateArguments } from "../../contracts/messages.ts";
+import { queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
+import type { Json } from "../../contracts/json.ts";
+import { queries, signals, updates, workflowTypes, type RunArguments, type UpdateArguments } from "../../contracts/messages.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
   decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
+  startContinuing(workflow: string, input: Json, events: number): Promise<string>;
+  executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   /** Of a round of the maintenance workflow that has ended. */
   maintenance(): Promise<unknown>;
@@ -39,6 +43,17 @@ export async function openHistories(address: string): Promise<Histories> {
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
+    async startContinuing(name, input, continueAfterEvents) {
+      const id = `r_${randomBytes(13).toString("hex")}`;
+      const args: RunArguments = { tenant, id, workflow: name, input, env: {}, startedBy: "test", depth: 0, continueAfterEvents };
+      await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
+      return id;
+    },
+    async executions(of, run) {
+      let count = 0;
+      for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
+      return count;
+    },
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
       // The record knows the end a moment before Temporal does.
@@ -55,6 +70,8 @@ export async function openHistories(address: string): Promise<Histories> {
     close: () => connection.close(),
   };
 }
+
+const tenant = "default";
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;

@@ -54,6 +54,8 @@ const commands: HostCommands = {
   decide: (tenant, run, decision) => histories.decide(tenant, run, decision),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
+  startContinuing: (workflow, input, events) => histories.startContinuing(workflow, input, events),
+  executions: (tenant, run) => histories.executions(tenant, run),
   maintenanceHistory: () => histories.maintenance(),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };

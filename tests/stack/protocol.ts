@@ -1,3 +1,4 @@
+import type { Json } from "../../contracts/json.ts";
 import type { UpdateArguments } from "../../contracts/messages.ts";
 import type { ModelReply } from "../servers/model-server.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
@@ -47,6 +48,10 @@ export interface HostCommands {
   settle(tenant: string, run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
+  /** Start a run that goes on in a new execution whenever its history has more events than this. */
+  startContinuing(workflow: string, input: Json, events: number): Promise<string>;
+  /** How many executions the run has had. */
+  executions(tenant: string, run: string): Promise<number>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
   /** The same of the maintenance workflow. */

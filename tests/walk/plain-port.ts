@@ -23,15 +23,21 @@ export class PlainPort implements Port {
   readonly #time = new VirtualTime();
   readonly #stored: Json[] = [];
   readonly #answers: Answers;
+  readonly #children = new Map<string, { answer: Answer; startedAt: number }>();
+  #attending = 0;
+  readonly #isLong: boolean;
   #ids = 0;
 
-  constructor(answers: Answers) {
+  constructor(answers: Answers, isLong = false) {
     this.#answers = answers;
+    this.#isLong = isLong;
   }
 
   drive = <T>(walk: Promise<T>): Promise<T> => this.#time.drive(walk, () => this.shown);
   /** Do something at a virtual time. */
-  at = (ms: number, action: () => void): void => this.#time.after(ms - this.#time.now, action);
+  at = (ms: number, action: () => void): void => this.#time.after(ms - this.#time.now, action, true);
+  /** The execution is over and another takes its place. */
+  forget = (): void => this.#time.forget();
 
   now = (): number => this.#time.now;
   uuid = (): string => `uuid-${this.#ids++}`;
@@ -39,7 +45,12 @@ export class PlainPort implements Port {
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>(scope, ms, (resolve) => resolve());
   send: Port["send"] = (_, __, scope) => this.#time.later<void>(scope, 1, (resolve) => resolve());
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
-  child: Port["child"] = ({ path, input }, scope) => this.#perform(path, this.#answers(path, input, 1), scope);
+  child: Port["child"] = ({ id, path, input }, scope, started) => {
+    const { answer, startedAt } = this.#children.get(id) ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
+    this.#children.set(id, { answer, startedAt });
+    started();
+    return this.#perform(path, { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) }, scope);
+  };
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
@@ -47,7 +58,14 @@ export class PlainPort implements Port {
   validate: Port["validate"] = async () => null;
   show = (markdown: string): void => void (this.shown = markdown);
   mark = (): void => undefined;
-  history = (): { events: number; bytes: number } => ({ events: 0, bytes: 0 });
+  /** A message is being answered until then. */
+  async attended(answer: Promise<unknown>): Promise<void> {
+    this.#attending += 1;
+    await answer.catch(() => undefined);
+    this.#attending -= 1;
+  }
+  isUnattended: Port["isUnattended"] = () => this.#attending === 0;
+  history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong });
 
   call: Port["call"] = async ({ call }, scope) => {
     const { path, fields, attempt, carried } = call as StepCall<unknown>;

@@ -28,7 +28,7 @@ test("a run that is picked up from its ledger at any moment ends the same, and r
 
 async function ledgerAt(ms: number, definition: unknown): Promise<LedgerSeed> {
   let seed: LedgerSeed = { entries: [], places: [] };
-  const steer = (walk: Walk, port: PlainPort): void => port.at(ms, () => void (seed = walk.ledger.seed()));
+  const steer = (walk: Walk, port: PlainPort): void => port.at(ms, () => void (seed = structuredClone(walk.ledger.seed())));
   await runPlain(definition, { input: { n: 1 }, answer: answerByPath, steer });
   return seed;
 }

@@ -1,6 +1,6 @@
 import type { Json } from "../../contracts/json.ts";
 import type { End } from "../../workflows/end.ts";
-import { Walk, type WalkOptions } from "../../workflows/walk.ts";
+import { Walk, type WalkOptions, type WalkState } from "../../workflows/walk.ts";
 import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
 import { PlainPort, type Answers } from "./plain-port.ts";
@@ -15,20 +15,26 @@ export interface PlainRun {
   end: End;
   port: PlainPort;
   walk: Walk;
+  /** How many executions it took. */
+  executions: number;
 }
 
+interface PlainOptions {
+  input?: Json;
+  ledger?: WalkOptions["ledger"];
+  answer?: Answers;
+  steer?: (walk: Walk, port: PlainPort) => void;
+  /** Continue as new at every step boundary. */
+  continues?: boolean;
+}
+
+const continuesByDefault = process.env["WALK_CONTINUES"] === "1";
+
 /** Walk a definition on the in-process port. `steer` may plan signals, pauses and cancels at virtual times. */
-export async function runPlain(
-  definition: unknown,
-  options: {
-    input?: Json;
-    ledger?: WalkOptions["ledger"];
-    answer?: Answers;
-    steer?: (walk: Walk, port: PlainPort) => void;
-  } = {},
-): Promise<PlainRun> {
+export async function runPlain(definition: unknown, options: PlainOptions = {}): Promise<PlainRun> {
+  const { continues = continuesByDefault } = options;
   const plan = planOf(definition);
-  const port = new PlainPort(options.answer ?? ((path) => ({ output: path })));
+  const port = new PlainPort(options.answer ?? ((path) => ({ output: path })), continues);
   const run = {
     tenant: "t",
     id: "r_00000000000000000000000000",
@@ -39,18 +45,34 @@ export async function runPlain(
     startedAt: 0,
     startedBy: "test",
   };
-  const walk = new Walk(
-    {
-      plan,
-      run,
-      input: options.input ?? null,
-      env: {},
-      depth: 0,
-      effectRoot: run.id,
-      ...(options.ledger ? { ledger: options.ledger } : {}),
-    },
+  const given = { plan, run, input: options.input ?? null, env: {}, depth: 0, effectRoot: run.id };
+  let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}) }, port);
+  options.steer?.(
+    whoever(() => walk, port),
     port,
   );
-  options.steer?.(walk, port);
-  return { end: await port.drive(walk.run()), port, walk };
+  for (let executions = 1; ; executions++) {
+    const end = await port.drive(walk.run());
+    if (end) return { end, port, walk, executions };
+    const state = JSON.parse(JSON.stringify(walk.state())) as WalkState;
+    port.forget();
+    walk = new Walk({ ...given, state }, port);
+  }
+}
+
+/** The walk of the execution that is there when it is spoken to; what it is told is counted until it is answered. */
+function whoever<T extends object>(current: () => T, port: PlainPort): T {
+  return new Proxy({} as T, {
+    get: (_, name) => {
+      const value: unknown = Reflect.get(current(), name, current());
+      if (typeof value === "object" && value !== null) return whoever(() => Reflect.get(current(), name, current()) as object, port);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]): unknown => {
+        const result: unknown = value.apply(current(), args);
+        if (!(result instanceof Promise)) return result;
+        void port.attended(result);
+        return result;
+      };
+    },
+  });
 }

@@ -4,11 +4,17 @@ import type { Scope } from "../../workflows/scope.ts";
 export class VirtualTime {
   now = 0;
   #order = 0;
-  readonly #agenda: { time: number; order: number; action: () => void }[] = [];
-  readonly #conditions: { predicate: () => boolean; resolve: () => void }[] = [];
+  #agenda: { time: number; order: number; action: () => void; isLasting: boolean }[] = [];
+  #conditions: { predicate: () => boolean; resolve: () => void }[] = [];
 
-  after(ms: number, action: () => void): void {
-    this.#agenda.push({ time: this.now + ms, order: this.#order++, action });
+  after(ms: number, action: () => void, isLasting = false): void {
+    this.#agenda.push({ time: this.now + ms, order: this.#order++, action, isLasting });
+  }
+
+  /** The execution that waited is gone: nobody is waked any more, but what was planned from outside still happens. */
+  forget(): void {
+    this.#agenda = this.#agenda.filter(({ isLasting }) => isLasting);
+    this.#conditions = [];
   }
 
   until(predicate: () => boolean): Promise<void> {
