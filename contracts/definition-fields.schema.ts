@@ -59,13 +59,36 @@ const retry = z.strictObject({
   while: condition.optional().describe("Try again while this is true; sees `output`. For answers that came but are not good enough."),
 });
 
+/** Every step that takes time. */
+export const timeFields = {
+  retry: retry.optional().describe("How often and how patiently the step is tried again; without it a step that is no call is tried once."),
+  timeout: duration.optional().describe("Time for one attempt; then what runs inside is cancelled and it fails with `timeout`."),
+  totalTimeout: duration.optional().describe("Time for all attempts with the waits between them."),
+  background: z
+    .boolean()
+    .optional()
+    .describe("Does not keep its scope open: it is cancelled when the others have ended. Its error fails the scope."),
+  lock: z
+    .strictObject({
+      key: text.describe("What is locked, in the whole tenant."),
+      limit: count(limits.lockLimitMax)
+        .optional()
+        .describe("How many may hold it at once; 1 by default. The same wherever the key stands."),
+    })
+    .optional()
+    .describe("Held while the step runs, granted in the order of asking, freed by any end."),
+};
+
 /** Steps that leave the workflow. */
 export const callFields = {
-  retry: retry.optional().describe("How often and how patiently the step is tried again."),
-  timeout: duration.optional().describe("Time for one attempt."),
-  totalTimeout: duration.optional().describe("Time for all attempts with the waits between them."),
+  ...timeFields,
   heartbeat: duration.optional().describe("A worker that says nothing for this long counts as gone."),
   priority: priority.optional(),
+  fairnessKey: text.optional().describe("Steps of one key share the workers fairly with those of others."),
+  effect: z
+    .enum(["read", "write", "dangerous"])
+    .optional()
+    .describe("What the call does outside: `read` needs no undoing. GET and HEAD read unless you say otherwise."),
 };
 
 export const laterField = z.unknown().optional().describe("Not yet available in this version.");
@@ -74,36 +97,8 @@ export const laterField = z.unknown().optional().describe("Not yet available in 
 export const later = <const Name extends string>(names: readonly Name[]): Record<Name, typeof laterField> =>
   Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
 
-/** Steps whose inside takes time of its own. */
-export const timeLimit = {
-  timeout: duration.optional().describe("Time for the whole step; then what runs inside is cancelled and it fails with `timeout`."),
-};
-
-const callOnly = ["retry", "totalTimeout", "heartbeat", "priority"] as const;
-const instant = [...callOnly, "timeout"] as const;
-
 export const laterSteps = ["agent", "a2a", "message", "team", "plan"] as const;
-export const laterEnvelope = ["budget", "concurrency", "triggers", "policy"] as const;
-export const laterCommon = ["background", "lock", "cache", "compensate", "budget", "fairnessKey", "effect"] as const;
-
-/** By step type; `scope` = every type without fields of its own here. */
-export const laterFields = {
-  llm: ["stream"],
-  tool: ["version", "server"],
-  http: [],
-  activity: [],
-  set: instant,
-  sequence: callOnly,
-  switch: callOnly,
-  parallel: [...callOnly, "until", "rest"],
-  foreach: [...callOnly, "until", "rest", "isolate"],
-  loop: callOnly,
-  workflow: callOnly,
-  wait: instant,
-  listen: [...callOnly, "until", "foreach"],
-  emit: instant,
-  approval: [...instant, "quorum", "form", "editable", "remindAfter", "escalate"],
-  try: [...callOnly, "undo"],
-  raise: instant,
-  end: instant,
-} as const;
+export const laterEnvelope = ["budget", "policy"] as const;
+export const laterCommon = ["cache", "budget"] as const;
+/** By step type. */
+export const laterFields = { llm: ["stream"], tool: ["version", "server"] } as const;

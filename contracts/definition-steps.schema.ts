@@ -11,6 +11,7 @@ import {
   later,
   laterFields,
   text,
+  timeFields,
   version,
   workflowName,
 } from "./definition-fields.schema.ts";
@@ -72,13 +73,12 @@ export const activityFields = {
 
 export const setFields = {
   type: z.literal("set").describe("Compute values. Costs nothing in the history."),
-  ...later(laterFields.set),
   values: anyJson.describe("The step's output."),
 };
 
 export const workflowFields = {
   type: z.literal("workflow").describe("Start another workflow as a child run."),
-  ...later(laterFields.workflow),
+  ...timeFields,
   workflow: workflowName.describe("Name of a published workflow."),
   version: version.optional().describe("Its version; the highest without it."),
   input: anyJson.optional().describe("The child's input."),
@@ -91,7 +91,7 @@ export const workflowFields = {
 
 export const waitFields = {
   type: z.literal("wait").describe("Wait, across restarts."),
-  ...later(laterFields.wait),
+  ...timeFields,
   duration: duration.optional().describe("How long. Either this or `until`."),
   until: text.optional().describe("Until this moment: an ISO 8601 date and time or an expression. Either this or `duration`."),
 };
@@ -105,23 +105,39 @@ const listenForSchema = z.strictObject({
 
 export const listenFields = {
   type: z.literal("listen").describe("Wait for events sent to this run."),
-  ...later(laterFields.listen),
+  ...timeFields,
   one: listenForSchema.optional().describe("The event to wait for."),
   any: z.array(listenForSchema).min(1).optional().describe("The first of these events."),
   all: z.array(listenForSchema).min(1).optional().describe("All of these events; gives an object by `as`."),
+  until: condition
+    .optional()
+    .describe("With `foreach`: the last event is the one after whose handling this is true; sees `event` and `last`."),
   early: z.enum(["keep", "ignore"]).optional().describe("Events that came before the step began: taken (default) or ignored."),
   timeout: duration.optional().describe("How long to wait."),
 };
 
+const assignees = z.union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" });
+
 export const approvalFields = {
   type: z.literal("approval").describe("Ask people."),
-  ...later(laterFields.approval),
+  ...timeFields,
   title: text.describe("The question."),
   payload: anyJson.optional().describe("What they decide about."),
-  assignees: z
-    .union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" })
+  assignees: assignees.optional().describe("Who may decide, such as `role:finance`; whoever may approve without it."),
+  quorum: z
+    .union([count(limits.approvalQuorumMax), z.string()], { error: "a number of persons, or an expression that gives one" })
     .optional()
-    .describe("Who may decide, such as `role:finance`; whoever may approve without it."),
+    .describe("Different persons who must approve; 1 by default. One rejection rejects."),
+  form: jsonSchema.optional().describe("JSON Schema of what they fill in: the output's `data`."),
+  editable: z.boolean().optional().describe("Whoever approves may change the payload; the output's `data` is the payload as approved."),
+  remindAfter: duration.optional().describe("They are reminded each time this long has passed."),
+  escalate: z
+    .strictObject({
+      after: duration.describe("How long the first ones are waited for."),
+      to: assignees.describe("Who may decide then, too."),
+    })
+    .optional()
+    .describe("Whom to ask as well when nobody decides."),
   expiresAfter: duration.optional().describe("How long they may take."),
 };
 
@@ -131,18 +147,23 @@ const joinFields = {
     .optional()
     .describe("`all` (default), `any`: the first success, `race`: the first end, even an error, `quorum`: n successes."),
   quorum: count(limits.foreachItemsMax).optional().describe("Successes needed; only with `join: quorum`."),
+  until: condition.optional().describe("Ends the join when true; sees `done`, the outputs so far in the order they came."),
+  rest: z
+    .enum(["cancel", "finish"])
+    .optional()
+    .describe("What becomes of the others when the join is met: `cancel` (default), or they go on and the enclosing scope waits."),
 };
 
 export const parallelFields = {
   type: z.literal("parallel").describe("Branches at the same time; gives an object by branch."),
-  ...later(laterFields.parallel),
+  ...timeFields,
   ...joinFields,
   maxConcurrency: count(limits.foreachConcurrencyMax).optional().describe("Branches that run at the same time; all without it."),
 };
 
 export const foreachFields = {
   type: z.literal("foreach").describe("The same steps for every item of a list; gives a list in item order."),
-  ...later(laterFields.foreach),
+  ...timeFields,
   items: z.union([z.string(), z.array(anyJson)], { error: "a list or an expression that gives one" }).describe("The list."),
   as: identifier.optional().describe("Name of the current item; `item` without it."),
   index: identifier.optional().describe("Name of its place, from 0; `index` without it."),
@@ -153,11 +174,12 @@ export const foreachFields = {
     .optional()
     .describe("`fail` (default): one error fails the step. `collect`: the error takes the item's place. `skip`: the item is left out."),
   key: text.optional().describe("Gives each item a key; the output is then an object."),
+  isolate: z.boolean().optional().describe("Each item in a child run of its own: for items with a long history."),
 };
 
 export const loopFields = {
   type: z.literal("loop").describe("The same steps again and again; gives the last iteration's output."),
-  ...later(laterFields.loop),
+  ...timeFields,
   while: condition.optional().describe("Checked before an iteration; sees `last`, null at first."),
   until: condition.optional().describe("Checked after an iteration; sees its steps."),
   index: identifier.optional().describe("Name of the iteration's number, from 0; `index` without it."),
@@ -169,16 +191,15 @@ export const loopFields = {
 };
 
 export const emitFields = {
-  type: z.literal("emit").describe("Send an event to a run."),
-  ...later(laterFields.emit),
+  type: z.literal("emit").describe("Send an event to a run, or to all runs that wait for it."),
+  ...timeFields,
   event: text.describe("Name of the event."),
   data: anyJson.optional().describe("What the event carries."),
-  to: text.optional().describe("Id of the run that gets it."),
+  to: text.optional().describe("Id of the run that gets it; all runs of the tenant that wait for the event without it."),
 };
 
 export const raiseFields = {
   type: z.literal("raise").describe("Fail with an error of your own. Inside a catch without `error`: pass the caught error on."),
-  ...later(laterFields.raise),
   error: z
     .union(
       [
@@ -201,7 +222,6 @@ export const raiseFields = {
 
 export const endFields = {
   type: z.literal("end").describe("End the run here."),
-  ...later(laterFields.end),
   output: anyJson.optional().describe("The run's output."),
   status: z.enum(["completed", "failed", "canceled"]).optional().describe("How the run ends; `completed` by default."),
 };

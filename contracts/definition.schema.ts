@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   anyJson,
   condition,
+  count,
   defaultRetry,
   duration,
   fixedText,
@@ -10,8 +11,7 @@ import {
   later,
   laterCommon,
   laterEnvelope,
-  laterFields,
-  timeLimit,
+  timeFields,
   laterSteps,
   onError,
   priority,
@@ -19,6 +19,8 @@ import {
   version,
   workflowName,
 } from "./definition-fields.schema.ts";
+import { concurrency, triggers } from "./definition-starts.schema.ts";
+import { limits } from "./limits.ts";
 import {
   activityFields,
   approvalFields,
@@ -71,16 +73,29 @@ const common = {
   ...later(laterCommon),
 };
 
-const sequenceSchema = z.strictObject({
-  ...common,
-  ...timeLimit,
-  ...later(laterFields.sequence),
-  type: z.literal("sequence").describe("Steps as one."),
-  get steps(): Steps {
-    return someSteps().describe("The steps.");
-  },
-  output,
-});
+interface Undo {
+  compensate: z.ZodOptional<Steps>;
+}
+
+/** A step that takes time may have done something that can be undone. */
+const undoable = <Shape extends object>(shape: Shape): Shape & Undo =>
+  // A cast and a getter put in by hand: the steps refer to themselves, in types as in values, and a spread would read the getter.
+  Object.defineProperty(shape, "compensate", {
+    enumerable: true,
+    get: () => someSteps().optional().describe("Undoes the step when the run fails or is cancelled after it; sees `output`."),
+  }) as Shape & Undo;
+
+const sequenceSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...timeFields,
+    type: z.literal("sequence").describe("Steps as one."),
+    get steps(): Steps {
+      return someSteps().describe("The steps.");
+    },
+    output,
+  }),
+);
 
 const caseSchema = z.strictObject({
   name: identifier.optional().describe("Name of the case in step paths; `case0`, `case1`, … without it."),
@@ -91,94 +106,116 @@ const caseSchema = z.strictObject({
   output,
 });
 
-const switchSchema = z.strictObject({
-  ...common,
-  ...timeLimit,
-  ...later(laterFields.switch),
-  type: z.literal("switch").describe("The first case that is true; null when none is."),
-  cases: z.array(caseSchema).min(1).describe("The cases, in order."),
-  get default(): z.ZodOptional<Steps> {
-    return someSteps().optional().describe("What to do when no case is true.");
-  },
-});
+const switchSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...timeFields,
+    type: z.literal("switch").describe("The first case that is true; null when none is."),
+    cases: z.array(caseSchema).min(1).describe("The cases, in order."),
+    get default(): z.ZodOptional<Steps> {
+      return someSteps().optional().describe("What to do when no case is true.");
+    },
+  }),
+);
 
-const parallelSchema = z.strictObject({
-  ...common,
-  get branches(): z.ZodRecord<typeof identifier, Steps> {
-    return z.record(identifier, someSteps()).describe("Steps by the name of their branch.");
-  },
-  ...timeLimit,
-  ...parallelFields,
-});
+const parallelSchema = z.strictObject(
+  undoable({
+    ...common,
+    get branches(): z.ZodRecord<typeof identifier, Steps> {
+      return z.record(identifier, someSteps()).describe("Steps by the name of their branch.");
+    },
+    ...parallelFields,
+  }),
+);
 
-const foreachSchema = z.strictObject({
-  ...common,
-  ...timeLimit,
-  ...foreachFields,
+const foreachSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...foreachFields,
+    get steps(): Steps {
+      return someSteps().describe("What to do for each item.");
+    },
+    output,
+  }),
+);
+
+const loopSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...loopFields,
+    get steps(): Steps {
+      return someSteps().describe("One iteration.");
+    },
+    output,
+  }),
+);
+
+const streamSchema = z.strictObject({
+  as: identifier.optional().describe("Name of the event in its steps; `event` without it."),
+  concurrency: count(limits.foreachConcurrencyMax)
+    .optional()
+    .describe("Events handled at the same time; 1 by default: one after the other."),
   get steps(): Steps {
-    return someSteps().describe("What to do for each item.");
+    return someSteps().describe("What to do with each event.");
   },
   output,
 });
 
-const loopSchema = z.strictObject({
-  ...common,
-  ...timeLimit,
-  ...loopFields,
-  get steps(): Steps {
-    return someSteps().describe("One iteration.");
-  },
-  output,
-});
+const listenSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...listenFields,
+    foreach: streamSchema.optional().describe("Handle one event after the other, until `until` or the timeout."),
+    get onTimeout(): z.ZodOptional<Steps> {
+      return someSteps().optional().describe("What to do when the time is over; the error `timeout` without it.");
+    },
+  }),
+);
 
-const listenSchema = z.strictObject({
-  ...common,
-  ...listenFields,
-  get onTimeout(): z.ZodOptional<Steps> {
-    return someSteps().optional().describe("What to do when the time is over; the error `timeout` without it.");
-  },
-});
+const approvalSchema = z.strictObject(
+  undoable({
+    ...common,
+    ...approvalFields,
+    get onExpire(): z.ZodOptional<Steps> {
+      return someSteps().optional().describe("What to do when nobody decided in time.");
+    },
+  }),
+);
 
-const approvalSchema = z.strictObject({
-  ...common,
-  ...approvalFields,
-  get onExpire(): z.ZodOptional<Steps> {
-    return someSteps().optional().describe("What to do when nobody decided in time.");
-  },
-});
-
-const trySchema = z.strictObject({
-  ...common,
-  ...timeLimit,
-  ...later(laterFields.try),
-  type: z.literal("try").describe("Steps with handlers for their errors."),
-  get steps(): Steps {
-    return someSteps().describe("What to try.");
-  },
-  output,
-  get finally(): z.ZodOptional<Steps> {
-    return someSteps().optional().describe("Runs in any case, at the end.");
-  },
-});
+const trySchema = z.strictObject(
+  undoable({
+    ...common,
+    ...timeFields,
+    type: z.literal("try").describe("Steps with handlers for their errors."),
+    get steps(): Steps {
+      return someSteps().describe("What to try.");
+    },
+    output,
+    get finally(): z.ZodOptional<Steps> {
+      return someSteps().optional().describe("Runs in any case, at the end.");
+    },
+    undo: z.boolean().optional().describe("What was done inside is compensated when the `try` catches an error."),
+  }),
+);
 
 const laterStep = <const Type extends string>(type: Type) =>
   z.looseObject({ id: identifier.describe("Name of the step."), type: z.literal(type).describe("Not yet available in this version.") });
 
 export const stepSchema = z.discriminatedUnion("type", [
-  z.strictObject({ ...common, ...llmFields }),
-  z.strictObject({ ...common, ...toolFields }),
-  z.strictObject({ ...common, ...httpFields }),
-  z.strictObject({ ...common, ...activityFields }),
+  z.strictObject(undoable({ ...common, ...llmFields })),
+  z.strictObject(undoable({ ...common, ...toolFields })),
+  z.strictObject(undoable({ ...common, ...httpFields })),
+  z.strictObject(undoable({ ...common, ...activityFields })),
   z.strictObject({ ...common, ...setFields }),
   sequenceSchema,
   switchSchema,
   parallelSchema,
   foreachSchema,
   loopSchema,
-  z.strictObject({ ...common, ...timeLimit, ...workflowFields }),
-  z.strictObject({ ...common, ...waitFields }),
+  z.strictObject(undoable({ ...common, ...workflowFields })),
+  z.strictObject(undoable({ ...common, ...waitFields })),
   listenSchema,
-  z.strictObject({ ...common, ...emitFields }),
+  z.strictObject(undoable({ ...common, ...emitFields })),
   approvalSchema,
   trySchema,
   z.strictObject({ ...common, ...raiseFields }),
@@ -210,6 +247,8 @@ export const definitionSchema = z.strictObject({
     })
     .optional()
     .describe("What steps get that do not say otherwise."),
+  concurrency: concurrency.optional(),
+  triggers: triggers.optional(),
   ...later(laterEnvelope),
   steps: someSteps().describe("What to do."),
   output: anyJson.optional().describe("What the run gives; its last step's output without it."),
@@ -224,3 +263,9 @@ export type LaterStepType = (typeof laterSteps)[number];
 /** A step of this version: what the compiler meets once the checker let it pass. */
 export type AvailableStep = Exclude<StepDefinition, { type: LaterStepType }>;
 export type StepOf<Type extends AvailableStep["type"]> = Extract<AvailableStep, { type: Type }>;
+
+const instantSteps = ["set", "raise", "end"] as const;
+/** A step that takes time. */
+export type LastingStep = Exclude<AvailableStep, { type: (typeof instantSteps)[number] }>;
+export const isInstant = (type: string): boolean => (instantSteps as readonly string[]).includes(type);
+export const isLasting = (step: AvailableStep): step is LastingStep => !isInstant(step.type);

@@ -19,6 +19,12 @@ export const limits = {
   regexInputMax: 4_096,
   yamlAliasesMax: 100,
   yamlDepthMax: 64,
+  lockLimitMax: 1_000,
+  concurrencyLimitMax: 10_000,
+  triggersMax: 20,
+  scheduleEveryMinMs: second,
+  approvalQuorumMax: 100,
+  remindAfterMinMs: second,
   idBytesMax: 64,
   // runs
   foreachItemsMax: 50_000,
@@ -107,6 +113,7 @@ export const callDefaults = {
 export const defaults = {
   foreachConcurrency: 10,
   loopKeepLast: 10,
+  scheduleCatchUpMs: hour,
   modelRepairs: 2,
   onError: "fail",
   /** A worker that is gone is noticed after this long; running calls beat every `heartbeatEveryMs`. */

@@ -1,9 +1,11 @@
-import type { HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
+import { isLasting, type HandlerDefinition, type StepDefinition } from "../contracts/definition.schema.ts";
 import { limits } from "../contracts/limits.ts";
 import type { BlockPlace, Checking } from "./check-context.ts";
 import { checkFeatures } from "./check-features.ts";
 import { checkName } from "./check-names.ts";
-import { checkOrder, type Order } from "./check-order.ts";
+import { checkLasting } from "./check-calls.ts";
+import { checkLock } from "./check-locks.ts";
+import { checkOrder, isBackground, type Order } from "./check-order.ts";
 import type { Scope, StepLookup, StepView } from "./check-scope.ts";
 import { checkStepFields } from "./check-steps.ts";
 import { checkFit } from "./check-fit.ts";
@@ -25,7 +27,14 @@ export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope):
     types.set(step.id, checkStep(checking, { step, path: [...place.path, index], scope: seenFrom(step.id) }));
   place.atEnd?.(seenFrom(undefined));
   if (place.output !== undefined) return checking.value(place.output, place.outputPath ?? place.path, seenFrom(undefined));
-  return types.get(place.steps.at(-1)!.id) ?? anyType;
+  const last = place.steps.findLast((step) => !isBackground(step));
+  if (!last)
+    checking.add(
+      "conflict",
+      place.path,
+      "Every step here is in the background, so that nothing keeps the scope open; let one of them be the work.",
+    );
+  return types.get(last?.id ?? "") ?? anyType;
 }
 
 /** The handlers of a `catch`: each sees the error and what its step sees. Gives the types of what they give. */
@@ -56,12 +65,6 @@ const errorType: Type = {
   open: true,
 };
 
-const timeLimited = { sequence: true, switch: true, parallel: true, foreach: true, loop: true, workflow: true, try: true };
-
-function checkTimeLimit(checking: Checking, timeout: string | number | undefined, path: Path): void {
-  if (checking.fixedDuration(timeout, path) === 0) checking.add("wrong_value", path, "`timeout` must be longer than nothing.");
-}
-
 function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (--checking.stepsLeft === -1)
     checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
@@ -70,9 +73,10 @@ function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (!checkFeatures(checking, step, path)) return anyType;
   checking.condition(step.if, [...path, "if"], inner);
   checking.value(step.summary, [...path, "summary"], inner);
-  if (step.type in timeLimited) checkTimeLimit(checking, (step as { timeout?: string | number }).timeout, [...path, "timeout"]);
+  const lock = isLasting(step) ? checkLock(checking, { step, path, scope: inner }) : undefined;
   const declared = checking.schema(step.outputSchema, [...path, "outputSchema"]);
-  const own = checkStepFields(checking, { step, path, scope: inner }, declared);
+  const own = checkStepFields(checking, { step, path, scope: inner.with({ lock }) }, declared);
+  if (isLasting(step)) checkLasting(checking, { step, path, scope: inner }, own.type);
   if (step.outputSchema && own.isComputed) checkFit(checking, { type: own.type, wanted: declared, path: [...path, "outputSchema"] });
   const output = checking.damage.isBroken(path) ? anyType : own.isComputed && step.outputSchema ? declared : own.type;
   const seeingOutput = inner.with({ names: { output } });
@@ -102,11 +106,13 @@ function viewOf({
   from: string | undefined;
 }): StepView {
   const ids = new Set(place.steps.map(({ id }) => id));
+  const background = new Set(place.steps.filter(isBackground).map(({ id }) => id));
   const step = (id: string): StepLookup | undefined => {
     if (!ids.has(id)) return undefined;
-    if (from === undefined || order.isBefore(id, from)) return stepType(types.get(id) ?? anyType);
-    const missing =
-      id === from
+    if (order.isBefore(id, from ?? "") || (from === undefined && !background.has(id))) return stepType(types.get(id) ?? anyType);
+    const missing = background.has(id)
+      ? `\`${id}\` is in the background and ends with its scope at the latest; nothing can read it.`
+      : id === from
         ? `\`${id}\` cannot be read from inside itself.`
         : `\`${id}\` cannot have run yet when \`${from}\` starts; add \`${id}\` to \`needs\` of \`${from}\`, or move it before.`;
     return { code: "step_not_ready", missing };

@@ -45,6 +45,8 @@ export class Checking {
   readonly damage: Damage;
   readonly around: ReadonlyMap<string, string>;
   stepsLeft: number;
+  /** Limits of the locks whose keys are the same everywhere, by key. */
+  readonly lockLimits = new Map<string, number>();
   readonly #block: CheckingFields["block"];
 
   constructor({ damage, around, stepsMax, block }: CheckingFields) {
@@ -102,10 +104,18 @@ export class Checking {
     }
   }
 
-  /** A duration that may be an expression. */
-  duration(value: Json | undefined, path: Path, scope: Scope): void {
-    if (typeof value === "string" && value.includes("${")) this.wanted(value, path, scope, textOrNumber);
-    else this.fixedDuration(value, path);
+  /** A duration that may be an expression; gives its milliseconds when it is none. */
+  duration(value: Json | undefined, path: Path, scope: Scope): number | undefined {
+    if (typeof value !== "string" || !value.includes("${")) return this.fixedDuration(value, path);
+    this.wanted(value, path, scope, textOrNumber);
+    return undefined;
+  }
+
+  /** A fixed duration that is longer than nothing. */
+  fixedSpan(value: Json | undefined, path: Path): number | undefined {
+    const ms = this.fixedDuration(value, path);
+    if (ms === 0) this.add("wrong_value", path, `\`${String(path.at(-1))}\` must be longer than nothing.`);
+    return ms;
   }
 
   fixedDuration(value: Json | undefined, path: Path): number | undefined {

@@ -3,11 +3,19 @@ import { fieldOf, isAny, membersOf, nameOf, type ObjectType, type Type } from ".
 import type { Path } from "./finding.ts";
 
 /** Report a value that can never fit the schema it must fit. What may fit is left to the run. */
-export function checkFit(checking: Checking, { type, wanted, path }: { type: Type; wanted: Type; path: Path }): void {
+export function checkFit(checking: Checking, { type, wanted, path, what = "outputSchema" }: Fit): void {
   const misfit = misfitOf(type, wanted, []);
   if (!misfit) return;
   const where = misfit.at.length === 0 ? "This" : `\`${misfit.at.join(".")}\``;
-  checking.add("type_mismatch", path, `${where} ${misfit.reason}, so that it never fits \`outputSchema\`.`);
+  checking.add("type_mismatch", path, `${where} ${misfit.reason}, so that it never fits \`${what}\`.`);
+}
+
+interface Fit {
+  type: Type;
+  wanted: Type;
+  path: Path;
+  /** The field that holds the schema. */
+  what?: string;
 }
 
 interface Misfit {

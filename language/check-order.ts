@@ -20,7 +20,7 @@ export function checkOrder(checking: Checking, steps: StepDefinition[], path: Pa
   return { steps: sorted(steps, needs), isBefore: reachability(needs) };
 }
 
-const reservedIds = /^(catch\d+|finally)$/;
+const reservedIds = /^(catch\d+|finally|compensate)$/;
 
 function checkIds(checking: Checking, steps: StepDefinition[], path: Path, visible: ReadonlySet<string>): void {
   const seen = new Set<string>();
@@ -34,16 +34,26 @@ function checkIds(checking: Checking, steps: StepDefinition[], path: Path, visib
   }
 }
 
+export const isBackground = (step: StepDefinition): boolean => "background" in step && step.background === true;
+
+/** What a step without `needs` waits for: the step before, and nothing waits for one in the background. */
+export function impliedNeeds(steps: readonly StepDefinition[], index: number): string[] {
+  const before = steps.slice(0, index).findLast((step) => !isBackground(step));
+  return before ? [before.id] : [];
+}
+
 /** The siblings a step waits for: absent = the step before. Names that are none are reported and left out. */
 function needsOf(checking: Checking, steps: StepDefinition[], index: number, path: Path): string[] {
   const step = steps[index]!;
   const given = "needs" in step && Array.isArray(step.needs) ? (step.needs as string[]) : undefined;
-  if (!given) return index === 0 ? [] : [steps[index - 1]!.id];
+  if (!given) return impliedNeeds(steps, index);
   const ids = steps.map(({ id }) => id);
   return given.filter((need, at) => {
-    if (ids.includes(need) && need !== step.id) return true;
     const where = [...path, index, "needs", at];
-    if (need === step.id) checking.add("need_cycle", where, `\`${need}\` cannot wait for itself; remove it from \`needs\`.`);
+    if (steps.some((each) => each.id === need && isBackground(each)))
+      checking.add("conflict", where, `\`${need}\` is in the background and ends with its scope at the latest; nothing can wait for it.`);
+    else if (ids.includes(need) && need !== step.id) return true;
+    else if (need === step.id) checking.add("need_cycle", where, `\`${need}\` cannot wait for itself; remove it from \`needs\`.`);
     else checking.add("unknown_need", where, unknownNeed(checking, need, ids));
     return false;
   });

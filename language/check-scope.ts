@@ -19,6 +19,10 @@ interface ScopeFields {
   names?: Record<string, Type>;
   steps?: StepView;
   isInCatch?: boolean;
+  /** These steps undo another. */
+  isUndoing?: boolean;
+  /** Key of a lock that is held here. */
+  lock?: string | undefined;
   /** A broken field stands here: names that seem unknown may come from it. */
   hidesNames?: boolean;
   /** A broken step stands here whose id is not known. */
@@ -52,6 +56,15 @@ export class Scope {
   /** Whether an error is being handled: `raise` may pass it on. */
   get isInCatch(): boolean {
     return this.#fields.isInCatch ?? this.#parent?.isInCatch ?? false;
+  }
+
+  get isUndoing(): boolean {
+    return this.#fields.isUndoing ?? this.#parent?.isUndoing ?? false;
+  }
+
+  /** Whether a step around this place holds a lock of this key. */
+  holds(lock: string): boolean {
+    return this.#fields.lock === lock || this.#parent?.holds(lock) === true;
   }
 
   get hidesNames(): boolean {

@@ -34,12 +34,18 @@ const ownBlock = (step: StepOf<"sequence" | "try" | "foreach" | "loop">, path: S
 });
 
 function checkTry(checking: Checking, { step, path, scope }: StepPlace<StepOf<"try">>): Type {
+  if (step.undo && !step.catch?.length && !checking.damage.isBroken(path))
+    checking.addAtKey(
+      "conflict",
+      [...path, "undo"],
+      "`undo` undoes what was done inside when the `try` catches an error, and this one has no `catch`; add it.",
+    );
   const type = checking.block(ownBlock(step, path), scope.inside({}));
   if (step.finally) checking.block({ steps: step.finally, path: [...path, "finally"] }, scope.inside({ pathLength: "finally.".length }));
   return type;
 }
 
-const reservedSlots = /^(default|catch\d+|finally)$/;
+const reservedSlots = /^(default|catch\d+|finally|compensate)$/;
 
 function checkSwitch(checking: Checking, { step, path, scope }: StepPlace<StepOf<"switch">>): Type {
   const seen = new Set<string>();
@@ -71,14 +77,14 @@ function checkParallel(checking: Checking, { step, path, scope }: StepPlace<Step
   const branches = Object.entries(step.branches);
   if (branches.length === 0) checking.add("wrong_value", [...path, "branches"], "A `parallel` step needs at least one branch.");
   checkJoin(checking, { step, path, scope }, branches.length);
-  const mayLose = step.join !== undefined && step.join !== "all";
   const types = branches.map(([name, steps]): [string, Type] => {
     const at = [...path, "branches", name];
     if (reservedSlots.test(name)) checking.addAtKey("wrong_value", at, `The name \`${name}\` is a part of step paths; choose another.`);
     const type = checking.block({ steps, path: at }, scope.inside({ pathLength: name.length + 1 }));
-    return [name, mayLose ? unionOf([type, nullType]) : type];
+    return [name, type];
   });
-  return objectOf(types);
+  checkUntil(checking, { step, path, scope }, unionOf(types.map(([, type]) => type)));
+  return objectOf(types.map(([name, type]) => [name, unionOf([type, ...lostTypes(step)])]));
 }
 
 /** The longest index, in brackets. */
@@ -100,8 +106,8 @@ function checkForeach(checking: Checking, { step, path, scope }: StepPlace<StepO
   const output = checking.block(ownBlock(step, path), scope.inside({ names, pathLength: indexLength }));
   if (step.key !== undefined) checking.expression(step.key, [...path, "key"], scope.with({ names: { ...names, output } }), stringType);
   const collected = step.onItemError === "collect" ? [objectOf([["error", anyType]])] : [];
-  const lost = step.join !== undefined && step.join !== "all" ? [nullType] : [];
-  const each = unionOf([output, ...collected, ...lost]);
+  checkUntil(checking, { step, path, scope }, output);
+  const each = unionOf([output, ...collected, ...lostTypes(step)]);
   return step.key === undefined ? listOf(each) : { kind: "object", fields: {}, required: [], open: true };
 }
 
@@ -110,7 +116,22 @@ function itemOf(items: Type): Type {
   return lists.length === 0 ? anyType : unionOf(lists.map((list) => list.items));
 }
 
-function checkJoin(checking: Checking, { step, path }: StepPlace<StepOf<"parallel" | "foreach">>, size: number | undefined): void {
+type JoinStep = StepOf<"parallel" | "foreach">;
+
+/** What stands for those that the join left behind. */
+const lostTypes = ({ join = "all", until }: JoinStep): Type[] => (join === "all" && until === undefined ? [] : [nullType]);
+
+function checkUntil(checking: Checking, { step, path, scope }: StepPlace<JoinStep>, output: Type): void {
+  checking.condition(step.until, [...path, "until"], scope.with({ names: { done: listOf(output) } }));
+  if (step.rest !== undefined && (step.join ?? "all") === "all" && step.until === undefined && !checking.damage.isBroken(path))
+    checking.addAtKey(
+      "conflict",
+      [...path, "rest"],
+      "`join: all` waits for every one, so that there is no rest; add `until`, another `join`, or remove `rest`.",
+    );
+}
+
+function checkJoin(checking: Checking, { step, path }: StepPlace<JoinStep>, size: number | undefined): void {
   const { join, quorum } = step;
   if (join === "quorum" && quorum === undefined && !checking.damage.isBroken(path))
     checking.add("missing_field", [...path, "join"], "`join: quorum` needs `quorum`: how many must succeed.");

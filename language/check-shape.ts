@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import { laterField } from "../contracts/definition-fields.schema.ts";
-import { definitionSchema, stepSchema, type Definition } from "../contracts/definition.schema.ts";
+import { callFields, laterField, timeFields } from "../contracts/definition-fields.schema.ts";
+import { definitionSchema, isInstant, stepSchema, type Definition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { valueAt, type Finding, type Path } from "./finding.ts";
 import { nearest } from "./nearest.ts";
@@ -51,12 +51,25 @@ function findingsFor(issue: Issue, root: Json, fields: Map<string, string[]>): F
   const path = issue.path as Path;
   if (issue.code !== "unrecognized_keys") return [sentenceFor(issue, valueAt(root, path), stepTypes)];
   const known = fields.get(JSON.stringify(path)) ?? [];
-  return issue.keys.map((key) => ({
-    code: "unknown_field",
-    path: [...path, key],
-    atKey: true,
-    message: unknownField(key, known, typeAt(root, path)),
-  }));
+  const type = typeAt(root, path);
+  return issue.keys.map((key) => {
+    const reason = type && misplaced(key, type);
+    const at = { path: [...path, key], atKey: true };
+    return reason
+      ? { ...at, code: "conflict", message: reason }
+      : { ...at, code: "unknown_field", message: unknownField(key, known, type) };
+  });
+}
+
+const ofCalls = new Set(Object.keys(callFields).filter((field) => !(field in timeFields)));
+const ofTime = new Set([...Object.keys(timeFields), "compensate"]);
+
+/** Why a field of other steps means nothing on this one. */
+function misplaced(field: string, type: string): string | undefined {
+  if (isInstant(type) && (ofTime.has(field) || ofCalls.has(field)))
+    return `A \`${type}\` step takes no time and touches nothing outside, so that \`${field}\` means nothing here; remove it.`;
+  if (!ofCalls.has(field)) return undefined;
+  return `\`${field}\` belongs to steps that call something outside (\`llm\`, \`tool\`, \`http\`, \`activity\`); put it there.`;
 }
 
 function unknownField(key: string, known: string[], type: string | undefined): string {

@@ -1,6 +1,5 @@
 import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
-import { checkCall } from "./check-calls.ts";
 import { checkEmit, checkListen, checkApproval, checkRaise, checkWait } from "./check-waits.ts";
 import { checkScopeFields } from "./check-scopes.ts";
 import { anyMap, anyType, isAny, nullType, numberType, objectOf, stringType, type Type } from "./expression/types.ts";
@@ -25,7 +24,6 @@ export function checkStepFields(checking: Checking, place: StepPlace, declared: 
     case "tool":
     case "activity":
       checking.value(step.arguments, [...path, "arguments"], scope);
-      checkCall(checking, { ...place, step }, declared);
       return given(declared);
     case "http":
       return given(checkHttp(checking, { ...place, step }, declared));
@@ -45,6 +43,8 @@ export function checkStepFields(checking: Checking, place: StepPlace, declared: 
     case "raise":
       return given(checkRaise(checking, { ...place, step }));
     case "end":
+      if (scope.isUndoing)
+        checking.add("conflict", [...path, "type"], "The run is already ending when its steps are undone; remove `end`.");
       checking.value(step.output, [...path, "output"], scope);
       return given(nullType);
     default:
@@ -63,9 +63,7 @@ function checkLlm(checking: Checking, place: StepPlace<StepOf<"llm">>, declared:
   checking.value(step.prompt, [...path, "prompt"], scope);
   for (const [index, { content }] of (step.messages ?? []).entries())
     checking.value(content, [...path, "messages", index, "content"], scope);
-  const output = step.outputSchema ? declared : stringType;
-  checkCall(checking, place, output);
-  return output;
+  return step.outputSchema ? declared : stringType;
 }
 
 const text = { type: stringType, what: "a text" };
@@ -82,13 +80,11 @@ function checkHttp(checking: Checking, place: StepPlace<StepOf<"http">>, declare
   checking.value(step.query, [...path, "query"], scope);
   checking.value(step.body, [...path, "body"], scope);
   // The schema is held against the body: status and headers are the transport's.
-  const output = objectOf([
+  return objectOf([
     ["status", numberType],
     ["headers", anyMap],
     ["body", declared],
   ]);
-  checkCall(checking, place, output);
-  return output;
 }
 
 function checkUrl(checking: Checking, url: string, path: Path): void {

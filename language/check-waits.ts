@@ -3,6 +3,8 @@ import type { Checking, StepPlace } from "./check-context.ts";
 import type { Scope } from "./check-scope.ts";
 import { anyType, booleanType, listOf, nullType, numberType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
 import type { Path } from "./finding.ts";
+import { checkName } from "./check-names.ts";
+import { limits } from "../contracts/limits.ts";
 
 const text = { type: stringType, what: "a text" };
 
@@ -41,14 +43,38 @@ export function checkListen(checking: Checking, place: StepPlace<StepOf<"listen"
   const late = step.onTimeout
     ? [checking.block({ steps: step.onTimeout, path: [...path, "onTimeout"] }, scope.inside({ pathLength: "onTimeout.".length }))]
     : [];
-  if (step.one) return unionOf([checkEvent(checking, step.one, [...path, "one"], scope), ...late]);
-  const field = step.any ? "any" : "all";
-  const events = step.any ?? step.all ?? [];
-  const types = events.map((event, index) => checkEvent(checking, event, [...path, field, index], scope));
-  if (step.any) return unionOf([...types, ...late]);
+  const field = step.one ? "one" : step.any ? "any" : "all";
+  const events = step.one ? [step.one] : (step.any ?? step.all ?? []);
+  const types = events.map((event, index) => checkEvent(checking, event, [...path, field, ...(step.one ? [] : [index])], scope));
+  checkStream(checking, place, unionOf(types));
+  if (step.foreach) return anyType;
+  if (field !== "all") return unionOf([...types, ...late]);
   checkEventNames(checking, events, [...path, "all"]);
   return unionOf([objectOf(events.map((event, index) => [event.as ?? event.event, types[index]!])), ...late]);
 }
+
+/** `foreach` and `until`: one event after the other. */
+function checkStream(checking: Checking, { step, path, scope }: StepPlace<StepOf<"listen">>, event: Type): void {
+  const { foreach, until } = step;
+  checking.condition(until, [...path, "until"], scope.with({ names: { event, last: anyType } }));
+  if (!foreach) {
+    if (until !== undefined && !checking.damage.isBroken(path))
+      checking.addAtKey("conflict", [...path, "until"], "`until` ends a stream of events; add `foreach` with what to do about each.");
+    return;
+  }
+  const at = [...path, "foreach"];
+  if (step.all) checking.addAtKey("conflict", at, "A stream takes its events one by one; write `any` instead of `all`.");
+  if (until === undefined && step.timeout === undefined && !step.background && !checking.damage.isBroken(path))
+    checking.addAtKey("missing_field", at, "Nothing ends this stream of events; add `until`, `timeout`, or `background: true`.");
+  checkName(checking, foreach.as, [...at, "as"]);
+  checking.block(
+    { steps: foreach.steps, path: [...at, "steps"], output: foreach.output, outputPath: [...at, "output"] },
+    scope.inside({ names: { [foreach.as ?? "event"]: event }, pathLength: longestIndex.length }),
+  );
+}
+
+// Event ids are remembered, so that no stream has more.
+const longestIndex = `[${limits.seenEventIdsMax}]`;
 
 function checkEvent(checking: Checking, listened: Listened, path: Path, scope: Scope): Type {
   checking.wanted(listened.event, [...path, "event"], scope, text);
@@ -81,30 +107,62 @@ export function checkEmit(checking: Checking, { step, path, scope }: StepPlace<S
   return objectOf([
     ["event", stringType],
     ["id", stringType],
-    ["to", stringType],
+    ["to", step.to === undefined ? nullType : stringType],
   ]);
 }
 
-export function checkApproval(checking: Checking, { step, path, scope }: StepPlace<StepOf<"approval">>): Type {
+export function checkApproval(checking: Checking, place: StepPlace<StepOf<"approval">>): Type {
+  const { step, path, scope } = place;
   checking.value(step.title, [...path, "title"], scope);
-  checking.value(step.payload, [...path, "payload"], scope);
-  checking.wanted(step.assignees, [...path, "assignees"], scope, {
-    type: unionOf([stringType, listOf(stringType)]),
-    what: "a list of texts",
-  });
-  checking.duration(step.expiresAfter, [...path, "expiresAfter"], scope);
+  const payload = checking.value(step.payload, [...path, "payload"], scope);
+  checking.wanted(step.assignees, [...path, "assignees"], scope, people);
+  checkQuorum(checking, place);
+  checkReminders(checking, place);
   if (step.onExpire && step.expiresAfter === undefined && !checking.damage.isBroken(path))
     checking.addAtKey("conflict", [...path, "onExpire"], "`onExpire` without `expiresAfter` never runs; add `expiresAfter`.");
   if (step.onExpire)
     checking.block({ steps: step.onExpire, path: [...path, "onExpire"] }, scope.inside({ pathLength: "onExpire.".length }));
+  if (step.editable && step.payload === undefined && !checking.damage.isBroken(path))
+    checking.addAtKey("conflict", [...path, "editable"], "There is no `payload` that could be edited; add it, or use `form`.");
+  const form = checking.schema(step.form, [...path, "form"]);
   return objectOf([
     ["decision", stringType],
     ["approved", booleanType],
     ["by", unionOf([stringType, nullType])],
     ["at", stringType],
     ["comment", unionOf([stringType, nullType])],
-    ["data", anyType],
+    ["data", unionOf([step.form ? form : step.editable ? payload : anyType, nullType])],
   ]);
+}
+
+const people = { type: unionOf([stringType, listOf(stringType)]), what: "a list of texts" };
+
+function checkQuorum(checking: Checking, { step, path, scope }: StepPlace<StepOf<"approval">>): void {
+  const { quorum, assignees } = step;
+  const at = [...path, "quorum"];
+  if (typeof quorum === "string") checking.wanted(quorum, at, scope, { type: numberType, what: "a whole number" });
+  if (typeof quorum !== "number" || !Array.isArray(assignees)) return;
+  const persons = new Set(assignees);
+  // A role or an expression may stand for many.
+  if (quorum > persons.size && ![...persons].some((person) => person.startsWith("role:") || person.includes("${")))
+    checking.add("wrong_value", at, `\`quorum\` is ${quorum}, but only ${persons.size} may approve; name more, or a role.`);
+}
+
+function checkReminders(checking: Checking, { step, path, scope }: StepPlace<StepOf<"approval">>): void {
+  const expires = checking.duration(step.expiresAfter, [...path, "expiresAfter"], scope);
+  const remind = checking.duration(step.remindAfter, [...path, "remindAfter"], scope);
+  const escalate = checking.duration(step.escalate?.after, [...path, "escalate", "after"], scope);
+  checking.wanted(step.escalate?.to, [...path, "escalate", "to"], scope, people);
+  if (remind !== undefined && remind < limits.remindAfterMinMs)
+    checking.add("wrong_value", [...path, "remindAfter"], `\`remindAfter\` must be at least ${limits.remindAfterMinMs} ms.`);
+  const late = { remindAfter: remind, "escalate.after": escalate };
+  for (const [field, ms] of Object.entries(late))
+    if (ms !== undefined && expires !== undefined && ms >= expires)
+      checking.add(
+        "conflict",
+        [...path, ...field.split(".")],
+        `The question expires before \`${field}\` has passed; make it shorter than \`expiresAfter\`.`,
+      );
 }
 
 export function checkRaise(checking: Checking, { step, path, scope }: StepPlace<StepOf<"raise">>): Type {

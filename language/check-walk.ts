@@ -4,6 +4,7 @@ import type { Path } from "./finding.ts";
 /** Every list of steps inside a step, with the way to it. */
 function listsInside(step: StepDefinition): { path: Path; steps: StepDefinition[] }[] {
   const lists = [...ownLists(step)];
+  if ("compensate" in step) lists.push(...listAt(step.compensate as StepDefinition[] | undefined, "compensate"));
   const handlers = "catch" in step && Array.isArray(step.catch) ? (step.catch as { steps: StepDefinition[] }[]) : [];
   for (const [index, handler] of handlers.entries()) lists.push({ path: ["catch", index, "steps"], steps: handler.steps });
   return lists;
@@ -26,7 +27,7 @@ function ownLists(step: StepDefinition): List[] {
     case "parallel":
       return Object.entries(step.branches).flatMap(([name, steps]) => listAt(steps, "branches", name));
     case "listen":
-      return listAt(step.onTimeout, "onTimeout");
+      return [...listAt(step.foreach?.steps, "foreach", "steps"), ...listAt(step.onTimeout, "onTimeout")];
     case "approval":
       return listAt(step.onExpire, "onExpire");
     default:

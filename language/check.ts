@@ -7,6 +7,7 @@ import { Scope } from "./check-scope.ts";
 import { everyStep } from "./check-walk.ts";
 import { anyMap, anyType, nullType, objectOf, stringType, typeOfValue, unionOf, type Type } from "./expression/types.ts";
 import { checkCallDefaults } from "./check-calls.ts";
+import { checkStarts } from "./check-starts.ts";
 import { checkFit } from "./check-fit.ts";
 import type { Finding } from "./finding.ts";
 import type { Damage } from "./shape-repair.ts";
@@ -23,7 +24,9 @@ export function checkDefinition(definition: Definition, damage: Damage): Finding
 }
 
 function checkBody(checking: Checking, definition: Definition): void {
-  const scope = rootScope(checking, definition);
+  const input = checking.schema(definition.input, ["input"]);
+  checkStarts(checking, definition, input);
+  const scope = rootScope(checking, definition, input);
   for (const [name, value] of Object.entries(definition.vars ?? {})) checking.value(value, ["vars", name], scope);
   const body = { steps: definition.steps, path: ["steps"], output: definition.output, outputPath: ["output"] };
   const output = checkBlock(checking, body, scope.inside({}));
@@ -35,9 +38,9 @@ function checkBody(checking: Checking, definition: Definition): void {
     checkFit(checking, { type: output, wanted, path: definition.output === undefined ? ["outputSchema"] : ["output"] });
 }
 
-function rootScope(checking: Checking, definition: Definition): Scope {
+function rootScope(checking: Checking, definition: Definition, input: Type): Scope {
   const names = {
-    input: checking.schema(definition.input, ["input"]),
+    input,
     vars: variables(checking, definition),
     env: anyStrings,
     run: objectOf([

@@ -26,7 +26,12 @@ export function scopeFields(step: ScopeStep, compiling: Compiling): StepFields {
       return loopFields(step, compiling);
     case "try":
       // A cast, since its `catch` is the one every step has: it comes with the common fields.
-      return { type: "try", body: compiling.block(step.steps, step.output), ...finallyOf(step, compiling) } as StepFields;
+      return {
+        type: "try",
+        body: compiling.block(step.steps, step.output),
+        ...finallyOf(step, compiling),
+        ...(step.undo ? { undo: true } : {}),
+      } as StepFields;
     default:
       return step satisfies never;
   }
@@ -48,6 +53,8 @@ const switchFields = (step: StepOf<"switch">, compiling: Compiling): StepFields 
 const joinOf = (step: StepOf<"parallel" | "foreach">): Join => ({
   join: step.join ?? "all",
   ...(step.quorum === undefined ? {} : { quorum: step.quorum }),
+  ...(step.until === undefined ? {} : { until: conditionOf(step.until) }),
+  ...(step.rest === undefined ? {} : { rest: step.rest }),
 });
 
 const parallelFields = (step: StepOf<"parallel">, compiling: Compiling): StepFields => ({
@@ -66,6 +73,7 @@ const foreachFields = (step: StepOf<"foreach">, compiling: Compiling): StepField
   body: compiling.block(step.steps, step.output),
   ...(step.key === undefined ? {} : { key: conditionOf(step.key) }),
   onItemError: step.onItemError ?? "fail",
+  ...(step.isolate ? { isolate: true as const } : {}),
   ...joinOf(step),
 });
 

@@ -1,11 +1,11 @@
 import type { AvailableStep, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
-import { callDefaults, defaults as platformDefaults } from "../contracts/limits.ts";
+import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
 import { conditionOf, entriesOf, optional, templateOf } from "./compile-values.ts";
-import { parseDuration } from "./duration.ts";
 import { parseTextParts } from "./expression/parse.ts";
-import type { CallOptions, ListenFor, StepFields, Template } from "./plan.ts";
+import { callOptions } from "./compile-lasting.ts";
+import type { ListenFor, StepFields, Stream, Template } from "./plan.ts";
 
 /** What belongs to the step's type alone. A new step type is one case here. */
 export function compileFields(step: AvailableStep, compiling: Compiling): StepFields {
@@ -33,7 +33,7 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
     case "listen":
       return listenFields(step, compiling);
     case "emit":
-      return { type: "emit", event: templateOf(step.event), data: templateOf(step.data ?? null), to: templateOf(step.to ?? null) };
+      return { type: "emit", event: templateOf(step.event), data: templateOf(step.data ?? null), ...optional("to", step.to) };
     case "approval":
       return approvalFields(step, compiling);
     case "raise":
@@ -44,34 +44,6 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
       return scopeFields(step, compiling);
   }
 }
-
-type CallStep = StepOf<"llm" | "tool" | "http" | "activity">;
-
-function callOptions(step: CallStep, { defaults }: Compiling): CallOptions {
-  const given = { ...defaults.retry, ...step.retry };
-  const platform = callDefaults[step.type];
-  const timeoutMs = ms(step.timeout ?? defaults.timeout) ?? platform.timeoutMs;
-  const heartbeatMs = ms(step.heartbeat);
-  const priority = step.priority ?? defaults.priority;
-  return {
-    retry: {
-      maxAttempts: given.maxAttempts ?? platform.retry.maxAttempts,
-      initialIntervalMs: ms(given.initialInterval) ?? platform.retry.initialIntervalMs,
-      backoff: given.backoff ?? platform.retry.backoff,
-      maxIntervalMs: Math.max(ms(given.maxInterval) ?? platform.retry.maxIntervalMs, ms(given.initialInterval) ?? 0),
-      jitter: given.jitter ?? platform.retry.jitter,
-      nonRetryable: given.nonRetryable ?? [...platform.retry.nonRetryable],
-      ...(step.retry?.while === undefined ? {} : { while: conditionOf(step.retry.while) }),
-    },
-    timeoutMs,
-    // One attempt may take its whole time: an unsaid total never cuts it short.
-    totalTimeoutMs: ms(step.totalTimeout) ?? Math.max(platform.totalTimeoutMs, timeoutMs),
-    ...(heartbeatMs === undefined ? {} : { heartbeatMs }),
-    ...(priority === undefined ? {} : { priority }),
-  };
-}
-
-const ms = (duration: string | number | undefined): number | undefined => (duration === undefined ? undefined : parseDuration(duration));
 
 function modelsOf(step: StepOf<"llm">, { defaults }: Compiling): Template[] {
   return [step.model ?? defaults.model ?? "default", ...(step.fallbacks ?? [])].map(templateOf);
@@ -126,14 +98,31 @@ function listenFields(step: StepOf<"listen">, compiling: Compiling): StepFields 
     early: step.early ?? "keep",
     ...optional("timeout", step.timeout),
     ...(step.onTimeout ? { onTimeout: compiling.block(step.onTimeout) } : {}),
+    ...(step.foreach ? { stream: streamOf(step.foreach, step.until, compiling) } : {}),
   };
 }
+
+const streamOf = (
+  { as, concurrency, steps, output }: NonNullable<StepOf<"listen">["foreach"]>,
+  until: string | boolean | undefined,
+  compiling: Compiling,
+): Stream => ({
+  ...(until === undefined ? {} : { until: conditionOf(until) }),
+  as: as ?? "event",
+  concurrency: concurrency ?? 1,
+  body: compiling.block(steps, output),
+});
 
 const approvalFields = (step: StepOf<"approval">, compiling: Compiling): StepFields => ({
   type: "approval",
   title: templateOf(step.title),
   payload: templateOf(step.payload ?? null),
   ...optional("assignees", step.assignees),
+  ...optional("quorum", step.quorum),
+  ...(step.form === undefined ? {} : { form: step.form }),
+  ...(step.editable ? { editable: true as const } : {}),
+  ...optional("remindAfter", step.remindAfter),
+  ...(step.escalate ? { escalate: { after: templateOf(step.escalate.after), to: templateOf(step.escalate.to) } } : {}),
   ...optional("expiresAfter", step.expiresAfter),
   ...(step.onExpire ? { onExpire: compiling.block(step.onExpire) } : {}),
 });

@@ -20,6 +20,7 @@ test("the platform's defaults are frozen into calls", () => {
     catch: [],
     onError: "fail",
     request: { method: "GET", url: ["https://example.com"], headers: [], query: [] },
+    effect: "read",
     ...callDefaults.http,
   });
 });

@@ -1,11 +1,13 @@
-import { parseDuration } from "./duration.ts";
 import type { AvailableStep, Definition, HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
+import { impliedNeeds, isBackground } from "./check-order.ts";
+import { lastingOf } from "./compile-lasting.ts";
+import { startsOf } from "./compile-starts.ts";
 import type { Compiling } from "./compile-scopes.ts";
 import { compileFields } from "./compile-steps.ts";
 import { conditionOf, entriesOf, templateOf } from "./compile-values.ts";
-import type { Block, Handler, Plan, Step } from "./plan.ts";
+import type { Block, Handler, Plan, Step, Template } from "./plan.ts";
 
 /**
  * The Plan of a checked definition: defaults frozen in, `needs` explicit, durations in milliseconds, expressions as trees.
@@ -25,36 +27,34 @@ export function compile(definition: Definition, hash: string): Plan {
     body: blockOf(compiling, definition.steps, definition.output),
     catch: handlersOf(compiling, definition.catch),
     ...(definition.finally ? { finally: blockOf(compiling, definition.finally) } : {}),
+    ...startsOf(definition),
   };
 }
 
 function blockOf(compiling: Compiling, steps: StepDefinition[], output?: Json): Block {
-  const compiled = steps.map((step, index) => stepOf(compiling, step as AvailableStep, steps[index - 1]?.id));
-  return { steps: compiled, ...(output === undefined ? {} : { output: templateOf(output) }) };
+  const compiled = steps.map((step, index) => stepOf(compiling, step as AvailableStep, impliedNeeds(steps, index)));
+  const given = output === undefined ? lastOutput(steps) : templateOf(output);
+  return { steps: compiled, ...(given ? { output: given } : {}) };
 }
 
-function stepOf(compiling: Compiling, step: AvailableStep, before: string | undefined): Step {
-  return {
-    id: step.id,
-    ...(step.summary === undefined ? {} : { summary: templateOf(step.summary) }),
-    ...(step.if === undefined ? {} : { if: conditionOf(step.if) }),
-    needs: step.needs ?? (before === undefined ? [] : [before]),
-    export: entriesOf(step.export),
-    ...(step.outputSchema === undefined ? {} : { outputSchema: step.outputSchema }),
-    catch: handlersOf(compiling, step.catch),
-    onError: step.onError ?? compiling.defaults.onError ?? platformDefaults.onError,
-    ...timeLimitOf(step),
-    ...compileFields(step, compiling),
-  };
+/** The output of a scope whose last step is in the background: that of the last one before it. */
+function lastOutput(steps: StepDefinition[]): Template | undefined {
+  const last = steps.findLast((step) => !isBackground(step));
+  return last === steps.at(-1) ? undefined : { expr: ["get", ["get", ["name", "steps"], last!.id], "output"] };
 }
 
-// Calls have a timeout for each attempt among their own fields, `listen` has one that leads to `onTimeout`.
-const timeLimitOf = (step: AvailableStep): { timeLimitMs?: number } =>
-  "timeout" in step && step.timeout !== undefined && !hasOwnTimeout.has(step.type)
-    ? { timeLimitMs: parseDuration(step.timeout as string | number) }
-    : {};
-
-const hasOwnTimeout = new Set<AvailableStep["type"]>(["llm", "tool", "http", "activity", "listen"]);
+const stepOf = (compiling: Compiling, step: AvailableStep, implied: string[]): Step => ({
+  id: step.id,
+  ...(step.summary === undefined ? {} : { summary: templateOf(step.summary) }),
+  ...(step.if === undefined ? {} : { if: conditionOf(step.if) }),
+  needs: step.needs ?? implied,
+  export: entriesOf(step.export),
+  ...(step.outputSchema === undefined ? {} : { outputSchema: step.outputSchema }),
+  catch: handlersOf(compiling, step.catch),
+  onError: step.onError ?? compiling.defaults.onError ?? platformDefaults.onError,
+  ...lastingOf(step, compiling),
+  ...compileFields(step, compiling),
+});
 
 const handlersOf = (compiling: Compiling, handlers: HandlerDefinition[] = []): Handler[] =>
   handlers.map((handler) => ({

@@ -20,6 +20,48 @@ export interface Plan {
   catch: Handler[];
   finally?: Block;
   concurrency?: Concurrency;
+  /** What starts runs of it; active for the newest version. */
+  triggers?: Trigger[];
+}
+
+export type Trigger = ScheduleTrigger | WebhookTrigger | EventTrigger;
+
+/** Either `cron` or `everyMs`. The input is fixed: a run reads the time of its start in `run.startedAt`. */
+export interface ScheduleTrigger {
+  type: "schedule";
+  /** Five fields or `@daily` and its like. */
+  cron?: string;
+  everyMs?: number;
+  /** IANA name; UTC without it. */
+  timezone?: string;
+  /** ISO 8601 */
+  startAt?: string;
+  endAt?: string;
+  /** What becomes of a start that is due while the run before is under way. */
+  overlap: "skip" | "bufferOne" | "bufferAll" | "cancelOther" | "allowAll";
+  /** Starts that were missed by no more than this are made up for. */
+  catchUpMs: number;
+  input: Json;
+}
+
+export interface WebhookTrigger {
+  type: "webhook";
+  /** Last part of its address; the workflow's name without it. */
+  path: string;
+  /** Sees `request {body, headers, query}`; the body without it. */
+  input?: Template;
+  /** Name of the secret that its signature is checked with. */
+  secret?: string;
+}
+
+/** A run for each event that nothing has to wait for: `POST /events`, or `emit` without `to`. */
+export interface EventTrigger {
+  type: "event";
+  event: string;
+  /** Sees `event {event, data, id, at}`, as `input` does. */
+  when?: Expression;
+  /** The event's data without it. */
+  input?: Template;
 }
 
 /** How many runs of one key may be under way at once in a tenant; `key` sees `input`. */
@@ -158,8 +200,10 @@ export type StepFields =
   /** Without `to`: to all runs of the tenant that wait for the event. */
   | { type: "emit"; event: Template; data: Template; to?: Template }
   | ApprovalFields
-  /** Its handlers are the `catch` that every step has; `finally` comes after them. */
-  /** `undo`: what completed inside is compensated when the `try` catches an error. */
+  /**
+   * Its handlers are the `catch` that every step has; `finally` comes after them.
+   * `undo`: what completed inside is compensated when the `try` catches an error.
+   */
   | { type: "try"; body: Block; finally?: Block; undo?: true }
   /** Without `error` (only inside a catch) the error that is being handled goes on. */
   | { type: "raise"; error?: Template }

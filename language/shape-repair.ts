@@ -30,7 +30,7 @@ export function repair(value: Json, issues: Issue[], earlier?: Damage): { value:
   return { value: copy, damage: { isAnywhere: true, isBroken: (path) => broken.has(pathText(path)) || earlier?.isBroken(path) === true } };
 }
 
-const stepLists = new Set(["steps", "default", "onTimeout", "onExpire", "finally"]);
+const stepLists = new Set(["steps", "default", "onTimeout", "onExpire", "finally", "compensate"]);
 
 /** The innermost step a path leads through. */
 function stepAround(path: Path): Path | undefined {
