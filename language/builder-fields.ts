@@ -50,8 +50,8 @@ export interface StepOptions<V = never> {
   outputSchema?: JsonSchema;
 }
 
-/** Steps that leave the workflow. */
-export interface CallOptions<V = never> extends StepOptions<V> {
+/** Steps that take time. */
+export interface LastingOptions<V = never> extends StepOptions<V> {
   retry?: {
     /** All attempts, the first included. */
     maxAttempts?: number;
@@ -65,10 +65,24 @@ export interface CallOptions<V = never> extends StepOptions<V> {
   };
   /** One attempt. */
   timeout?: Duration;
-  /** All attempts with the waits between them. */
+  /** All attempts. */
   totalTimeout?: Duration;
+  /** Does not keep its scope open; cancelled when the others have ended. */
+  background?: boolean;
+  /** Held while the step runs, in the whole tenant. `limit`: how many may hold it at once; 1 without it. */
+  lock?: { key: Value<string | number>; limit?: number };
+  /** Undoes the step when the run fails or is cancelled after it. The output is null when nobody knows what the step has done. */
+  compensate?: (output: Ref<V>) => unknown;
+}
+
+/** Steps that leave the workflow. */
+export interface CallOptions<V = never> extends LastingOptions<V> {
   heartbeat?: Duration;
   priority?: 1 | 2 | 3 | 4 | 5;
+  /** Steps of one key share the workers fairly with those of others. */
+  fairnessKey?: Value<string | number>;
+  /** What the call does outside: `read` needs no undoing. */
+  effect?: "read" | "write" | "dangerous";
 }
 
 /** A zod schema the output must fit; it becomes the step's `outputSchema` and gives the output its type. */
@@ -103,24 +117,41 @@ export interface ApprovalFields {
   title: Text;
   payload?: Data;
   assignees?: Value<readonly string[]>;
+  /** Different persons who must approve. */
+  quorum?: Value<number>;
+  /** zod or JSON Schema of what they fill in: the decision's `data`. */
+  form?: z.ZodType | JsonSchema;
+  /** Whoever approves may change the payload; the decision's `data` is the payload as approved. */
+  editable?: boolean;
+  remindAfter?: Duration;
+  escalate?: { after: Duration; to: Value<readonly string[]> };
   expiresAfter?: Duration;
   onExpire?: () => unknown;
 }
 
-export interface Decision {
+export interface Decision<Filled = never> {
   decision: "approved" | "rejected" | "expired";
   approved: boolean;
   by: string | null;
   at: string;
   comment: string | null;
-  data: never;
+  data: Filled;
 }
 
-interface Received<D = never> {
+/** What the decision carries; null when it is no approval. */
+export type Filled<F> = F extends { form: z.ZodType<infer D> }
+  ? D | null
+  : F extends { form: unknown }
+    ? never
+    : F extends { editable: true; payload: infer Payload }
+      ? Output<Payload> | null
+      : never;
+
+export interface Received<D = never> {
   event: string;
   data: D;
   id: string;
-  at: number;
+  at: string;
 }
 
 export interface ListenFor {
@@ -138,12 +169,17 @@ export interface ListenFields {
   early?: "keep" | "ignore";
   timeout?: Duration;
   onTimeout?: () => unknown;
+  /** Handle one event after the other, until `until` or the timeout. */
+  foreach?: { as?: string; concurrency?: number; steps: (event: Ref<Received>) => unknown };
+  until?: (handled: { event: Ref<Received>; last: Ref<never> }) => Condition;
 }
-export type Heard<F> = F extends { one: { schema: z.ZodType<infer D> } }
-  ? Received<D>
-  : F extends { all: unknown }
-    ? Record<string, Received>
-    : Received;
+export type Heard<F> = F extends { foreach: unknown }
+  ? never
+  : F extends { one: { schema: z.ZodType<infer D> } }
+    ? Received<D>
+    : F extends { all: unknown }
+      ? Record<string, Received>
+      : Received;
 
 export interface Case<R = unknown> {
   /** Stands in step paths instead of `case0`, `case1`, … */
@@ -155,18 +191,23 @@ export interface Case<R = unknown> {
 export type Cases = readonly Case[];
 export type CaseOutput<C extends Cases> = Output<ReturnType<C[number]["steps"]>>;
 
-interface Join {
+interface Join<Done> {
   join?: "all" | "any" | "race" | "quorum";
   quorum?: number;
+  /** Ends the join when true; is given the outputs so far, in the order they came. */
+  until?: (done: Ref<Done[]>) => Condition;
+  /** What becomes of the others when the join is met; `cancel` without it. */
+  rest?: "cancel" | "finish";
 }
-/** What stands for a branch or item that lost the join. */
-export type Lost<O> = O extends { join: "any" | "race" | "quorum" } ? null : never;
+/** What a branch or item gives, or stands for it when it lost the join. What has no known type fits everywhere, as it does elsewhere. */
+export type Joined<V, O> = [V] extends [never] ? never : V | Lost<O>;
+type Lost<O> = O extends { join: "any" | "race" | "quorum" } | { until: unknown } ? null : never;
 
-export interface ParallelOptions extends StepOptions, Join {
+export interface ParallelOptions<Done> extends LastingOptions, Join<Done> {
   maxConcurrency?: number;
 }
 
-export interface ForeachOptions<Item> extends StepOptions, Join {
+export interface ForeachOptions<Item, Done> extends LastingOptions, Join<Done> {
   as?: string;
   index?: string;
   /** Items at the same time; 1 = in order. */
@@ -174,8 +215,10 @@ export interface ForeachOptions<Item> extends StepOptions, Join {
   onItemError?: "fail" | "collect" | "skip";
   /** Gives each item a key: the output is then an object. */
   key?: (item: Ref<Item>, index: Ref<number>) => Mark<string>;
+  /** Each item in a child run of its own. */
+  isolate?: boolean;
 }
-export type Each<R, O> = Output<R> | Lost<O> | (O extends { onItemError: "collect" } ? Caught : never);
+export type Each<R, O> = Joined<Output<R>, O> | (O extends { onItemError: "collect" } ? Caught : never);
 export type Gathered<R, O> = O extends { key: unknown } ? Record<string, Each<R, O>> : Each<R, O>[];
 
 export interface Iteration {
@@ -184,7 +227,7 @@ export interface Iteration {
   index: Ref<number>;
 }
 
-export interface LoopOptions<R> extends StepOptions<Output<R>> {
+export interface LoopOptions<R> extends LastingOptions<Output<R>> {
   /** Required; reaching it is the error `loop_limit` unless `onLimit` is `end`. */
   maxIterations: number;
   onLimit?: "fail" | "end";
@@ -196,7 +239,7 @@ export interface LoopOptions<R> extends StepOptions<Output<R>> {
   keepLast?: number;
 }
 
-export interface ChildOptions<V> extends StepOptions<V> {
+export interface ChildOptions<V> extends LastingOptions<V> {
   version?: string;
   await?: boolean;
   parentClosePolicy?: "cancel" | "abandon";

@@ -20,7 +20,7 @@ export const compact = (fields: Given): JsonObject => Object.fromEntries(present
 /** What authors give as the last argument, as fields of the step. Whatever is not named here is a field by the same name. */
 export function optionFields(recorder: Recorder, options: Given): JsonObject {
   // For people and their tools: no expression stands in these, so that nothing needs to be escaped.
-  const { description, metadata, output, outputSchema, needs, export: exported, catch: handlers, retry, ...rest } = options;
+  const { description, metadata, output, outputSchema, needs, export: exported, catch: handlers, retry, compensate, ...rest } = options;
   return compact({
     description,
     ...recorder.fields(rest),
@@ -29,6 +29,7 @@ export function optionFields(recorder: Recorder, options: Given): JsonObject {
     export: exported && mapValues(exported as Given, (value) => whenEnded(recorder, value)),
     retry: retry && compact(mapValues(retry as Given, (value) => whenEnded(recorder, value))),
     catch: handlers && handlerFields(recorder, handlers as Catch),
+    compensate: compensate && recorder.steps((scope) => called(compensate, scope.ref("output")), "`compensate`", ["output"]),
     metadata,
   });
 }

@@ -63,9 +63,9 @@ const scopeSteps = (recorder: Recorder, add: Add) => ({
   switchOn: (id: string, cases: readonly Case[], otherwise?: Build, options?: Given) =>
     add("switch", id, switchFields(recorder, cases, otherwise), options),
 
-  parallel: (id: string, branches: Record<string, Build>, options?: Given) => {
+  parallel: (id: string, branches: Record<string, Build>, { until, ...options }: Given & JoinGiven = {}) => {
     const built = Object.entries(branches).map(([name, steps]) => [name, recorder.steps(steps, `branch \`${name}\``)] as const);
-    return add("parallel", id, { branches: Object.fromEntries(built) }, options);
+    return add("parallel", id, compact({ branches: Object.fromEntries(built), until: doneField(recorder, until) }), options);
   },
 
   attempt: (id: string, steps: Build, { finally: last, ...options }: Given & { finally?: Build } = {}) => {
@@ -79,9 +79,21 @@ function switchFields(recorder: Recorder, cases: readonly Case[], otherwise?: Bu
   return compact({ cases: built, default: otherwise && recorder.steps(otherwise, "the default case") });
 }
 
+interface JoinGiven {
+  until?: (done: Ref<never>) => unknown;
+}
+
+const doneField = (recorder: Recorder, until: JoinGiven["until"]): Json | undefined =>
+  until && recorder.seeing(["done"], (scope) => recorder.render(until(scope.ref("done"))));
+
 /** Scopes that run their steps again and again. */
 const loopSteps = (recorder: Recorder, add: Add) => ({
-  foreach: (id: string, items: unknown, steps: OfItem, { as, index, key, ...options }: Given & { key?: OfItem } = {}) => {
+  foreach: (
+    id: string,
+    items: unknown,
+    steps: OfItem,
+    { as, index, key, until, ...options }: Given & JoinGiven & { key?: OfItem } = {},
+  ) => {
     const names = [(as as string) ?? recorder.freeName("item"), (index as string) ?? recorder.freeName("index")] as const;
     const [item, place] = names;
     const own = compact({
@@ -89,6 +101,7 @@ const loopSteps = (recorder: Recorder, add: Add) => ({
       ...renamed({ as: item, index: place }),
       ...recorder.block(names, (scope) => steps(scope.ref(item), scope.ref(place))),
       key: key && recorder.seeing(names, (scope) => recorder.render(key(scope.ref(item), scope.ref(place)))),
+      until: doneField(recorder, until),
     });
     return add("foreach", id, own, options);
   },
@@ -123,19 +136,27 @@ const waitSteps = (recorder: Recorder, add: Add) => ({
     return add("wait", id, recorder.fields(isMoment ? (time as Given) : { duration: time }), options);
   },
 
-  listen: (id: string, { one, any, all, onTimeout, ...fields }: Given & ListenGiven, options?: Given) => {
+  listen: (id: string, { one, any, all, onTimeout, foreach, until, ...fields }: Given & ListenGiven, options?: Given) => {
     const own = compact({
       one: one && listenFields(recorder, one),
       any: any?.map((event) => listenFields(recorder, event)),
       all: all?.map((event) => listenFields(recorder, event)),
       ...recorder.fields(fields),
+      foreach: foreach && streamFields(recorder, foreach),
+      until:
+        until &&
+        recorder.seeing(["event", "last"], (scope) => recorder.render(until({ event: scope.ref("event"), last: scope.ref("last") }))),
       onTimeout: onTimeout && recorder.steps(onTimeout, "`onTimeout`"),
     });
     return add("listen", id, own, options);
   },
 
-  approval: (id: string, { onExpire, ...fields }: Given & { onExpire?: Build }, options?: Given) => {
-    const own = compact({ ...recorder.fields(fields), onExpire: onExpire && recorder.steps(onExpire, "`onExpire`") });
+  approval: (id: string, { onExpire, form, ...fields }: Given & { onExpire?: Build }, options?: Given) => {
+    const own = compact({
+      ...recorder.fields(fields),
+      form: jsonSchemaOf(form),
+      onExpire: onExpire && recorder.steps(onExpire, "`onExpire`"),
+    });
     return add("approval", id, own, options);
   },
 });
@@ -145,6 +166,23 @@ interface ListenGiven {
   any?: readonly ListenFor[];
   all?: readonly ListenFor[];
   onTimeout?: Build;
+  foreach?: StreamGiven;
+  until?: (handled: { event: Ref<never>; last: Ref<never> }) => unknown;
+}
+
+interface StreamGiven {
+  as?: string;
+  concurrency?: number;
+  steps: (event: Ref<never>) => unknown;
+}
+
+function streamFields(recorder: Recorder, { as, concurrency, steps }: StreamGiven): JsonObject {
+  const name = as ?? recorder.freeName("event");
+  return compact({
+    as: name === "event" ? undefined : name,
+    concurrency,
+    ...recorder.block([name], (scope) => steps(scope.ref(name))),
+  });
 }
 
 function listenFields(recorder: Recorder, { event, when, schema, as }: ListenFor): JsonObject {

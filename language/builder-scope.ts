@@ -52,8 +52,8 @@ export class Recorder {
   }
 
   /** A scope in a place where the language has no room for an output beside the steps. */
-  steps(build: () => unknown, place: string): Json[] {
-    const { steps, output } = this.block([], build);
+  steps(build: (scope: Scope) => unknown, place: string, names: readonly string[] = []): Json[] {
+    const { steps, output } = this.block(names, build);
     if (output !== undefined) refuse(`The callback of ${place} must return its last step or nothing; put other values into a last set(…).`);
     return steps;
   }

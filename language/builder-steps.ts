@@ -11,16 +11,18 @@ import type {
   Data,
   Decision,
   Duration,
+  Filled,
   ForeachOptions,
   Gathered,
   Heard,
   HttpAnswer,
   HttpFields,
   Iteration,
+  Joined,
+  LastingOptions,
   ListenFields,
   LlmFields,
   LoopOptions,
-  Lost,
   ParallelOptions,
   Schema,
   StepOptions,
@@ -32,6 +34,8 @@ import type {
   WithOutput,
 } from "./builder-fields.ts";
 import type { Mark, Output, Ref, Value } from "./builder-refs.ts";
+
+type BranchOutput<B extends Readonly<Record<string, () => unknown>>> = Output<ReturnType<B[keyof B]>>;
 
 /**
  * The step functions. Each makes one step of the scope it is called in and gives the reference to its output.
@@ -64,7 +68,7 @@ export interface Steps {
     options?: CallOptions<Typed<S, never>> & WithOutput<S> & { taskQueue?: string },
   ) => Ref<Typed<S, never>>;
   readonly set: <V>(id: string, values: V, options?: StepOptions<Output<V>>) => Ref<Output<V>>;
-  readonly sequence: <R>(id: string, steps: () => R, options?: StepOptions<Output<R>>) => Ref<Output<R>>;
+  readonly sequence: <R>(id: string, steps: () => R, options?: LastingOptions<Output<R>>) => Ref<Output<R>>;
   /** One case or the other; null when the condition is false and there is no other. */
   readonly when: {
     <R>(
@@ -72,9 +76,15 @@ export interface Steps {
       condition: Condition,
       then: () => R,
       otherwise?: undefined,
-      options?: StepOptions<Output<R> | null>,
+      options?: LastingOptions<Output<R> | null>,
     ): Ref<Output<R> | null>;
-    <R, E>(id: string, condition: Condition, then: () => R, otherwise: () => E, options?: StepOptions<Output<R | E>>): Ref<Output<R | E>>;
+    <R, E>(
+      id: string,
+      condition: Condition,
+      then: () => R,
+      otherwise: () => E,
+      options?: LastingOptions<Output<R | E>>,
+    ): Ref<Output<R | E>>;
   };
   /** The first case that is true (`switch`); null when none is and there is no other. */
   readonly switchOn: {
@@ -82,21 +92,24 @@ export interface Steps {
       id: string,
       cases: C,
       otherwise?: undefined,
-      options?: StepOptions<CaseOutput<C> | null>,
+      options?: LastingOptions<CaseOutput<C> | null>,
     ): Ref<CaseOutput<C> | null>;
     <const C extends Cases, E>(
       id: string,
       cases: C,
       otherwise: () => E,
-      options?: StepOptions<CaseOutput<C> | Output<E>>,
+      options?: LastingOptions<CaseOutput<C> | Output<E>>,
     ): Ref<CaseOutput<C> | Output<E>>;
   };
-  readonly parallel: <B extends Readonly<Record<string, () => unknown>>, O extends ParallelOptions = ParallelOptions>(
+  readonly parallel: <
+    B extends Readonly<Record<string, () => unknown>>,
+    O extends ParallelOptions<BranchOutput<B>> = ParallelOptions<BranchOutput<B>>,
+  >(
     id: string,
     branches: B,
     options?: O,
-  ) => Ref<{ [Name in keyof B]: Output<ReturnType<B[Name]>> | Lost<O> }>;
-  readonly foreach: <R, Item = never, O extends ForeachOptions<Output<Item>> = ForeachOptions<Output<Item>>>(
+  ) => Ref<{ [Name in keyof B]: Joined<Output<ReturnType<B[Name]>>, O> }>;
+  readonly foreach: <R, Item = never, O extends ForeachOptions<Output<Item>, Output<R>> = ForeachOptions<Output<Item>, Output<R>>>(
     id: string,
     items: Mark<readonly Item[]> | readonly Item[],
     steps: (item: Ref<Output<Item>>, index: Ref<number>) => R,
@@ -113,15 +126,19 @@ export interface Steps {
       options?: ChildOptions<Typed<S, never>> & WithOutput<S>,
     ): Ref<Typed<S, never>>;
   };
-  readonly wait: (id: string, time: Duration | { until: Text }, options?: StepOptions<null>) => Ref<null>;
-  readonly listen: <const F extends ListenFields>(id: string, fields: F, options?: StepOptions<Heard<F>>) => Ref<Heard<F>>;
-  readonly emit: (id: string, fields: { event: Text; data?: Data; to: Text }, options?: StepOptions) => Ref<never>;
-  readonly approval: (id: string, fields: ApprovalFields, options?: StepOptions<Decision>) => Ref<Decision>;
+  readonly wait: (id: string, time: Duration | { until: Text }, options?: LastingOptions<null>) => Ref<null>;
+  readonly listen: <const F extends ListenFields>(id: string, fields: F, options?: LastingOptions<Heard<F>>) => Ref<Heard<F>>;
+  readonly emit: (id: string, fields: { event: Text; data?: Data; to?: Text }, options?: LastingOptions) => Ref<never>;
+  readonly approval: <const F extends ApprovalFields>(
+    id: string,
+    fields: F,
+    options?: LastingOptions<Decision<Filled<F>>>,
+  ) => Ref<Decision<Filled<F>>>;
   /** Steps with handlers (`try`). */
   readonly attempt: <R, C = never>(
     id: string,
     steps: () => R,
-    options?: Omit<StepOptions<Output<R>>, "catch"> & { catch?: Catch<C>; finally?: () => unknown },
+    options?: Omit<LastingOptions<Output<R>>, "catch"> & { catch?: Catch<C>; finally?: () => unknown; undo?: boolean },
   ) => Ref<Output<R> | Output<C>>;
   /** Fail with an error of your own; inside a catch without one, the caught error goes on. */
   readonly raise: (

@@ -4,7 +4,7 @@ import { compact, handlerFields, jsonSchemaOf } from "./builder-options.ts";
 import { createSteps } from "./builder-record.ts";
 import type { Caught, Output, Ref, Value } from "./builder-refs.ts";
 import { Recorder, type Scope } from "./builder-scope.ts";
-import type { Callable, Condition } from "./builder-fields.ts";
+import type { Callable, Condition, Received } from "./builder-fields.ts";
 import type { Steps } from "./builder-steps.ts";
 
 export { cel, errorOf, statusOf, t, usageOf } from "./builder-refs.ts";
@@ -34,6 +34,38 @@ interface WorkflowHandler<B> {
   steps: (error: Ref<Caught>, builder: B) => unknown;
 }
 
+/** How many runs of one key may be under way at once. */
+interface Concurrency<I> {
+  /** The workflow's name without it. */
+  key?: (input: Ref<I>) => Value<string | number>;
+  limit?: number;
+  onLimit?: "queue" | "reject" | "cancelOldest";
+}
+
+/** What starts runs of the newest version. `Input` is what they may be started with. */
+type Trigger<Input> =
+  | { schedule: Schedule & { input?: Input } }
+  | { webhook: { path?: string; secret?: string; input?: (request: Ref<WebhookRequest>) => Value<Input> } }
+  | { event: { event: string; when?: (event: Ref<Received>) => Condition; input?: (event: Ref<Received>) => Value<Input> } };
+
+interface Schedule {
+  /** Either this or `every`. */
+  cron?: string;
+  every?: string | number;
+  timezone?: string;
+  startAt?: string;
+  endAt?: string;
+  overlap?: "skip" | "bufferOne" | "bufferAll" | "cancelOther" | "allowAll";
+  /** Starts that were missed by no more than this are made up for. */
+  catchUp?: string | number;
+}
+
+interface WebhookRequest {
+  body: never;
+  headers: Record<string, string>;
+  query: Record<string, string>;
+}
+
 interface Head {
   /** Semantic version. A published version never changes. */
   version: string;
@@ -49,6 +81,8 @@ export interface Envelope<I extends z.ZodType | undefined, O extends z.ZodType |
   output?: O;
   /** Variables with their first values; steps change them by `export`. */
   vars?: Vars;
+  concurrency?: Concurrency<InputOf<I>>;
+  triggers?: readonly Trigger<I extends z.ZodType ? z.input<I> : unknown>[];
   /** Errors that no step took. */
   catch?: readonly WorkflowHandler<Builder<InputOf<I>, Vars>>[];
   /** Runs in any case, at the end. */
@@ -91,12 +125,27 @@ interface AnyEnvelope extends Head {
   input?: z.ZodType;
   output?: z.ZodType;
   vars?: JsonObject;
+  concurrency?: object;
+  triggers?: readonly object[];
   catch?: readonly WorkflowHandler<never>[];
   finally?: (builder: never) => unknown;
 }
 
 function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: never) => unknown): JsonObject {
-  const { version, title, description, tags, input, output, vars, defaults, catch: handlers, finally: last } = envelope;
+  const {
+    version,
+    title,
+    description,
+    tags,
+    input,
+    output,
+    vars,
+    defaults,
+    concurrency,
+    triggers,
+    catch: handlers,
+    finally: last,
+  } = envelope;
   const recorder = new Recorder();
   const head = {
     name,
@@ -107,6 +156,8 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     input: jsonSchemaOf(input, "input"),
     outputSchema: jsonSchemaOf(output),
     defaults,
+    concurrency: concurrency && fieldsSeeing(recorder, "input", concurrency),
+    triggers: triggers?.map((trigger) => triggerFields(recorder, trigger)),
   };
   const body = recorder.seeing(["input", "vars", "run", "env"], (scope) => {
     const builder = createBuilder(recorder, scope) as never;
@@ -119,6 +170,30 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
   });
   return frozen(compact({ ...head, ...body }));
 }
+
+/** Fields of which those that are functions see one name. */
+const fieldsSeeing = (recorder: Recorder, name: string, fields: object): JsonObject =>
+  compact(
+    Object.fromEntries(
+      Object.entries(fields).map(([field, value]: [string, unknown]) => [
+        field,
+        typeof value === "function" ? seen(recorder, name, value as Read) : value === undefined ? value : recorder.render(value),
+      ]),
+    ),
+  );
+
+const triggerFields = (recorder: Recorder, trigger: object): JsonObject =>
+  Object.fromEntries(
+    Object.entries(trigger).map(([kind, fields]: [string, object]) => [
+      kind,
+      fieldsSeeing(recorder, kind === "webhook" ? "request" : "event", fields),
+    ]),
+  );
+
+type Read = (ref: Ref<never>) => unknown;
+
+const seen = (recorder: Recorder, name: string, read: Read): Json =>
+  recorder.seeing([name], (scope) => recorder.render(read(scope.ref(name))));
 
 const createBuilder = (recorder: Recorder, scope: Scope): Builder => ({
   ...createSteps(recorder),

@@ -61,6 +61,53 @@ const typed = workflow(
   },
 );
 
+workflow("lasting", { version: "1.0.0", input: z.object({ id: z.string(), big: z.boolean() }) }, (b) => {
+  b.tool(
+    "undone",
+    lookUp,
+    { id: b.input.id },
+    {
+      compensate: (output) => b.tool("undo", lookUp, { id: output.id }),
+      lock: { key: b.input.id },
+      effect: "write",
+    },
+  );
+  // @ts-expect-error a field the step's output does not have
+  b.tool("wrongUndo", lookUp, { id: "1" }, { compensate: (output) => b.set("x", output.ids) });
+  // @ts-expect-error an effect that does not exist
+  b.tool("wrongEffect", lookUp, { id: "1" }, { effect: "reads" });
+  // @ts-expect-error a truth value is no key
+  b.tool("wrongKey", lookUp, { id: "1" }, { lock: { key: b.input.big } });
+  // @ts-expect-error `set` takes no time
+  b.set("timed", 1, { timeout: "1s" });
+  // @ts-expect-error `priority` belongs to calls
+  b.sequence("first", () => b.set("y", 1), { priority: 1 });
+  b.sequence("again", () => b.set("z", { ok: true }), { retry: { while: (output) => output.ok } });
+
+  const joined = b.foreach("joined", [1], (item) => b.set("each", { item }), { until: (done) => cel`${done[0]!.item} > 1` });
+  // @ts-expect-error items that `until` left behind are null
+  const all: Ref<{ item: number }[]> = joined;
+  // @ts-expect-error a field the outputs do not have
+  b.foreach("wrongDone", [1], (item) => b.set("one", { item }), { until: (done) => cel`${done[0]!.items}` });
+
+  const filled = b.approval("filled", { title: "x", form: z.object({ name: z.string() }) });
+  const name: Ref<string | null> = filled.data.name;
+  // @ts-expect-error a field the form does not have
+  void filled.data.names;
+  const edited = b.approval("edited", { title: "x", payload: { amount: 1 }, editable: true });
+  const amount: Ref<number | null> = edited.data.amount;
+  void [all, name, amount];
+});
+
+const input = z.object({ id: z.string() });
+// @ts-expect-error a schedule's input is the workflow's
+workflow("scheduled", { version: "1.0.0", input, triggers: [{ schedule: { input: { id: 1 } } }] }, ({ set }) => set("x", 1));
+// @ts-expect-error a webhook's too
+workflow("hooked", { version: "1.0.0", input, triggers: [{ webhook: { input: () => ({ ids: "1" }) } }] }, ({ set }) => set("x", 1));
+workflow("keyed", { version: "1.0.0", input, concurrency: { key: ({ id }) => id } }, ({ set }) => set("x", 1));
+// @ts-expect-error a field the input does not have
+workflow("wrongKey", { version: "1.0.0", input, concurrency: { key: ({ name }) => name } }, ({ set }) => set("x", 1));
+
 // @ts-expect-error the callback returns something else than `output` says
 workflow("output", { version: "1.0.0", output: z.object({ total: z.number() }) }, (b) => ({ total: b.set("x", "text") }));
 
