@@ -30,6 +30,7 @@ export const stepStatuses = [
   "skipped",
   "canceled",
   "reused",
+  "compensated",
 ] as const;
 export type StepStatus = (typeof stepStatuses)[number];
 
@@ -52,6 +53,10 @@ export const eventTypes = {
   "step.failed": "error: the problem, attempt",
   "step.skipped": "why: `if` was false, or a person skipped it",
   "step.canceled": "the scope was left or the run canceled",
+  "step.retrying": "error: the problem; at: when the step is tried again",
+  "compensation.registered": "the step can be undone from now on; names, steps: what its `compensate` reads",
+  "step.compensated": "the step was undone",
+  "compensation.failed": "error: the problem; the step could not be undone",
   "step.parked": "error: the problem; a person must say retry, skip or fail",
   "step.attended": "action, by",
   "branch.taken": "name of the case, or null when none matched",

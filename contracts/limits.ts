@@ -48,6 +48,8 @@ export const limits = {
   errorDetailMax: 2_000,
   childrenLeftMax: 1_000,
   passedErrorsMax: 50,
+  undosMax: 2_000,
+  unresolvedMax: 20,
   openOperationsMax: 500,
   openBytesMax: 1_500_000,
   argumentBytesMax: 1_500_000,

@@ -3,6 +3,7 @@ import type { Json } from "../contracts/json.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import type { Expression, Handler } from "../language/plan.ts";
 import type { Context } from "./context.ts";
+import { withUnresolved } from "./undoing.ts";
 import { Frame } from "./frame.ts";
 import type { Walk } from "./walk.ts";
 
@@ -57,12 +58,19 @@ export async function runHandler(walk: Walk, { handler, index }: FoundHandler, p
   return walk.block(handler.body, { ...context, path, frame, handling: problem });
 }
 
-/** For a `try` and for the envelope: handle the error, or let it go on. */
-export async function handleOrRethrow(walk: Walk, handlers: readonly Handler[], error: unknown, context: Context): Promise<Json> {
+/** For a `try` and for the envelope: handle the error, or let it go on. With `undo`, what stands inside is undone before. */
+export async function handleOrRethrow(
+  walk: Walk,
+  { catch: handlers, undo }: { catch: Handler[]; undo?: true },
+  error: unknown,
+  context: Context,
+): Promise<Json> {
   if (!(error instanceof Fault)) throw error;
   const found = await findHandler(walk, handlers, error.problem, context);
   if (!found) throw error;
-  return runHandler(walk, found, error.problem, context);
+  const unresolved = undo ? await walk.undoing.undo(context, context.path) : [];
+  const { problem } = withUnresolved(error, unresolved) as Fault;
+  return runHandler(walk, found, problem, context);
 }
 
 const takesType = (handler: Handler, problem: Problem): boolean => !handler.errors || handler.errors.includes(problem.type);

@@ -107,7 +107,7 @@ async function tried(walk: Walk, here: HereOf<"try">): Promise<Json> {
       return await runInside(walk, here, "", step.body);
     } catch (error) {
       // Not `inside`: what a handler throws is not taken by the handlers beside it.
-      return handleOrRethrow(walk, step.catch, error, { ...context, path });
+      return handleOrRethrow(walk, step, error, { ...context, path });
     }
   }
 }

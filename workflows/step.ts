@@ -7,7 +7,9 @@ import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
 import { perform } from "./perform.ts";
 import { Canceled } from "./scope.ts";
+import { checkContent, mayRetry, timeLimitOf, untilRetry } from "./again.ts";
 import { withinTime } from "./time-limit.ts";
+import { isUnknown } from "./undoing.ts";
 import type { Walk } from "./walk.ts";
 
 /** Types whose errors a person cannot mend by trying again. */
@@ -18,7 +20,8 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
   // One that has a place was let in before, by the execution that this one continues.
   if (!walk.ledger.place(path)) {
     walk.gate(context.scope);
-    if (walk.isHeld) await walk.held(context.scope);
+    // What takes no time need not wait for another execution, only for the end of a pause.
+    if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
   }
   for (;;) {
     const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: { ...context, exports: {} } };
@@ -28,13 +31,16 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
 }
 
 async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
-  const failed = walk.ledger.place(here.path)?.["failed"] as Problem | undefined;
-  if (failed) return afterError(walk, { ...here, attempt: here.attempt - 1 }, failed);
+  const { path } = here;
+  const { failed, retryAt } = walk.ledger.place(path) ?? {};
+  if (failed) return afterError(walk, { ...here, attempt: here.attempt - 1 }, failed as Problem);
+  if (retryAt !== undefined) await untilRetry(walk, here, retryAt as number);
   try {
     return await attemptOnce(walk, here);
   } catch (error) {
     const problem = problemOf(walk, here, error);
-    walk.ledger.note(here.path, { failed: problem as Json });
+    if (mayRetry(walk, here, problem)) return "again";
+    walk.ledger.note(path, { failed: problem as Json });
     return afterError(walk, here, problem);
   }
 }
@@ -42,30 +48,46 @@ async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
 async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   const { step, path, context } = here;
   const place = walk.ledger.place(path);
+  const begun = place?.["startedAt"] as number | undefined;
   if (!place && step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
-  const startedAt = (place?.["startedAt"] as number | undefined) ?? walk.port.now();
-  if (!place) tellStarted(walk, here);
-  // A call ends before the walk goes on elsewhere; whatever else is open must find that it has begun.
-  if (!place && !instant.has(step.type) && !calls.has(step.type)) walk.ledger.note(path, { startedAt });
-  const performed = await performInTime(walk, here);
+  const startedAt = begun ?? walk.port.now();
+  if (begun === undefined) {
+    tellStarted(walk, here);
+    // A call ends before the walk goes on elsewhere; whatever else is open must find that it has begun.
+    if (!instant.has(step.type) && !calls.has(step.type)) walk.ledger.note(path, { startedAt });
+  }
+  const performed = step.compensate ? await performUndoably(walk, here) : await performInTime(walk, here);
   const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
   // Each await costs the workflow thread more than what it waits for: none without need.
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);
+  if (step.retry?.while && !outcome.isRecorded) await checkContent(walk, here, outcome.output);
   if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
+  if (step.compensate) await walk.undoing.register(here, outcome.output);
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
 }
 
+/** What may have been done although no result came is to be undone as well. */
+async function performUndoably(walk: Walk, here: Here<Step>): Promise<Outcome> {
+  try {
+    return await performInTime(walk, here);
+  } catch (error) {
+    if (isUnknown(here.step, error)) await walk.undoing.register(here, null);
+    throw error;
+  }
+}
+
 /** `timeout` of a scope, a child or a wait; a call's timeouts are kept by whoever performs it. */
 async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
-  const { step, path, context } = here;
-  if (step.timeLimitMs === undefined) return perform(walk, here);
-  const deadline = (walk.ledger.place(path)?.["timeLimit"] as number | undefined) ?? walk.port.now() + step.timeLimitMs;
-  walk.ledger.note(path, { timeLimit: deadline });
-  const limit = { deadline, summary: `${path}: time limit`, scope: context.scope };
-  const outcome = await withinTime(walk.port, limit, (scope) => perform(walk, { ...here, context: { ...context, scope } }));
-  if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${step.timeLimitMs} ms.`, { instance: path });
+  const { path, context } = here;
+  const limit = timeLimitOf(walk, here);
+  if (!limit) return perform(walk, here);
+  const { deadline, ms } = limit;
+  const outcome = await withinTime(walk.port, { deadline, summary: `${path}: time limit`, scope: context.scope }, (scope) =>
+    perform(walk, { ...here, context: { ...context, scope } }),
+  );
+  if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${ms} ms.`, { instance: path });
   return outcome;
 }
 

@@ -8,7 +8,7 @@ import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
 import { runBlock } from "./block.ts";
-import type { Context } from "./context.ts";
+import { Ended, type Context } from "./context.ts";
 import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
@@ -18,6 +18,7 @@ import { Journal, type About, type JournalState, type State } from "./journal.ts
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
+import { Undoing, withUnresolved, type Undo } from "./undoing.ts";
 import type { Port } from "./port.ts";
 
 export interface WalkOptions {
@@ -40,6 +41,7 @@ export interface WalkState {
   vars: JsonObject;
   mailbox: MailboxState;
   closedApprovals: string[];
+  undos: Undo[];
   journal: JournalState;
   rows: InspectorRows;
   passedErrors: Problem[];
@@ -64,6 +66,7 @@ export class Walk {
   readonly mailbox: Mailbox;
   readonly approvals: Approvals;
   readonly attention: Attention;
+  readonly undoing: Undoing;
   readonly pause: Pause;
   /** Whether an execution before this one began the run. */
   readonly isContinued: boolean;
@@ -100,6 +103,7 @@ export class Walk {
     this.mailbox = new Mailbox(this, state?.mailbox);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
+    this.undoing = new Undoing(this, state?.undos);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
 
@@ -128,6 +132,7 @@ export class Walk {
       vars: this.#vars,
       mailbox: this.mailbox.state(),
       closedApprovals: this.approvals.state(),
+      undos: this.undoing.state(),
       journal: this.journal.state(),
       rows: this.inspector.rows(),
       passedErrors: this.passedErrors,
@@ -270,7 +275,7 @@ export class Walk {
     }
   }
 
-  /** The envelope is a `try` around all steps. */
+  /** The envelope is a `try` around all steps. What is undone when nothing takes the error is undone before `finally`. */
   async #body(): Promise<Json> {
     const { plan } = this.options;
     const around: Context = {
@@ -282,17 +287,26 @@ export class Walk {
       exports: {},
       rest: { scope: this.#root, running: [] },
     };
-    const inner = (more: Partial<Context>): Context => ({ ...around, frame: new Frame(this.#top), ...more });
-    const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
-    const { output: noted } = this.ledger.place(ENVELOPE) ?? {};
     try {
-      if (noted !== undefined) return noted;
-      await this.#setFirstVariables();
-      return this.#note(await this.#checked(await this.block(plan.body, inner({ takes }))));
+      return await this.#tried(around);
     } catch (error) {
-      return this.#note(await handleOrRethrow(this, plan.catch, error, around));
+      const isBad = !(error instanceof Ended && error.status === "completed");
+      throw isBad ? withUnresolved(error, await this.undoing.undo(around)) : error;
     } finally {
-      if (plan.finally) await this.block(plan.finally, inner({ path: "finally", scope: new Scope() }));
+      if (plan.finally) await this.block(plan.finally, { ...around, frame: new Frame(this.#top), path: "finally", scope: new Scope() });
+    }
+  }
+
+  async #tried(around: Context): Promise<Json> {
+    const { plan } = this.options;
+    const { output: noted } = this.ledger.place(ENVELOPE) ?? {};
+    if (noted !== undefined) return noted;
+    try {
+      await this.#setFirstVariables();
+      const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
+      return this.#note(await this.#checked(await this.block(plan.body, { ...around, frame: new Frame(this.#top), takes })));
+    } catch (error) {
+      return this.#note(await handleOrRethrow(this, plan, error, around));
     }
   }
 

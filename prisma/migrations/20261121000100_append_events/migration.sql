@@ -119,6 +119,8 @@ BEGIN
     WHERE run_id = p_id AND step_path = e ->> 'step';
   ELSIF e ->> 'type' = 'approval.expired' THEN
     UPDATE approvals SET status = 'expired', decided_at = v_time WHERE run_id = p_id AND step_path = e ->> 'step';
+  ELSIF e ->> 'type' = 'step.compensated' THEN
+    UPDATE steps SET status = 'compensated' WHERE run_id = p_id AND path = e ->> 'step';
   ELSIF e ->> 'type' = 'step.canceled' THEN
     UPDATE approvals SET status = 'canceled' WHERE run_id = p_id AND step_path = e ->> 'step' AND status = 'pending';
   END IF;

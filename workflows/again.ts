@@ -1,0 +1,80 @@
+import { Fault, type Problem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import type { RetryWhile, Step } from "../language/plan.ts";
+import type { Here } from "./context.ts";
+import { Frame } from "./frame.ts";
+import type { Walk } from "./walk.ts";
+
+/**
+ * Attempts of steps that the walk itself performs again: scopes, children, waits; and of foreign activities whose
+ * content asks for it. Temporal retries calls, the worker knows their content.
+ *
+ * After an error, what was finished inside the step is kept and only the rest is done again; when the content was not
+ * good enough, all of it is.
+ */
+export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step>, problem: Problem): boolean {
+  const isUnwanted = problem["unwanted"] === true;
+  if (!step.retry || (isCall(step) && !isUnwanted)) return false;
+  const { tries: before = 0, totalUntil } = (walk.ledger.place(path) ?? {}) as Tries;
+  const tries = before + 1;
+  const retryAt = walk.port.now() + delayMs(step.retry, tries, `${walk.options.run.id}${path}`);
+  if (tries >= step.retry.maxAttempts || step.retry.nonRetryable.includes(problem.type)) return false;
+  if (totalUntil !== undefined && retryAt > totalUntil) return false;
+  walk.tell(
+    "step.retrying",
+    { path, lane: context.lane, attempt },
+    { type: step.type, error: problem as Json, at: new Date(retryAt).toISOString() },
+  );
+  if (isUnwanted) walk.ledger.drop(path);
+  walk.ledger.again(path);
+  walk.ledger.note(path, { tries, retryAt, ...(totalUntil === undefined ? {} : { totalUntil }) });
+  return true;
+}
+
+/** What a step that is tried again notes. */
+interface Tries {
+  tries?: number;
+  retryAt?: number;
+  totalUntil?: number;
+  timeLimit?: number;
+}
+
+export async function untilRetry(walk: Walk, { path, context }: Here<Step>, retryAt: number): Promise<void> {
+  const ms = retryAt - walk.port.now();
+  const again = `another attempt at ${new Date(retryAt).toISOString()}`;
+  if (ms > 0) await walk.inspector.waiting(path, again, () => walk.port.sleep(ms, `${path}: wait before another attempt`, context.scope));
+}
+
+/** Until when this attempt may take, and how long that is. */
+export function timeLimitOf(walk: Walk, { step, path }: Here<Step>): { deadline: number; ms: number } | undefined {
+  const { timeLimitMs, totalTimeLimitMs } = step;
+  if (timeLimitMs === undefined && totalTimeLimitMs === undefined) return undefined;
+  const now = walk.port.now();
+  const place = (walk.ledger.place(path) ?? {}) as Tries;
+  const timeLimit = place.timeLimit ?? now + (timeLimitMs ?? totalTimeLimitMs!);
+  const totalUntil = place.totalUntil ?? (totalTimeLimitMs === undefined ? timeLimit : now + totalTimeLimitMs);
+  walk.ledger.note(path, { timeLimit, ...(totalTimeLimitMs === undefined ? {} : { totalUntil }) });
+  const deadline = totalTimeLimitMs === undefined ? timeLimit : Math.min(timeLimit, totalUntil);
+  return { deadline, ms: deadline === timeLimit ? (timeLimitMs ?? totalTimeLimitMs!) : totalTimeLimitMs! };
+}
+
+/** `retry.while`: an answer came, but its content asks for another attempt. */
+export async function checkContent(walk: Walk, { step, path, context }: Here<Step>, output: Json): Promise<void> {
+  if (!(await walk.condition(step.retry!.while!, new Frame(context.frame, { output })))) return;
+  throw new Fault("tool", `\`retry.while\` still held for the output of ${path}.`, { instance: path, extra: { unwanted: true } });
+}
+
+const isCall = (step: Step): boolean => "timeoutMs" in step;
+
+/** Never above `maxInterval`. The spread comes from the run and the path: equal in every replay, different between runs. */
+function delayMs({ initialIntervalMs, backoff, maxIntervalMs, jitter }: RetryWhile, tries: number, seed: string): number {
+  const plain = initialIntervalMs * backoff ** (tries - 1);
+  return Math.round(Math.min(maxIntervalMs, plain * (1 + jitter * (spread(`${seed}#${tries}`) * 2 - 1))));
+}
+
+/** A number from 0 to 1 (FNV-1a). */
+function spread(text: string): number {
+  let mixed = 2_166_136_261;
+  for (let at = 0; at < text.length; at++) mixed = Math.imul(mixed ^ text.charCodeAt(at), 16_777_619) >>> 0;
+  return mixed / 4_294_967_296;
+}

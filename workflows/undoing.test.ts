@@ -1,0 +1,167 @@
+import { describe, expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
+import type { Answer } from "../tests/walk/plain-port.ts";
+import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
+const undoable = (id: string, more: object = {}) => tool(id, { compensate: [tool("undo", { arguments: { what: "${output}" } })], ...more });
+const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
+const started = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+const told = ({ port }: PlainRun, type: string): (string | undefined)[] =>
+  port.log.filter((event) => event.type === type).map(({ step }) => step);
+const fails =
+  (...paths: string[]) =>
+  (path: string): Answer =>
+    paths.includes(path) ? { problem: makeProblem("tool", "boom") } : { output: path };
+
+describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
+  const run = (steps: object[], options: Parameters<typeof runPlain>[1] = {}, more: object = {}): Promise<PlainRun> =>
+    runPlain(definition(steps, more), { continues, ...options });
+
+  test("a failed run undoes its steps in reverse order, items and branches too, before its finally", async () => {
+    const items = { id: "each", type: "foreach", items: "${[1, 2]}", concurrency: 1, steps: [undoable("pay")] };
+    const ended = await run(
+      [undoable("a"), { id: "s", type: "sequence", steps: [undoable("b")] }, items, tool("bad")],
+      { answer: fails("bad") },
+      { finally: [tool("last")] },
+    );
+    expect(ended.end.result.status).toBe("failed");
+    expect(started(ended).slice(5)).toEqual([
+      "each[1].pay.compensate.undo",
+      "each[0].pay.compensate.undo",
+      "s.b.compensate.undo",
+      "a.compensate.undo",
+      "finally.last",
+    ]);
+    expect(told(ended, "step.compensated")).toEqual(["each[1].pay", "each[0].pay", "s.b", "a"]);
+  });
+
+  test("what cannot be undone is named in the run's error, and the others are undone", async () => {
+    const ended = await run([undoable("a"), undoable("b"), tool("bad")], { answer: fails("bad", "b.compensate.undo") });
+    expect(ended.end.error).toMatchObject({
+      type: "tool",
+      instance: "bad",
+      detail: "boom Not undone: b.",
+      unresolved: [{ path: "b", type: "tool" }],
+    });
+    expect(told(ended, "step.compensated")).toEqual(["a"]);
+    expect(told(ended, "compensation.failed")).toEqual(["b"]);
+  });
+
+  test("a cancelled run undoes, also a call that was under way, and no second cancel cuts it", async () => {
+    const ended = await run([undoable("a"), undoable("long")], {
+      answer: (path) => ({ output: path, afterMs: 100 }),
+      steer: (walk, at) => {
+        at.at(150, () => walk.cancel("enough"));
+        at.at(250, () => walk.cancel("really"));
+      },
+    });
+    expect(ended.end.result.status).toBe("canceled");
+    expect(told(ended, "step.compensated")).toEqual(["long", "a"]);
+  });
+
+  test("a step that failed for certain is not undone; one that timed out is", async () => {
+    const late = (path: string): Answer => (path === "b" ? { problem: makeProblem("timeout", "late") } : { output: path });
+    const pass = { onError: "continue" };
+    const steps = [undoable("x", pass), undoable("b", pass), { id: "no", type: "raise", error: { type: "odd" } }];
+    const ended = await run(steps, { answer: (path) => (path === "x" ? { problem: makeProblem("tool", "boom") } : late(path)) });
+    expect(told(ended, "step.compensated")).toEqual(["b"]);
+  });
+
+  test("a `try` that catches leaves its steps registered, with `undo` it undoes them before its handler", async () => {
+    const attempt = (more: object) => ({
+      id: "t",
+      type: "try",
+      steps: [undoable("a"), tool("bad")],
+      catch: [{ steps: [tool("mend")] }],
+      ...more,
+    });
+    const kept = await run([attempt({}), { id: "no", type: "raise", error: { type: "odd" } }], { answer: fails("t.bad") });
+    expect(started(kept)).toEqual(["t.a", "t.bad", "t.catch0.mend", "t.a.compensate.undo"]);
+    const undone = await run([attempt({ undo: true }), tool("after")], { answer: fails("t.bad") });
+    expect(started(undone)).toEqual(["t.a", "t.bad", "t.a.compensate.undo", "t.catch0.mend", "after"]);
+    expect(undone.end.result.status).toBe("completed");
+  });
+
+  test("a completed run undoes nothing", async () => {
+    const ended = await run([undoable("a"), undoable("b")]);
+    expect(started(ended)).toEqual(["a", "b"]);
+  });
+
+  test("undoing sees what the step saw", async () => {
+    const compensate = [
+      { id: "undo", type: "tool", tool: "test.echo", arguments: { item: "${item}", first: "${steps.first.output}", own: "${output}" } },
+    ];
+    const seen: unknown[] = [];
+    const steps = [tool("first"), { id: "each", type: "foreach", items: '${["x"]}', steps: [tool("pay", { compensate })] }, tool("bad")];
+    await run(steps, {
+      answer: (path, fields) => {
+        if (path.endsWith("undo")) seen.push((fields as { arguments: unknown }).arguments);
+        return fails("bad")(path);
+      },
+    });
+    expect(seen).toEqual([{ item: "x", first: "first", own: "each[0].pay" }]);
+  });
+
+  test("a scope that is retried repeats only what failed, after its back-off, and then gives up", async () => {
+    const retry = { maxAttempts: 3, initialInterval: "1s", backoff: 2, jitter: 0 };
+    const ended = await run([{ id: "s", type: "sequence", retry, steps: [tool("good"), tool("bad")] }], { answer: fails("s.bad") });
+    expect(ended.port.trace.filter(({ what, path }) => what === "start" && path === "s.bad").map(({ at }) => at)).toEqual([
+      1, 1_002, 3_003,
+    ]);
+    expect(started(ended).filter((path) => path === "s.good")).toHaveLength(1);
+    expect(ended.end.error).toMatchObject({ type: "tool", instance: "s.bad" });
+    expect(told(ended, "step.retrying")).toEqual(["s", "s"]);
+  });
+
+  test("a scope whose content is not good enough is done again as a whole", async () => {
+    let calls = 0;
+    const retry = { maxAttempts: 3, initialInterval: "1s", while: "${output < 2}" };
+    const ended = await run([{ id: "s", type: "sequence", retry, steps: [tool("n")] }], { answer: () => ({ output: ++calls }) });
+    expect(ended.end.result.output).toBe(2);
+  });
+
+  test("`totalTimeout` spans all attempts", async () => {
+    const retry = { maxAttempts: 10, initialInterval: "1s", backoff: 1, jitter: 0 };
+    const ended = await run([{ id: "s", type: "sequence", retry, totalTimeout: "2500ms", steps: [tool("bad")] }], {
+      answer: fails("s.bad"),
+    });
+    expect(started(ended)).toHaveLength(3);
+  });
+
+  test("a background step does not keep its scope open, and its error fails the scope", async () => {
+    const watchdog = (ms: string) => ({
+      id: "dog",
+      type: "sequence",
+      background: true,
+      needs: [],
+      steps: [
+        { id: "w", type: "wait", duration: ms },
+        { id: "no", type: "raise", error: { type: "late" } },
+      ],
+    });
+    const work = { ...tool("work"), needs: [] };
+    const answer = (path: string): Answer => ({ output: path, afterMs: 1_000 });
+    const quick = await run([{ id: "s", type: "sequence", steps: [watchdog("5s"), work] }], { answer });
+    expect(quick.end.result.status).toBe("completed");
+    const slow = await run([{ id: "s", type: "sequence", steps: [watchdog("500ms"), work] }], { answer });
+    expect(slow.end.error).toMatchObject({ type: "late" });
+  });
+
+  test("`rest: finish` gives the join's result at once and the scope around waits for the others", async () => {
+    const branches = { quick: [tool("a")], slow: [{ id: "w", type: "wait", duration: "5s" }, tool("b")] };
+    const ended = await run([{ id: "p", type: "parallel", join: "any", rest: "finish", branches }, tool("after")]);
+    expect(started(ended)).toEqual(["p.quick.a", "after", "p.slow.b"]);
+    expect(ended.end.result).toMatchObject({ status: "completed", output: "after" });
+  });
+
+  test("`until` ends a join by what came so far", async () => {
+    const steps = [
+      { id: "w", type: "wait", duration: "${item * 1000}" },
+      { id: "v", type: "set", values: "${item}" },
+    ];
+    const ended = await run([{ id: "each", type: "foreach", items: "${[3, 1, 2, 9]}", until: "${done.size() == 2}", steps }]);
+    expect(ended.end.result.output).toEqual([null, 1, 2, null]);
+    expect(ended.port.now()).toBe(2_000);
+  });
+});

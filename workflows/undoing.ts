@@ -1,0 +1,125 @@
+import { Fault, type Problem } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { findStep } from "../language/plan-steps.ts";
+import { freeRoots } from "../language/roots.ts";
+import type { Block, Step } from "../language/plan.ts";
+import type { Context, Here } from "./context.ts";
+import { Frame } from "./frame.ts";
+import { Canceled, Scope } from "./scope.ts";
+import type { Walk } from "./walk.ts";
+
+/** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */
+export interface Undo {
+  path: string;
+  attempt: number;
+  names: JsonObject;
+  steps: JsonObject;
+}
+
+/** The same at any time: they need not be kept. */
+const lasting = new Set(["input", "env", "run"]);
+
+/**
+ * Steps that can be undone, in the order in which they ended. When the run fails or is cancelled, their `compensate`
+ * steps run in reverse order, one after the other, and no cancel cuts them short; one that fails for good is named in
+ * the run's error and does not keep the others from running.
+ */
+export class Undoing {
+  readonly #walk: Walk;
+  readonly #stack: Undo[];
+
+  constructor(walk: Walk, stack: Undo[] = []) {
+    this.#walk = walk;
+    this.#stack = stack;
+  }
+
+  state(): Undo[] {
+    return this.#stack;
+  }
+
+  /** The step has ended, or nobody knows whether it did what it should. */
+  async register({ step, path, attempt, context }: Here<Step>, output: Json): Promise<void> {
+    if (!step.compensate) return;
+    if (this.#stack.length >= limits.undosMax)
+      throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
+    const undo = { path, attempt, ...(await this.#read(step.compensate, new Frame(context.frame, { output }))) };
+    const known = this.#stack.findIndex((other) => other.path === path);
+    if (known >= 0) this.#stack.splice(known, 1);
+    this.#stack.push(undo);
+    this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, { names: undo.names, steps: undo.steps });
+  }
+
+  /** Undo what stands below `path` (all without it). Gives what could not be undone. */
+  async undo(context: Context, path = ""): Promise<Unresolved[]> {
+    const walk = this.#walk;
+    // Noted, since undoing may go on in another execution.
+    const unresolved = (walk.ledger.place(path)?.["unresolved"] as unknown as Unresolved[] | undefined) ?? [];
+    for (;;) {
+      const undo = this.#stack.findLast((each) => path === "" || each.path.startsWith(`${path}.`) || each.path.startsWith(`${path}[`));
+      if (!undo) return unresolved;
+      const problem = await this.#undoOne(undo, context);
+      if (problem) unresolved.push({ path: undo.path, error: problem });
+      if (problem) walk.ledger.note(path, { unresolved: unresolved as unknown as Json });
+      this.#stack.splice(this.#stack.indexOf(undo), 1);
+    }
+  }
+
+  async #undoOne({ path, attempt, names, steps }: Undo, context: Context): Promise<Problem | undefined> {
+    const walk = this.#walk;
+    const about = { path, lane: context.lane, attempt };
+    const step = findStep(walk.options.plan, path);
+    try {
+      if (!step?.compensate) throw new Fault("not_found", `The plan has no \`compensate\` for step ${path} any more.`);
+      const frame = new Frame(context.frame, names);
+      for (const [id, view] of Object.entries(steps)) frame.setStep(id, view);
+      // In a scope of its own, below which nothing parks: what cannot be undone is told, and the others are undone.
+      const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
+      await walk.block(step.compensate, around);
+      walk.tell("step.compensated", about, { type: step.type });
+      walk.inspector.set(path, step.type, "compensated", attempt);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      walk.tell("compensation.failed", about, { error: error.problem as Json });
+      return error.problem;
+    }
+  }
+
+  async #read(block: Block, frame: Frame): Promise<{ names: JsonObject; steps: JsonObject }> {
+    const reads = freeRoots(block);
+    const pick = async (names: string[], read: (name: string) => Json | undefined): Promise<JsonObject> => {
+      const picked: JsonObject = {};
+      for (const name of names) {
+        const value = read(name);
+        if (value !== undefined) picked[name] = await this.#walk.shrink(value);
+      }
+      return picked;
+    };
+    const names = reads.names.filter((name) => !lasting.has(name));
+    return { names: await pick(names, (name) => frame.name(name)), steps: await pick(reads.steps, (id) => frame.step(id)) };
+  }
+}
+
+export type Unresolved = { path: string; error: Problem };
+
+/** Whether the step may have done its work although it gave no result. */
+export function isUnknown(step: Step, error: unknown): boolean {
+  if (!("timeoutMs" in step) || step.effect === "read") return false;
+  if (error instanceof Canceled) return true;
+  if (!(error instanceof Fault)) return false;
+  const { type, code, retryable } = error.problem;
+  return type === "timeout" || type === "canceled" || (code === "http" && retryable === true);
+}
+
+/** The error with what undoing left. */
+export function withUnresolved(error: unknown, unresolved: Unresolved[]): unknown {
+  if (unresolved.length === 0) return error;
+  const left = `Not undone: ${unresolved.map(({ path }) => path).join(", ")}.`.slice(0, limits.errorDetailMax);
+  if (error instanceof Canceled) return new Canceled(`${error.message}. ${left}`);
+  if (!(error instanceof Fault)) return error;
+  const named = unresolved
+    .slice(0, limits.unresolvedMax)
+    .map(({ path, error: { type, detail } }) => ({ path, type, detail: detail.slice(0, 200) }));
+  return Fault.of({ ...error.problem, detail: `${error.problem.detail} ${left}`, unresolved: named });
+}
