@@ -36,8 +36,10 @@ export function handlersOf(route: Route, deps: Deps, authenticator: Authenticato
     );
   };
   // The body is read only for callers with a valid key.
-  return route.method === "post" ? [authorise, readBytes(), act] : [authorise, act];
+  return takesBody(route) ? [authorise, readBytes(), act] : [authorise, act];
 }
+
+const takesBody = ({ method }: Route): boolean => method === "post" || method === "patch";
 
 const AUTH_MS = 5_000;
 /** Longer than any deadline of what we call: only a store that has hung comes to it. */

@@ -5,6 +5,7 @@ import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import type { Route } from "./route.ts";
+import { planChangeRoutes } from "./plan-changes.ts";
 import { runRoutes } from "./runs.ts";
 import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
@@ -18,6 +19,7 @@ export const routes: readonly Route[] = [
   ...stepRoutes,
   ...eventRoutes,
   ...steeringRoutes,
+  ...planChangeRoutes,
   ...approvalRoutes,
   ...keyRoutes,
   ...healthRoutes,

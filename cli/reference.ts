@@ -130,6 +130,9 @@ const meanings: Record<keyof typeof limits, string> = {
   mailboxBytesMax: "data of events that wait unread in a run: 429 `mailbox_full`",
   closedApprovalsMax: "answered or expired approvals that a run remembers when it goes on in a new execution",
   undosMax: "steps of a run that can be undone (`compensate`): fault `limit`",
+  refusalsMax: "reasons named when a run cannot take a plan",
+  patchOperationsMax: "operations of one `PATCH /runs/{id}/plan`",
+  migrateRunsMax: "runs that one request migrates in bulk; `next` goes on",
   unresolvedMax: "steps that could not be undone, named in the run's error; the log names all",
   historyEventsCalm:
     "history events up to which a run that should go on in a new execution lets other steps start while a long call is open",

@@ -42,6 +42,8 @@ export const eventTypes = {
   "run.paused": "by",
   "run.resumed": "by",
   "run.needs_attention": "steps: paths that a person must retry, skip or fail; for: as in run.waiting",
+  "plan.changed": "by, kind (patch, migrate), version, planHash, from: version and planHash before",
+  "plan.refused": "by, kind, version, planHash, refusals: paths that had started, each with why",
   "run.completed": "output (or its reference)",
   "run.completed_with_errors": "output (or its reference), errors: problems of steps that were let pass",
   "run.failed": "error: the problem",

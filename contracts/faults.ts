@@ -42,6 +42,7 @@ export const faults = {
   idempotency_mismatch: { status: 409, retryable: false, title: "Key was used for another request" },
   run_ended: { status: 409, retryable: false, title: "Run has ended" },
   approval_closed: { status: 409, retryable: false, title: "Approval is decided or expired" },
+  plan_refused: { status: 409, retryable: false, title: "Plan does not fit what the run has done" },
   step_not_parked: { status: 409, retryable: false, title: "Step does not need attention" },
   too_large: { status: 413, retryable: false, title: "Too large" },
   unsupported_media_type: { status: 415, retryable: false, title: "Unsupported content type" },

@@ -64,7 +64,14 @@ export interface ExternalEvent {
   at: number;
 }
 
-export const updates = { signal: "signal", pause: "pause", resume: "resume", decide: "decide", attend: "attend" } as const;
+export const updates = {
+  signal: "signal",
+  pause: "pause",
+  resume: "resume",
+  decide: "decide",
+  attend: "attend",
+  changePlan: "changePlan",
+} as const;
 
 export interface UpdateArguments {
   signal: ExternalEvent;
@@ -72,12 +79,14 @@ export interface UpdateArguments {
   resume: { by: string };
   decide: { path: string; decision: "approve" | "reject"; data?: Json; comment?: string; by: Principal };
   attend: { path: string; action: "retry" | "skip" | "fail"; by: string };
+  /** The run goes on with this plan once nothing but waits is open. */
+  changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
 }
 
 /** Sent by other runs (`emit`); durable also when no worker runs. */
 export const signals = { deliver: "deliver" } as const;
 
-export const queries = { state: "state" } as const;
+export const queries = { state: "state", planRefusals: "planRefusals" } as const;
 
 /** Answer of the `state` query: what the walk itself knows. */
 export interface RunState {

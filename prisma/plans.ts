@@ -1,10 +1,17 @@
 import { highestVersion } from "../contracts/semver.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { JsonObject } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
 import type { Database } from "./client.ts";
 
 /** A plan may have 1.5 MB: enough for the versions in use, little enough for the process. */
 const ENTRIES_MAX = 64;
+
+export interface FrozenPlan {
+  /** The definition it was compiled from. */
+  source: JsonObject;
+  plan: Plan;
+}
 
 /** Published plans. A version never changes, so that what was read once stays right. */
 export class Plans {
@@ -22,6 +29,25 @@ export class Plans {
     const plan = await this.#read(tenant, name, chosen);
     if (!plan) throw new Fault("not_found", version === undefined ? `No workflow ${name}.` : `No version ${version} of workflow ${name}.`);
     return plan;
+  }
+
+  /** What a run walks: the published version, or what was made of it for this run. Fault `not_found`. */
+  async frozen(tenant: string, run: { workflow: string; version: string; planHash: string }): Promise<FrozenPlan> {
+    const { workflow: name, version, planHash: hash } = run;
+    const select = { hash: true, source: true, plan: true };
+    const published = await this.#database.definition.findUnique({ where: { tenant_name_version: { tenant, name, version } }, select });
+    const row =
+      published?.hash === hash
+        ? published
+        : await this.#database.patchedPlan.findUnique({ where: { tenant_hash: { tenant, hash } }, select });
+    if (!row) throw new Fault("not_found", `The plan of ${name} ${version} that the run walks is not there.`);
+    return { source: row.source as JsonObject, plan: row.plan as unknown as Plan };
+  }
+
+  /** Keep what a definition became for single runs. */
+  async keepPatched(tenant: string, { source, plan, by }: FrozenPlan & { by: string }): Promise<void> {
+    const data = [{ tenant, hash: plan.hash, source: source as object, plan: plan as object, patchedBy: by }];
+    await this.#database.patchedPlan.createMany({ data, skipDuplicates: true });
   }
 
   // Not cached: a start right after publishing takes the new version.

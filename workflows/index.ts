@@ -29,7 +29,8 @@ import { failureOf } from "./failures.ts";
 import { quick } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { End } from "./end.ts";
-import { Walk, type WalkState } from "./walk.ts";
+import type { PlanRefusal } from "../language/plan-change.ts";
+import { refusePlan, Walk, type WalkState } from "./walk.ts";
 
 /**
  * One run of a definition.
@@ -54,8 +55,8 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
 }
 
 /** The same arguments, with what an execution learns at its start. */
-function continued(args: RunArguments, { options: { plan, run: ref } }: Walk): RunArguments {
-  return { ...args, plan: plan as unknown as Json, startedAt: ref.startedAt };
+function continued(args: RunArguments, { plan, options: { run: ref } }: Walk): RunArguments {
+  return { ...args, version: plan.version, plan: plan as unknown as Json, startedAt: ref.startedAt };
 }
 
 /** Compares Temporal with the record and heals what differs; started by a schedule. */
@@ -140,6 +141,7 @@ function openDesk(): Desk {
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
+  setHandler(defineQuery<PlanRefusal[], [Json]>(queries.planRefusals), (plan) => desk.walk?.planRefusals(plan as unknown as Plan) ?? []);
   const nothing = (): void => undefined;
   answer(
     "signal",
@@ -152,6 +154,11 @@ function openDesk(): Desk {
     "decide",
     (walk, decision) => walk.approvals.check(decision),
     (walk, decision) => walk.approvals.decide(decision),
+  );
+  answer(
+    "changePlan",
+    (walk, { plan }) => refusePlan(walk.planRefusals(plan as unknown as Plan)),
+    (walk, { plan, kind, by }) => walk.changePlan({ plan: plan as unknown as Plan, kind, by }),
   );
   answer("attend", nothing, (walk, request) => walk.attention.attend(request));
   return desk;

@@ -82,6 +82,11 @@ export class Inspector {
     return [...this.#waits].slice(0, limits.detailsRowsMax).map(([path, what]) => ({ path, for: what }));
   }
 
+  /** Steps that have begun and not ended, waits apart. */
+  running(): string[] {
+    return [...this.#rows].filter(([path, row]) => row.status === "running" && !this.#waits.has(path)).map(([path]) => path);
+  }
+
   parked(): string[] {
     return [...this.#rows].filter(([, row]) => row.status === "needs_attention").map(([path]) => path);
   }

@@ -48,6 +48,11 @@ export class Ledger {
     return { entries: [...this.#entries], places: [...this.#places], throws: [...this.#throws], badEnds: [...this.#badEnds] };
   }
 
+  /** Every path that something is known of. */
+  known(): { done: string[]; open: string[] } {
+    return { done: [...this.#entries.keys(), ...this.#throws.keys()], open: [...this.#places.keys()] };
+  }
+
   get(path: string): Entry | undefined {
     return this.#entries.get(path);
   }

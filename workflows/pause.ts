@@ -27,8 +27,13 @@ export class Pause {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#journal.tell("run.resumed", undefined, { by });
-    for (const wake of this.#waiting) wake();
+    this.wake();
     await this.#journal.drain();
+  }
+
+  /** Let those that are held look again. */
+  wake(): void {
+    for (const wake of this.#waiting) wake();
   }
 
   /** Until the run is resumed. */

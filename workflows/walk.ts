@@ -4,6 +4,7 @@ import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
+import { planRefusals, type PlanRefusal } from "../language/plan-change.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
@@ -33,6 +34,14 @@ export interface WalkOptions {
   ledger?: LedgerSeed;
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
+}
+
+/** Another plan for the run, and who wants it why. */
+export interface PlanChange {
+  plan: Plan;
+  kind: "patch" | "migrate";
+  by: string;
+  isTold?: boolean;
 }
 
 /** All that a run is, at a moment when nothing but waits is open: plain JSON. */
@@ -81,6 +90,8 @@ export class Walk {
   isOver = false;
   #vars: JsonObject;
   #isOverLimit = false;
+  /** The plan that the next execution walks, and who wants it. */
+  #change: PlanChange | undefined;
   /** Work outside that must end before the run can go on in another execution. */
   #open = 0;
   /** Of it, calls that may take long: while one is open, others go on as long as they can. */
@@ -186,9 +197,28 @@ export class Walk {
     }
   }
 
+  /** The plan that is walked from the next execution on. */
+  get plan(): Plan {
+    return this.#change?.plan ?? this.options.plan;
+  }
+
+  /** Why the run cannot go on with this plan; empty when it can. */
+  planRefusals(plan: Plan): PlanRefusal[] {
+    const { done, open } = this.ledger.known();
+    // A call that is under way has no place.
+    const calls = this.inspector.running().filter((path) => !this.ledger.place(path));
+    return planRefusals(this.options.plan, plan, { done: [...done, ...calls], open });
+  }
+
+  /** Go on with another plan, as soon as nothing but waits is open. Fault `plan_refused`. */
+  changePlan(change: PlanChange): void {
+    refusePlan(this.planRefusals(change.plan));
+    this.#change = change;
+  }
+
   get #isLeaving(): boolean {
     const { isLong, events, bytes } = this.port.history();
-    if (!isLong || this.ledger.progress === 0) return false;
+    if (!this.#change && (!isLong || this.ledger.progress === 0)) return false;
     return this.#openLong === 0 || events > limits.historyEventsCalm || bytes > limits.historyBytesCalm;
   }
 
@@ -196,9 +226,27 @@ export class Walk {
     for (;;) {
       await this.port.until(() => this.#open === 0 && this.#isLeaving && this.port.isUnattended());
       if (this.isOver) return new Promise(() => undefined);
-      if (!this.journal.isEmpty) await this.journal.drain();
+      if (this.#change && !this.#change.isTold) this.#tellChange(this.#change);
+      else if (!this.journal.isEmpty) await this.journal.drain();
       else if (!(await this.#lighten())) return undefined;
     }
+  }
+
+  /** What ended since the change was asked for may have made it impossible: then the run goes on as it was. */
+  #tellChange(change: PlanChange): void {
+    const refusals = this.planRefusals(change.plan);
+    const { by, kind, plan } = change;
+    const data = { by, kind, version: plan.version, planHash: plan.hash };
+    if (refusals.length === 0) {
+      change.isTold = true;
+      return this.tell("plan.changed", undefined, {
+        ...data,
+        from: { version: this.options.plan.version, planHash: this.options.plan.hash },
+      });
+    }
+    this.#change = undefined;
+    this.tell("plan.refused", undefined, { ...data, refusals });
+    this.pause.wake();
   }
 
   /** Store the largest results until the state is small enough to travel. Gives whether that took a moment. */
@@ -310,9 +358,10 @@ export class Walk {
     }
   }
 
+  /** Also those that a changed plan brings along. */
   async #setFirstVariables(): Promise<void> {
-    if (this.isContinued) return;
-    for (const [name, template] of this.options.plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
+    for (const [name, template] of this.options.plan.vars)
+      if (!(name in this.#vars)) this.setVariables({ [name]: await this.value(template, this.#top) });
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */
@@ -336,6 +385,15 @@ export class Walk {
     // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
     this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status);
   }
+}
+
+export function refusePlan(refusals: PlanRefusal[]): void {
+  const [first, ...others] = refusals;
+  if (!first) return;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  throw new Fault("plan_refused", `${first.path || "The plan"}: ${first.why}${more}`, {
+    extra: { refusals: refusals.slice(0, limits.refusalsMax) },
+  });
 }
 
 /** Where the envelope notes what a step would note at its path. */

@@ -146,6 +146,11 @@ export class Client {
     return name;
   }
 
+  async publishVersion(name: string, version: string, steps: object[]): Promise<void> {
+    const answer = await this.post("/api/v2/workflows", { name, version, steps });
+    if (answer.status !== 201) throw new Error(`Not published: ${JSON.stringify(answer.body, null, 1)}`);
+  }
+
   async start(workflow: string, input: Json = {}, key?: string): Promise<Run> {
     const answer = await this.post<{ id: string }>("/api/v2/runs", { workflow, input }, key);
     if (answer.status !== 202) throw new Error(`Not started: ${JSON.stringify(answer.body)}`);

@@ -24,7 +24,7 @@ test("a run that goes on in new executions has one log, one status and one outpu
   const [expected, ended] = [await whole.end(), await parts.end()];
   expect(ended).toMatchObject({ status: "completed", output: expected.output });
   expect(await identities(parts)).toEqual(await identities(whole));
-  expect(await host.executions("default", parts.id)).toBeGreaterThan(2);
+  expect(await host.executions("default", parts.id)).toBeGreaterThan(1);
 });
 
 test("an approval, an event and a timer that are open when the run goes on elsewhere are answered there", async () => {

@@ -32,6 +32,8 @@ BEGIN
     v_seq := v_seq + 1;
     IF e ->> 'type' LIKE 'run.%' THEN
       v_status := project_run(v_id, v_status, e);
+    ELSIF e ->> 'type' = 'plan.changed' THEN
+      UPDATE runs r SET version = e -> 'data' ->> 'version', plan_hash = e -> 'data' ->> 'planHash' WHERE r.id = v_id;
     ELSE
       PERFORM project_step(v_id, v_tenant, v_seq, e);
     END IF;

@@ -1,0 +1,40 @@
+import { canonicalJson, type Json } from "../contracts/json.ts";
+import type { Plan, Step } from "./plan.ts";
+import { findStep } from "./plan-steps.ts";
+
+/** What a run has done so far, by step path. */
+export interface Progress {
+  /** Steps that have ended, or whose call is under way. */
+  done: string[];
+  /** Scopes and waits that are open. */
+  open: string[];
+}
+
+export type PlanRefusal = { path: string; why: string };
+
+/**
+ * Why a run that walks `from` cannot go on with `to`; empty when it can. Steps that have ended must stand there unchanged,
+ * open ones too, apart from the steps inside them: what has not started may be anything.
+ */
+export function planRefusals(from: Plan, to: Plan, { done, open }: Progress): PlanRefusal[] {
+  if (from.name !== to.name) return [{ path: "", why: `The plan is of ${to.name}, the run of ${from.name}.` }];
+  const changed = (path: string, shape: (step: Step) => string): PlanRefusal | undefined => {
+    const before = findStep(from, path);
+    // Branches and items have places of their own, but are no steps.
+    if (!before) return undefined;
+    const after = findStep(to, path);
+    if (!after) return { path, why: "The step has started, and the new plan has none at its path." };
+    return shape(before) === shape(after) ? undefined : { path, why: "The step has started, and the new plan changes it." };
+  };
+  const refusals = [...done.map((path) => changed(path, whole)), ...open.map((path) => changed(path, outside))];
+  return refusals.filter((refusal) => refusal !== undefined);
+}
+
+// A plan that was stored has its keys in another order than one that was just compiled.
+const whole = (step: Step): string => canonicalJson(step as unknown as Json);
+
+/** The step without the steps inside it. */
+const outside = (step: Step): string =>
+  canonicalJson(JSON.parse(JSON.stringify(step, (_, value: unknown) => (isBlock(value) ? "steps" : value))) as Json);
+
+const isBlock = (value: unknown): boolean => typeof value === "object" && value !== null && "steps" in value && Array.isArray(value.steps);

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "@jest/globals";
+import { readDefinitionValue, type Plan } from "../language/index.ts";
+import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
+const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
+const planOf = (value: object): Plan => {
+  const read = readDefinitionValue(value, { hashOf: () => "new" });
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  return read.plan;
+};
+const started = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+const slow = { answer: (path: string) => ({ output: path, afterMs: 1_000 }) };
+
+describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
+  const changed = (before: object, after: object, atMs: number, refused?: (error: Error) => void): Promise<PlainRun> =>
+    runPlain(before, {
+      continues,
+      ...slow,
+      steer: (walk, at) =>
+        at.at(atMs, () => {
+          try {
+            walk.changePlan({ plan: planOf(after), kind: "patch", by: "ada" });
+          } catch (error) {
+            refused?.(error as Error);
+          }
+        }),
+    });
+
+  test("steps that have not started are added, replaced and removed", async () => {
+    const before = definition([tool("a"), tool("b"), tool("c")]);
+    const after = definition([tool("a"), tool("new"), tool("c", { arguments: { more: 1 } })], {
+      output: "${steps.c.output}",
+      vars: { fresh: 1 },
+    });
+    const run = await changed(before, after, 500);
+    expect(started(run)).toEqual(["a", "new", "c"]);
+    expect(run.end.result).toMatchObject({ status: "completed", output: "c" });
+    expect(run.port.log.map(({ type }) => type)).toContain("plan.changed");
+  });
+
+  test("a step that has ended, or whose call is under way, cannot be changed", async () => {
+    const refused: string[] = [];
+    const before = definition([tool("a"), tool("b"), tool("c")]);
+    const run = await changed(
+      before,
+      definition([tool("a", { arguments: { x: 1 } }), tool("b", { arguments: { x: 1 } }), tool("c")]),
+      1_500,
+      ({ message }) => refused.push(message),
+    );
+    expect(refused).toEqual(["a: The step has started, and the new plan changes it. (and 1 more)"]);
+    expect(started(run)).toEqual(["a", "b", "c"]);
+  });
+
+  test("what is inside an open scope can be changed, and later items do what the new plan says", async () => {
+    const each = (steps: object[]) =>
+      definition([{ id: "each", type: "foreach", items: "${[1, 2, 3]}", concurrency: 1, steps }, tool("end")]);
+    const run = await changed(each([tool("x"), tool("y")]), each([tool("x"), tool("z")]), 2_500, undefined);
+    // The second item was at x: it goes on with what comes after it in the new plan.
+    expect(started(run)).toEqual(["each[0].x", "each[0].y", "each[1].x", "each[1].z", "each[2].x", "each[2].z", "end"]);
+  });
+
+  test("a wait that is open keeps its time", async () => {
+    const wait = { id: "w", type: "wait", duration: "10s" };
+    const run = await changed(definition([wait, tool("old")]), definition([wait, tool("new")]), 5_000);
+    expect(run.port.trace.map(({ at, what, path }) => `${at} ${what} ${path}`)).toEqual(["10000 start new", "11000 end new"]);
+  });
+});
