@@ -6,7 +6,7 @@ export function cronProblem(cron: string): string | undefined {
   if (parts.length !== fields.length) return `It has ${parts.length} fields; write five: minute, hour, day of month, month, day of week.`;
   for (const [index, field] of fields.entries()) {
     const values = valuesOf(parts[index]!, field);
-    if (!values) return `\`${parts[index]}\` is not a ${field.name}; ${field.name}s go from ${field.min} to ${field.max}.`;
+    if (!values) return `\`${parts[index]}\` cannot stand for the ${field.name}; it goes from ${field.min} to ${field.max}.`;
   }
   return neverComes(parts[2]!, parts[3]!, parts[4]!) ? "That day never comes; no month it names is that long." : undefined;
 }
