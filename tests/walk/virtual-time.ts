@@ -1,5 +1,15 @@
 import type { Scope } from "../../workflows/scope.ts";
 
+/** Nothing is left to do, and the work has not ended: it waits for something that nobody gives, or for ever. */
+export class Stuck extends Error {
+  readonly shown: string;
+
+  constructor(ms: number, shown: string) {
+    super(`Stuck at ${ms} ms: ${shown}`);
+    this.shown = shown;
+  }
+}
+
 /** Time that passes only when nothing else is left to do: every run of the same walk is the same, and takes no time. */
 export class VirtualTime {
   now = 0;
@@ -41,7 +51,7 @@ export class VirtualTime {
         await settled;
         return work;
       }
-      if (!this.#meetCondition() && !this.#step()) throw new Error(`Stuck at ${this.now} ms: ${describe()}`);
+      if (!this.#meetCondition() && !this.#step()) throw new Stuck(this.now, describe());
     }
   }
 
