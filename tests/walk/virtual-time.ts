@@ -10,6 +10,9 @@ export class Stuck extends Error {
   }
 }
 
+/** More than the longest loop takes. */
+const turnsMax = 1_000_000;
+
 /** Time that passes only when nothing else is left to do: every run of the same walk is the same, and takes no time. */
 export class VirtualTime {
   now = 0;
@@ -44,7 +47,8 @@ export class VirtualTime {
   async drive<T>(work: Promise<T>, describe: () => string): Promise<T> {
     let isDone = false;
     const settled = work.catch(() => undefined).finally(() => (isDone = true));
-    for (;;) {
+    for (let turns = 0; ; turns++) {
+      if (turns > turnsMax) throw new Error(`No end after ${turnsMax} turns, at ${this.now} ms: ${describe()}`);
       // Everything that can go on has gone on: a quiet moment.
       await new Promise((quiet) => setImmediate(quiet));
       if (isDone) {
