@@ -7,6 +7,7 @@ export type Condition = boolean | Mark<boolean>;
 export type Text = Value<string>;
 /** `250ms 10s 5m 2h 7d`, ISO 8601, or a number of milliseconds. */
 export type Duration = Value<string | number>;
+export type Key = Text | Mark<number>;
 export type Data = Mark<unknown> | Json | readonly Data[] | { readonly [key: string]: Data };
 
 export type Schema = z.ZodType | undefined;
@@ -70,7 +71,7 @@ export interface LastingOptions<V = never> extends StepOptions<V> {
   /** Does not keep its scope open; cancelled when the others have ended. */
   background?: boolean;
   /** Held while the step runs, in the whole tenant. `limit`: how many may hold it at once; 1 without it. */
-  lock?: { key: Value<string | number>; limit?: number };
+  lock?: { key: Key; limit?: number };
   /** Undoes the step when the run fails or is cancelled after it. The output is null when nobody knows what the step has done. */
   compensate?: (output: Ref<V>) => unknown;
 }
@@ -80,7 +81,7 @@ export interface CallOptions<V = never> extends LastingOptions<V> {
   heartbeat?: Duration;
   priority?: 1 | 2 | 3 | 4 | 5;
   /** Steps of one key share the workers fairly with those of others. */
-  fairnessKey?: Value<string | number>;
+  fairnessKey?: Key;
   /** What the call does outside: `read` needs no undoing. */
   effect?: "read" | "write" | "dangerous";
 }

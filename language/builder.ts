@@ -4,7 +4,7 @@ import { compact, handlerFields, jsonSchemaOf } from "./builder-options.ts";
 import { createSteps } from "./builder-record.ts";
 import type { Caught, Output, Ref, Value } from "./builder-refs.ts";
 import { Recorder, type Scope } from "./builder-scope.ts";
-import type { Callable, Condition, Received } from "./builder-fields.ts";
+import type { Callable, Condition, Key, Received } from "./builder-fields.ts";
 import type { Steps } from "./builder-steps.ts";
 
 export { cel, errorOf, statusOf, t, usageOf } from "./builder-refs.ts";
@@ -37,7 +37,7 @@ interface WorkflowHandler<B> {
 /** How many runs of one key may be under way at once. */
 interface Concurrency<I> {
   /** The workflow's name without it. */
-  key?: (input: Ref<I>) => Value<string | number>;
+  key?: (input: Ref<I>) => Key;
   limit?: number;
   onLimit?: "queue" | "reject" | "cancelOldest";
 }

@@ -57,8 +57,8 @@ function checkUndoing(checking: Checking, { step, path, scope }: StepPlace<Lasti
 }
 
 function reads(step: LastingStep): boolean {
-  if (!("effect" in step) || step.effect !== undefined) return "effect" in step && step.effect === "read";
-  return step.type === "http" && isReadMethod(step.method);
+  const given = "effect" in step ? step.effect : undefined;
+  return given === undefined ? step.type === "http" && isReadMethod(step.method) : given === "read";
 }
 
 export const isReadMethod = (method = "GET"): boolean => ["GET", "HEAD"].includes(method.toUpperCase());

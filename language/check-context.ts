@@ -47,6 +47,8 @@ export class Checking {
   stepsLeft: number;
   /** Limits of the locks whose keys are the same everywhere, by key. */
   readonly lockLimits = new Map<string, number>();
+  /** Which of them is taken while which is held: `[held, taken]`. */
+  readonly lockOrders: [held: string, taken: string][] = [];
   readonly #block: CheckingFields["block"];
 
   constructor({ damage, around, stepsMax, block }: CheckingFields) {

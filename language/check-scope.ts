@@ -62,9 +62,10 @@ export class Scope {
     return this.#fields.isUndoing ?? this.#parent?.isUndoing ?? false;
   }
 
-  /** Whether a step around this place holds a lock of this key. */
-  holds(lock: string): boolean {
-    return this.#fields.lock === lock || this.#parent?.holds(lock) === true;
+  /** Keys of the locks that steps around this place hold, innermost first. */
+  locks(): string[] {
+    const { lock } = this.#fields;
+    return [...(lock === undefined ? [] : [lock]), ...(this.#parent?.locks() ?? [])];
   }
 
   get hidesNames(): boolean {

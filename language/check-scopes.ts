@@ -75,7 +75,8 @@ function checkSwitch(checking: Checking, { step, path, scope }: StepPlace<StepOf
 
 function checkParallel(checking: Checking, { step, path, scope }: StepPlace<StepOf<"parallel">>): Type {
   const branches = Object.entries(step.branches);
-  if (branches.length === 0) checking.add("wrong_value", [...path, "branches"], "A `parallel` step needs at least one branch.");
+  if (branches.length === 0 && !checking.damage.isBroken(path))
+    checking.add("wrong_value", [...path, "branches"], "A `parallel` step needs at least one branch.");
   checkJoin(checking, { step, path, scope }, branches.length);
   const types = branches.map(([name, steps]): [string, Type] => {
     const at = [...path, "branches", name];

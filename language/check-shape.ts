@@ -67,7 +67,7 @@ const ofTime = new Set([...Object.keys(timeFields), "compensate"]);
 /** Why a field of other steps means nothing on this one. */
 function misplaced(field: string, type: string): string | undefined {
   if (isInstant(type) && (ofTime.has(field) || ofCalls.has(field)))
-    return `A \`${type}\` step takes no time and touches nothing outside, so that \`${field}\` means nothing here; remove it.`;
+    return `\`${type}\` takes no time and touches nothing outside, so that \`${field}\` means nothing here; remove it.`;
   if (!ofCalls.has(field)) return undefined;
   return `\`${field}\` belongs to steps that call something outside (\`llm\`, \`tool\`, \`http\`, \`activity\`); put it there.`;
 }

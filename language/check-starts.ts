@@ -16,7 +16,8 @@ export function checkStarts(checking: Checking, definition: Definition, input: T
   for (const [index, trigger] of (definition.triggers ?? []).entries()) {
     const path = ["triggers", index];
     const [kind, ...others] = Object.keys(trigger);
-    if (kind === undefined) checking.add("missing_field", path, "A trigger is one of `schedule`, `webhook`, `event`; add one.");
+    if (kind === undefined && !checking.damage.isBroken([]))
+      checking.add("missing_field", path, "A trigger is one of `schedule`, `webhook`, `event`; add one.");
     for (const other of others)
       checking.addAtKey(
         "conflict",
@@ -47,7 +48,7 @@ const eventType = objectOf([
 ]);
 
 function checkSchedule(checking: Checking, schedule: Schedule, path: Path, definition: Definition): void {
-  if (schedule.cron === undefined && schedule.every === undefined)
+  if (schedule.cron === undefined && schedule.every === undefined && !checking.damage.isBroken([]))
     checking.add("missing_field", path, "A schedule needs `cron` or `every`.");
   if (schedule.cron !== undefined && schedule.every !== undefined)
     checking.addAtKey("conflict", [...path, "every"], "`cron` and `every` exclude each other; keep one of them.");

@@ -56,20 +56,22 @@ export function checkListen(checking: Checking, place: StepPlace<StepOf<"listen"
 /** `foreach` and `until`: one event after the other. */
 function checkStream(checking: Checking, { step, path, scope }: StepPlace<StepOf<"listen">>, event: Type): void {
   const { foreach, until } = step;
-  checking.condition(until, [...path, "until"], scope.with({ names: { event, last: anyType } }));
-  if (!foreach) {
-    if (until !== undefined && !checking.damage.isBroken(path))
-      checking.addAtKey("conflict", [...path, "until"], "`until` ends a stream of events; add `foreach` with what to do about each.");
-    return;
-  }
-  const at = [...path, "foreach"];
-  if (step.all) checking.addAtKey("conflict", at, "A stream takes its events one by one; write `any` instead of `all`.");
-  if (until === undefined && step.timeout === undefined && !step.background && !checking.damage.isBroken(path))
-    checking.addAtKey("missing_field", at, "Nothing ends this stream of events; add `until`, `timeout`, or `background: true`.");
-  checkName(checking, foreach.as, [...at, "as"]);
-  checking.block(
-    { steps: foreach.steps, path: [...at, "steps"], output: foreach.output, outputPath: [...at, "output"] },
-    scope.inside({ names: { [foreach.as ?? "event"]: event }, pathLength: longestIndex.length }),
+  const last = foreach ? checkHandling(checking, { step, path: [...path, "foreach"], scope }, event) : anyType;
+  checking.condition(until, [...path, "until"], scope.with({ names: { event, last } }));
+  if (!foreach && until !== undefined && !checking.damage.isBroken(path))
+    checking.addAtKey("conflict", [...path, "until"], "`until` ends a stream of events; add `foreach` with what to do about each.");
+}
+
+function checkHandling(checking: Checking, { step, path, scope }: StepPlace<StepOf<"listen">>, event: Type): Type {
+  const { as = "event", steps, output } = step.foreach!;
+  const isEnding = step.until !== undefined || step.timeout !== undefined || step.background === true;
+  if (step.all) checking.addAtKey("conflict", path, "A stream takes its events one by one; write `any` instead of `all`.");
+  if (!isEnding && !checking.damage.isBroken(path.slice(0, -1)))
+    checking.addAtKey("missing_field", path, "Nothing ends this stream of events; add `until`, `timeout`, or `background: true`.");
+  checkName(checking, as, [...path, "as"]);
+  return checking.block(
+    { steps, path: [...path, "steps"], output, outputPath: [...path, "output"] },
+    scope.inside({ names: { [as]: event }, pathLength: longestIndex.length }),
   );
 }
 

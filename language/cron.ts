@@ -6,9 +6,9 @@ export function cronProblem(cron: string): string | undefined {
   if (parts.length !== fields.length) return `It has ${parts.length} fields; write five: minute, hour, day of month, month, day of week.`;
   for (const [index, field] of fields.entries()) {
     const values = valuesOf(parts[index]!, field);
-    if (!values) return `\`${parts[index]}\` is not a ${field.name}; ${field.name}s go from ${field.min} to ${field.max}.`;
+    if (!values) return `\`${parts[index]}\` cannot stand for the ${field.name}; it goes from ${field.min} to ${field.max}.`;
   }
-  return neverComes(parts[2]!, parts[3]!, parts[4]!) ? "That day never comes; no month it names is that long." : undefined;
+  return neverComes(parts[2]!, parts[3]!) ? "That day never comes; no month it names is that long." : undefined;
 }
 
 interface Field {
@@ -18,7 +18,7 @@ interface Field {
   names?: string[];
 }
 
-const named = new Set(["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"]);
+const named = new Set(["@yearly", "@monthly", "@weekly", "@daily", "@hourly"]);
 
 const dayOfMonth: Field = { name: "day of month", min: 1, max: 31 };
 const month: Field = { name: "month", min: 1, max: 12, names: "jan feb mar apr may jun jul aug sep oct nov dec".split(" ") };
@@ -55,8 +55,7 @@ function numberOf(text: string, { names, min }: Field): number | undefined {
 
 const longest = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-// A day of the week beside the day of the month is an alternative to it.
-function neverComes(day: string, monthText: string, weekday: string): boolean {
+function neverComes(day: string, monthText: string): boolean {
   const days = valuesOf(day, dayOfMonth)!;
-  return weekday === "*" && valuesOf(monthText, month)!.every((each) => days.every((date) => date > longest[each - 1]!));
+  return valuesOf(monthText, month)!.every((each) => days.every((date) => date > longest[each - 1]!));
 }

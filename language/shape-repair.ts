@@ -43,9 +43,13 @@ function stepAround(path: Path): Path | undefined {
 
 function mendEnvelope(copy: Json, issue: Issue): void {
   if (!isObject(copy)) return;
-  if (issue.code === "unrecognized_keys" && issue.path.length === 0) return void removeKeys(copy, issue.keys);
+  if (issue.code === "unrecognized_keys") return void removeKeys(valueAt(copy, issue.path as Path), issue.keys);
   const field = String(issue.path[0]);
-  if (field === "name") copy["name"] = "broken";
+  const inside = copy[field];
+  if (field === "triggers" && Array.isArray(inside) && issue.path.length > 1)
+    inside[Number(issue.path[1])] = { event: { event: "broken" } };
+  else if (field === "concurrency" && isObject(inside) && issue.path.length > 1) delete inside[String(issue.path[1])];
+  else if (field === "name") copy["name"] = "broken";
   else if (field === "version") copy["version"] = "0.0.0";
   else if (field !== "steps") delete copy[field];
 }

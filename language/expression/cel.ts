@@ -15,10 +15,18 @@ export function parseExpression(text: string): Expression {
       0,
     );
   if (text.trim() === "") throw new ExpressionSyntaxError("The expression is empty; write CEL, such as input.name.", 0);
+  const known = recent.get(text);
+  if (known) return known;
   const expression = lowerText(text);
   checkShape(expression);
+  recent.set(text, expression);
+  if (recent.size > recentMax) recent.delete(recent.keys().next().value!);
   return expression;
 }
+
+/** Each expression is read twice, by the checker and by the compiler, and many stand in a definition more than once. */
+const recent = new Map<string, Expression>();
+const recentMax = 200;
 
 function lowerText(text: string): Expression {
   try {

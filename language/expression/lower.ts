@@ -101,11 +101,16 @@ export function checkShape(expression: Expression): void {
     );
 }
 
-// Level by level: what is refused here may be too deep for recursion.
+// Without recursion: what is refused here may be too deep for it.
 function depthOf(expression: Expression): number {
-  let depth = 0;
-  for (let level = [expression]; level.length > 0; level = level.flatMap(partsOf)) depth++;
-  return depth;
+  let deepest = 0;
+  const open: [expression: Expression, depth: number][] = [[expression, 1]];
+  for (let next = open.pop(); next; next = open.pop()) {
+    const [part, depth] = next;
+    deepest = Math.max(deepest, depth);
+    for (const inner of partsOf(part)) open.push([inner, depth + 1]);
+  }
+  return deepest;
 }
 
 /** A macro's source runs once; only what is inside its bodies multiplies. */

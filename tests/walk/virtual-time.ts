@@ -1,5 +1,18 @@
 import type { Scope } from "../../workflows/scope.ts";
 
+/** Nothing is left to do, and the work has not ended: it waits for something that nobody gives, or for ever. */
+export class Stuck extends Error {
+  readonly shown: string;
+
+  constructor(ms: number, shown: string) {
+    super(`Stuck at ${ms} ms: ${shown}`);
+    this.shown = shown;
+  }
+}
+
+/** More than the longest loop takes. */
+const turnsMax = 1_000_000;
+
 /** Time that passes only when nothing else is left to do: every run of the same walk is the same, and takes no time. */
 export class VirtualTime {
   now = 0;
@@ -34,14 +47,15 @@ export class VirtualTime {
   async drive<T>(work: Promise<T>, describe: () => string): Promise<T> {
     let isDone = false;
     const settled = work.catch(() => undefined).finally(() => (isDone = true));
-    for (;;) {
+    for (let turns = 0; ; turns++) {
+      if (turns > turnsMax) throw new Error(`No end after ${turnsMax} turns, at ${this.now} ms: ${describe()}`);
       // Everything that can go on has gone on: a quiet moment.
       await new Promise((quiet) => setImmediate(quiet));
       if (isDone) {
         await settled;
         return work;
       }
-      if (!this.#meetCondition() && !this.#step()) throw new Error(`Stuck at ${this.now} ms: ${describe()}`);
+      if (!this.#meetCondition() && !this.#step()) throw new Stuck(this.now, describe());
     }
   }
 
