@@ -4,11 +4,12 @@ import { fill, ReferenceRead, type Roots } from "../language/expression/evaluate
 import { validateValue } from "../language/validate.ts";
 import { resolve, store } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
-import type { Json } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { referenceHash } from "../contracts/reference.ts";
 import type { Template } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
 
-type Values = Pick<Activities, "store" | "evaluate" | "listItems" | "validate">;
+type Values = Pick<Activities, "store" | "evaluate" | "list" | "concat" | "validate">;
 
 /** Work on values that are too large for the workflow: the store, and expressions that read inside it. */
 export function createValues(database: Database): Values {
@@ -22,10 +23,24 @@ export function createValues(database: Database): Values {
       return store(database, tenant, filledFrom(template as unknown as Template, filled));
     },
 
-    async listItems({ tenant, list }) {
+    async list({ tenant, list, itemsMax, pageSize, mayPage }) {
       const items = await resolve(database, tenant, list);
       if (!Array.isArray(items)) throw new Fault("expression", "`items` must be a list.");
-      return fitting(database, tenant, items);
+      const most = mayPage ? limits.foreachItemsMax : itemsMax;
+      if (items.length > most) throw new Fault("limit", `The list has ${items.length} items; at most ${most} are allowed here.`);
+      if (items.length <= itemsMax) return { items: await fitting(database, tenant, items), from: 0 };
+      const pages: Json[] = [];
+      for (let at = 0; at < items.length; at += pageSize)
+        pages.push(await store(database, tenant, items.slice(at, at + pageSize), limits.pageInlineBytesMax));
+      return { pages };
+    },
+
+    async concat({ tenant, pages }) {
+      const parts = (await resolve(database, tenant, pages)) as Json[];
+      if (parts.some((part) => referenceHash(part) !== undefined))
+        throw new Fault("limit", `The results need more than ${limits.blobBytesMax} bytes; let each item give less.`);
+      if (parts.every((part) => Array.isArray(part))) return store(database, tenant, parts.flat());
+      return store(database, tenant, Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
     },
 
     async validate({ tenant, schema, value }) {
@@ -51,8 +66,6 @@ function filledFrom(template: Template, roots: Roots): Json {
 
 // One answer of an activity may have 2 MB: items stay as they are while that holds, then each becomes a reference.
 async function fitting(database: Database, tenant: string, items: Json[]): Promise<Json[]> {
-  if (items.length > limits.foreachItemsMax)
-    throw new Fault("limit", `The list has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`);
   if (JSON.stringify(items).length <= limits.listBytesMax) return items;
   const kept: Json[] = [];
   for (const item of items) kept.push(await store(database, tenant, item, limits.listItemBytesMax));

@@ -80,6 +80,18 @@ export interface Appended {
   lastSeq: number;
 }
 
+/** A list, or the reference of one. */
+export interface ListRequest {
+  list: Json;
+  /** Up to so many come as items: small ones as they are, large ones as references. */
+  itemsMax: number;
+  pageSize: number;
+  /** Whether a longer one may come as pages. */
+  mayPage: boolean;
+}
+
+export type Listed = { items: Json[]; from: 0 } | { pages: Json[] };
+
 /**
  * Everything a workflow asks of the outside. `createActivities(deps)` satisfies it.
  * Faults leave an activity as an ApplicationFailure whose `type` is the problem's type and whose first detail is the Problem.
@@ -97,10 +109,12 @@ export interface Activities {
   store(call: { tenant: string; value: Json }): Promise<Json>;
   /** Fill a template whose expressions read inside stored values. `roots` may hold references. Large results come back as references. */
   evaluate(call: { tenant: string; template: Json; roots: JsonObject; steps: JsonObject }): Promise<Json>;
-  /** The items of a stored list: small ones as they are, large ones as references. At most `limits.foreachItemsMax`. */
-  listItems(call: { tenant: string; list: Json }): Promise<Json[]>;
+  /** The items of a list, or its pages. Fault `expression` when it is no list, `limit` when it is too long. */
+  list(call: { tenant: string } & ListRequest): Promise<Listed>;
+  /** Lists after one another as one list, objects as one object; a reference when that is large. */
+  concat(call: { tenant: string; pages: Json[] }): Promise<Json>;
   /** The Plan of a published definition (highest version when none is named), with `input` checked against its schema. */
-  loadPlan(call: { tenant: string; workflow: string; version?: string; input: Json }): Promise<Json>;
+  loadPlan(call: { tenant: string; workflow: string; version?: string; planHash?: string; input: Json }): Promise<Json>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /**

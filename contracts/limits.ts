@@ -29,6 +29,11 @@ export const limits = {
   // runs
   foreachItemsMax: 50_000,
   foreachConcurrencyMax: 200,
+  foreachInlineMax: 500,
+  foreachJoinMax: 5_000,
+  windowItems: 200,
+  windowsMax: 4,
+  pageInlineBytesMax: 1 * KB,
   loopIterationsMax: 10_000,
   childDepthMax: 8,
   historyEventsMax: 40_000,

@@ -1,4 +1,4 @@
-import type { Json } from "./json.ts";
+import type { Json, JsonObject } from "./json.ts";
 import type { Problem } from "./faults.ts";
 import type { RunStatus, StepStatus } from "./events.ts";
 
@@ -23,12 +23,32 @@ export interface RunArguments {
   depth: number;
   /** Root of the idempotency keys; a retry or fork keeps its origin's. */
   effectRoot?: string;
+  /** The run walks only these items of a `foreach` of its parent's plan. */
+  part?: RunPart;
   /** The run whose finished steps this one takes over. */
   origin?: Origin;
   /** When the run was started: known to the executions that go on with it. */
   startedAt?: number;
   /** Go on in a new execution after so many history events, whatever the server suggests; for tests. */
   continueAfterEvents?: number;
+}
+
+/** A window of a large `foreach`: a child run that does it for some of the items, at the paths they have in the parent. */
+export interface RunPart {
+  /** The `foreach`. */
+  path: string;
+  attempt: number;
+  planHash: string;
+  /** Number of the first item. */
+  from: number;
+  /** The items, or the reference of their list. */
+  items: Json;
+  concurrency: number;
+  /** What the items' steps see of what encloses them. */
+  names: JsonObject;
+  steps: JsonObject;
+  /** Whether something around takes errors, so that `onError` does not apply. */
+  isTaken: boolean;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */

@@ -8,6 +8,7 @@ import { Frame } from "./frame.ts";
 import { finishRest, join, type JoinOptions, type Task } from "./join.ts";
 import type { TaskEnd } from "./join-state.ts";
 import { inside } from "./inside.ts";
+import { runWindows } from "./windows.ts";
 import type { Walk } from "./walk.ts";
 
 export async function runParallel(walk: Walk, here: HereOf<"parallel">): Promise<Outcome> {
@@ -21,11 +22,12 @@ export async function runParallel(walk: Walk, here: HereOf<"parallel">): Promise
 
 export async function runForeach(walk: Walk, here: HereOf<"foreach">): Promise<Outcome> {
   const { step } = here;
-  const items = await itemsOf(walk, here);
-  const tasks = itemTasks(walk, here, items);
+  const list = await itemsOf(walk, here);
+  if ("pages" in list) return { output: await runWindows(walk, here, list.pages) };
+  const tasks = itemTasks(walk, here, list);
   await beforeFanOut(walk, tasks.length);
   const ends = await join(walk, here, tasks, optionsOf(step));
-  return { output: step.key ? await keyed(walk, here, items, ends) : listed(step.onItemError, ends) };
+  return { output: step.key ? await keyed(walk, here, list, ends) : listed(step.onItemError, ends) };
 }
 
 /** What a finished fan-out with `rest: finish` left to the scope around goes on in this execution. */
@@ -33,8 +35,11 @@ export function resumeRest(walk: Walk, here: Here<Step>): void {
   const { step } = here;
   if (step.type === "parallel") finishRest(walk, here, branchTasks(walk, { ...here, step }), optionsOf(step));
   if (step.type !== "foreach") return;
-  const later = async (): Promise<void> =>
-    finishRest(walk, here, itemTasks(walk, { ...here, step }, await itemsOf(walk, { ...here, step })), optionsOf(step));
+  const later = async (): Promise<void> => {
+    const list = await itemsOf(walk, { ...here, step });
+    // Windows have no rest: a join over them is over when all are.
+    if ("items" in list) finishRest(walk, here, itemTasks(walk, { ...here, step }, list), optionsOf(step));
+  };
   here.context.rest.running.push(later());
 }
 
@@ -48,18 +53,27 @@ function branchTasks(walk: Walk, here: HereOf<"parallel">): Task[] {
   }));
 }
 
-function itemTasks(walk: Walk, here: HereOf<"foreach">, items: Json[]): Task[] {
-  const { step, path } = here;
-  return items.map((item, index) => ({
-    path: `${path}[${index}]`,
-    run: ({ scope, lane, takes, exports }) => {
-      const context = inside(here, `[${index}]`, { names: { [step.as]: item, [step.index]: index }, takes });
-      return walk.block(step.body, { ...context, scope, lane, exports });
-    },
-  }));
+/** Items of a `foreach`, from the one with number `from` on. */
+export interface Items {
+  items: Json[];
+  from: number;
 }
 
-const optionsOf = (step: StepOf<"parallel"> | StepOf<"foreach">): JoinOptions =>
+export function itemTasks(walk: Walk, here: HereOf<"foreach">, { items, from }: Items): Task[] {
+  const { step, path } = here;
+  return items.map((item, offset) => {
+    const index = from + offset;
+    return {
+      path: `${path}[${index}]`,
+      run: ({ scope, lane, takes, exports }) => {
+        const context = inside(here, `[${index}]`, { names: { [step.as]: item, [step.index]: index }, takes });
+        return walk.block(step.body, { ...context, scope, lane, exports });
+      },
+    };
+  });
+}
+
+export const optionsOf = (step: StepOf<"parallel"> | StepOf<"foreach">): JoinOptions =>
   step.type === "foreach"
     ? { ...step, limit: step.concurrency, onError: step.onItemError }
     : { ...step, limit: step.maxConcurrency ?? step.branches.length, onError: "fail" };
@@ -69,32 +83,49 @@ async function beforeFanOut(walk: Walk, tasks: number): Promise<void> {
   if (tasks > 1) await walk.journal.drain();
 }
 
-/** The items, evaluated once: what the run was given then is what it works on, whatever became of variables since. */
-async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): Promise<Json[]> {
-  const noted = walk.ledger.place(path)?.["items"];
+/**
+ * The items, evaluated once: what the step was given then is what it works on, whatever became of variables since.
+ * Many items come as pages, one for each window; a join that looks at single items cannot be had over windows.
+ */
+async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): Promise<Items | { pages: Json[] }> {
+  const { pages, items: noted } = walk.ledger.place(path) ?? {};
+  if (pages !== undefined) return { pages: pages as Json[] };
   const given = noted ?? (await walk.value(step.items, context.frame));
-  const items = referenceHash(given) === undefined ? given : await walk.listItems(given);
-  if (!Array.isArray(items))
-    throw new Fault("expression", `\`items\` of ${path} must be a list; it is ${JSON.stringify(items)?.slice(0, 80)}.`, { instance: path });
-  if (items.length > limits.foreachItemsMax)
-    throw new Fault("limit", `\`items\` of ${path} has ${items.length} items; at most ${limits.foreachItemsMax} are allowed.`, {
-      instance: path,
-    });
-  if (noted === undefined) walk.ledger.note(path, { items: await walk.shrink(given) });
-  return items;
+  if (!Array.isArray(given) && referenceHash(given) === undefined) {
+    const found = JSON.stringify(given)?.slice(0, 80);
+    throw new Fault("expression", `\`items\` of ${path} must be a list; it is ${found}.`, { instance: path });
+  }
+  const itemsMax = step.isolate ? 0 : isWindowed(step) ? limits.foreachInlineMax : limits.foreachJoinMax;
+  if (Array.isArray(given) && given.length <= itemsMax) return noteItems(walk, path, given, given);
+  const list = await walk.list({ list: given, itemsMax, pageSize: step.isolate ? 1 : limits.windowItems, mayPage: isWindowed(step) });
+  if ("items" in list) return noteItems(walk, path, list.items, given);
+  walk.ledger.note(path, { pages: list.pages });
+  return list;
 }
+
+async function noteItems(walk: Walk, path: string, items: Json[], given: Json): Promise<Items> {
+  walk.ledger.note(path, { items: await walk.shrink(given) });
+  return { items, from: 0 };
+}
+
+const isWindowed = ({ join: kind, until, rest }: StepOf<"foreach">): boolean => kind === "all" && until === undefined && rest !== "finish";
 
 const valueOf = (end: TaskEnd | undefined): Json => (end?.status === "done" ? end.output : null);
 
-function listed(onItemError: string, ends: (TaskEnd | undefined)[]): Json[] {
+export function listed(onItemError: string, ends: (TaskEnd | undefined)[]): Json[] {
   if (onItemError === "skip") return ends.filter((end) => end?.status !== "failed").map(valueOf);
   return ends.map((end) => (end?.status === "failed" && onItemError === "collect" ? collected(end.problem) : valueOf(end)));
 }
 
-async function keyed(walk: Walk, { step, context }: HereOf<"foreach">, items: Json[], ends: (TaskEnd | undefined)[]): Promise<JsonObject> {
+export async function keyed(
+  walk: Walk,
+  { step, context }: HereOf<"foreach">,
+  { items, from }: Items,
+  ends: (TaskEnd | undefined)[],
+): Promise<JsonObject> {
   const output: JsonObject = {};
-  for (const [index, item] of items.entries()) {
-    const end = ends[index];
+  for (const [offset, item] of items.entries()) {
+    const [end, index] = [ends[offset], from + offset];
     if (end?.status === "failed" && step.onItemError === "skip") continue;
     const frame = new Frame(context.frame, { [step.as]: item, [step.index]: index, output: valueOf(end) });
     const key = await walk.value({ expr: step.key! }, frame);

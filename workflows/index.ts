@@ -30,7 +30,7 @@ import { quick } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { End } from "./end.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
-import { refusePlan, Walk, type WalkState } from "./walk.ts";
+import { Walk, type WalkState } from "./walk.ts";
 
 /**
  * One run of a definition.
@@ -55,7 +55,7 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
 }
 
 /** The same arguments, with what an execution learns at its start. */
-function continued(args: RunArguments, { plan, options: { run: ref } }: Walk): RunArguments {
+function continued(args: RunArguments, { leaving: { plan }, options: { run: ref } }: Walk): RunArguments {
   return { ...args, version: plan.version, plan: plan as unknown as Json, startedAt: ref.startedAt };
 }
 
@@ -83,13 +83,22 @@ function createWalk(args: RunArguments, plan: Plan, state?: WalkState): Walk {
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
   };
-  const { input, env, depth, effectRoot = args.id } = args;
-  return new Walk({ plan, run, input, env, depth, effectRoot, ...(state ? { state } : {}) }, createTemporalPort(args));
+  const { input, env, depth, part, effectRoot = args.id } = args;
+  return new Walk(
+    { plan, run, input, env, depth, effectRoot, ...(part ? { part } : {}), ...(state ? { state } : {}) },
+    createTemporalPort(args),
+  );
 }
 
-async function loadPlan({ tenant, workflow, version, input }: RunArguments): Promise<Plan> {
+async function loadPlan({ tenant, workflow, version, input, part }: RunArguments): Promise<Plan> {
   try {
-    const request = { tenant, workflow, input, ...(version === undefined ? {} : { version }) };
+    const request = {
+      tenant,
+      workflow,
+      input,
+      ...(version === undefined ? {} : { version }),
+      ...(part ? { planHash: part.planHash } : {}),
+    };
     return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
   } catch (error) {
     throw error instanceof Fault ? failureOf(error.problem) : error;
@@ -141,7 +150,10 @@ function openDesk(): Desk {
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
-  setHandler(defineQuery<PlanRefusal[], [Json]>(queries.planRefusals), (plan) => desk.walk?.planRefusals(plan as unknown as Plan) ?? []);
+  setHandler(
+    defineQuery<PlanRefusal[], [Json]>(queries.planRefusals),
+    (plan) => desk.walk?.leaving.refusals(plan as unknown as Plan) ?? [],
+  );
   const nothing = (): void => undefined;
   answer(
     "signal",
@@ -157,8 +169,8 @@ function openDesk(): Desk {
   );
   answer(
     "changePlan",
-    (walk, { plan }) => refusePlan(walk.planRefusals(plan as unknown as Plan)),
-    (walk, { plan, kind, by }) => walk.changePlan({ plan: plan as unknown as Plan, kind, by }),
+    (walk, { plan }) => walk.leaving.check(plan as unknown as Plan),
+    (walk, { plan, kind, by }) => walk.leaving.changePlan({ plan: plan as unknown as Plan, kind, by }),
   );
   answer("attend", nothing, (walk, request) => walk.attention.attend(request));
   return desk;

@@ -20,7 +20,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
       steer: (walk, at) =>
         at.at(atMs, () => {
           try {
-            walk.changePlan({ plan: planOf(after), kind: "patch", by: "ada" });
+            walk.leaving.changePlan({ plan: planOf(after), kind: "patch", by: "ada" });
           } catch (error) {
             refused?.(error as Error);
           }

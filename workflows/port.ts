@@ -1,5 +1,5 @@
-import type { Activities, Appended, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
-import type { ExternalEvent } from "../contracts/messages.ts";
+import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { ExternalEvent, RunPart } from "../contracts/messages.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { RunEvent, RunStatus } from "../contracts/events.ts";
@@ -36,6 +36,8 @@ export interface ChildRequest {
   path: string;
   await: boolean;
   summary: string;
+  /** The child walks only these items of a `foreach`. */
+  part?: RunPart;
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
 }
@@ -64,7 +66,9 @@ export interface Port {
   record(run: RunRef, events: RunEvent[]): Promise<Appended>;
   store(value: Json): Promise<Json>;
   evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;
-  listItems(list: Json): Promise<Json[]>;
+  list(request: ListRequest): Promise<Listed>;
+  /** One value of many pages of a list, or of parts of an object. */
+  concat(pages: Json[]): Promise<Json>;
   validate(schema: JsonSchema, value: Json): Promise<Problem | null>;
   /** Show the run to people; costs nothing. */
   show(markdown: string): void;

@@ -47,7 +47,8 @@ export function createTemporalPort(run: RunArguments): Port {
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
     evaluate: (template, roots, steps) =>
       quick("evaluate", [{ tenant, template: template as Json, roots, steps }], "expression over a stored value"),
-    listItems: (list) => quick("listItems", [{ tenant, list }], "items of a stored list"),
+    list: (request) => quick("list", [{ tenant, ...request }], "items of a list"),
+    concat: (pages) => quick("concat", [{ tenant, pages }], "one list of all windows"),
     validate: (schema, value) => quick("validate", [{ tenant, schema, value }], "check against the schema"),
     show: (markdown) => setCurrentDetails(markdown),
     mark: ({ status, approvals }) =>
@@ -159,7 +160,8 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     env: run.env,
     startedBy: run.startedBy,
     parentId: run.id,
-    depth: run.depth + 1,
+    depth: run.depth + (request.part ? 0 : 1),
+    ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
 }

@@ -17,6 +17,12 @@ export interface Undo {
   steps: JsonObject;
 }
 
+/** Steps of a window that can be undone: the list of them, or its reference. */
+export interface UndoPage {
+  path: string;
+  page: Json;
+}
+
 /** The same at any time: they need not be kept. */
 const lasting = new Set(["input", "env", "run"]);
 
@@ -27,14 +33,14 @@ const lasting = new Set(["input", "env", "run"]);
  */
 export class Undoing {
   readonly #walk: Walk;
-  readonly #stack: Undo[];
+  readonly #stack: (Undo | UndoPage)[];
 
-  constructor(walk: Walk, stack: Undo[] = []) {
+  constructor(walk: Walk, stack: (Undo | UndoPage)[] = []) {
     this.#walk = walk;
     this.#stack = stack;
   }
 
-  state(): Undo[] {
+  state(): (Undo | UndoPage)[] {
     return this.#stack;
   }
 
@@ -50,6 +56,10 @@ export class Undoing {
     this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, { names: undo.names, steps: undo.steps });
   }
 
+  registerPage(page: UndoPage): void {
+    this.#stack.push(page);
+  }
+
   /** Undo what stands below `path` (all without it). Gives what could not be undone. */
   async undo(context: Context, path = ""): Promise<Unresolved[]> {
     const walk = this.#walk;
@@ -58,11 +68,24 @@ export class Undoing {
     for (;;) {
       const undo = this.#stack.findLast((each) => path === "" || each.path.startsWith(`${path}.`) || each.path.startsWith(`${path}[`));
       if (!undo) return unresolved;
+      if ("page" in undo) {
+        await this.#unfold(undo);
+        continue;
+      }
       const problem = await this.#undoOne(undo, context);
       if (problem) unresolved.push({ path: undo.path, error: problem });
       if (problem) walk.ledger.note(path, { unresolved: unresolved as unknown as Json });
       this.#stack.splice(this.#stack.indexOf(undo), 1);
     }
+  }
+
+  async #unfold(page: UndoPage): Promise<void> {
+    const size = limits.undosMax;
+    const list = Array.isArray(page.page)
+      ? { items: page.page }
+      : await this.#walk.list({ list: page.page, itemsMax: size, pageSize: size, mayPage: false });
+    const undos = "items" in list ? (list.items as unknown as Undo[]) : [];
+    this.#stack.splice(this.#stack.indexOf(page), 1, ...undos);
   }
 
   async #undoOne({ path, attempt, names, steps }: Undo, context: Context): Promise<Problem | undefined> {

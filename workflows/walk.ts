@@ -2,9 +2,9 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { RunRef } from "../contracts/activities.ts";
+import type { Listed, ListRequest, RunRef } from "../contracts/activities.ts";
+import type { RunPart } from "../contracts/messages.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
-import { planRefusals, type PlanRefusal } from "../language/plan-change.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
@@ -13,14 +13,16 @@ import { Ended, type Context } from "./context.ts";
 import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
+import { Leaving } from "./leaving.ts";
 import { Ledger, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
-import { Undoing, withUnresolved, type Undo } from "./undoing.ts";
+import { Undoing, withUnresolved, type Undo, type UndoPage } from "./undoing.ts";
 import type { Port } from "./port.ts";
+import { runPart } from "./windows.ts";
 
 export interface WalkOptions {
   plan: Plan;
@@ -32,16 +34,10 @@ export interface WalkOptions {
   effectRoot: string;
   /** Finished steps of the run this one continues. */
   ledger?: LedgerSeed;
+  /** This run walks only these items of a `foreach`, for its parent. */
+  part?: RunPart;
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
-}
-
-/** Another plan for the run, and who wants it why. */
-export interface PlanChange {
-  plan: Plan;
-  kind: "patch" | "migrate";
-  by: string;
-  isTold?: boolean;
 }
 
 /** All that a run is, at a moment when nothing but waits is open: plain JSON. */
@@ -50,7 +46,7 @@ export interface WalkState {
   vars: JsonObject;
   mailbox: MailboxState;
   closedApprovals: string[];
-  undos: Undo[];
+  undos: (Undo | UndoPage)[];
   journal: JournalState;
   rows: InspectorRows;
   passedErrors: Problem[];
@@ -76,6 +72,7 @@ export class Walk {
   readonly approvals: Approvals;
   readonly attention: Attention;
   readonly undoing: Undoing;
+  readonly leaving: Leaving;
   readonly pause: Pause;
   /** Whether an execution before this one began the run. */
   readonly isContinued: boolean;
@@ -90,12 +87,6 @@ export class Walk {
   isOver = false;
   #vars: JsonObject;
   #isOverLimit = false;
-  /** The plan that the next execution walks, and who wants it. */
-  #change: PlanChange | undefined;
-  /** Work outside that must end before the run can go on in another execution. */
-  #open = 0;
-  /** Of it, calls that may take long: while one is open, others go on as long as they can. */
-  #openLong = 0;
 
   constructor(options: WalkOptions, port: Port) {
     const { state } = options;
@@ -115,6 +106,7 @@ export class Walk {
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
     this.undoing = new Undoing(this, state?.undos);
+    this.leaving = new Leaving(this);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
 
@@ -125,9 +117,9 @@ export class Walk {
   async run(): Promise<End | undefined> {
     if (!this.isContinued) this.#tellStart();
     // One that is leaving only seems to wait: the next execution goes on at once.
-    const seen = (): State => (this.#isLeaving ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
+    const seen = (): State => (this.leaving.isNear ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
     const watch = this.journal.watch(seen, this.inspector);
-    const end = await Promise.race([this.#reachEnd(), this.#mustContinue()]);
+    const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     await this.#tellEnd(end);
@@ -177,7 +169,7 @@ export class Walk {
 
   /** No step starts now: the run is paused, or about to go on in another execution. */
   get isHeld(): boolean {
-    return this.pause.isPaused || this.#isLeaving;
+    return this.pause.isPaused || this.leaving.isNear;
   }
 
   async held(scope: Scope): Promise<void> {
@@ -186,77 +178,8 @@ export class Walk {
   }
 
   /** Work that must end before the run can go on elsewhere. */
-  async outside<T>(work: () => Promise<T>, isLong = false): Promise<T> {
-    this.#open += 1;
-    if (isLong) this.#openLong += 1;
-    try {
-      return await work();
-    } finally {
-      this.#open -= 1;
-      if (isLong) this.#openLong -= 1;
-    }
-  }
-
-  /** The plan that is walked from the next execution on. */
-  get plan(): Plan {
-    return this.#change?.plan ?? this.options.plan;
-  }
-
-  /** Why the run cannot go on with this plan; empty when it can. */
-  planRefusals(plan: Plan): PlanRefusal[] {
-    const { done, open } = this.ledger.known();
-    // A call that is under way has no place.
-    const calls = this.inspector.running().filter((path) => !this.ledger.place(path));
-    return planRefusals(this.options.plan, plan, { done: [...done, ...calls], open });
-  }
-
-  /** Go on with another plan, as soon as nothing but waits is open. Fault `plan_refused`. */
-  changePlan(change: PlanChange): void {
-    refusePlan(this.planRefusals(change.plan));
-    this.#change = change;
-  }
-
-  get #isLeaving(): boolean {
-    const { isLong, events, bytes } = this.port.history();
-    if (!this.#change && (!isLong || this.ledger.progress === 0)) return false;
-    return this.#openLong === 0 || events > limits.historyEventsCalm || bytes > limits.historyBytesCalm;
-  }
-
-  async #mustContinue(): Promise<undefined> {
-    for (;;) {
-      await this.port.until(() => this.#open === 0 && this.#isLeaving && this.port.isUnattended());
-      if (this.isOver) return new Promise(() => undefined);
-      if (this.#change && !this.#change.isTold) this.#tellChange(this.#change);
-      else if (!this.journal.isEmpty) await this.journal.drain();
-      else if (!(await this.#lighten())) return undefined;
-    }
-  }
-
-  /** What ended since the change was asked for may have made it impossible: then the run goes on as it was. */
-  #tellChange(change: PlanChange): void {
-    const refusals = this.planRefusals(change.plan);
-    const { by, kind, plan } = change;
-    const data = { by, kind, version: plan.version, planHash: plan.hash };
-    if (refusals.length === 0) {
-      change.isTold = true;
-      return this.tell("plan.changed", undefined, {
-        ...data,
-        from: { version: this.options.plan.version, planHash: this.options.plan.hash },
-      });
-    }
-    this.#change = undefined;
-    this.tell("plan.refused", undefined, { ...data, refusals });
-    this.pause.wake();
-  }
-
-  /** Store the largest results until the state is small enough to travel. Gives whether that took a moment. */
-  async #lighten(): Promise<boolean> {
-    const excess = jsonBytes(this.state() as unknown as Json) - limits.stateBytesMax;
-    if (excess <= 0) return false;
-    const heavy = this.ledger.heaviest(excess);
-    if (heavy.length === 0) throw new Fault("limit", `What the run must remember needs more than ${limits.stateBytesMax} bytes.`);
-    await Promise.all(heavy.map(async ({ path, output }) => this.ledger.replaceOutput(path, await this.port.store(output))));
-    return true;
+  outside<T>(work: () => Promise<T>, isLong = false): Promise<T> {
+    return this.leaving.outside(work, isLong);
   }
 
   block(block: Block, context: Context): Promise<Json> {
@@ -274,8 +197,9 @@ export class Walk {
     }
   }
 
-  listItems(list: Json): Promise<Json[]> {
-    return this.outside(() => this.port.listItems(list));
+  /** The items of a list, or its pages when it is long. */
+  list(list: ListRequest): Promise<Listed> {
+    return this.outside(() => this.port.list(list));
   }
 
   /** What is wrong with the value, or null. */
@@ -336,12 +260,13 @@ export class Walk {
       rest: { scope: this.#root, running: [] },
     };
     try {
-      return await this.#tried(around);
+      return await (this.options.part ? runPart(this, this.options.part, around) : this.#tried(around));
     } catch (error) {
       const isBad = !(error instanceof Ended && error.status === "completed");
       throw isBad ? withUnresolved(error, await this.undoing.undo(around)) : error;
     } finally {
-      if (plan.finally) await this.block(plan.finally, { ...around, frame: new Frame(this.#top), path: "finally", scope: new Scope() });
+      if (plan.finally && !this.options.part)
+        await this.block(plan.finally, { ...around, frame: new Frame(this.#top), path: "finally", scope: new Scope() });
     }
   }
 
@@ -385,15 +310,6 @@ export class Walk {
     // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
     this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status);
   }
-}
-
-export function refusePlan(refusals: PlanRefusal[]): void {
-  const [first, ...others] = refusals;
-  if (!first) return;
-  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-  throw new Fault("plan_refused", `${first.path || "The plan"}: ${first.why}${more}`, {
-    extra: { refusals: refusals.slice(0, limits.refusalsMax) },
-  });
 }
 
 /** Where the envelope notes what a step would note at its path. */

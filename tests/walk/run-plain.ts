@@ -56,7 +56,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     if (end) return { end, port, walk, executions };
     const state = JSON.parse(JSON.stringify(walk.state())) as WalkState;
     port.forget();
-    walk = new Walk({ ...given, plan: walk.plan, state }, port);
+    walk = new Walk({ ...given, plan: walk.leaving.plan, state }, port);
   }
 }
 

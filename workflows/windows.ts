@@ -1,0 +1,153 @@
+import { childRunId } from "../contracts/ids.ts";
+import { Fault, makeProblem } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import type { RunPart } from "../contracts/messages.ts";
+import { findStep } from "../language/plan-steps.ts";
+import { freeRoots } from "../language/roots.ts";
+import { follow } from "./child.ts";
+import type { Context, HereOf, StepOf } from "./context.ts";
+import { itemTasks, listed, keyed, optionsOf } from "./fan-out.ts";
+import { Frame } from "./frame.ts";
+import { mayTake } from "./handlers.ts";
+import { join, type Task } from "./join.ts";
+import type { ChildRequest } from "./port.ts";
+import type { Scope } from "./scope.ts";
+import type { UndoPage } from "./undoing.ts";
+import type { Walk } from "./walk.ts";
+
+/** What a window gives: the outputs of its items, the variables they set, what it takes to undo them. */
+type WindowResult = { output: Json; exports: JsonObject; undos: Json };
+
+/**
+ * A `foreach` over many items, in windows: each is a child run that walks the same plan's step for its own items, at the
+ * same step paths. So no history and no ledger holds more than one window, and the parent only a result for each.
+ */
+export async function runWindows(walk: Walk, here: HereOf<"foreach">, pages: Json[]): Promise<Json> {
+  const { step } = here;
+  const atOnce = step.isolate
+    ? step.concurrency
+    : Math.max(1, Math.min(limits.windowsMax, pages.length, Math.floor(step.concurrency / 10)));
+  const concurrency = step.isolate ? 1 : Math.max(1, Math.floor(step.concurrency / atOnce));
+  const size = step.isolate ? 1 : limits.windowItems;
+  const tasks = pages.map((items, index): Task => {
+    const from = index * size;
+    return { path: `${here.path}[${from}+]`, run: (around) => runWindow(walk, here, { around, from, items, concurrency }) };
+  });
+  const ends = await join(walk, here, tasks, { join: "all", limit: atOnce, onError: "fail" });
+  const results = ends
+    .map((end) => (end?.status === "done" ? (end.output as WindowResult) : undefined))
+    .filter((each) => each !== undefined);
+  return walk.outside(() => walk.port.concat(results.map(({ output }) => output)));
+}
+
+interface Window {
+  around: Parameters<Task["run"]>[0];
+  from: number;
+  items: Json;
+  concurrency: number;
+}
+
+async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, items, concurrency }: Window): Promise<Json> {
+  const path = `${here.path}[${from}+]`;
+  const known = walk.ledger.place(path)?.["child"] as string | undefined;
+  const part = known === undefined ? await partOf(walk, here, { from, items, concurrency }) : undefined;
+  const request: ChildRequest = {
+    id: known ?? childRunId(walk.options.run.id, `${here.path}_from${from}`, () => walk.port.uuid()),
+    workflow: walk.options.run.workflow,
+    version: walk.options.run.version,
+    input: walk.options.input,
+    path,
+    await: true,
+    summary: `${here.path}, items from ${from}`,
+    ...(part ? { part } : { isStarted: true }),
+    ...(known === undefined ? walk.ledger.child(path) : {}),
+  };
+  if (part) tellWindow(walk, here, request);
+  const { output, exports, undos } = await endOf(walk, request, around.scope);
+  walk.setVariables(exports);
+  Object.assign(around.exports, exports);
+  if (!Array.isArray(undos) || undos.length > 0) walk.undoing.registerPage({ path, page: undos } satisfies UndoPage);
+  return { output, exports, undos: [] };
+}
+
+/** An item's error is told as the item's, not as the window's. */
+async function endOf(walk: Walk, request: ChildRequest, scope: Scope): Promise<WindowResult> {
+  try {
+    return (await walk.inspector.busy(() => follow(walk, request, scope))) as WindowResult;
+  } catch (error) {
+    if (!(error instanceof Fault) || typeof error.problem["childStep"] !== "string") throw error;
+    throw Fault.of({ ...error.problem, instance: error.problem["childStep"] });
+  }
+}
+
+function tellWindow(walk: Walk, { step, attempt, context }: HereOf<"foreach">, { id, path }: ChildRequest): void {
+  const data = { type: step.type, runId: id, workflow: walk.options.run.workflow, parentClosePolicy: "cancel" };
+  walk.tell("child.started", { path, lane: context.lane, attempt }, data);
+  void walk.journal.flush();
+}
+
+async function partOf(
+  walk: Walk,
+  { step, path, attempt, context }: HereOf<"foreach">,
+  { from, items, concurrency }: Omit<Window, "around">,
+): Promise<RunPart> {
+  const { frame } = context;
+  const reads = freeRoots(step.body);
+  const pick = async (names: string[], read: (name: string) => Json | undefined): Promise<JsonObject> => {
+    const picked: JsonObject = {};
+    for (const name of names) {
+      const value = read(name);
+      if (value !== undefined) picked[name] = await walk.shrink(value);
+    }
+    return picked;
+  };
+  return {
+    path,
+    attempt,
+    from,
+    items,
+    concurrency,
+    planHash: walk.options.plan.hash,
+    isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
+    names: await pick(["vars", ...reads.names.filter((name) => !always.has(name))], (name) => frame.name(name)),
+    steps: await pick(reads.steps, (id) => frame.step(id)),
+  };
+}
+
+/** Whether something around takes errors cannot be asked error by error from within a child. */
+const anyError = makeProblem("tool", "any error");
+
+/** Every run of the plan has them. */
+const always = new Set(["input", "env", "run", "vars"]);
+
+/** The window's own side: the items of the part, as the parent would have run them. */
+export async function runPart(walk: Walk, part: RunPart, around: Context): Promise<Json> {
+  const found = findStep(walk.options.plan, part.path);
+  if (found?.type !== "foreach") throw new Fault("not_found", `The plan has no \`foreach\` at ${part.path}.`);
+  const { isolate: _, ...step } = found as StepOf<"foreach">;
+  const { vars, ...names } = part.names;
+  if (!walk.isContinued) walk.setVariables(vars as JsonObject);
+  const frame = new Frame(around.frame, names);
+  for (const [id, view] of Object.entries(part.steps)) frame.setStep(id, view);
+  const exports: JsonObject = {};
+  const here: HereOf<"foreach"> = {
+    step: { ...step, concurrency: part.concurrency } as StepOf<"foreach">,
+    path: part.path,
+    attempt: part.attempt,
+    context: { ...around, path: outerOf(part.path), frame, exports, takes: () => part.isTaken },
+  };
+  const items = await itemsOf(walk, part.items);
+  const list = { items, from: part.from };
+  const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
+  const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
+  return { output: await walk.shrink(output), exports, undos: await walk.shrink(walk.undoing.state() as unknown as Json) };
+}
+
+async function itemsOf(walk: Walk, items: Json): Promise<Json[]> {
+  if (Array.isArray(items)) return items;
+  const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false });
+  return "items" in list ? list.items : [];
+}
+
+const outerOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf(".")));
