@@ -4,6 +4,7 @@ import { documentationRoutes } from "./documentation.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
+import { lineageRoutes } from "./lineage.ts";
 import type { Route } from "./route.ts";
 import { runRoutes } from "./runs.ts";
 import { startRoutes } from "./start.ts";
@@ -18,6 +19,7 @@ export const routes: readonly Route[] = [
   ...stepRoutes,
   ...eventRoutes,
   ...steeringRoutes,
+  ...lineageRoutes,
   ...approvalRoutes,
   ...keyRoutes,
   ...healthRoutes,

@@ -38,7 +38,8 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
     { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy },
   );
   void walk.journal.flush();
-  const request = { ...(await describe(walk, here, id)), input };
+  const origin = attempt === 1 ? walk.ledger.child(path) : undefined;
+  const request = { ...(await describe(walk, here, id)), ...origin, input };
   context.scope.throwIfCanceled();
   return request;
 }

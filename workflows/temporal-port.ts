@@ -160,6 +160,8 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     startedBy: run.startedBy,
     parentId: run.id,
     depth: run.depth + 1,
+    ...(request.origin === undefined ? {} : { origin: request.origin }),
+    ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
 }

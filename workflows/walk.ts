@@ -2,7 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { RunRef } from "../contracts/activities.ts";
+import type { RunRef, Undo } from "../contracts/activities.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import { Approvals } from "./approvals.ts";
@@ -18,7 +18,7 @@ import { Journal, type About, type JournalState, type State } from "./journal.ts
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
-import { Undoing, withUnresolved, type Undo } from "./undoing.ts";
+import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
 
 export interface WalkOptions {
@@ -31,6 +31,10 @@ export interface WalkOptions {
   effectRoot: string;
   /** Finished steps of the run this one continues. */
   ledger?: LedgerSeed;
+  /** Stand in for the Plan's initial variables. */
+  vars?: JsonObject;
+  /** What is to be undone of the run this one continues. */
+  undos?: Undo[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -103,7 +107,7 @@ export class Walk {
     this.mailbox = new Mailbox(this, state?.mailbox);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
-    this.undoing = new Undoing(this, state?.undos);
+    this.undoing = new Undoing(this, state?.undos ?? options.undos);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
 
@@ -313,6 +317,7 @@ export class Walk {
   async #setFirstVariables(): Promise<void> {
     if (this.isContinued) return;
     for (const [name, template] of this.options.plan.vars) this.setVariables({ [name]: await this.value(template, this.#top) });
+    if (this.options.vars) this.setVariables(this.options.vars);
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */

@@ -5,7 +5,7 @@ import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
 import { PlainPort, type Answers } from "./plain-port.ts";
 
-const planOf = (definition: unknown): Plan => {
+export const planOf = (definition: unknown): Plan => {
   const read = readDefinitionValue(definition, { hashOf: () => "hash" });
   if (!read.ok) throw new Error(JSON.stringify(read.problems, null, 2));
   return read.plan;
@@ -22,6 +22,7 @@ export interface PlainRun {
 interface PlainOptions {
   input?: Json;
   ledger?: WalkOptions["ledger"];
+  vars?: WalkOptions["vars"];
   answer?: Answers;
   steer?: (walk: Walk, port: PlainPort) => void;
   /** Continue as new at every step boundary. */
@@ -45,7 +46,15 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     startedAt: 0,
     startedBy: "test",
   };
-  const given = { plan, run, input: options.input ?? null, env: {}, depth: 0, effectRoot: run.id };
+  const given = {
+    plan,
+    run,
+    input: options.input ?? null,
+    env: {},
+    depth: 0,
+    effectRoot: run.id,
+    ...(options.vars ? { vars: options.vars } : {}),
+  };
   let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}) }, port);
   options.steer?.(
     whoever(() => walk, port),
