@@ -74,7 +74,10 @@ const names = (): string[][] => [
   ["run id of a child", "`{parent}.{step path}`, brackets as `-n`; with a random tail above 200 characters"],
   ["approval id", "`{runId}~{step path}`, brackets as `-n`"],
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
-  ["idempotency key of a step", "`{runId}:{step path}`, in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls"],
+  [
+    "idempotency key of a step",
+    "`{runId}:{step path}`, in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls",
+  ],
   ["task queue", code(queues.runs)],
   ["schedule", code(scheduleIds.reconcile)],
   ["workflow types", Object.values(workflowTypes).map(code).join(" ")],

@@ -60,6 +60,13 @@ describe("what is kept of a log", () => {
     expect(kept(plan, log("s.x~", "s.y", "s", "b"))).toMatchObject({ paths: ["s.y", "b"], run: ["s.x"] });
   });
 
+  test("leaves out a compensated scope with all that it did, and starts a compensated child anew", () => {
+    const scope = { id: "s", type: "sequence", steps: [set("x")], compensate: [set("undo")] };
+    const child = { id: "call", type: "workflow", workflow: "w", compensate: [set("undo")] };
+    const result = kept(planOf(scope, child), log("s.x", "s~", "call~"));
+    expect(result).toMatchObject({ paths: [], children: [], run: ["s", "call"] });
+  });
+
   test("leaves out handlers of a scope that runs again", () => {
     const plan = planOf({ id: "try", type: "try", steps: [set("w"), set("x")], catch: [{ steps: [set("y"), set("z")] }] });
     expect(kept(plan, log("try.w", "try.x!", "try.catch0.y", "try.catch0.z!", "try!"))).toMatchObject({ paths: ["try.w"], run: ["try.x"] });

@@ -83,7 +83,7 @@ class Keeper {
   #step(step: Step, before: Step | undefined, slot: string): boolean {
     const path = slot === "" ? step.id : `${slot}.${step.id}`;
     if (this.#byHand.has(path)) return false;
-    if (!before || this.#again.has(path) || !isSameWork(step, before)) {
+    if (!before || this.#again.has(path) || this.#log.isCompensated(path) || !isSameWork(step, before)) {
       this.kept.run.push(path);
       return step.background === true;
     }
@@ -112,7 +112,7 @@ class Keeper {
   #isClean(step: Step, path: string): boolean {
     if (this.#log.status(path) === "failed") return false;
     // A `try` with `undo` has undone itself before its handler made good for it.
-    if (this.#log.isUndone(path) && !("undo" in step)) return false;
+    if (this.#log.holdsCompensated(path) && !("undo" in step)) return false;
     // What was caught, or spared by a join, was meant to be.
     if (this.#log.isCaught(path) || ("join" in step && step.join !== "all")) return true;
     if (step.type === "try" && step.catch.some((_, index) => this.#log.has(`${path}.catch${index}`))) return true;
@@ -168,8 +168,8 @@ class Log {
   }
 
   status = (path: string): string | undefined => this.#steps.get(path)?.status;
-  /** Or something in it. */
-  isUndone = (path: string): boolean => this.#undone.has(path);
+  isCompensated = (path: string): boolean => this.#steps.get(path)?.isUndone ?? false;
+  holdsCompensated = (path: string): boolean => this.#undone.has(path);
   isCaught = (path: string): boolean => this.#steps.get(path)?.isCaught ?? false;
 
   isFinished(path: string): boolean {

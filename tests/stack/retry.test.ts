@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
-import { admin, Model, Place, uniqueName, type Answer, type Definition, type Run, type RunBody } from "./client.ts";
+import { admin, host, Model, Place, uniqueName, type Answer, type Definition, type Run, type RunBody } from "./client.ts";
 
 interface Preview {
   reuse: string[];
@@ -199,6 +199,44 @@ describe("a retry", () => {
     const { body } = await ask<Preview>(again, "fork", { dryRun: true });
     expect(body).toMatchObject({ reuse: ["list", "each"], run: [] });
   }, 180_000);
+
+  test("takes over what all executions of a run had finished, and goes on in new executions itself", async () => {
+    const [a, b, bad, c] = [new Place(), new Place(), new Place(), new Place()];
+    await bad.script({ status: 400 });
+    const child = await admin.publish({ steps: [call("b", b), call("bad", bad)] });
+    const steps = [
+      call("a", a, { export: { n: 1 } }),
+      { id: "sub", type: "workflow", workflow: child },
+      call("c", c, { body: { n: "${vars.n}" } }),
+      set("end", "${vars.n}"),
+    ];
+    const workflow = await admin.publish({ vars: { n: 0 }, steps });
+    const first = admin.run(await host.startContinuing(workflow, {}, 1));
+    expect(await first.end()).toMatchObject({ status: "failed" });
+    const second = admin.run(await host.startContinuing(workflow, {}, 1, { run: first.id, kind: "retry" }));
+    expect(await second.end()).toMatchObject({ status: "completed", output: 1, retryOf: first.id });
+    const counts = await Promise.all([a, b, bad, c].map(async (place) => (await place.calls()).length));
+    expect(counts).toEqual([1, 1, 2, 1]);
+    expect(await host.executions("default", second.id)).toBeGreaterThan(1);
+    expect((await second.events()).filter(({ type }) => type === "run.started")).toHaveLength(1);
+  });
+
+  test("undoes what a terminated run had done when it fails for good", async () => {
+    const [paid, refunded, slow] = [new Place(), new Place(), new Place()];
+    await slow.script({ status: 200, delayMs: 60_000 }, { status: 400 });
+    const pay = call("pay", paid, { compensate: [call("refund", refunded)] });
+    const first = await admin.begin({ steps: [pay, set("flush", 1), call("slow", slow)] });
+    await slow.calls(1);
+    await first.until("compensation.registered");
+    await first.terminate();
+    await first.end();
+    const second = await begun(first, "retry");
+    expect(await second.end()).toMatchObject({ status: "failed" });
+    expect([await paid.calls(), await refunded.calls()].map(({ length }) => length)).toEqual([1, 1]);
+    const third = await begun(second, "retry");
+    expect(await third.end()).toMatchObject({ status: "completed" });
+    expect(await paid.calls()).toHaveLength(2);
+  });
 
   test("is refused for a run that completed or is at work", async () => {
     const done = await admin.begin({ steps: [set("a", 1)] });
