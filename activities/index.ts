@@ -2,13 +2,14 @@ import type { Client } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/activity";
 import { Fault, faults } from "../contracts/faults.ts";
 import { validateValue } from "../language/validate.ts";
-import { resolve } from "../prisma/blobs.ts";
+import { resolve, stored } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
+import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import type { Models } from "./model-port.ts";
 import { createReconcile } from "./reconcile.ts";
@@ -40,6 +41,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     record: ({ run, events }) => record.append(run, events),
     finished: (step) => finishedStep(database, step),
     loadPlan: createLoadPlan(database),
+    loadLedger: createLoadLedger(database, record),
+    loadLedgerPage: ({ tenant, page }) => stored(database, tenant, page),
   } satisfies Partial<Activities>;
   return {
     llm: createStepActivity("llm", step, createLlm(deps)),

@@ -12,18 +12,40 @@ export interface Record {
    * Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
    */
   append(run: RunRef, events: RunEvent[]): Promise<Appended>;
+  /** Append the beginning of a retry or fork: with its lineage, and the results of the steps it takes over. */
+  takeOver(run: RunRef, lineage: Lineage, events: RunEvent[]): Promise<Appended>;
+}
+
+export interface Lineage {
+  retryOf?: string;
+  forkOf?: string;
+  effectRoot: string | null;
 }
 
 export function createRecord(database: Database, announce: Announce): Record {
+  const announced = (run: RunRef, [row]: Row[]): Appended => {
+    const { status, last_seq: lastSeq, appended } = row!;
+    if (appended > 0) announce(runChannel(run.id), String(lastSeq));
+    return { status, lastSeq };
+  };
   return {
     async append(run, events) {
-      const rows = await database.$queryRaw<{ status: RunStatus; last_seq: number; appended: number }[]>`
+      const rows = await database.$queryRaw<Row[]>`
         SELECT * FROM append_events(${jsonbText(run)}::jsonb, ${jsonbText(events)}::jsonb)`;
-      const { status, last_seq: lastSeq, appended } = rows[0]!;
-      if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-      return { status, lastSeq };
+      return announced(run, rows);
+    },
+    async takeOver(run, lineage, events) {
+      const rows = await database.$queryRaw<Row[]>`
+        SELECT * FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
+      return announced(run, rows);
     },
   };
+}
+
+interface Row {
+  status: RunStatus;
+  last_seq: number;
+  appended: number;
 }
 
 // Postgres stores neither NUL nor half of a surrogate pair; JSON.stringify escapes both. Pairs of backslashes are

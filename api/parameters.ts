@@ -47,6 +47,8 @@ export const runsQuery = pageQuery.extend({
   workflow: z.string().min(1).max(255).optional(),
   version: z.string().min(1).max(255).optional(),
   parentId: z.string().min(1).max(255).optional(),
+  retryOf: z.string().min(1).max(255).optional(),
+  forkOf: z.string().min(1).max(255).optional(),
   startedAfter: instant.optional(),
   startedBefore: instant.optional(),
 });

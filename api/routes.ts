@@ -4,6 +4,7 @@ import { documentationRoutes } from "./documentation.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
+import { lineageRoutes } from "./lineage.ts";
 import type { Route } from "./route.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
 import { runRoutes } from "./runs.ts";
@@ -20,6 +21,7 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...steeringRoutes,
   ...planChangeRoutes,
+  ...lineageRoutes,
   ...approvalRoutes,
   ...keyRoutes,
   ...healthRoutes,

@@ -15,7 +15,7 @@ import { describeRun, firstRunId, memoText } from "./temporal.ts";
 type Row = Prisma.RunGetPayload<object>;
 
 /** A run as recorded, or, before its first record, as Temporal knows it. */
-export type SeenRun = Omit<Row, "planHash" | "tenant" | "lastSeq"> & { lastSeq: number };
+export type SeenRun = Omit<Row, "planHash" | "tenant" | "effectRoot">;
 
 /** Fault `not_found` for an unknown run and for another tenant's alike. */
 export async function seeRun({ deps, caller }: Call, id: string): Promise<SeenRun> {
@@ -46,6 +46,8 @@ export const rowOf = (
   workflow: run.workflow,
   version: run.version,
   parentId: run.parentId,
+  retryOf: run.retryOf,
+  forkOf: run.forkOf,
   startedBy: run.startedBy,
   startedAt: run.startedAt.toISOString(),
   endedAt: run.endedAt?.toISOString() ?? null,
@@ -71,6 +73,8 @@ function fromTemporal(id: string, description: WorkflowExecutionDescription): Se
     version: attribute(searchAttributes.version) ?? "",
     status: statusOf(description.status.name, attribute(searchAttributes.status)),
     parentId: attribute(searchAttributes.parent) ?? null,
+    retryOf: memoText(description, "retryOf") ?? null,
+    forkOf: memoText(description, "forkOf") ?? null,
     temporalRunId: firstRunId(description),
     startedBy: memoText(description, "startedBy") ?? "",
     startedAt: description.startTime,

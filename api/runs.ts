@@ -2,6 +2,7 @@ import { z } from "zod";
 import { runPageSchema, runSchema } from "../contracts/api.schema.ts";
 import { runStatuses } from "../contracts/events.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { resolve } from "../prisma/blobs.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
@@ -53,7 +54,16 @@ async function list(call: Call<unknown, z.output<typeof listQuery>>): Promise<An
   );
 }
 
-function filterOf({ status, workflow, version, parentId, startedAfter, startedBefore }: z.output<typeof listQuery>): Prisma.RunWhereInput {
+function filterOf({
+  status,
+  workflow,
+  version,
+  parentId,
+  retryOf,
+  forkOf,
+  startedAfter,
+  startedBefore,
+}: z.output<typeof listQuery>): Prisma.RunWhereInput {
   const startedAt = {
     ...(startedAfter !== undefined && { gt: new Date(startedAfter) }),
     ...(startedBefore !== undefined && { lt: new Date(startedBefore) }),
@@ -63,6 +73,8 @@ function filterOf({ status, workflow, version, parentId, startedAfter, startedBe
     ...(workflow !== undefined && { workflow }),
     ...(version !== undefined && { version }),
     ...(parentId !== undefined && { parentId }),
+    ...(retryOf !== undefined && { retryOf }),
+    ...(forkOf !== undefined && { forkOf }),
     ...(Object.keys(startedAt).length > 0 && { startedAt }),
   };
 }
@@ -75,10 +87,12 @@ async function get(call: Call<{ id: string }, { wait: number }>): Promise<Answer
 
 async function detailsOf(call: Call, run: SeenRun): Promise<JsonObject> {
   const { deps, caller } = call;
-  const [input, output, usage] = await Promise.all([
+  const [input, output, usage, retries, forks] = await Promise.all([
     resolve(deps.database, caller.tenant, jsonOf(run.input)),
     resolve(deps.database, caller.tenant, jsonOf(run.output)),
     usageOf(call, run.id),
+    descendants(call, { retryOf: run.id }),
+    descendants(call, { forkOf: run.id }),
   ]);
   return {
     ...rowOf(call, run),
@@ -87,8 +101,21 @@ async function detailsOf(call: Call, run: SeenRun): Promise<JsonObject> {
     error: jsonOf(run.error),
     passedErrors: jsonOf(run.passedErrors),
     waitingFor: jsonOf(run.waitingFor),
+    retries,
+    forks,
     usage,
   };
+}
+
+async function descendants({ deps, caller }: Call, of: { retryOf: string } | { forkOf: string }): Promise<string[]> {
+  const where = { tenant: caller.tenant, ...of };
+  const rows = await deps.database.run.findMany({
+    where,
+    select: { id: true },
+    orderBy: { startedAt: "desc" },
+    take: limits.lineageRowsMax,
+  });
+  return rows.map(({ id }) => id);
 }
 
 interface Totals {

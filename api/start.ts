@@ -38,33 +38,55 @@ export const startRoutes = [
 
 type StartCall = Call<unknown, unknown, StartRun>;
 
-interface Start {
-  id: string;
-  /** What the request asked for; kept in the run's memo, so that the same key with another request is noticed. */
-  requestHash: string;
+function start(call: StartCall): Promise<Answer> {
+  const id = runIdFor(call.caller.tenant, call.idempotencyKey);
+  return startOnce(call, { id, request: call.body as Json, prepare: () => prepare(call) });
 }
 
-async function start(call: StartCall): Promise<Answer> {
-  const started: Start = { id: runIdFor(call.caller.tenant, call.idempotencyKey), requestHash: sha256(canonicalJson(call.body as Json)) };
+interface Start {
+  id: string;
+  /** What was asked for: the same key with another request is noticed. */
+  request: Json;
+  prepare: () => Promise<Prepared>;
+}
+
+/** A run that only has to be started. */
+export interface Prepared extends Pick<RunArguments, "input" | "origin" | "effectRoot"> {
+  plan: Plan;
+}
+
+/** Start a run, or find the one that the same request has started before. */
+export async function startOnce(call: Call, { id, request, prepare: prepared }: Start): Promise<Answer> {
+  const started: Started = { id, requestHash: sha256(canonicalJson(request)) };
   try {
-    const { plan, input } = await prepare(call);
-    return accepted(call, started.id, await startWorkflow(call, { ...started, plan, input }));
+    return accepted(call, id, await startWorkflow(call, { ...started, ...(await prepared()) }));
   } catch (error) {
     const earlier = mayBeRepeated(call, error) ? await earlierStart(call, started) : undefined;
     if (earlier === undefined) throw error;
-    return accepted(call, started.id, earlier);
+    return accepted(call, id, earlier);
   }
 }
 
-async function prepare({ deps, caller, body }: StartCall): Promise<{ plan: Plan; input: Json }> {
+interface Started {
+  id: string;
+  /** Kept in the run's memo. */
+  requestHash: string;
+}
+
+async function prepare({ deps, caller, body }: StartCall): Promise<Prepared> {
   const plan = await plansOf(deps).load(caller.tenant, body.workflow, body.version);
   const input = (body.input === undefined ? {} : body.input) as Json;
-  const mismatches = plan.input === undefined ? [] : validateValue(plan.input, input);
-  if (mismatches.length > 0) throw faultOf("input_invalid", "The input does not fit the workflow's schema.", mismatches.map(inInput));
+  checkInput(plan, input);
   return { plan, input: await keep(deps.database, caller.tenant, input) };
 }
 
-async function startWorkflow(call: StartCall, { id, requestHash, plan, input }: Start & { plan: Plan; input: Json }): Promise<string> {
+/** Fault `input_invalid` with the place of each mismatch. */
+export function checkInput(plan: Plan, input: Json): void {
+  const mismatches = plan.input === undefined ? [] : validateValue(plan.input, input);
+  if (mismatches.length > 0) throw faultOf("input_invalid", "The input does not fit the workflow's schema.", mismatches.map(inInput));
+}
+
+async function startWorkflow(call: Call, { id, requestHash, plan, input, ...from }: Started & Prepared): Promise<string> {
   const { deps, caller } = call;
   const { tenant, principal } = caller;
   const labels = { name: plan.name, version: plan.version };
@@ -77,9 +99,11 @@ async function startWorkflow(call: StartCall, { id, requestHash, plan, input }: 
     env: deps.settings.expressionEnv,
     startedBy: principal.name,
     depth: 0,
+    ...from,
     // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
     plan: plan as unknown as Json,
   };
+  const lineage = from.origin ? { [`${from.origin.kind}Of`]: from.origin.run } : {};
   const handle = await deps.temporal.withDeadline(Date.now() + limits.updateDeadlineMs, () =>
     deps.temporal.workflow.start(workflowTypes.run, {
       workflowId: workflowIdOf(tenant, id),
@@ -87,7 +111,7 @@ async function startWorkflow(call: StartCall, { id, requestHash, plan, input }: 
       workflowIdReusePolicy: "REJECT_DUPLICATE",
       taskQueue: queues.runs,
       args: [run],
-      memo: { requestHash, startedBy: principal.name },
+      memo: { requestHash, startedBy: principal.name, ...lineage },
       staticSummary: `${labels.name} ${labels.version}`,
       typedSearchAttributes: attributesOf(tenant, labels),
     }),
@@ -103,11 +127,11 @@ const attributesOf = (tenant: string, { name, version }: { name: string; version
 ];
 
 // A refusal of a repeated request does not count either: the workflow may have got a stricter version since the first.
-const mayBeRepeated = ({ idempotencyKey }: StartCall, error: unknown): boolean =>
+const mayBeRepeated = ({ idempotencyKey }: Call, error: unknown): boolean =>
   error instanceof WorkflowExecutionAlreadyStartedError || (idempotencyKey !== undefined && error instanceof Fault);
 
 /** The Temporal run id of the start with this id; undefined when there was none. */
-async function earlierStart({ deps, caller }: StartCall, { id, requestHash }: Start): Promise<string | undefined> {
+async function earlierStart({ deps, caller }: Call, { id, requestHash }: Started): Promise<string | undefined> {
   const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: id });
   if (!description) return undefined;
   if (memoText(description, "requestHash") === requestHash) return firstRunId(description);
@@ -115,7 +139,7 @@ async function earlierStart({ deps, caller }: StartCall, { id, requestHash }: St
 }
 
 /** The same bytes for the first answer and for every repetition. */
-function accepted({ deps, caller }: StartCall, id: string, temporalRunId: string): Answer {
+function accepted({ deps, caller }: Call, id: string, temporalRunId: string): Answer {
   const links = linksOf(deps.settings, { tenant: caller.tenant, id, temporalRunId });
   return { status: 202, body: { id, status: "running", links: { ...links } }, headers: { Location: links.self } };
 }
@@ -138,7 +162,8 @@ const inInput = ({ pointer, message }: { pointer: string; message: string }) => 
 
 const plans = new WeakMap<Deps, Plans>();
 
-function plansOf(deps: Deps): Plans {
+/** The published plans, read once. */
+export function plansOf(deps: Deps): Plans {
   const known = plans.get(deps) ?? new Plans(deps.database);
   plans.set(deps, known);
   return known;

@@ -82,6 +82,7 @@ const view = (row: Row, output: Json): JsonObject => ({
   output,
   error: jsonOf(row.error),
   usage: jsonOf(row.usage),
+  reusedFrom: row.reusedFrom,
   startedAt: row.startedAt.toISOString(),
   endedAt: row.endedAt?.toISOString() ?? null,
 });

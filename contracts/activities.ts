@@ -1,8 +1,8 @@
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
-import type { RunEvent, RunStatus } from "./events.ts";
+import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
-import type { RunResult } from "./messages.ts";
+import type { Origin, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {
@@ -49,6 +49,42 @@ export interface Usage {
   /** null when the model's price is not known. */
   costUsd: number | null;
   calls: number;
+}
+
+/** A finished step: what the ledger keeps and later steps see. */
+export interface Entry {
+  status: StepStatus;
+  output: Json;
+  error?: Problem;
+  usage?: Usage;
+  exports: JsonObject;
+  /** The log of the run it comes from does not know what the step exported: the walk works it out again, under what `exports` says. */
+  lacksExports?: true;
+}
+
+/** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */
+export interface Undo {
+  path: string;
+  attempt: number;
+  names: JsonObject;
+  steps: JsonObject;
+}
+
+/** What a retry or fork takes over of its origin. */
+export interface TakenOver {
+  /** Lists of `[path, entry]`, each small enough for one answer: the only one as it is, several as references. */
+  pages: Json[];
+  children: [path: string, child: ChildOrigin][];
+  undos: Undo[];
+  /** Stand in for the Plan's initial variables. */
+  vars: JsonObject;
+}
+
+/** A child of the origin that had not finished: the step's next child goes on from it. */
+export interface ChildOrigin {
+  origin: Origin;
+  version: string;
+  effectRoot?: string;
 }
 
 export interface LlmFields {
@@ -115,6 +151,10 @@ export interface Activities {
   concat(call: { tenant: string; pages: Json[] }): Promise<Json>;
   /** The Plan of a published definition (highest version when none is named), with `input` checked against its schema. */
   loadPlan(call: { tenant: string; workflow: string; version?: string; planHash?: string; input: Json }): Promise<Json>;
+  /** A retry or fork begins: enter what it takes over into its own log, and give it. Fault `limit` when it is too much. */
+  loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string }): Promise<TakenOver>;
+  /** A stored page of it. */
+  loadLedgerPage(call: { tenant: string; page: Json }): Promise<Json>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /**

@@ -105,6 +105,8 @@ const runRowSchema = z
     version: z.string(),
     status: statusSchema,
     parentId: z.string().nullable(),
+    retryOf: z.string().nullable().meta({ description: "The run that this one tries again." }),
+    forkOf: z.string().nullable().meta({ description: "The run that this one branched off from." }),
     startedBy: z.string(),
     startedAt: time,
     endedAt: time.nullable(),
@@ -130,6 +132,8 @@ export const runSchema = runRowSchema
     error: problemSchema.nullable(),
     passedErrors: z.array(problemSchema).nullable(),
     waitingFor: json,
+    retries: z.array(z.string()).meta({ description: "Runs that tried this one again, newest first." }),
+    forks: z.array(z.string()).meta({ description: "Runs that branched off from this one, newest first." }),
     usage: usageSchema,
   })
   .meta({ id: "Run", description: "A run with its data; large values are resolved." });
@@ -143,6 +147,7 @@ export const stepSchema = z
     output: json,
     error: problemSchema.nullable(),
     usage: json,
+    reusedFrom: z.string().nullable().meta({ description: "The run that performed it, when its result was taken over." }),
     startedAt: time,
     endedAt: time.nullable(),
   })
@@ -166,6 +171,38 @@ const eventSchema = z
 export const eventPageSchema = paged("EventPage", eventSchema);
 
 export const emptySchema = z.strictObject({}).meta({ id: "Empty", description: "No fields." });
+
+const dryRun = z.boolean().optional().meta({ description: "Say what would be reused and what would run; start nothing." });
+const stepPath = text(limits.stepPathBytesMax);
+
+export const retryRunSchema = z.strictObject({ dryRun }).meta({ id: "RetryRun", description: "Try a run that ended badly again." });
+
+export const forkRunSchema = z
+  .strictObject({
+    from: stepPath.optional().meta({
+      description: "Run again from here: this step and all that may depend on it. `a.b[3].c` an item's, `call/child.step` a child's.",
+    }),
+    input: json.optional().meta({ description: "Instead of the run's. Without `from` everything runs again." }),
+    vars: jsonObject.optional().meta({ description: "Variables instead of what they were. Without `from` everything runs again." }),
+    steps: z.record(stepPath, json).optional().meta({ description: "Outputs put in by hand; what depends on them runs again." }),
+    version: text(64).optional().meta({ description: "Another published version; steps that are not the same there run again." }),
+    dryRun,
+  })
+  .meta({ id: "ForkRun", description: "Branch off from a run: what is not changed is reused." });
+
+const previewFields = {
+  reuse: z.array(z.string()).meta({ description: "Finished steps and scopes that are taken over as they are." }),
+  run: z.array(z.string()).meta({ description: "Steps that will run, as far as the log can tell." }),
+};
+
+export const previewSchema = z
+  .object({
+    ...previewFields,
+    childRuns: z
+      .array(z.object({ step: z.string(), of: z.string(), ...previewFields }))
+      .meta({ description: "Children that go on from an old one (`of`); a child's child has the step `call/inner`." }),
+  })
+  .meta({ id: "Preview", description: "What a retry or fork would do." });
 
 export const terminateSchema = z
   .strictObject({ reason: text(1_000).optional() })
@@ -252,6 +289,9 @@ export const readySchema = z
 
 export type StartRun = z.infer<typeof startRunSchema>;
 export type Detail = z.infer<typeof detailSchema>;
+export type Preview = z.infer<typeof previewSchema>;
+export type RetryRun = z.infer<typeof retryRunSchema>;
+export type ForkRun = z.infer<typeof forkRunSchema>;
 export type Signal = z.infer<typeof signalSchema>;
 export type Decision = z.infer<typeof decisionSchema>;
 export type CreateKey = z.infer<typeof createKeySchema>;

@@ -36,7 +36,7 @@ export type StepStatus = (typeof stepStatuses)[number];
 
 /** Every type an event of a run can have, with what its `data` holds. */
 export const eventTypes = {
-  "run.started": "workflow, version, input (or its reference), parentId",
+  "run.started": "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand",
   "run.running": "the run works again after waiting, a pause or needed attention",
   "run.waiting": "for: step paths that wait, each with what it waits for",
   "run.paused": "by",
@@ -51,7 +51,7 @@ export const eventTypes = {
   "run.timed_out": "written by reconcile",
   "run.terminated": "written by reconcile: reason",
   "step.started": "type, attempt",
-  "step.completed": "durationMs, output (or its reference), usage",
+  "step.completed": "durationMs, output (or its reference), usage; exports: variables set by it or inside it, unless it is a call",
   "step.failed": "error: the problem, attempt",
   "step.skipped": "why: `if` was false, or a person skipped it",
   "step.canceled": "the scope was left or the run canceled",
@@ -59,6 +59,7 @@ export const eventTypes = {
   "compensation.registered": "the step can be undone from now on; names, steps: what its `compensate` reads",
   "step.compensated": "the step was undone",
   "compensation.failed": "error: the problem; the step could not be undone",
+  "step.reused": "type, status it ended with; runId: the run that performed it, or output: put in by hand; exports",
   "step.parked": "error: the problem; a person must say retry, skip or fail",
   "step.attended": "action, by",
   "branch.taken": "name of the case, or null when none matched",
@@ -70,6 +71,7 @@ export const eventTypes = {
   "approval.decided": "decision, by, comment, data",
   "approval.expired": "at",
   "child.started": "runId, workflow, parentClosePolicy",
+  "child.kept": "runId of a child of the origin that had not finished: the step's child will go on from it",
 } as const;
 export type EventType = keyof typeof eventTypes;
 

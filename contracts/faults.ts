@@ -41,6 +41,7 @@ export const faults = {
   version_exists: { status: 409, retryable: false, title: "Version is published with other content" },
   idempotency_mismatch: { status: 409, retryable: false, title: "Key was used for another request" },
   run_ended: { status: 409, retryable: false, title: "Run has ended" },
+  not_retryable: { status: 409, retryable: false, title: "Run cannot be retried" },
   approval_closed: { status: 409, retryable: false, title: "Approval is decided or expired" },
   plan_refused: { status: 409, retryable: false, title: "Plan does not fit what the run has done" },
   step_not_parked: { status: 409, retryable: false, title: "Step does not need attention" },

@@ -55,7 +55,7 @@ export interface RunPart {
 export interface Origin {
   run: string;
   kind: "retry" | "fork";
-  /** Step paths whose results are dropped, with everything inside them and everything that may depend on them. */
+  /** Step paths (`call/child.step`: in a child) whose results are dropped, with everything inside them and everything that may depend on them. */
   from?: string[];
   /** Variables and outputs of steps that stand in for those of the origin. */
   vars?: { [name: string]: Json };

@@ -43,6 +43,13 @@ export async function resolve(database: Database, tenant: string, value: Json): 
   return resolved;
 }
 
+/** The stored value itself: references inside it stay. */
+export async function stored(database: Database, tenant: string, reference: Json): Promise<Json> {
+  const sha256 = referenceHash(reference) ?? "";
+  const row = await database.blob.findUniqueOrThrow({ where: { tenant_sha256: { tenant, sha256 } }, select: { value: true } });
+  return row.value as Json;
+}
+
 function referencesIn(value: Json): { hash: string; bytes: number }[] {
   if (typeof value !== "object" || value === null) return [];
   const hash = referenceHash(value);

@@ -4,7 +4,7 @@ import type { Block, Step } from "../language/plan.ts";
 import { Ended, stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
 import { Canceled, type Scope } from "./scope.ts";
 import { resumeRest } from "./fan-out.ts";
-import { runStep } from "./step.ts";
+import { exportsOf, runStep } from "./step.ts";
 import type { Walk } from "./walk.ts";
 
 /** Run the steps of a block, each when its `needs` have ended. The first error cancels the others, and they are awaited. */
@@ -65,7 +65,7 @@ function firstError(walk: Walk, block: Block, context: Context): Error | undefin
 async function settle(walk: Walk, step: Step, context: Context): Promise<Entry> {
   const path = stepPath(context, step.id);
   const known = walk.ledger.get(path);
-  const entry = known ?? (await runAnew(walk, step, path, context));
+  const entry = known?.lacksExports ? await completed(walk, step, known, context) : (known ?? (await runAnew(walk, step, path, context)));
   if (known) recall(walk, step, path, context);
   else walk.setVariables(entry.exports);
   Object.assign(context.exports, entry.exports);
@@ -84,6 +84,14 @@ async function runAnew(walk: Walk, step: Step, path: string, context: Context): 
     if (isEnd(error)) walk.ledger.throw(path, error);
     throw error;
   }
+}
+
+/** The log of another run may not know what a step exported: it follows from the output. */
+async function completed(walk: Walk, step: Step, known: Entry, context: Context): Promise<Entry> {
+  const entry = { ...known, exports: { ...(await exportsOf(walk, step, known.output, context.frame)), ...known.exports } };
+  delete entry.lacksExports;
+  walk.ledger.enter(stepPath(context, step.id), entry);
+  return entry;
 }
 
 /** A step that was finished before: its variables are set when they did not come along with it. */

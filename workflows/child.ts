@@ -38,7 +38,8 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
     { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy },
   );
   void walk.journal.flush();
-  const request = { ...(await describe(walk, here, id)), input };
+  const origin = attempt === 1 ? walk.ledger.child(path) : undefined;
+  const request = { ...(await describe(walk, here, id)), ...origin, input };
   context.scope.throwIfCanceled();
   return request;
 }
@@ -56,7 +57,7 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
 }
 
 /** Until it is started, the run cannot go on in another execution; after that the next one finds it by its id. */
-function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
+export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
   if (request.isStarted) return walk.port.child(request, scope, () => undefined);
   return new Promise((resolve, reject) => {
     void walk.outside(

@@ -1,7 +1,6 @@
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
-import type { Usage } from "../contracts/activities.ts";
-import type { StepStatus } from "../contracts/events.ts";
+import type { Entry, Usage } from "../contracts/activities.ts";
 import type { Step, StepFields, StepType } from "../language/plan.ts";
 import type { Frame } from "./frame.ts";
 import type { Lane } from "./outbox.ts";
@@ -29,14 +28,7 @@ export interface Rest {
   running: Promise<void>[];
 }
 
-/** A finished step: what the ledger keeps and later steps see. */
-export interface Entry {
-  status: StepStatus;
-  output: Json;
-  error?: Problem;
-  usage?: Usage;
-  exports: JsonObject;
-}
+export type { Entry } from "../contracts/activities.ts";
 
 /** A step about to be performed: what a step function gets. */
 export interface Here<S> {

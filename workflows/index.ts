@@ -17,20 +17,22 @@ import {
   signals,
   updates,
   type ExternalEvent,
+  type Origin,
   type RunArguments,
   type RunResult,
   type RunState,
   type UpdateArguments,
 } from "../contracts/messages.ts";
-import type { Activities } from "../contracts/activities.ts";
+import type { Activities, RunRef } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
-import { quick } from "./quick.ts";
+import type { LedgerSeed } from "./ledger.ts";
+import { quick, slow } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { End } from "./end.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
-import { Walk, type WalkState } from "./walk.ts";
+import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
 
 /**
  * One run of a definition.
@@ -42,10 +44,10 @@ import { Walk, type WalkState } from "./walk.ts";
 export async function run(args: RunArguments, state?: WalkState): Promise<RunResult> {
   const desk = openDesk();
   // At once when the Plan came along: messages of the very first task already find the walk.
-  if (args.plan) desk.serve(createWalk(args, args.plan as unknown as Plan, state));
+  if (args.plan && (state || !args.origin)) desk.serve(createWalk(args, args.plan as unknown as Plan, state && { state }));
   const cancelRequested = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(async () => {
-    const walk = desk.walk ?? desk.serve(createWalk(args, await loadPlan(args)));
+    const walk = desk.walk ?? desk.serve(await loadWalk(args));
     cancelRequested.catch(() => walk.cancel("the run was cancelled"));
     const end = await walk.run();
     if (!end) return continueAsNew<typeof run>(continued(args, walk), walk.state());
@@ -70,9 +72,19 @@ export async function maintenance(): Promise<number> {
   return reconcile();
 }
 
-function createWalk(args: RunArguments, plan: Plan, state?: WalkState): Walk {
+type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
+
+function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
+  const { input, env, depth, part, effectRoot = args.id } = args;
+  return new Walk(
+    { plan, run: runOf(args, plan), input, env, depth, effectRoot, ...(part ? { part } : {}), ...known },
+    createTemporalPort(args),
+  );
+}
+
+function runOf(args: RunArguments, plan: Plan): RunRef {
   const { runId, firstExecutionRunId, startTime } = workflowInfo();
-  const run = {
+  return {
     tenant: args.tenant,
     id: args.id,
     workflow: plan.name,
@@ -83,26 +95,33 @@ function createWalk(args: RunArguments, plan: Plan, state?: WalkState): Walk {
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
   };
-  const { input, env, depth, part, effectRoot = args.id } = args;
-  return new Walk(
-    { plan, run, input, env, depth, effectRoot, ...(part ? { part } : {}), ...(state ? { state } : {}) },
-    createTemporalPort(args),
-  );
 }
 
-async function loadPlan({ tenant, workflow, version, input, part }: RunArguments): Promise<Plan> {
+/** The walk of a run that must first learn its Plan, or what it goes on from. */
+async function loadWalk(args: RunArguments): Promise<Walk> {
   try {
-    const request = {
-      tenant,
-      workflow,
-      input,
-      ...(version === undefined ? {} : { version }),
-      ...(part ? { planHash: part.planHash } : {}),
-    };
-    return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
+    const plan = args.plan ? (args.plan as unknown as Plan) : await loadPlan(args);
+    return createWalk(args, plan, args.origin && (await loadLedger(args, runOf(args, plan), args.origin)));
   } catch (error) {
     throw error instanceof Fault ? failureOf(error.problem) : error;
   }
+}
+
+async function loadPlan({ tenant, workflow, version, input, part }: RunArguments): Promise<Plan> {
+  const request = { tenant, workflow, input, ...(version === undefined ? {} : { version }), ...(part ? { planHash: part.planHash } : {}) };
+  return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
+}
+
+async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Promise<Known> {
+  const { tenant, id, input, effectRoot = id } = args;
+  const { pages, children, ...known } = await slow("loadLedger", [{ run, input, origin, effectRoot }], `ledger of ${origin.run}`);
+  const entries: LedgerSeed["entries"] = [];
+  // One at a time: together they would be more than one workflow task can take in.
+  for (const page of pages) {
+    const list = Array.isArray(page) ? page : await slow("loadLedgerPage", [{ tenant, page }], `ledger of ${origin.run}`);
+    entries.push(...(list as unknown as LedgerSeed["entries"]));
+  }
+  return { ledger: { entries, places: [], children }, ...known };
 }
 
 function resultOf({ result, error }: End): RunResult {

@@ -1,3 +1,4 @@
+import type { ChildOrigin } from "../contracts/activities.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import { Ended, type Entry } from "./context.ts";
@@ -12,6 +13,8 @@ export interface LedgerSeed {
   places: (readonly [path: string, place: JsonObject])[];
   throws?: (readonly [path: string, thrown: Throw])[];
   badEnds?: (readonly [path: string, count: number])[];
+  /** Children of the origin that had not finished, by the path of their step. */
+  children?: (readonly [path: string, child: ChildOrigin])[];
 }
 
 /** About what a reference takes in the place of a value. */
@@ -34,6 +37,7 @@ export class Ledger {
   readonly #throws: Map<string, Throw>;
   readonly #places: Map<string, JsonObject>;
   readonly #badEnds: Map<string, number>;
+  readonly #children: Map<string, ChildOrigin>;
   readonly #inside = new Map<string, Set<string>>();
 
   constructor(seed: LedgerSeed = { entries: [], places: [] }) {
@@ -41,11 +45,19 @@ export class Ledger {
     this.#places = new Map(seed.places);
     this.#throws = new Map(seed.throws);
     this.#badEnds = new Map(seed.badEnds);
-    for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds]) for (const path of known.keys()) this.#hang(path);
+    this.#children = new Map(seed.children);
+    for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds, this.#children])
+      for (const path of known.keys()) this.#hang(path);
   }
 
   seed(): LedgerSeed {
-    return { entries: [...this.#entries], places: [...this.#places], throws: [...this.#throws], badEnds: [...this.#badEnds] };
+    return {
+      entries: [...this.#entries],
+      places: [...this.#places],
+      throws: [...this.#throws],
+      badEnds: [...this.#badEnds],
+      children: [...this.#children],
+    };
   }
 
   /** Every path that something is known of. */
@@ -55,6 +67,11 @@ export class Ledger {
 
   get(path: string): Entry | undefined {
     return this.#entries.get(path);
+  }
+
+  /** What the first child of a step goes on from. */
+  child(path: string): ChildOrigin | undefined {
+    return this.#children.get(path);
   }
 
   /** The largest outputs, as many as it takes to save so many bytes. */
@@ -114,6 +131,7 @@ export class Ledger {
     // What a step leaves to the scope around goes on inside it.
     if (!this.#places.get(path)?.["rest"]) this.drop(path);
     this.#badEnds.delete(path);
+    this.#children.delete(path);
     this.#entries.set(path, entry);
     this.#hang(path);
   }
@@ -143,6 +161,7 @@ export class Ledger {
       this.#entries.delete(path);
       this.#throws.delete(path);
       this.#badEnds.delete(path);
+      this.#children.delete(path);
       this.drop(path);
     }
   }

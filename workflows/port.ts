@@ -1,5 +1,5 @@
 import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
-import type { ExternalEvent, RunPart } from "../contracts/messages.ts";
+import type { ExternalEvent, Origin, RunPart } from "../contracts/messages.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { RunEvent, RunStatus } from "../contracts/events.ts";
@@ -33,6 +33,8 @@ export interface ChildRequest {
   workflow: string;
   version?: string;
   input: Json;
+  origin?: Origin;
+  effectRoot?: string;
   path: string;
   await: boolean;
   summary: string;

@@ -4,7 +4,8 @@ import type { Activities } from "../contracts/activities.ts";
 
 type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
 
-type Quick = "record" | "store" | "evaluate" | "list" | "concat" | "validate" | "loadPlan" | "finished";
+type Quick = "record" | "store" | "evaluate" | "list" | "concat" | "validate" | "loadPlan" | "finished" | Slow;
+type Slow = "loadLedger" | "loadLedgerPage";
 
 const localMs = 2_000;
 
@@ -29,6 +30,18 @@ export async function quick<Name extends Quick>(name: Name, args: Parameters<Act
   });
 }
 
+/** The same for what takes longer, or gives much: a workflow task could not hold several such answers in markers. */
+export async function slow<Name extends Slow>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
+  return CancellationScope.nonCancellable<Result<Name>>(async (): Promise<Result<Name>> => {
+    try {
+      return await remotely(name, args, summary, 5 * 60_000);
+    } catch (error) {
+      refuse(error);
+      throw error;
+    }
+  });
+}
+
 function locally<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
   const activities = proxyLocalActivities<Activities>({
     startToCloseTimeout: localMs,
@@ -39,9 +52,14 @@ function locally<Name extends Quick>(name: Name, args: Parameters<Activities[Nam
   return invoke(activities, name, args);
 }
 
-function remotely<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
+function remotely<Name extends Quick>(
+  name: Name,
+  args: Parameters<Activities[Name]>,
+  summary: string,
+  timeoutMs = 30_000,
+): Promise<Result<Name>> {
   const activities = proxyActivities<Activities>({
-    startToCloseTimeout: 30_000,
+    startToCloseTimeout: timeoutMs,
     retry: { initialInterval: 500, maximumInterval: 15_000 },
     summary,
   });

@@ -61,7 +61,7 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   // Each await costs the workflow thread more than what it waits for: none without need.
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);
   if (step.retry?.while && !outcome.isRecorded) await checkContent(walk, here, outcome.output);
-  if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome, context.frame));
+  if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome.output, context.frame));
   if (step.compensate) await walk.undoing.register(here, outcome.output);
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(path, step.type, "completed", here.attempt);
@@ -178,6 +178,7 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
       durationMs: walk.port.now() - startedAt,
       output: outcome.output,
       ...(outcome.caught ? { caught: outcome.caught as JsonObject } : {}),
+      ...(Object.keys(context.exports).length > 0 ? { exports: context.exports } : {}),
     },
   );
 }
@@ -188,8 +189,9 @@ async function checkOutput(walk: Walk, schema: JsonSchema, output: Json): Promis
   if (problem) throw Fault.of(problem);
 }
 
-async function exportsOf(walk: Walk, step: Step, outcome: Outcome, frame: Frame): Promise<JsonObject> {
-  const inner = new Frame(frame, { output: outcome.output });
+/** What a step puts into `vars` when it has ended. */
+export async function exportsOf(walk: Walk, step: Step, output: Json, frame: Frame): Promise<JsonObject> {
+  const inner = new Frame(frame, { output });
   const exports: JsonObject = {};
   for (const [name, template] of step.export) exports[name] = await walk.value(template, inner);
   return exports;

@@ -162,6 +162,8 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     parentId: run.id,
     depth: run.depth + (request.part ? 0 : 1),
     ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
+    ...(request.origin === undefined ? {} : { origin: request.origin }),
+    ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
 }

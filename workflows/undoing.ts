@@ -1,4 +1,5 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
+import type { Undo } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { findStep } from "../language/plan-steps.ts";
@@ -8,14 +9,6 @@ import type { Context, Here } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { Canceled, Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
-
-/** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */
-export interface Undo {
-  path: string;
-  attempt: number;
-  names: JsonObject;
-  steps: JsonObject;
-}
 
 /** Steps of a window that can be undone: the list of them, or its reference. */
 export interface UndoPage {

@@ -2,7 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { Listed, ListRequest, RunRef } from "../contracts/activities.ts";
+import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.ts";
 import type { RunPart } from "../contracts/messages.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
@@ -20,7 +20,7 @@ import { Journal, type About, type JournalState, type State } from "./journal.ts
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
-import { Undoing, withUnresolved, type Undo, type UndoPage } from "./undoing.ts";
+import { Undoing, withUnresolved, type UndoPage } from "./undoing.ts";
 import type { Port } from "./port.ts";
 import { runPart } from "./windows.ts";
 
@@ -36,6 +36,10 @@ export interface WalkOptions {
   ledger?: LedgerSeed;
   /** This run walks only these items of a `foreach`, for its parent. */
   part?: RunPart;
+  /** Stand in for the Plan's initial variables. */
+  vars?: JsonObject;
+  /** What is to be undone of the run this one continues. */
+  undos?: Undo[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -105,7 +109,7 @@ export class Walk {
     this.mailbox = new Mailbox(this, state?.mailbox);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
-    this.undoing = new Undoing(this, state?.undos);
+    this.undoing = new Undoing(this, state?.undos ?? options.undos);
     this.leaving = new Leaving(this);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
@@ -287,6 +291,7 @@ export class Walk {
   async #setFirstVariables(): Promise<void> {
     for (const [name, template] of this.options.plan.vars)
       if (!(name in this.#vars)) this.setVariables({ [name]: await this.value(template, this.#top) });
+    if (!this.isContinued && this.options.vars) this.setVariables(this.options.vars);
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */

@@ -35,6 +35,10 @@ export interface RunBody {
   version: string;
   status: RunStatus;
   parentId: string | null;
+  retryOf: string | null;
+  forkOf: string | null;
+  retries: string[];
+  forks: string[];
   startedAt: string;
   endedAt: string | null;
   input: Json;
@@ -53,6 +57,7 @@ export interface StepBody {
   output: Json;
   error: Problem | null;
   usage: JsonObject | null;
+  reusedFrom: string | null;
 }
 
 export interface EventBody {

@@ -3,14 +3,22 @@ import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
-import { queries, signals, updates, workflowTypes, type RunArguments, type UpdateArguments } from "../../contracts/messages.ts";
+import {
+  queries,
+  signals,
+  updates,
+  workflowTypes,
+  type Origin,
+  type RunArguments,
+  type UpdateArguments,
+} from "../../contracts/messages.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
   decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
-  startContinuing(workflow: string, input: Json, events: number): Promise<string>;
+  startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   /** Of a round of the maintenance workflow that has ended. */
@@ -43,9 +51,10 @@ export async function openHistories(address: string): Promise<Histories> {
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    async startContinuing(name, input, continueAfterEvents) {
+    async startContinuing(name, input, continueAfterEvents, origin) {
       const id = `r_${randomBytes(13).toString("hex")}`;
-      const args: RunArguments = { tenant, id, workflow: name, input, env: {}, startedBy: "test", depth: 0, continueAfterEvents };
+      const from = origin ? { origin } : {};
+      const args: RunArguments = { tenant, id, workflow: name, input, env: {}, startedBy: "test", depth: 0, continueAfterEvents, ...from };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },

@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -25,7 +25,21 @@ describe("the migrations", () => {
     await migrate(migrated);
     const schema = await readFile(new URL("../../prisma/schema.prisma", import.meta.url), "utf8");
     await query(made, await diffSql(undefined, schema));
-    expect(await catalogue(migrated)).toEqual(await catalogue(made));
+    const { functions: _, ...tables } = await catalogue(migrated);
+    expect(await catalogue(made)).toMatchObject(tables);
+  });
+
+  test("leave nothing behind on the way back, where there is one", async () => {
+    const names = (await readdir(own)).filter((name) => /^\d/.test(name)).toSorted();
+    for (const [index, name] of names.entries()) {
+      const down = await readFile(path.join(own, name, "down.sql"), "utf8").catch(() => undefined);
+      if (down === undefined) continue;
+      const [before, url] = [await newDatabase(), await newDatabase()];
+      await migrate(before, await folder(await scripts(names.slice(0, index))));
+      await migrate(url, await folder(await scripts(names.slice(0, index + 1))));
+      await query(url, down);
+      expect({ name, ...(await catalogue(url)) }).toEqual({ name, ...(await catalogue(before)) });
+    }
   });
 
   test("are applied once, however many processes start at the same time", async () => {
@@ -73,7 +87,14 @@ async function folder(migrations: Record<string, string>): Promise<string> {
   return dir;
 }
 
-async function catalogue(url: string): Promise<unknown> {
+const own = path.join(import.meta.dirname, "../../prisma/migrations");
+
+const scripts = async (names: string[]): Promise<Record<string, string>> =>
+  Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(path.join(own, name, "migration.sql"), "utf8")] as const)),
+  );
+
+async function catalogue(url: string): Promise<Record<string, unknown>> {
   const columns = await query(
     url,
     `SELECT table_name, column_name, data_type, is_nullable, column_default, datetime_precision, udt_name
@@ -88,7 +109,8 @@ async function catalogue(url: string): Promise<unknown> {
     `SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
      WHERE connamespace = 'public'::regnamespace AND conrelid <> COALESCE(to_regclass('_prisma_migrations'), 0) ORDER BY 1`,
   );
-  return { columns, indexes, constraints };
+  const functions = await query(url, `SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1`);
+  return { columns, indexes, constraints, functions };
 }
 
 async function query(url: string, sql: string): Promise<unknown[]> {

@@ -1,5 +1,5 @@
 import type { Json } from "../../contracts/json.ts";
-import type { UpdateArguments } from "../../contracts/messages.ts";
+import type { Origin, UpdateArguments } from "../../contracts/messages.ts";
 import type { ModelReply } from "../servers/model-server.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
@@ -49,7 +49,7 @@ export interface HostCommands {
   /** Put events into a run's mailbox as other runs do, by signals. */
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** Start a run that goes on in a new execution whenever its history has more events than this. */
-  startContinuing(workflow: string, input: Json, events: number): Promise<string>;
+  startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */

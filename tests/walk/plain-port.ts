@@ -5,13 +5,21 @@ import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
-import type { Port } from "../../workflows/port.ts";
+import type { ChildRequest, Port } from "../../workflows/port.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
 export type Answer = { output: Json; afterMs?: number } | { problem: Problem; afterMs?: number };
 
 export type Answers = (path: string, fields: unknown, attempt: number) => Answer;
+
+/** A child run that walks a part of the plan. */
+export interface RunningPart {
+  end: Promise<Json>;
+  cancel: () => void;
+}
+
+export type BeginPart = (request: ChildRequest, parent: PlainPort) => RunningPart;
 
 /** The walk's port in one process with virtual time: no server, no waiting, every run the same. */
 export class PlainPort implements Port {
@@ -20,32 +28,49 @@ export class PlainPort implements Port {
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
   shown = "";
-  readonly #time = new VirtualTime();
-  readonly #stored: Json[] = [];
+  /** The ports of child runs that walk a part of the same plan. */
+  readonly parts: PlainPort[] = [];
+  readonly #time: VirtualTime;
+  readonly #stored: Json[];
   readonly #answers: Answers;
   readonly #children = new Map<string, { answer: Answer; startedAt: number }>();
+  readonly #running = new Map<string, RunningPart>();
   #attending = 0;
   readonly #isLong: boolean;
+  readonly #begin: BeginPart | undefined;
   #ids = 0;
+  #executions = 0;
 
-  constructor(answers: Answers, isLong = false) {
+  constructor(answers: Answers, { isLong = false, parent, begin }: { isLong?: boolean; parent?: PlainPort; begin?: BeginPart } = {}) {
     this.#answers = answers;
     this.#isLong = isLong;
+    this.#begin = begin;
+    this.#time = parent ? parent.#time : new VirtualTime();
+    this.#stored = parent ? parent.#stored : [];
+    if (parent) this.trace = parent.trace;
+    parent?.parts.push(this);
   }
 
   drive = <T>(walk: Promise<T>): Promise<T> => this.#time.drive(walk, () => this.shown);
   /** Do something at a virtual time. */
-  at = (ms: number, action: () => void): void => this.#time.after(ms - this.#time.now, action, true);
+  at = (ms: number, action: () => void): void => this.#time.after(ms - this.#time.now, action);
   /** The execution is over and another takes its place. */
-  forget = (): void => this.#time.forget();
+  forget = (): void => {
+    this.#time.forget(this);
+    this.#executions += 1;
+  };
 
   now = (): number => this.#time.now;
   uuid = (): string => `uuid-${this.#ids++}`;
-  until: Port["until"] = (predicate) => this.#time.until(predicate);
-  sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>(scope, ms, (resolve) => resolve());
-  send: Port["send"] = (_, __, scope) => this.#time.later<void>(scope, 1, (resolve) => resolve());
+  until: Port["until"] = (predicate) => this.#time.until(predicate, this);
+  sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>({ scope, ms, owner: this }, (resolve) => resolve());
+  send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
-  child: Port["child"] = ({ id, path, input }, scope, started) => {
+  child: Port["child"] = (request, scope, started) => {
+    const { id, path, input, part } = request;
+    if (part) this.#running.set(id, this.#begin!(request, this));
+    const running = this.#running.get(id);
+    if (running) return this.#part(running, scope, started);
     const { answer, startedAt } = this.#children.get(id) ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
     this.#children.set(id, { answer, startedAt });
     started();
@@ -54,7 +79,17 @@ export class PlainPort implements Port {
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
-  listItems: Port["listItems"] = async (list) => this.#load(list) as Json[];
+  list: Port["list"] = async ({ list, itemsMax, pageSize }) => {
+    const items = this.#load(list) as Json[];
+    if (items.length <= itemsMax) return { items, from: 0 };
+    const pages: Json[] = [];
+    for (let at = 0; at < items.length; at += pageSize) pages.push(items.slice(at, at + pageSize));
+    return { pages };
+  };
+  concat: Port["concat"] = async (pages) => {
+    const parts = this.#load(pages) as Json[];
+    return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
+  };
   validate: Port["validate"] = async () => null;
   show = (markdown: string): void => void (this.shown = markdown);
   mark = (): void => undefined;
@@ -83,7 +118,7 @@ export class PlainPort implements Port {
   #perform(path: string, answer: Answer, scope: Scope): Promise<Json> {
     const note = (what: "start" | "end" | "cancel"): void => void this.trace.push({ at: this.now(), what, path });
     note("start");
-    const running = this.#time.later<Json>(scope, answer.afterMs ?? 1, (resolve, reject) => {
+    const running = this.#time.later<Json>({ scope, ms: answer.afterMs ?? 1, owner: this }, (resolve, reject) => {
       note("end");
       if ("problem" in answer) reject(Fault.of({ ...answer.problem, instance: path }));
       else resolve(answer.output);
@@ -92,6 +127,21 @@ export class PlainPort implements Port {
       if (error instanceof Canceled) note("cancel");
       throw error;
     });
+  }
+
+  async #part({ end, cancel }: RunningPart, scope: Scope, started: () => void): Promise<Json> {
+    started();
+    const execution = this.#executions;
+    const release = scope.onCancel(cancel);
+    try {
+      return this.#load(await end);
+    } catch (error) {
+      throw scope.isCanceled ? new Canceled("the step was cancelled") : error;
+    } finally {
+      release();
+      // Whoever waited in an execution that is over hears nothing any more.
+      if (execution !== this.#executions) await new Promise(() => undefined);
+    }
   }
 
   #append(events: RunEvent[]): RunStatus {

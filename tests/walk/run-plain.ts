@@ -3,9 +3,12 @@ import type { End } from "../../workflows/end.ts";
 import { Walk, type WalkOptions, type WalkState } from "../../workflows/walk.ts";
 import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
-import { PlainPort, type Answers } from "./plain-port.ts";
+import { Fault } from "../../contracts/faults.ts";
+import type { RunPart } from "../../contracts/messages.ts";
+import type { ChildRequest } from "../../workflows/port.ts";
+import { PlainPort, type Answers, type BeginPart, type RunningPart } from "./plain-port.ts";
 
-const planOf = (definition: unknown): Plan => {
+export const planOf = (definition: unknown): Plan => {
   const read = readDefinitionValue(definition, { hashOf: () => "hash" });
   if (!read.ok) throw new Error(JSON.stringify(read.problems, null, 2));
   return read.plan;
@@ -15,13 +18,14 @@ export interface PlainRun {
   end: End;
   port: PlainPort;
   walk: Walk;
-  /** How many executions it took. */
+  /** How many executions it took, without those of children. */
   executions: number;
 }
 
 interface PlainOptions {
   input?: Json;
   ledger?: WalkOptions["ledger"];
+  vars?: WalkOptions["vars"];
   answer?: Answers;
   steer?: (walk: Walk, port: PlainPort) => void;
   /** Continue as new at every step boundary. */
@@ -34,7 +38,9 @@ const continuesByDefault = process.env["WALK_CONTINUES"] === "1";
 export async function runPlain(definition: unknown, options: PlainOptions = {}): Promise<PlainRun> {
   const { continues = continuesByDefault } = options;
   const plan = planOf(definition);
-  const port = new PlainPort(options.answer ?? ((path) => ({ output: path })), continues);
+  const answers = options.answer ?? ((path) => ({ output: path }));
+  const begin: BeginPart = (request, parent) => beginPart(given, request, new PlainPort(answers, { isLong: continues, parent, begin }));
+  const port = new PlainPort(answers, { isLong: continues, begin });
   const run = {
     tenant: "t",
     id: "r_00000000000000000000000000",
@@ -45,19 +51,53 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     startedAt: 0,
     startedBy: "test",
   };
-  const given = { plan, run, input: options.input ?? null, env: {}, depth: 0, effectRoot: run.id };
+  const given = {
+    plan,
+    run,
+    input: options.input ?? null,
+    env: {},
+    depth: 0,
+    effectRoot: run.id,
+    ...(options.vars ? { vars: options.vars } : {}),
+  };
   let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}) }, port);
   options.steer?.(
     whoever(() => walk, port),
     port,
   );
-  for (let executions = 1; ; executions++) {
-    const end = await port.drive(walk.run());
-    if (end) return { end, port, walk, executions };
+  let executions = 1;
+  const next = (other: Walk): void => {
+    walk = other;
+    executions += 1;
+  };
+  const end = await port.drive(walkOn(given, port, { walk, next }));
+  return { end, port, walk, executions };
+}
+
+type Given = Omit<WalkOptions, "state">;
+
+/** Execution after execution, to the end. */
+async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { walk: Walk; next: (walk: Walk) => void }): Promise<End> {
+  for (let walk = first; ; next(walk)) {
+    const end = await walk.run();
+    if (end) return end;
     const state = JSON.parse(JSON.stringify(walk.state())) as WalkState;
     port.forget();
     walk = new Walk({ ...given, plan: walk.leaving.plan, state }, port);
   }
+}
+
+/** A child run for some items of a `foreach`, as Temporal would start it. */
+function beginPart(given: Given, { id, part }: ChildRequest, port: PlainPort): RunningPart {
+  const own: Given = { ...given, run: { ...given.run, id, parentId: given.run.id }, part: JSON.parse(JSON.stringify(part)) as RunPart };
+  let walk = new Walk(own, port);
+  const next = (other: Walk): void => void (walk = other);
+  const end = async (): Promise<Json> => {
+    const { result, error } = await walkOn(own, port, { walk, next });
+    if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
+    return result.output;
+  };
+  return { end: end(), cancel: () => walk.cancel("the parent cancelled it") };
 }
 
 /** The walk of the execution that is there when it is spoken to; what it is told is counted until it is answered. */

@@ -17,28 +17,32 @@ const turnsMax = 1_000_000;
 export class VirtualTime {
   now = 0;
   #order = 0;
-  #agenda: { time: number; order: number; action: () => void; isLasting: boolean }[] = [];
-  #conditions: { predicate: () => boolean; resolve: () => void }[] = [];
+  #agenda: { time: number; order: number; action: () => void; owner: unknown }[] = [];
+  #conditions: { predicate: () => boolean; resolve: () => void; owner: unknown }[] = [];
 
-  after(ms: number, action: () => void, isLasting = false): void {
-    this.#agenda.push({ time: this.now + ms, order: this.#order++, action, isLasting });
+  /** Without an owner it is planned from outside. */
+  after(ms: number, action: () => void, owner?: unknown): void {
+    this.#agenda.push({ time: this.now + ms, order: this.#order++, action, owner });
   }
 
-  /** The execution that waited is gone: nobody is waked any more, but what was planned from outside still happens. */
-  forget(): void {
-    this.#agenda = this.#agenda.filter(({ isLasting }) => isLasting);
-    this.#conditions = [];
+  /** The owner's execution is gone: nobody of it is waked any more. */
+  forget(owner: unknown): void {
+    this.#agenda = this.#agenda.filter((entry) => entry.owner !== owner);
+    this.#conditions = this.#conditions.filter((entry) => entry.owner !== owner);
   }
 
-  until(predicate: () => boolean): Promise<void> {
-    return new Promise((resolve) => this.#conditions.push({ predicate, resolve }));
+  until(predicate: () => boolean, owner: unknown): Promise<void> {
+    return new Promise((resolve) => this.#conditions.push({ predicate, resolve, owner }));
   }
 
   /** A promise that `action` settles after a while, unless the scope is cancelled first. */
-  later<T>(scope: Scope, ms: number, action: (resolve: (value: T) => void, reject: (error: unknown) => void) => void): Promise<T> {
+  later<T>(
+    { scope, ms, owner }: { scope: Scope; ms: number; owner: unknown },
+    action: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  ): Promise<T> {
     return scope.guard<T>((resolve, reject) => {
       let isOpen = true;
-      this.after(ms, () => isOpen && action(resolve, reject));
+      this.after(ms, () => isOpen && action(resolve, reject), owner);
       return () => (isOpen = false);
     });
   }

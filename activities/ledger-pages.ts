@@ -1,0 +1,82 @@
+import { Fault } from "../contracts/faults.ts";
+import { jsonBytes, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Entry } from "../contracts/activities.ts";
+import { ownOutputs } from "../language/ledger.ts";
+import { findStep } from "../language/plan-steps.ts";
+import { store } from "../prisma/blobs.ts";
+import type { Database } from "../prisma/client.ts";
+import { entriesOf, type Exports } from "../prisma/run-log.ts";
+import type { Source } from "./ledger.ts";
+
+/** Steps read in one statement. */
+const batchSize = 500;
+
+/** Above so many bytes of results the others travel as references. */
+const inlineTotalMax = limits.ledgerBytesMax / 4;
+
+type Ledger = (readonly [path: string, entry: Entry])[];
+
+/** The ledger in lists that each fit into one answer. The only one as it is, several as references. */
+export async function pagesOf(database: Database, tenant: string, source: Source): Promise<Json[]> {
+  if (jsonBytes(source.undos as unknown as Json) > limits.ledgerPageBytesMax) throw tooMuch(source, limits.ledgerPageBytesMax);
+  const pages: Ledger[] = [[]];
+  let bytes = 0;
+  for (const entry of await ledgerOf(database, tenant, source)) {
+    bytes += bytesOf(entry);
+    if (bytes > limits.ledgerPageBytesMax) {
+      pages.push([]);
+      bytes = bytesOf(entry);
+    }
+    pages.at(-1)!.push(entry);
+  }
+  // Plain data, though its interfaces have no index signature.
+  const lists = pages as unknown as Json[];
+  return lists.length === 1 ? lists : Promise.all(lists.map((page) => store(database, tenant, page)));
+}
+
+async function ledgerOf(database: Database, tenant: string, source: Source): Promise<Ledger> {
+  const { origin, kept } = source;
+  const ledger = handMade(source);
+  let bytes = ledger.reduce((sum, entry) => sum + bytesOf(entry), 0);
+  for (let at = 0; at < kept.entries.length; at += batchSize) {
+    const paths = kept.entries.slice(at, at + batchSize).map(({ path }) => path);
+    const entries = await entriesOf(database, origin.run, paths);
+    const inlineMax = bytes > inlineTotalMax ? limits.listItemBytesMax : limits.inlineBytesMax;
+    const batch = await Promise.all(
+      paths.map(async (path) => {
+        const entry = entries.get(path)!;
+        const output = await store(database, tenant, entry.output, inlineMax);
+        return [path, { ...entry, output, ...exportedBy(source, path, entry.status === "completed" && !entry.error) }] as const;
+      }),
+    );
+    ledger.push(...batch);
+    bytes += batch.reduce((sum, entry) => sum + bytesOf(entry), 0);
+    if (bytes > limits.ledgerBytesMax) throw tooMuch(source, limits.ledgerBytesMax);
+  }
+  return ledger;
+}
+
+/** Outputs put in by hand. */
+const handMade = (source: Source): Ledger =>
+  Object.entries(ownOutputs(source.origin)).map(([path, output]) => [
+    path,
+    { status: "completed", output, ...exportedBy(source, path, true) },
+  ]);
+
+/**
+ * What a step put into `vars`, under what was given by hand. The walk tells it together with the step's end; the end of a call is
+ * told by its activity, which does not know it.
+ */
+export function exportedBy({ plan, exports, origin }: Source, path: string, endedWell: boolean): Exports {
+  const names = findStep(plan, path)?.export.map(([name]) => name) ?? [];
+  const known = exports.get(path) ?? { exports: {}, ...(endedWell && names.length > 0 ? { lacksExports: true } : {}) };
+  const isSet = (name: string): boolean => (known.lacksExports === true && names.includes(name)) || Object.hasOwn(known.exports, name);
+  const given = Object.entries(origin.vars ?? {}).filter(([name]) => isSet(name));
+  return { ...known, exports: { ...known.exports, ...Object.fromEntries(given) } };
+}
+
+const bytesOf = (entry: Ledger[number]): number => jsonBytes(entry as unknown as Json);
+
+const tooMuch = ({ origin }: Source, bytes: number): Fault =>
+  new Fault("limit", `What run ${origin.run} has finished needs more than ${bytes} bytes; start a new run.`);

@@ -1,0 +1,136 @@
+import { eventIdentity, type EventType, type RunEvent } from "../contracts/events.ts";
+import { Fault } from "../contracts/faults.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import type { Activities, ChildOrigin, RunRef, Undo } from "../contracts/activities.ts";
+import type { Origin } from "../contracts/messages.ts";
+import { keep, originOfChild, ownOutputs, type Kept } from "../language/ledger.ts";
+import type { Plan } from "../language/plan.ts";
+import { findStep } from "../language/plan-steps.ts";
+import { prefixesOf } from "../language/step-path.ts";
+import type { Database } from "../prisma/client.ts";
+import { Plans } from "../prisma/plans.ts";
+import { childrenOf, exportsOf, givenVars, recordedSteps, undosOf, type Exports, type RecordedStep } from "../prisma/run-log.ts";
+import { exportedBy, pagesOf } from "./ledger-pages.ts";
+import type { Record } from "./record.ts";
+
+type Call = Parameters<Activities["loadLedger"]>[0];
+
+/** Events told in one statement. */
+const batchSize = 500;
+
+/**
+ * The ledger of a retry or fork, from its origin's log. What is taken over is in the new run's own log before the first
+ * step is walked, so that the list of steps is complete, and a retry of this run needs no other log than this run's.
+ */
+export function createLoadLedger(database: Database, record: Record): Activities["loadLedger"] {
+  const plans = new Plans(database);
+  return async (call) => {
+    const { tenant } = call.run;
+    const source = await sourceOf(database, plans, call);
+    const children = await keptChildren(database, tenant, source);
+    await enter(record, call, { ...source, children });
+    const { undos, vars } = source;
+    return { pages: await pagesOf(database, tenant, source), children, undos, vars };
+  };
+}
+
+/** What a run goes on from, as read. */
+export interface Source {
+  plan: Plan;
+  origin: Origin;
+  kept: Kept;
+  /** What is kept, with all that lies inside it. */
+  reused: RecordedStep[];
+  exports: Map<string, Exports>;
+  undos: Undo[];
+  /** Variables that stand in for the Plan's, the origin's own among them. */
+  vars: JsonObject;
+}
+
+async function sourceOf(database: Database, plans: Plans, { run, origin }: Call): Promise<Source> {
+  const old = await database.run.findFirst({ where: { id: origin.run, tenant: run.tenant } });
+  if (!old) throw new Fault("not_found", `No run ${origin.run} to go on from.`);
+  // One after the other: equal versions give the same object, which need not be compared.
+  const before = await plans.load(run.tenant, old.workflow, old.version);
+  const plan = await plans.load(run.tenant, run.workflow, run.version);
+  const steps = await recordedSteps(database, old.id);
+  const [exports, undos, vars] = await Promise.all([
+    exportsOf(database, old.id),
+    // What a fork takes over was done by another run and is that run's to undo.
+    origin.kind === "retry" ? undosOf(database, old.id) : [],
+    givenVars(database, old.id),
+  ]);
+  const kept = keep({ plan, before, steps, origin });
+  const reused = reusedSteps(kept, steps, origin);
+  const standing = new Set(reused.filter(({ isUndone }) => !isUndone).map(({ path }) => path));
+  return { plan, origin, kept, reused, exports, undos: undos.filter(({ path }) => standing.has(path)), vars: { ...vars, ...origin.vars } };
+}
+
+type Children = [path: string, child: ChildOrigin][];
+
+async function keptChildren(database: Database, tenant: string, { origin, kept }: Source): Promise<Children> {
+  if (kept.children.length === 0) return [];
+  const ids = await childrenOf(database, origin.run);
+  const known = kept.children.filter((path) => ids.has(path)).map((path) => [path, ids.get(path)!] as const);
+  const rows = await database.run.findMany({ where: { tenant, id: { in: known.map(([, id]) => id) } } });
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return known.flatMap(([path, id]) => {
+    const row = byId.get(id);
+    // One that has left no trace is started anew.
+    if (!row) return [];
+    const root = origin.kind === "retry" ? { effectRoot: row.effectRoot ?? id } : {};
+    return [[path, { origin: originOfChild(origin, path, id), version: row.version, ...root }] as const];
+  }) as Children;
+}
+
+/** Tell the new run's log where it comes from. Told again by a later attempt, it changes nothing. */
+async function enter(record: Record, { run, input, origin, effectRoot }: Call, source: Source & { children: Children }): Promise<void> {
+  const parentage = { [`${origin.kind}Of`]: origin.run };
+  const lineage = { ...parentage, effectRoot: effectRoot === run.id ? null : effectRoot };
+  const started: JsonObject = {
+    workflow: run.workflow,
+    version: run.version,
+    input,
+    ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
+    ...parentage,
+    ...(Object.keys(source.vars).length > 0 ? { vars: source.vars } : {}),
+  };
+  const events: RunEvent[] = [
+    { identity: eventIdentity("run.started"), type: "run.started", time: run.startedAt, data: started },
+    ...reusedEvents(run, source),
+    ...source.undos.map(({ path, ...undo }) => eventOf(run, "compensation.registered", path, { ...undo })),
+    ...source.children.map(([path, { origin: child }]) => eventOf(run, "child.kept", path, { runId: child.run })),
+  ];
+  for (let at = 0; at < events.length; at += batchSize) await record.takeOver(run, lineage, events.slice(at, at + batchSize));
+}
+
+function reusedSteps({ entries }: Kept, steps: RecordedStep[], origin: Origin): RecordedStep[] {
+  const whole = new Set(entries.map(({ path }) => path));
+  const byHand = ownOutputs(origin);
+  return steps.filter(({ path }) => !Object.hasOwn(byHand, path) && [path, ...prefixesOf(path)].some((around) => whole.has(around)));
+}
+
+function reusedEvents(run: RunRef, source: Source): RunEvent[] {
+  const { plan, origin, reused } = source;
+  return [
+    ...reused.map(({ path, type, status, performedBy, isCaught }) => {
+      const exported = exportedBy(source, path, status === "completed" && !isCaught);
+      return eventOf(run, "step.reused", path, { type, status, runId: performedBy, ...toldExports(exported) });
+    }),
+    ...Object.entries(ownOutputs(origin)).map(([path, output]) => {
+      const type = findStep(plan, path)?.type ?? "set";
+      return eventOf(run, "step.reused", path, { type, status: "completed", output, ...toldExports(exportedBy(source, path, true)) });
+    }),
+  ];
+}
+
+const toldExports = ({ exports, lacksExports }: Exports): JsonObject =>
+  Object.keys(exports).length === 0 ? {} : { exports, ...(lacksExports ? { lacksExports } : {}) };
+
+const eventOf = (run: RunRef, type: EventType, step: string, data: JsonObject): RunEvent => ({
+  identity: eventIdentity(type, step),
+  type,
+  time: run.startedAt,
+  step,
+  data,
+});

@@ -1,0 +1,212 @@
+import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Origin } from "../contracts/messages.ts";
+import type { Block, Plan, Step } from "./plan.ts";
+import { blocksOf } from "./plan-steps.ts";
+import { prefixesOf } from "./step-path.ts";
+
+/** A step as a run's log has it; of a reused step, the step it stands for. */
+export interface LoggedStep {
+  path: string;
+  status: string;
+  /** It ended badly, or a handler of its own gave its output. */
+  isCaught: boolean;
+  /** It was compensated. */
+  isUndone: boolean;
+}
+
+export interface Question {
+  /** What the new run walks. */
+  plan: Plan;
+  /** What the origin walked; the same object when nothing was changed. */
+  before: Plan;
+  steps: readonly LoggedStep[];
+  origin: Origin;
+}
+
+/** What of a run's log another run can go on from. */
+export interface Kept {
+  /** The ledger: finished steps, scopes as wholes. */
+  entries: { path: string; step: Step }[];
+  /** `workflow` steps that had not finished: their next child goes on from the old one. */
+  children: string[];
+  /** What will run, as far as the log can tell. */
+  run: string[];
+}
+
+/**
+ * Which finished steps of a run stay valid in another.
+ *
+ * A step is kept when it ended well, nothing inside it failed and was merely let pass, its definition is the same, nothing in
+ * it shall run again, and all its `needs` are kept. A scope that is not kept as a whole keeps what it can of its inside.
+ * Handlers and `finally` are never kept: they belong to the error or the end they came after.
+ */
+export function keep(question: Question): Kept {
+  const keeper = new Keeper(question);
+  keeper.block(question.plan.body, question.before.body, "");
+  return keeper.kept;
+}
+
+class Keeper {
+  readonly kept: Kept = { entries: [], children: [], run: [] };
+  readonly #log: Log;
+  readonly #again: ReadonlySet<string>;
+  readonly #byHand: ReadonlySet<string>;
+  /** Everything around what is changed. */
+  readonly #around: ReadonlySet<string>;
+
+  constructor({ steps, origin: { from = [], steps: outputs = {} } }: Question) {
+    const byHand = Object.keys(outputs);
+    this.#log = new Log(steps);
+    this.#again = new Set(from);
+    this.#byHand = new Set(byHand);
+    this.#around = new Set([...from, ...byHand].flatMap(prefixesOf));
+  }
+
+  /** Gives whether all of it is kept. */
+  block(block: Block, before: Block | undefined, slot: string): boolean {
+    const now = new Map(block.steps.map((step) => [step.id, step]));
+    const old = this.#again.has(slot) ? undefined : new Map(before?.steps.map((step) => [step.id, step]));
+    const known = new Map<string, boolean>();
+    const isKept = (id: string): boolean => {
+      const answer = known.get(id);
+      if (answer !== undefined) return answer;
+      const step = now.get(id)!;
+      // All of them, so that each is looked at before what needs it.
+      const isReady = step.needs.map(isKept).every(Boolean);
+      const result = this.#step(step, isReady ? old?.get(id) : undefined, slot);
+      known.set(id, result);
+      return result;
+    };
+    return block.steps.map(({ id }) => isKept(id)).every(Boolean);
+  }
+
+  #step(step: Step, before: Step | undefined, slot: string): boolean {
+    const path = slot === "" ? step.id : `${slot}.${step.id}`;
+    if (this.#byHand.has(path)) return false;
+    if (!before || this.#again.has(path) || this.#log.isCompensated(path) || !isSameWork(step, before)) {
+      this.kept.run.push(path);
+      return step.background === true;
+    }
+    if (this.#log.isFinished(path) && !this.#around.has(path) && isSame(step, before) && this.#isClean(step, path)) {
+      this.kept.entries.push({ path, step });
+      return true;
+    }
+    this.#inside(step, before, path);
+    // It ends when the others do, whatever it has come to.
+    return step.background === true;
+  }
+
+  #inside(step: Step, before: Step, path: string): void {
+    if (step.type === "workflow") this.kept.children.push(path);
+    const runBefore = this.kept.run.length;
+    const old = new Map(this.#slots(before, path).map(({ slot, block }) => [slot, block]));
+    for (const { slot, block } of this.#slots(step, path)) {
+      const isWhole = this.block(block, old.get(slot), slot);
+      // An iteration builds on the one before.
+      if (step.type === "loop" && !isWhole) break;
+    }
+    if (this.kept.run.length === runBefore) this.kept.run.push(path);
+  }
+
+  /** Nothing in it failed that nobody took, or was undone. */
+  #isClean(step: Step, path: string): boolean {
+    if (this.#log.status(path) === "failed") return false;
+    // A `try` with `undo` has undone itself before its handler made good for it.
+    if (this.#log.holdsCompensated(path) && !("undo" in step)) return false;
+    // What was caught, or spared by a join, was meant to be.
+    if (this.#log.isCaught(path) || ("join" in step && step.join !== "all")) return true;
+    if (step.type === "try" && step.catch.some((_, index) => this.#log.has(`${path}.catch${index}`))) return true;
+    return this.#slots(step, path).every(({ slot, block }) => block.steps.every((inner) => this.#isClean(inner, `${slot}.${inner.id}`)));
+  }
+
+  /** Where steps inside a step stand, as far as they can be kept. */
+  #slots(step: Step, path: string): { slot: string; block: Block }[] {
+    if (!scopes.has(step.type)) return [];
+    return blocksOf(step)
+      .filter(({ slot }) => !aftermath.test(slot))
+      .flatMap(({ slot, block }) =>
+        slot === "[]"
+          ? this.#log.indexes(path).map((index) => ({ slot: `${path}[${index}]`, block }))
+          : [{ slot: joined(path, slot), block }],
+      )
+      .filter(({ slot }) => step.type !== "switch" || this.#log.has(slot));
+  }
+}
+
+/** The outputs put in by hand in the run itself, not in its children. */
+export const ownOutputs = ({ steps = {} }: Origin): JsonObject =>
+  Object.fromEntries(Object.entries(steps).filter(([path]) => !path.includes("/")));
+
+/** The origin of the child of a `workflow` step: what the run's origin says of that child. */
+export function originOfChild({ kind, from = [], steps = {} }: Origin, path: string, run: string): Origin {
+  const isInside = (of: string): boolean => of.startsWith(`${path}/`);
+  const inner = (of: string): string => of.slice(path.length + 1);
+  const innerSteps = Object.entries(steps).filter(([of]) => isInside(of));
+  return {
+    run,
+    kind,
+    from: from.filter(isInside).map(inner),
+    steps: Object.fromEntries(innerSteps.map(([of, output]) => [inner(of), output])),
+  };
+}
+
+/** The log by path, and by what stands around each path. */
+class Log {
+  readonly #steps: ReadonlyMap<string, LoggedStep>;
+  readonly #around = new Set<string>();
+  readonly #undone: ReadonlySet<string>;
+  readonly #indexes = new Map<string, Set<number>>();
+
+  constructor(steps: readonly LoggedStep[]) {
+    this.#steps = new Map(steps.map((step) => [step.path, step]));
+    this.#undone = new Set(steps.filter(({ isUndone }) => isUndone).flatMap(({ path }) => [path, ...prefixesOf(path)]));
+    for (const { path } of steps) for (const prefix of prefixesOf(path)) this.#enter(prefix);
+  }
+
+  has(path: string): boolean {
+    return this.#steps.has(path) || this.#around.has(path);
+  }
+
+  status = (path: string): string | undefined => this.#steps.get(path)?.status;
+  isCompensated = (path: string): boolean => this.#steps.get(path)?.isUndone ?? false;
+  holdsCompensated = (path: string): boolean => this.#undone.has(path);
+  isCaught = (path: string): boolean => this.#steps.get(path)?.isCaught ?? false;
+
+  isFinished(path: string): boolean {
+    const status = this.status(path);
+    return status === "completed" || status === "skipped";
+  }
+
+  indexes(path: string): number[] {
+    return [...(this.#indexes.get(path) ?? [])].toSorted((a, b) => a - b);
+  }
+
+  #enter(prefix: string): void {
+    if (this.#around.has(prefix)) return;
+    this.#around.add(prefix);
+    const item = /^(.*)\[(\d+)\]$/.exec(prefix);
+    if (!item) return;
+    const [, list, index] = item;
+    this.#indexes.set(list!, (this.#indexes.get(list!) ?? new Set()).add(Number(index)));
+  }
+}
+
+const joined = (path: string, slot: string): string => (slot === "" ? path : `${path}.${slot}`);
+
+/** What a `listen` or an approval holds came after an event, or the lack of one, that the new run does not know. */
+const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "foreach", "loop"]);
+const aftermath = /^(catch\d+|finally|compensate)$/;
+
+/** Equal in all that a result depends on, its inside included. */
+const isSame = (step: Step, before: Step): boolean => step === before || textOf(step, order) === textOf(before, order);
+
+/** Equal but for the inside, and for how much of it there may be. */
+const isSameWork = (step: Step, before: Step): boolean => step === before || textOf(step, scopeFields) === textOf(before, scopeFields);
+
+const order = new Set(["needs", "summary"]);
+const inside = ["body", "branches", "cases", "default", "finally"];
+const bounds = ["concurrency", "maxConcurrency", "maxIterations", "onLimit", "keepLast"];
+const scopeFields = new Set([...order, ...inside, ...bounds]);
+
+const textOf = (step: Step, without: ReadonlySet<string>): string =>
+  canonicalJson(Object.fromEntries(Object.entries(step).filter(([field]) => !without.has(field))) as Json);

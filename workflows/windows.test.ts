@@ -1,0 +1,81 @@
+import { describe, expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
+const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+const each = (more: object = {}) => ({
+  id: "each",
+  type: "foreach",
+  items: "${input}",
+  concurrency: 100,
+  steps: [tool("double", { arguments: { n: "${item}", plus: "${vars.plus}", first: "${steps.first.output}" } })],
+  ...more,
+});
+const doubled = (_: string, fields: unknown) => {
+  const { n } = (fields as { arguments: { n?: number } }).arguments;
+  return { output: (n ?? 0) * 2 };
+};
+
+describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
+  const run = (steps: object[], input: Json, options: Parameters<typeof runPlain>[1] = {}): Promise<PlainRun> =>
+    runPlain(definition(steps, { vars: { plus: 1 } }), { continues, input, answer: doubled, ...options });
+
+  test("1,203 items are done in windows, each once, and their results come in order", async () => {
+    const { end, port } = await run([tool("first"), each()], numbers(1_203));
+    expect(end.result.output).toEqual(numbers(1_203).map((n) => n * 2));
+    const calls = port.trace.filter(({ what, path }) => what === "start" && path.startsWith("each"));
+    expect(new Set(calls.map(({ path }) => path)).size).toBe(1_203);
+    expect(calls).toHaveLength(1_203);
+    expect(port.parts).toHaveLength(7);
+    expect(port.log.filter(({ type }) => type === "child.started")).toHaveLength(7);
+  });
+
+  test("what items set is seen after them, and `key` makes one object", async () => {
+    const keyed = each({
+      key: "${'k' + string(index)}",
+      steps: [{ id: "v", type: "set", values: "${item}", export: { seen: "${item}" } }],
+    });
+    const { end } = await runPlain(definition([keyed], { vars: { seen: 0 }, output: "${[steps.each.output.k600, vars.seen > 0]}" }), {
+      continues,
+      input: numbers(601),
+    });
+    expect(end.result.output).toEqual([600, true]);
+  });
+
+  test("an item's error fails the step with the item's path and cancels the other windows", async () => {
+    const answer = (path: string, fields: unknown) =>
+      path === "each[450].double" ? { problem: makeProblem("tool", "boom") } : { ...doubled(path, fields), afterMs: 10 };
+    const { end } = await run([tool("first"), each()], numbers(900), { answer });
+    expect(end.error).toMatchObject({ type: "tool", detail: "boom", instance: "each[450].double" });
+  });
+
+  test("`onItemError: collect` keeps the good items", async () => {
+    const answer = (path: string, fields: unknown) =>
+      path === "each[450].double" ? { problem: makeProblem("tool", "boom") } : doubled(path, fields);
+    const { end } = await run([tool("first"), each({ onItemError: "collect" })], numbers(600), { answer });
+    expect((end.result.output as Json[]).filter((item) => typeof item === "object")).toHaveLength(1);
+  });
+
+  test("finished windows are undone when the run fails later, in reverse order", async () => {
+    const undoable = each({
+      steps: [tool("pay", { arguments: { n: "${item}" }, compensate: [tool("undo", { arguments: { n: "${output}" } })] })],
+    });
+    const answer = (path: string, fields: unknown) => (path === "bad" ? { problem: makeProblem("tool", "boom") } : doubled(path, fields));
+    const { port } = await run([undoable, tool("bad")], numbers(501), { answer });
+    const undone = port.trace.filter(({ what, path }) => what === "start" && path.endsWith("undo")).map(({ path }) => path);
+    expect(undone).toHaveLength(501);
+    // One after the other, each window from its end.
+    const last = undone.map((path) => Number(/\[(\d+)\]/.exec(path)![1]));
+    expect(last.indexOf(199)).toBeLessThan(last.indexOf(100));
+    expect(last.indexOf(500)).toBeLessThan(last.indexOf(401));
+  }, 30_000);
+
+  test("`isolate` gives each item a child run of its own", async () => {
+    const { end, port } = await run([tool("first"), each({ isolate: true })], numbers(5));
+    expect(end.result.output).toEqual([0, 2, 4, 6, 8]);
+    expect(port.parts).toHaveLength(5);
+  });
+});
