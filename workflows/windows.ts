@@ -7,7 +7,7 @@ import { findStep } from "../language/plan-steps.ts";
 import { freeRoots } from "../language/roots.ts";
 import { follow } from "./child.ts";
 import type { Context, HereOf, StepOf } from "./context.ts";
-import { itemTasks, listed, keyed, optionsOf } from "./fan-out.ts";
+import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
 import { Frame } from "./frame.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";

@@ -7,7 +7,13 @@ const number = (id: string, n: unknown) => ({ id, type: "tool", tool: "test.numb
 test("a foreach over 620 items is done in child runs, survives a killed worker, and gives its results in order", async () => {
   const items = Array.from({ length: 620 }, (_, index) => index);
   const steps = [
-    { id: "each", type: "foreach", items: "${input.items}", concurrency: 40, steps: [number("n", "${item}"), { id: "i", type: "set", values: "${item}" }] },
+    {
+      id: "each",
+      type: "foreach",
+      items: "${input.items}",
+      concurrency: 40,
+      steps: [number("n", "${item}"), { id: "i", type: "set", values: "${item}" }],
+    },
     { id: "sum", type: "set", values: "${steps.each.output.size()}" },
   ];
   const run = await admin.begin({ steps, output: "${steps.each.output}" }, { items });
