@@ -26,7 +26,6 @@ export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope):
   for (const { step, index } of order.steps)
     types.set(step.id, checkStep(checking, { step, path: [...place.path, index], scope: seenFrom(step.id) }));
   place.atEnd?.(seenFrom(undefined));
-  if (place.output !== undefined) return checking.value(place.output, place.outputPath ?? place.path, seenFrom(undefined));
   const last = place.steps.findLast((step) => !isBackground(step));
   if (!last)
     checking.add(
@@ -34,6 +33,7 @@ export function checkBlock(checking: Checking, place: BlockPlace, scope: Scope):
       place.path,
       "Every step here is in the background, so that nothing keeps the scope open; let one of them be the work.",
     );
+  if (place.output !== undefined) return checking.value(place.output, place.outputPath ?? place.path, seenFrom(undefined));
   return types.get(last?.id ?? "") ?? anyType;
 }
 

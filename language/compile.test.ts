@@ -97,3 +97,95 @@ test("the hash is taken of the canonical JSON: the order of keys does not change
   const other = planOf([{ values: { y: 2, x: 1 }, type: "set", id: "a" }]);
   expect(one.hash).toBe(other.hash);
 });
+
+const call = (id: string, more: object = {}) => ({ id, type: "tool", tool: "t", ...more });
+
+test("nothing waits for a background step, and a scope gives the output of the last step before it", () => {
+  const steps = [call("a"), call("watch", { background: true }), call("b"), call("log", { background: true })];
+  const { body } = planOf(steps);
+  expect(body.steps.map(({ id, needs, background }) => [id, needs, background])).toEqual([
+    ["a", [], undefined],
+    ["watch", ["a"], true],
+    ["b", ["a"], undefined],
+    ["log", ["b"], true],
+  ]);
+  expect(body.output).toEqual({ expr: ["get", ["get", ["name", "steps"], "b"], "output"] });
+  expect(planOf([call("watch", { background: true }), call("b")]).body).not.toHaveProperty("output");
+});
+
+test("a step that is no call is tried once unless it says otherwise, whatever the definition's defaults for calls are", () => {
+  const defaults = { retry: { maxAttempts: 9 }, timeout: "1h" };
+  const scope = { id: "s", type: "sequence", steps: [call("a")] };
+  expect(first([scope], { defaults })).not.toHaveProperty("retry");
+  expect(first([{ ...scope, retry: { initialInterval: "5s" }, timeout: "1m", totalTimeout: "10m" }], { defaults })).toMatchObject({
+    retry: { maxAttempts: 3, initialIntervalMs: 5_000, backoff: 2 },
+    timeLimitMs: 60_000,
+    totalTimeLimitMs: 600_000,
+  });
+});
+
+test("what a step holds, undoes and touches is in its plan", () => {
+  const undo = [{ id: "undo", type: "tool", tool: "u" }];
+  expect(first([call("a", { lock: { key: "x" }, compensate: undo, effect: "write", fairnessKey: "k" })])).toMatchObject({
+    lock: { key: { lit: "x" }, limit: 1 },
+    compensate: { steps: [{ id: "undo", needs: [] }] },
+    effect: "write",
+    fairnessKey: { lit: "k" },
+  });
+  expect(first([{ id: "a", type: "http", url: "https://example.com", method: "head" }])).toMatchObject({ effect: "read" });
+  expect(first([{ id: "a", type: "http", url: "https://example.com", method: "post" }])).not.toHaveProperty("effect");
+  expect(first([{ id: "a", type: "http", url: "https://example.com", effect: "dangerous" }])).toMatchObject({ effect: "dangerous" });
+});
+
+test("flags that are false leave no trace", () => {
+  const steps = [{ id: "f", type: "foreach", items: [1], isolate: false, background: false, steps: [call("a")] }];
+  expect(first(steps)).toEqual(first([{ id: "f", type: "foreach", items: [1], steps: [call("a")] }]));
+});
+
+test("joins, streams, questions and events", () => {
+  const set = [{ id: "x", type: "set", values: 1 }];
+  expect(first([{ id: "p", type: "parallel", until: "${done == []}", rest: "finish", branches: { a: set } }])).toMatchObject({
+    join: "all",
+    until: ["op", "==", ["name", "done"], ["list"]],
+    rest: "finish",
+  });
+  expect(first([{ id: "l", type: "listen", one: { event: "e" }, until: true, foreach: { steps: set } }])).toMatchObject({
+    mode: "one",
+    stream: { as: "event", concurrency: 1, until: ["lit", true], body: { steps: [{ id: "x" }] } },
+  });
+  const ask = {
+    id: "a",
+    type: "approval",
+    title: "x",
+    payload: 1,
+    quorum: 2,
+    editable: true,
+    escalate: { after: "1d", to: ["b"] },
+    form: {},
+  };
+  expect(first([ask])).toMatchObject({
+    quorum: { lit: 2 },
+    editable: true,
+    escalate: { after: { lit: "1d" }, to: { lit: ["b"] } },
+    form: {},
+  });
+  expect(first([{ id: "e", type: "emit", event: "x" }])).not.toHaveProperty("to");
+});
+
+test("what starts runs is complete", () => {
+  const triggers = [
+    { schedule: { every: "1h", input: { text: "$${x}" } } },
+    { schedule: { cron: "@daily", overlap: "allowAll", catchUp: 5 } },
+    { webhook: {} },
+    { event: { event: "e", when: "event.data == 1" } },
+  ];
+  expect(planOf([call("a")], { triggers, concurrency: {} })).toMatchObject({
+    concurrency: { key: { lit: "a" }, limit: 1, onLimit: "queue" },
+    triggers: [
+      { type: "schedule", everyMs: 3_600_000, overlap: "skip", catchUpMs: 3_600_000, input: { text: "${x}" } },
+      { type: "schedule", cron: "@daily", overlap: "allowAll", catchUpMs: 5, input: {} },
+      { type: "webhook", path: "a" },
+      { type: "event", event: "e", when: ["op", "==", ["get", ["name", "event"], "data"], ["lit", 1]] },
+    ],
+  });
+});
