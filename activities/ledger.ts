@@ -50,9 +50,9 @@ export interface Source {
 async function sourceOf(database: Database, plans: Plans, { run, origin }: Call): Promise<Source> {
   const old = await database.run.findFirst({ where: { id: origin.run, tenant: run.tenant } });
   if (!old) throw new Fault("not_found", `No run ${origin.run} to go on from.`);
-  // One after the other: equal versions give the same object, which need not be compared.
-  const before = await plans.load(run.tenant, old.workflow, old.version);
-  const plan = await plans.load(run.tenant, run.workflow, run.version);
+  const { plan: before } = await plans.frozen(run.tenant, old);
+  // The same object need not be compared.
+  const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
   const steps = await recordedSteps(database, old.id);
   const [exports, undos, vars] = await Promise.all([
     exportsOf(database, old.id),
@@ -79,7 +79,7 @@ async function keptChildren(database: Database, tenant: string, { origin, kept }
     // One that has left no trace is started anew.
     if (!row) return [];
     const root = origin.kind === "retry" ? { effectRoot: row.effectRoot ?? id } : {};
-    return [[path, { origin: originOfChild(origin, path, id), version: row.version, ...root }] as const];
+    return [[path, { origin: originOfChild(origin, path, id), version: row.version, planHash: row.planHash, ...root }] as const];
   }) as Children;
 }
 

@@ -57,7 +57,7 @@ function retry(call: LineageCall<RetryRun>): Promise<Answer> {
   return goOn(call, async () => {
     const row = await recorded(call);
     await refuseRetry(call, row);
-    const plan = await plansOf(call.deps).load(row.tenant, row.workflow, row.version);
+    const { plan } = await plansOf(call.deps).frozen(row.tenant, row);
     const origin: Origin = { run: row.id, kind: "retry" };
     return { plan, input: jsonOf(row.input), origin, effectRoot: row.effectRoot ?? row.id };
   });
@@ -67,7 +67,7 @@ function fork(call: LineageCall<ForkRun>): Promise<Answer> {
   return goOn(call, async () => {
     const row = await recorded(call);
     const plans = plansOf(call.deps);
-    const before = await plans.load(row.tenant, row.workflow, row.version);
+    const { plan: before } = await plans.frozen(row.tenant, row);
     const plan = call.body.version === undefined ? before : await plans.load(row.tenant, row.workflow, call.body.version);
     const input = await inputOf(call, row, plan);
     const isOther = canonicalJson(input) !== canonicalJson(jsonOf(row.input));

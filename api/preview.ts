@@ -63,6 +63,6 @@ async function recordedChild({ deps, caller }: Call, id: string | undefined): Pr
 }
 
 async function planOf({ deps, caller }: Call, id: string): Promise<Plan> {
-  const { workflow, version } = await deps.database.run.findFirstOrThrow({ where: { id, tenant: caller.tenant } });
-  return plansOf(deps).load(caller.tenant, workflow, version);
+  const run = await deps.database.run.findFirstOrThrow({ where: { id, tenant: caller.tenant } });
+  return (await plansOf(deps).frozen(caller.tenant, run)).plan;
 }

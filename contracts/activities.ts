@@ -84,6 +84,7 @@ export interface TakenOver {
 export interface ChildOrigin {
   origin: Origin;
   version: string;
+  planHash: string;
   effectRoot?: string;
 }
 

@@ -14,6 +14,8 @@ export interface RunArguments {
   plan?: Json;
   workflow: string;
   version?: string;
+  /** Of a child that goes on from another: the very Plan that one walked. */
+  planHash?: string;
   input: Json;
   /** Allow-listed environment, frozen at start. */
   env: Record<string, string>;
@@ -38,7 +40,6 @@ export interface RunPart {
   /** The `foreach`. */
   path: string;
   attempt: number;
-  planHash: string;
   /** Number of the first item. */
   from: number;
   /** The items, or the reference of their list. */

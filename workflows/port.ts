@@ -34,6 +34,7 @@ export interface ChildRequest {
   version?: string;
   input: Json;
   origin?: Origin;
+  planHash?: string;
   effectRoot?: string;
   path: string;
   await: boolean;

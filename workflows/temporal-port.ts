@@ -163,6 +163,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     depth: run.depth + (request.part ? 0 : 1),
     ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
     ...(request.origin === undefined ? {} : { origin: request.origin }),
+    ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };

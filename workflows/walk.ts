@@ -101,7 +101,7 @@ export class Walk {
     this.journal = new Journal(options.run, port, state?.journal);
     this.inspector = new Inspector(port, options.plan, state?.rows);
     this.pause = new Pause(this.journal, state?.isPaused);
-    this.#vars = state?.vars ?? {};
+    this.#vars = state?.vars ?? options.vars ?? {};
     this.passedErrors = state?.passedErrors ?? [];
     this.leftChildren = state?.leftChildren ?? [];
     this.childrenLeft = state?.childrenLeft ?? 0;
