@@ -3,10 +3,10 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-const workflowsPath = fileURLToPath(new URL("../workflows/index.ts", import.meta.url));
+const ownWorkflows = fileURLToPath(new URL("../workflows/index.ts", import.meta.url));
 
-/** The workflows as one script, as the worker loads them. Takes 1–2 s; `TENUTO_WORKFLOW_BUNDLE` names one that is ready. */
-export async function bundleWorkflows(): Promise<string> {
+/** Workflows as one script, as the worker loads them. Takes 1–2 s; `TENUTO_WORKFLOW_BUNDLE` names one that is ready. */
+export async function bundleWorkflows(workflowsPath = ownWorkflows): Promise<string> {
   const { code } = await bundleWorkflowCode({ workflowsPath, logger: undefined as never });
   return `${shortStacks}${code}`;
 }
