@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ask, type Server } from "../cli/api-client.ts";
+import { ask, Refused, type Server } from "../cli/api-client.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
@@ -33,6 +33,7 @@ export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | 
       figure("parked.worker memory (RSS)", { value: memory.now, unit: "MB", demand: 600 }),
       figure("parked.worker memory (largest RSS)", { value: memory.largest, unit: "MB" }),
       figure("parked.decisions answered", { value: decided.perSecond, unit: "1/s", demand: perSecond }),
+      figure("parked.decisions without an answer after 5 s", { value: decided.unanswered, unit: "decisions", demand: 0 }),
       figure("parked.decision p50", { value: quantile(decided.times, 0.5), unit: "ms" }),
       figure("parked.decision p95", { value: quantile(decided.times, 0.95), unit: "ms", demand: 300 }),
     ];
@@ -48,18 +49,33 @@ async function untilAsked(databaseUrl: string, runs: number, log: Log): Promise<
   }
 }
 
+interface Decided {
+  perSecond: number;
+  times: number[];
+  unanswered: number;
+}
+
 /** So many a second whatever the answers take; a time counts from when the decision was due, so that a queue shows. */
-async function decide(server: Server, approvals: string[]): Promise<{ perSecond: number; times: number[] }> {
+async function decide(server: Server, approvals: string[]): Promise<Decided> {
   const startedAt = performance.now();
-  const times = await Promise.all(
+  const body = JSON.stringify({ decision: "approve" });
+  const outcomes = await Promise.all(
     approvals.map(async (id, n) => {
       const dueAt = startedAt + (n / perSecond) * 1_000;
       await new Promise((due) => setTimeout(due, dueAt - performance.now()));
-      await ask(server, `/api/v2/approvals/${id}/decision`, { method: "POST", body: JSON.stringify({ decision: "approve" }) });
-      return performance.now() - dueAt;
+      const isAnswered = await ask(server, `/api/v2/approvals/${id}/decision`, { method: "POST", body }).then(() => true, isLate);
+      return { isAnswered, ms: performance.now() - dueAt };
     }),
   );
-  return { times, perSecond: approvals.length / ((performance.now() - startedAt) / 1_000) };
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const times = outcomes.filter(({ isAnswered }) => isAnswered).map(({ ms }) => ms);
+  return { times, perSecond: times.length / seconds, unanswered: outcomes.length - times.length };
+}
+
+/** 503 after the API's own 5 s: a figure. Anything else is an error. */
+function isLate(error: unknown): false {
+  if (error instanceof Refused && error.problem.code === "unavailable") return false;
+  throw error;
 }
 
 function memoryOf(pid: number): { now: number; largest: number } {
