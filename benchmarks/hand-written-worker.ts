@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { readSettings } from "../settings.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
-import { bundleWorkflows } from "../workers/bundle.ts";
+import { bundleOthers } from "../workers/bundle.ts";
 import { tuning } from "../workers/create-worker.ts";
 import { handWrittenQueue } from "./workloads.ts";
 
@@ -16,7 +16,7 @@ const worker = await Worker.create({
   namespace: settings.TEMPORAL_NAMESPACE,
   taskQueue: handWrittenQueue,
   activities: { noop: async () => null },
-  workflowBundle: { code: await bundleWorkflows(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
+  workflowBundle: { code: await bundleOthers(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
   ...tuning,
 });
 for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)

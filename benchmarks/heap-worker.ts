@@ -7,7 +7,7 @@ import { openDatabase } from "../prisma/client.ts";
 import { readSettings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
-import { bundleWorkflows } from "../workers/bundle.ts";
+import { bundleOthers, bundleWorkflows } from "../workers/bundle.ts";
 import { tuning } from "../workers/create-worker.ts";
 import { tools } from "./noop-tool.ts";
 import { handWrittenQueue } from "./workloads.ts";
@@ -27,7 +27,7 @@ const ours = async () => ({
 const handWritten = async () => ({
   taskQueue: handWrittenQueue,
   activities: { noop: async () => null },
-  workflowBundle: { code: await bundleWorkflows(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
+  workflowBundle: { code: await bundleOthers(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
 });
 const side = await (process.argv[2] === "ours" ? ours() : handWritten());
 const worker = await Worker.create({ connection, namespace: settings.TEMPORAL_NAMESPACE, ...side, ...tuning, debugMode: true });
