@@ -43,7 +43,7 @@ async function untilHeld(client: Client, handle: WorkflowHandle): Promise<void> 
   for (;;) {
     const { raw } = await client.workflow.getHandle(handle.workflowId).describe();
     if (!raw.pendingWorkflowTask && !raw.pendingActivities?.length) return;
-    await new Promise((later) => setTimeout(later, 50));
+    await new Promise((later) => setTimeout(later, 500));
   }
 }
 

@@ -24,7 +24,9 @@ process.once("disconnect", () => process.exit(0));
 process.once("SIGTERM", () => void DBOS.shutdown().then(() => process.exit(0)));
 process.on("message", async ({ id, workload }) => {
   try {
-    await workflows[workload]();
+    // Not as a method: DBOS would take the table for an instance of a class.
+    const run = workflows[workload];
+    await run();
     process.send({ id });
   } catch (error) {
     process.send({ id, error: String(error) });
