@@ -60,6 +60,6 @@ export function against({ name, unit, values, others }: { name: string; unit: st
   return { name, unit, value: median(values), against: median(others), ratio: median(ratios), range, load: Number.NaN };
 }
 
-export const noRatio = { ratio: Number.NaN, range: [Number.NaN, Number.NaN] as [number, number] };
+const noRatio = { ratio: Number.NaN, range: [Number.NaN, Number.NaN] as [number, number] };
 
 const isKnown = (values: (number | undefined)[]): values is number[] => values.every((value) => value !== undefined);

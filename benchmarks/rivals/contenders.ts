@@ -7,7 +7,7 @@ import { queryOnce } from "../database.ts";
 import type { Log } from "../test-bed.ts";
 import { installPackages } from "./install.ts";
 
-export const rivalVersions = { dbos: "5.3.0", restateServer: "1.7.12", restateSdk: "1.17.2" } as const;
+const rivalVersions = { dbos: "5.3.0", restateServer: "1.7.12", restateSdk: "1.17.2" } as const;
 
 export type ComparedWorkload = "W1" | "W2";
 
