@@ -60,16 +60,10 @@ export function createActivities(deps: ActivityDeps): Activities {
 function createLoadPlan(database: Database): Activities["loadPlan"] {
   const plans = new Plans(database);
   return async ({ tenant, workflow, version, planHash, input }) => {
-<<<<<<< HEAD
-    // Part of a run: its input was checked when the run was started.
-    if (planHash !== undefined) return (await plans.frozen(tenant, { workflow, version: version!, planHash })).plan as unknown as Json;
-    const plan = await plans.load(tenant, workflow, version);
-=======
     const plan =
       version !== undefined && planHash !== undefined
         ? (await plans.frozen(tenant, { workflow, version, planHash })).plan
         : await plans.load(tenant, workflow, version);
->>>>>>> 866af21 (delta of fork)
     const [first] = plan.input ? validateValue(plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
     return plan as unknown as Json;

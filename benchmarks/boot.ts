@@ -6,13 +6,14 @@ import { portVariables } from "../cli/ports.ts";
 import { makeStateDir, removeStateDir } from "./state-dir.ts";
 import { median } from "./statistics.ts";
 import type { Figure } from "./figure.ts";
+import { loadOfMachine } from "./machine.ts";
 
 const boots = 3;
 const demandsMs = { cold: 15_000, warm: 5_000 };
 const limitMs = 120_000;
 
 /** `npm start`, from its first process to the moment it prints its links: everything serves. The servers are always its own. */
-export async function measureBoot(log: (line: string) => void): Promise<Figure[]> {
+export async function measureBoot({ log }: { log: (line: string) => void }): Promise<Figure[]> {
   const times = { cold: [] as number[], warm: [] as number[] };
   for (let boot = 1; boot <= boots; boot++) {
     log(`boot: ${boot} of ${boots}`);
@@ -33,6 +34,7 @@ export async function measureBoot(log: (line: string) => void): Promise<Figure[]
     against: demandsMs[kind],
     ratio: median(times[kind]) / demandsMs[kind],
     range: [Math.min(...times[kind]) / demandsMs[kind], Math.max(...times[kind]) / demandsMs[kind]],
+    load: loadOfMachine(),
   }));
 }
 

@@ -1,23 +1,25 @@
-import { modeNames } from "./modes.ts";
+import { ourModes } from "./modes.ts";
 import { median } from "./statistics.ts";
 import type { Sample, Samples } from "./measure.ts";
 import type { WorkloadName } from "./workloads.ts";
 
 /** One measured value beside what it is held against. */
 export interface Figure {
-  /** `<workload>.<mode>.<what>`, or `boot.cold`, `boot.warm`. */
+  /** `<workload>.<mode>.<what>`, or `<benchmark>.<what>`. */
   name: string;
   unit: string;
   value: number;
-  /** The hand-written side's value, or the demand. */
+  /** The hand-written side's value, or the demand; NaN where there is neither. */
   against: number;
   ratio: number;
   /** Smallest and largest ratio of the rounds. */
   range: [number, number];
+  /** The machine's load average over one minute, this benchmark's own work included. */
+  load: number;
 }
 
 interface Measured {
-  key: keyof Sample;
+  key: Exclude<keyof Sample, "load">;
   title: string;
   unit: string;
   /** The hand-written side has none of it; what it shows is the servers' own unrest. */
@@ -38,18 +40,26 @@ export const measured: Measured[] = [
 /** Medians over the rounds. The ratio is the median of each round's own: noise that lasts longer than a round falls out. */
 export function figuresOf(workload: WorkloadName, samples: Samples): Figure[] {
   const theirs = samples["hand-written"];
-  return modeNames
-    .filter((mode) => mode !== "hand-written")
-    .flatMap((mode) => measured.flatMap((what) => figureOf(`${workload}.${mode}.${what.key}`, what, { ours: samples[mode], theirs })));
+  return ourModes.flatMap((mode) =>
+    measured.flatMap((what) => figureOf(`${workload}.${mode}.${what.key}`, what, { ours: samples[mode], theirs })),
+  );
 }
 
 function figureOf(name: string, { key, unit, isOursOnly }: Measured, { ours, theirs }: { ours: Sample[]; theirs: Sample[] }): Figure[] {
   const values = ours.map((sample) => sample[key]);
   const others = theirs.map((sample) => sample[key]);
   if (!isKnown(values) || !isKnown(others)) return [];
-  const ratios = isOursOnly ? [Number.NaN] : values.map((value, round) => value / others[round]!);
-  const range: [number, number] = [Math.min(...ratios), Math.max(...ratios)];
-  return [{ name, unit, value: median(values), against: median(others), ratio: median(ratios), range }];
+  const load = median(ours.map((sample) => sample.load));
+  return [{ ...against({ name, unit, values, others }), ...(isOursOnly && noRatio), load }];
 }
+
+/** Each round's value beside the other side's of the same round. */
+export function against({ name, unit, values, others }: { name: string; unit: string; values: number[]; others: number[] }): Figure {
+  const ratios = values.map((value, round) => value / others[round]!);
+  const range: [number, number] = [Math.min(...ratios), Math.max(...ratios)];
+  return { name, unit, value: median(values), against: median(others), ratio: median(ratios), range, load: Number.NaN };
+}
+
+const noRatio = { ratio: Number.NaN, range: [Number.NaN, Number.NaN] as [number, number] };
 
 const isKnown = (values: (number | undefined)[]): values is number[] => values.every((value) => value !== undefined);

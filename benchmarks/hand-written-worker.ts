@@ -1,21 +1,22 @@
 import { fileURLToPath } from "node:url";
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from "@temporalio/worker";
+import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { readSettings } from "../settings.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
+import { bundleOthers } from "../workers/bundle.ts";
 import { tuning } from "../workers/create-worker.ts";
 import { handWrittenQueue } from "./workloads.ts";
 
-// The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level and its tuning.
+// The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level, its tuning and its
+// short stacks, which an engineer may set as well as we.
 const settings = readSettings();
-Runtime.install({ logger: new DefaultLogger("INFO"), shutdownSignals: [] });
+Runtime.install({ logger: new DefaultLogger("WARN"), shutdownSignals: [] });
 const connection = await connectWorker(settings);
-const workflowsPath = fileURLToPath(new URL("./hand-written.ts", import.meta.url));
 const worker = await Worker.create({
   connection,
   namespace: settings.TEMPORAL_NAMESPACE,
   taskQueue: handWrittenQueue,
   activities: { noop: async () => null },
-  workflowBundle: await bundleWorkflowCode({ workflowsPath }),
+  workflowBundle: { code: await bundleOthers(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
   ...tuning,
 });
 for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)

@@ -26,3 +26,12 @@ export async function W3(): Promise<null> {
   await noop({});
   return noop({});
 }
+
+/** W1 that then stays: what a cached run holds is measured on it. */
+export async function W1Held(): Promise<null> {
+  let isTold = false;
+  setHandler(defineSignal<[object]>("go"), () => void (isTold = true));
+  for (let step = 0; step < 12; step++) await noop({});
+  await condition(() => isTold);
+  return null;
+}

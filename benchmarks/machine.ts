@@ -20,6 +20,9 @@ export function describeMachine(temporalVersion?: string): string {
   return parts.join(", ");
 }
 
+/** Average number of tasks that wanted a CPU in the last minute: how busy the machine was, this benchmark included. */
+export const loadOfMachine = (): number => os.loadavg()[0]!;
+
 /** The commit's short name, with "+dirty" when the tree differs from it. */
 export async function describeCommit(): Promise<string> {
   const commit = await outputOf("git", ["-C", root, "rev-parse", "--short", "HEAD"]);

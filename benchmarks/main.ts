@@ -1,44 +1,70 @@
 import { parseArgs } from "node:util";
 import { measureBoot } from "./boot.ts";
-import { figuresOf } from "./figure.ts";
+import { figuresOf, type Figure } from "./figure.ts";
+import { measureFloor } from "./floor.ts";
+import { printFloor } from "./floor-report.ts";
+import { measureHandover } from "./handover.ts";
+import { measureLong } from "./long.ts";
 import { describeCommit, describeMachine, laptopTemporalVersion } from "./machine.ts";
 import { measure } from "./measure.ts";
-import { printBoot, printJson, printLegend, printOrigin, printWorkload } from "./report.ts";
-import { openTestBed } from "./test-bed.ts";
+import { measureParked } from "./parked.ts";
+import { printFigures, printJson, printLegend, printOrigin, printWorkload, type Origin } from "./report.ts";
+import { printRivals } from "./rivals/report.ts";
+import { measureRivals } from "./rivals/rivals.ts";
+import { fullTemporalVersion } from "./rivals/full-temporal.ts";
+import { measureSize } from "./size.ts";
+import { measureStored } from "./stored.ts";
+import { withTestBed } from "./test-bed.ts";
 import { workloadNames, workloads, type WorkloadName } from "./workloads.ts";
 
-// `npm run bench -- [W1|W2|W3|boot|all] [--json] [--rounds N]`: docs/benchmarks.md. Prints; never judges.
-const usage = "npm run bench -- [W1|W2|W3|boot|all] [--json] [--rounds N]";
+// docs/benchmarks.md. Prints; never judges.
 const log = (line: string): void => console.error(line);
 
 interface Options {
-  workloads: WorkloadName[];
-  boot: boolean;
-  json: boolean;
   rounds: number;
+  runs: number | undefined;
+  steps: number | undefined;
+  json: boolean;
+  log: typeof log;
 }
+
+/** Benchmarks whose figures stand beside a demand, or alone. */
+const others: Record<string, { title: string; measure: (options: Options) => Promise<Figure[]> }> = {
+  boot: { title: "boot: `npm start` until everything serves", measure: measureBoot },
+  handover: { title: "handover: end of a step until the start of the next, no-op remote `tool` steps", measure: measureHandover },
+  stored: { title: "stored: answers of the API with 100,000 runs and 1,000,000 events in the tables", measure: measureStored },
+  parked: { title: "parked: runs that wait for a person", measure: measureParked },
+  size: { title: "size: the workflow bundle, and the heap of a cached run of W1", measure: measureSize },
+  long: { title: "long: runs that do not fit into one history", measure: measureLong },
+};
+
+const usage = `npm run bench -- [${[...workloadNames, "rivals", ...Object.keys(others), "all"].join("|")}] [--floor] [--json] [--rounds N] [--runs N] [--steps N]`;
 
 // By `exit`, not by the signal itself: what this process has started is ended then.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "disconnect"] as const) process.once(signal as "disconnect", () => process.exit(1));
 
 try {
-  await main(readOptions(process.argv.slice(2)));
+  await main(process.argv.slice(2));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
 }
 process.exit();
 
-async function main(options: Options): Promise<void> {
+async function main(args: string[]): Promise<void> {
+  const { what, isFloor, ...options } = readOptions(args);
   const commit = await describeCommit();
-  if (options.workloads.length > 0) await benchWorkloads(options, commit);
-  if (options.boot) await benchBoot(options, commit);
+  const chosen = workloadNames.filter((name) => what === "all" || what === name);
+  if (isFloor) return benchFloor(options, commit);
+  if (chosen.length > 0) await benchWorkloads(chosen, options, commit);
+  if (what === "rivals") return benchRivals(options, commit);
+  const names = what === "all" ? ["boot"] : Object.keys(others).filter((name) => name === what);
+  for (const name of names) await benchOther(name, options, commit);
 }
 
 /** Each workload is shown as soon as it is measured. */
-async function benchWorkloads({ workloads: names, rounds, json }: Options, commit: string): Promise<void> {
-  const bed = await openTestBed(log);
-  try {
+async function benchWorkloads(names: WorkloadName[], { rounds, json }: Options, commit: string): Promise<void> {
+  await withTestBed({ log, only: ["temporal", "postgres", "redis", "worker"] }, async (bed) => {
     const origin = { machine: describeMachine(bed.serverVersion), commit };
     if (!json) printOrigin(origin);
     for (const name of names) {
@@ -47,27 +73,45 @@ async function benchWorkloads({ workloads: names, rounds, json }: Options, commi
       else printWorkload(name, figures);
     }
     if (!json) printLegend();
-  } finally {
-    await bed.close();
-  }
+  });
 }
 
-async function benchBoot({ json, workloads: before }: Options, commit: string): Promise<void> {
+async function benchFloor(options: Options, commit: string): Promise<void> {
+  await withTestBed({ log }, async (bed) => {
+    const figures = await measureFloor(bed, options);
+    show(options, figures, { machine: describeMachine(bed.serverVersion), commit }, () => printFloor(figures));
+  });
+}
+
+async function benchRivals(options: Options, commit: string): Promise<void> {
+  const compared = await measureRivals(options);
+  const origin = { machine: describeMachine(`${fullTemporalVersion}, full, on Postgres`), commit };
+  show(options, compared.figures, origin, () => printRivals(compared));
+}
+
+async function benchOther(name: string, options: Options, commit: string): Promise<void> {
+  const { title, measure: measureIt } = others[name]!;
+  const figures = await measureIt(options);
   const origin = { machine: describeMachine(await laptopTemporalVersion()), commit };
-  const figures = await measureBoot(log);
-  if (json) return printJson(figures, origin);
-  if (before.length === 0) printOrigin(origin);
-  printBoot(figures);
+  show(options, figures, origin, () => printFigures(title, figures));
 }
 
-function readOptions(args: string[]): Options {
+function show({ json }: Options, figures: Figure[], origin: Origin, print: () => void): void {
+  if (json) return printJson(figures, origin);
+  printOrigin(origin);
+  print();
+}
+
+function readOptions(args: string[]): Options & { what: string; isFloor: boolean } {
   const { values, positionals } = parse(args);
   const [what = "all", ...more] = positionals;
-  const rounds = Number(values.rounds);
-  const chosen = workloadNames.filter((name) => what === "all" || what === name);
-  const boot = what === "all" || what === "boot";
-  if (more.length > 0 || (chosen.length === 0 && !boot) || !Number.isInteger(rounds) || rounds < 1) throw new Error(`Usage: ${usage}`);
-  return { workloads: chosen, boot, json: values.json, rounds };
+  const isFloor = values.floor;
+  const isKnown = ["all", "rivals"].includes(what) || what in others || (workloadNames as readonly string[]).includes(what);
+  const numbers = [values.rounds, values.runs, values.steps].map((text) => (text === undefined ? undefined : Number(text)));
+  const isBad = numbers.some((number) => number !== undefined && (!Number.isInteger(number) || number < 1));
+  if (more.length > 0 || !isKnown || isBad || (isFloor && !["all", "W1"].includes(what))) throw new Error(`Usage: ${usage}`);
+  const [rounds = 5, runs, steps] = numbers;
+  return { what, isFloor, rounds, runs, steps, json: values.json, log };
 }
 
 function parse(args: string[]) {
@@ -75,7 +119,13 @@ function parse(args: string[]) {
     return parseArgs({
       args,
       allowPositionals: true,
-      options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "5" } },
+      options: {
+        floor: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        rounds: { type: "string" },
+        runs: { type: "string" },
+        steps: { type: "string" },
+      },
     });
   } catch (cause) {
     throw new Error(`${cause instanceof Error ? cause.message : String(cause)}\nUsage: ${usage}`, { cause });

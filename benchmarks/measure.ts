@@ -1,6 +1,7 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { cpuMs } from "./cpu.ts";
-import { modesOf, type Mode, type ModeName } from "./modes.ts";
+import { loadOfMachine } from "./machine.ts";
+import { modeNames, modesOf, type Mode, type ModeName } from "./modes.ts";
 import { median } from "./statistics.ts";
 import type { TestBed } from "./test-bed.ts";
 import type { Workload } from "./workloads.ts";
@@ -16,12 +17,13 @@ export interface Sample {
   cpu?: number;
   historyEvents: number;
   historyBytes: number;
+  load: number;
 }
 
 export type Samples = Record<ModeName, Sample[]>;
 
 /** Runs at the same time when throughput is measured. */
-const together = 20;
+export const together = 20;
 
 /**
  * `rounds` rounds after one that warms up and is thrown away. The modes take turns in each round, run by run, then
@@ -33,15 +35,17 @@ export async function measure(
   options: { rounds: number; log: (line: string) => void },
 ): Promise<Samples> {
   const modes = modesOf(workload, bed.client);
-  const samples: Samples = { "hand-written": [], tool: [], activity: [] };
+  const samples = Object.fromEntries(modeNames.map((name) => [name, []])) as unknown as Samples;
   for (let round = 0; round <= options.rounds; round++) {
     options.log(`${workload.name}: ${round === 0 ? "warm-up" : `round ${round} of ${options.rounds}`}`);
-    // Each mode is first in turn, so that none always follows the same other one.
-    const order = modes.map((_, index) => modes[(index + round) % modes.length]!);
-    for (const [name, sample] of await measureRound(workload, order, bed)) if (round > 0) samples[name].push(sample);
+    for (const [name, sample] of await measureRound(workload, inTurn(modes, round), bed)) if (round > 0) samples[name].push(sample);
   }
   return samples;
 }
+
+/** Each is first in turn, so that none always follows the same other one. */
+export const inTurn = <Item>(items: readonly Item[], round: number): Item[] =>
+  items.map((_, index) => items[(index + round) % items.length]!);
 
 async function measureRound(workload: Workload, modes: Mode[], bed: TestBed): Promise<Map<ModeName, Sample>> {
   const alone = new Map<ModeName, Alone[]>(modes.map(({ name }) => [name, []]));
@@ -55,6 +59,7 @@ async function measureRound(workload: Workload, modes: Mode[], bed: TestBed): Pr
       historyEvents: median(runs.map(({ events }) => events)),
       historyBytes: median(runs.map(({ bytes }) => bytes)),
       ...(await measureTogether(workload, mode, bed)),
+      load: loadOfMachine(),
     });
   }
   return samples;
@@ -74,7 +79,7 @@ async function runAlone(workload: Workload, mode: Mode): Promise<Alone> {
 
 async function measureTogether(workload: Workload, mode: Mode, bed: TestBed): Promise<Pick<Sample, "throughput">> {
   const runs = Array.from({ length: workload.runs.together });
-  const before = cpuOf(mode.name, bed);
+  const before = cpuOf(mode, bed);
   const startedAt = performance.now();
   if (workload.isSignalled) {
     const waiting = await someAtOnce(runs, () => mode.start());
@@ -84,7 +89,7 @@ async function measureTogether(workload: Workload, mode: Mode, bed: TestBed): Pr
     await someAtOnce(runs, async () => (await mode.start()).result());
   }
   const seconds = (performance.now() - startedAt) / 1_000;
-  const after = cpuOf(mode.name, bed);
+  const after = cpuOf(mode, bed);
   const perStep = Object.entries(after).map(([part, ms]) => [part, (ms - before[part]!) / (runs.length * workload.steps)]);
   return { throughput: runs.length / seconds, ...Object.fromEntries(perStep) };
 }
@@ -108,13 +113,18 @@ async function tell(mode: Mode, handle: WorkflowHandle): Promise<void> {
   await handle.result();
 }
 
-async function someAtOnce<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<Result[]> {
+/** All of them, `limit` at a time. */
+export async function someAtOnce<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+  limit = together,
+): Promise<Result[]> {
   const results: Result[] = [];
   const queue = items.entries();
   const slot = async () => {
     for (const [index, item] of queue) results[index] = await work(item);
   };
-  await Promise.all(Array.from({ length: together }, slot));
+  await Promise.all(Array.from({ length: limit }, slot));
   return results;
 }
 
@@ -123,8 +133,12 @@ async function untilQuiet(handle: WorkflowHandle): Promise<void> {
   while ((await handle.describe()).raw.pendingWorkflowTask) await new Promise((later) => setTimeout(later, 20));
 }
 
-function cpuOf(mode: ModeName, { workers, temporal, postgres }: TestBed): Record<string, number> {
-  const parts = { workerCpu: workers[mode], temporalCpu: temporal && [temporal], postgresCpu: postgres && [postgres] };
+function cpuOf(mode: Mode, { workers, temporal, postgres }: TestBed): Record<string, number> {
+  const parts = {
+    workerCpu: mode.workers.map((side) => workers[side]),
+    temporalCpu: temporal && [temporal],
+    postgresCpu: postgres && [postgres],
+  };
   const known = Object.entries(parts).flatMap(([part, pids]) => {
     const ms = pids && cpuMs(pids);
     return ms === undefined ? [] : [[part, ms] as const];

@@ -6,42 +6,72 @@ import { signals, workflowTypes, type ExternalEvent, type RunArguments } from ".
 import { readDefinitionValue } from "../language/index.ts";
 import { handWrittenQueue, type Workload } from "./workloads.ts";
 
-export const modeNames = ["hand-written", "tool", "activity"] as const;
-export type ModeName = (typeof modeNames)[number];
+/** Whose worker process takes part in a mode. */
+export type Side = "hand-written" | "ours";
 
-export const modeTitles: Record<ModeName, string> = {
-  "hand-written": "a plain Temporal workflow with a remote activity",
-  tool: "our walk, `tool` steps: each activity appends its step to the run's log in Postgres",
-  activity: "our walk, `activity` steps on the hand-written side's worker: the walk appends, by local activities",
-};
+interface ModeKind {
+  title: string;
+  workers: Side[];
+  /** The no-op step of the definition; absent: the workflow in hand-written.ts. */
+  noop?: JsonObject;
+  /** Fields of the definition's envelope. */
+  envelope?: JsonObject;
+}
+
+/** All ways to do the same work. A new one is an entry here; tables and figures take their columns from it. */
+const kinds = {
+  "hand-written": { title: "a plain Temporal workflow with a remote activity", workers: ["hand-written"] },
+  tool: {
+    title: "our walk, `tool` steps: each activity appends its step to the run's log in Postgres",
+    workers: ["ours"],
+    noop: { type: "tool", tool: "bench.noop", arguments: {} },
+  },
+  activity: {
+    title: "our walk, `activity` steps on the hand-written side's worker: the walk appends, by local activities",
+    workers: ["ours", "hand-written"],
+    noop: { type: "activity", activity: "noop", taskQueue: handWrittenQueue, arguments: [{}] },
+  },
+} satisfies Record<string, ModeKind>;
+
+export type ModeName = keyof typeof kinds;
+export const modeNames = Object.keys(kinds) as ModeName[];
+export const ourModes = modeNames.filter((name) => name !== "hand-written");
 
 /** One way to do a workload's work. */
 export interface Mode {
   name: ModeName;
-  start(): Promise<WorkflowHandle>;
-  signal(handle: WorkflowHandle): Promise<void>;
+  title: string;
+  workers: Side[];
+  start: () => Promise<WorkflowHandle>;
+  signal: (handle: WorkflowHandle) => Promise<void>;
 }
 
-export function modesOf(workload: Workload, client: Client): Mode[] {
-  return [
-    handWritten(workload, client),
-    walked("tool", { type: "tool", tool: "bench.noop", arguments: {} }, workload, client),
-    walked("activity", { type: "activity", activity: "noop", taskQueue: handWrittenQueue, arguments: [{}] }, workload, client),
-  ];
+export const modesOf = (workload: Workload, client: Client): Mode[] =>
+  modeNames.map((name) => {
+    const kind: ModeKind = kinds[name];
+    const { title, workers } = kind;
+    const { start, signal } = kind.noop ? walked(definitionOf(name, workload), client) : handWritten(workload, client);
+    return { name, title, workers, start, signal };
+  });
+
+/** The workload as people would write it for us. */
+export function definitionOf(name: ModeName, workload: Pick<Workload, "name" | "stepsOf">): JsonObject & { name: string; version: string } {
+  const { noop, envelope }: ModeKind = kinds[name];
+  if (!noop) throw new Error(`Mode ${name} has no definition.`);
+  return { name: `bench-${workload.name.toLowerCase()}-${name}`, version: "1.0.0", ...envelope, steps: workload.stepsOf(noop) };
 }
 
-const handWritten = (workload: Workload, client: Client): Mode => ({
-  name: "hand-written",
+export const modeTitle = (name: ModeName): string => kinds[name].title;
+
+const handWritten = (workload: Workload, client: Client): Pick<Mode, "start" | "signal"> => ({
   start: () => client.workflow.start(workload.name, { workflowId: `bench.${randomId()}`, taskQueue: handWrittenQueue, args: [] }),
   signal: (handle) => handle.signal("go", event()),
 });
 
 /** Started as the API does it, without labels for lists, which the other side has not either. */
-function walked(name: ModeName, noop: JsonObject, workload: Workload, client: Client): Mode {
-  const definition = { name: `bench-${workload.name.toLowerCase()}-${name}`, version: "1.0.0", steps: workload.stepsOf(noop) };
+function walked(definition: ReturnType<typeof definitionOf>, client: Client): Pick<Mode, "start" | "signal"> {
   const plan = planOf(definition);
   return {
-    name,
     start() {
       const id = `r_${randomId()}`;
       const run: RunArguments = {

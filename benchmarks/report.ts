@@ -1,5 +1,5 @@
 import { measured, type Figure } from "./figure.ts";
-import { modeNames, modeTitles } from "./modes.ts";
+import { modeNames, modeTitle, ourModes } from "./modes.ts";
 import { workloads, type WorkloadName } from "./workloads.ts";
 
 export interface Origin {
@@ -7,11 +7,20 @@ export interface Origin {
   commit: string;
 }
 
-/** One JSON object per figure. `ratio` is null where the hand-written side has nothing of the kind. */
+/** One JSON object per figure. `against` and `ratio` are null where there is nothing to hold it against. */
 export function printJson(figures: Figure[], { machine, commit }: Origin): void {
-  for (const { name, value, unit, against, ratio } of figures)
+  for (const { name, value, unit, against, ratio, load } of figures)
     console.log(
-      JSON.stringify({ figure: name, value: rounded(value), unit, against: rounded(against), ratio: rounded(ratio), machine, commit }),
+      JSON.stringify({
+        figure: name,
+        value: rounded(value),
+        unit,
+        against: rounded(against),
+        ratio: rounded(ratio),
+        load: rounded(load),
+        machine,
+        commit,
+      }),
     );
 }
 
@@ -22,35 +31,50 @@ export function printOrigin({ machine, commit }: Origin): void {
 /** × is the median of the rounds' own ratios to hand-written, in brackets the smallest and the largest. */
 export function printWorkload(name: WorkloadName, figures: Figure[]): void {
   console.log(`\n${name}  ${workloads[name].title}`);
-  console.log(row(["", "hand-written", "tool", "×", "activity", "×"]));
-  for (const { key, title, unit } of measured) {
-    const [tool, activity] = ["tool", "activity"].map((mode) => figures.find((figure) => figure.name === `${name}.${mode}.${key}`));
-    if (!tool || !activity) continue;
-    console.log(row([`${title}, ${unit}`, shown(tool.against), shown(tool.value), times(tool), shown(activity.value), times(activity)]));
-  }
+  printTable(["", "hand-written", ...ourModes.flatMap((mode) => [mode, "×"]), "load"], rowsOf(name, figures));
+}
+
+function rowsOf(name: WorkloadName, figures: Figure[]): string[][] {
+  return measured.flatMap(({ key, title, unit }) => {
+    const ours = ourModes.flatMap((mode) => figures.filter((figure) => figure.name === `${name}.${mode}.${key}`));
+    if (ours.length < ourModes.length) return [];
+    const cells = ours.flatMap((figure) => [shown(figure.value), times(figure)]);
+    return [[`${title}, ${unit}`, shown(ours[0]!.against), ...cells, shown(ours[0]!.load)]];
+  });
 }
 
 export function printLegend(): void {
   console.log("");
-  for (const mode of modeNames) console.log(`${mode.padEnd(13)} ${modeTitles[mode]}`);
+  for (const mode of modeNames) console.log(`${mode.padEnd(13)} ${modeTitle(mode)}`);
   console.log("× = ratio to hand-written, median of the rounds (smallest–largest). A wide range says that the machine did other work.");
 }
 
-export function printBoot(figures: Figure[]): void {
-  console.log(`\nboot  \`npm start\` until everything serves`);
-  console.log(row(["", "demand", "median", "×"]));
-  for (const figure of figures)
-    console.log(row([`${figure.name.slice("boot.".length)}, ms`, shown(figure.against), shown(figure.value), times(figure)]));
+/** Figures that have a demand, or none of their own. */
+export function printFigures(title: string, figures: Figure[]): void {
+  console.log(`\n${title}`);
+  const rows = figures.map((figure) => [
+    `${figure.name.slice(figure.name.indexOf(".") + 1)}, ${figure.unit}`,
+    shown(figure.value),
+    shown(figure.against),
+    times(figure),
+    shown(figure.load),
+  ]);
+  printTable(["", "measured", "demand", "×", "load"], rows);
 }
 
-const widths = [42, 14, 10, 20, 10, 20];
+export function printTable(head: string[], rows: string[][]): void {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((cells) => cells[column]!.length)));
+  for (const cells of all)
+    console.log(cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  "));
+}
 
-const row = (cells: string[]): string =>
-  cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[index]!))).join("");
+export const times = ({ ratio, range: [low, high] }: Figure): string =>
+  Number.isNaN(ratio) ? "–" : `${ratio.toFixed(2)}${low === high ? "" : ` (${low.toFixed(2)}–${high.toFixed(2)})`}`;
 
-const times = ({ ratio, range: [low, high] }: Figure): string =>
-  Number.isNaN(ratio) ? "–" : `${ratio.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
-
-const shown = (value: number): string => (value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(value >= 10 ? 1 : 2));
+export const shown = (value: number): string => {
+  if (Number.isNaN(value)) return "–";
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(value >= 10 ? 1 : 2);
+};
 
 const rounded = (value: number): number => Number(value.toPrecision(5));

@@ -3,68 +3,86 @@ import type { Client } from "@temporalio/client";
 import { endChild, saysReady, startChild, untilReady, type Child } from "../cli/child.ts";
 import { inheritedEnv } from "../cli/laptop.ts";
 import { nodeArguments } from "../cli/programs.ts";
-import { freePorts, startStack, type Stack } from "../cli/stack.ts";
-import { readSettings } from "../settings.ts";
+import { freePorts, startStack, type PartName, type Stack } from "../cli/stack.ts";
+import { readSettings, type Settings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
-import type { ModeName } from "./modes.ts";
+import type { Side } from "./modes.ts";
 import { makeStateDir, removeStateDir } from "./state-dir.ts";
 
-/** Both sides on the same servers. */
-export interface TestBed {
-  client: Client;
-  serverVersion: string;
-  /** Processes whose CPU time counts as the worker's, by mode. */
-  workers: Record<ModeName, number[]>;
-  /** Absent when the server is not ours. */
-  temporal: number | undefined;
-  postgres: number | undefined;
-  close(): Promise<void>;
+export type Log = (line: string) => void;
+
+interface StackNeeds {
+  log: Log;
+  /** Absent: everything. */
+  only?: PartName[];
+  /** On top of the environment's. */
+  settings?: Partial<Settings>;
 }
 
-export async function openTestBed(log: (line: string) => void): Promise<TestBed> {
+/** A stack of its own on free ports in a folder of its own, whose worker knows the no-op tool. Gone when the work is done. */
+export async function withStack<Result>(needs: StackNeeds, work: (stack: Stack, stateDir: string) => Promise<Result>): Promise<Result> {
+  const { log, only, settings = {} } = needs;
   const stateDir = await makeStateDir();
-  const settings = readSettings({ ...process.env, TENUTO_STATE_DIR: stateDir });
-  const env = { TENUTO_TOOLS: path.join(import.meta.dirname, "noop-tool.ts") };
-  const only = ["temporal", "postgres", "redis", "worker"] as const;
-  const stack = await startStack({ settings, ports: await freePorts(), stateDir, only: [...only], env, log });
-  const close = async () => {
-    await stack.stop();
-    await removeStateDir(stateDir, stack.parts.map(({ how }) => how).join());
-  };
+  const all = { ...readSettings({ ...process.env, TENUTO_STATE_DIR: stateDir }), ...settings };
+  const env = { TENUTO_TOOLS: path.join(import.meta.dirname, "noop-tool.ts"), TENUTO_LOG_LEVEL: "warn" };
+  let said = "";
   try {
-    return await withHandWritten(stack, stateDir, close);
-  } catch (error) {
-    await close();
-    throw error;
+    const stack = await startStack({ settings: all, ports: await freePorts(), stateDir, ...(only && { only }), env, log });
+    said = stack.parts.map(({ how }) => how).join();
+    try {
+      return await work(stack, stateDir);
+    } finally {
+      await stack.stop();
+    }
+  } finally {
+    await removeStateDir(stateDir, said);
   }
 }
 
-async function withHandWritten(stack: Stack, stateDir: string, close: () => Promise<void>): Promise<TestBed> {
-  const worker = await startHandWritten(stack, stateDir);
-  const client = await connectTemporal(readSettings({ ...process.env, TEMPORAL_ADDRESS: stack.temporalAddress }));
-  const { serverVersion } = await client.workflowService.getSystemInfo({});
-  const ours = stack.worker!.pid!;
-  const pidOf = (name: string) => stack.parts.find((part) => part.name === name)?.pid;
-  return {
-    client,
-    serverVersion,
-    workers: { "hand-written": [worker.pid], tool: [ours], activity: [ours, worker.pid] },
-    temporal: pidOf("temporal"),
-    postgres: pidOf("postgres"),
-    async close() {
-      await client.connection.close();
-      await endChild(worker);
-      await close();
-    },
-  };
+/** Both sides on the same servers. */
+export interface TestBed {
+  stack: Stack;
+  client: Client;
+  serverVersion: string;
+  /** The worker process of each side. */
+  workers: Record<Side, number>;
+  /** Absent when the server is not ours. */
+  temporal: number | undefined;
+  postgres: number | undefined;
 }
 
-async function startHandWritten(stack: Stack, stateDir: string): Promise<Child> {
+/** A stack with the hand-written side's worker beside ours. */
+export const withTestBed = <Result>(needs: StackNeeds, work: (bed: TestBed) => Promise<Result>): Promise<Result> =>
+  withStack(needs, async (stack, stateDir) => {
+    const worker = await startHandWritten(stack.temporalAddress, stateDir);
+    try {
+      const client = await connectTemporal(readSettings({ ...process.env, TEMPORAL_ADDRESS: stack.temporalAddress }));
+      const { serverVersion } = await client.workflowService.getSystemInfo({});
+      const workers = { "hand-written": worker.pid, ours: stack.worker!.pid! };
+      const answer = await work({
+        stack,
+        client,
+        serverVersion,
+        workers,
+        temporal: pidOf(stack, "temporal"),
+        postgres: pidOf(stack, "postgres"),
+      });
+      await client.connection.close();
+      return answer;
+    } finally {
+      await endChild(worker);
+    }
+  });
+
+/** Absent when it is not a process of ours. */
+export const pidOf = (stack: Stack, part: PartName): number | undefined => stack.parts.find(({ name }) => name === part)?.pid;
+
+async function startHandWritten(temporalAddress: string, stateDir: string): Promise<Child> {
   const child = startChild({
     name: "hand-written worker",
     command: process.execPath,
     args: nodeArguments(path.join(import.meta.dirname, "hand-written-worker.ts")),
-    env: { ...inheritedEnv(), TEMPORAL_ADDRESS: stack.temporalAddress },
+    env: { ...inheritedEnv(), TEMPORAL_ADDRESS: temporalAddress },
     logFile: path.join(stateDir, "logs", "hand-written.log"),
     endWith: "SIGTERM",
     ipc: true,

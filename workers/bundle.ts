@@ -3,11 +3,19 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-const workflowsPath = fileURLToPath(new URL("../workflows/index.ts", import.meta.url));
+const ownWorkflows = fileURLToPath(new URL("../workflows/index.ts", import.meta.url));
 
-/** The workflows as one script, as the worker loads them. Takes 1–2 s; `TENUTO_WORKFLOW_BUNDLE` names one that is ready. */
-export async function bundleWorkflows(): Promise<string> {
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: undefined as never });
+/**
+ * The workflows as one script, as the worker loads them. Takes 1–2 s; `TENUTO_WORKFLOW_BUNDLE` names one that is ready.
+ * All runs of a worker share our modules, which therefore keep nothing of a run: tests/tidy.test.ts.
+ */
+export const bundleWorkflows = (): Promise<string> => bundle(ownWorkflows, [ownWorkflows]);
+
+/** Workflows that may keep something in their modules: each run loads them anew, as the SDK does it. */
+export const bundleOthers = (workflowsPath: string): Promise<string> => bundle(workflowsPath, []);
+
+async function bundle(workflowsPath: string, preloadModules: string[]): Promise<string> {
+  const { code } = await bundleWorkflowCode({ workflowsPath, preloadModules, logger: undefined as never });
   return `${shortStacks}${code}`;
 }
 

@@ -32,11 +32,7 @@ import { quick, slow } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { End } from "./end.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
-<<<<<<< HEAD
 import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
-=======
-import { refusePlan, Walk, type WalkOptions, type WalkState } from "./walk.ts";
->>>>>>> 866af21 (delta of fork)
 
 /**
  * One run of a definition.
@@ -111,14 +107,9 @@ async function loadWalk(args: RunArguments): Promise<Walk> {
   }
 }
 
-<<<<<<< HEAD
-async function loadPlan({ tenant, workflow, version, input, part }: RunArguments): Promise<Plan> {
-  const request = { tenant, workflow, input, ...(version === undefined ? {} : { version }), ...(part ? { planHash: part.planHash } : {}) };
-=======
 async function loadPlan({ tenant, workflow, version, planHash, input }: RunArguments): Promise<Plan> {
   const which = { ...(version === undefined ? {} : { version }), ...(planHash === undefined ? {} : { planHash }) };
   const request = { tenant, workflow, input, ...which };
->>>>>>> 866af21 (delta of fork)
   return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
 }
 
