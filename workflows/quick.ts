@@ -4,7 +4,7 @@ import type { Activities } from "../contracts/activities.ts";
 
 type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
 
-type Quick = "record" | "store" | "evaluate" | "listItems" | "validate" | "loadPlan" | "finished";
+type Quick = "record" | "store" | "evaluate" | "listItems" | "validate" | "loadPlan" | "finished" | "askLock" | "prepareRun";
 
 const localMs = 2_000;
 

@@ -6,6 +6,7 @@ import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
 import type { Port } from "../../workflows/port.ts";
+import { PlainLocks } from "./plain-locks.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
@@ -21,6 +22,7 @@ export class PlainPort implements Port {
   readonly log: RunEvent[] = [];
   shown = "";
   readonly #time = new VirtualTime();
+  readonly #locks = new PlainLocks();
   readonly #stored: Json[] = [];
   readonly #answers: Answers;
   readonly #children = new Map<string, { answer: Answer; startedAt: number }>();
@@ -56,6 +58,8 @@ export class PlainPort implements Port {
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
   listItems: Port["listItems"] = async (list) => this.#load(list) as Json[];
   validate: Port["validate"] = async () => null;
+  turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
+  release: Port["release"] = async (request) => this.#locks.release(request);
   show = (markdown: string): void => void (this.shown = markdown);
   mark = (): void => undefined;
   /** A message is being answered until then. */
@@ -73,6 +77,11 @@ export class PlainPort implements Port {
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
     return { output };
+  };
+
+  acquire: Port["acquire"] = async (request, scope) => {
+    await this.#time.later<void>(scope, 1, (resolve) => resolve());
+    return this.#locks.acquire(request);
   };
 
   evaluate: Port["evaluate"] = async (template, roots, steps) => {
