@@ -1,19 +1,9 @@
-import { randomBytes, createHash } from "node:crypto";
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { runSummarySchema, startRunSchema, type StartRun } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
-import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
-import { workflowTypes, type RunArguments } from "../contracts/messages.ts";
-import { searchAttributes } from "../contracts/search-attributes.ts";
-import { validateValue } from "../language/index.ts";
-import type { Plan } from "../language/plan.ts";
-import { keep } from "../prisma/blobs.ts";
-import type { Deps } from "./deps.ts";
+import { begin, runIdFor, type Order } from "./begin.ts";
 import { sha256 } from "./hash.ts";
-import { Plans } from "../prisma/plans.ts";
-import { faultOf } from "./problem.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { linksOf } from "./run-view.ts";
 import { describeRun, firstRunId, memoText } from "./temporal.ts";
@@ -31,83 +21,42 @@ export const startRoutes = [
     body: startRunSchema,
     idempotency: "handler",
     answers: { 202: { description: "Started.", schema: runSummarySchema, headers: ["Location"] } },
-    faults: ["not_found", "idempotency_mismatch", "input_invalid", "reserved_key"],
+    faults: ["not_found", "idempotency_mismatch", "input_invalid", "reserved_key", "concurrency"],
     handle: start,
   }),
 ];
 
 type StartCall = Call<unknown, unknown, StartRun>;
 
-interface Start {
-  id: string;
-  /** What the request asked for; kept in the run's memo, so that the same key with another request is noticed. */
-  requestHash: string;
-}
-
 async function start(call: StartCall): Promise<Answer> {
-  const started: Start = { id: runIdFor(call.caller.tenant, call.idempotencyKey), requestHash: sha256(canonicalJson(call.body as Json)) };
+  const { deps, caller, body, idempotencyKey } = call;
+  const { workflow, version, input = {}, priority, fairnessKey } = body;
+  const order: Order = {
+    tenant: caller.tenant,
+    id: runIdFor(caller.tenant, idempotencyKey),
+    requestHash: sha256(canonicalJson(body as Json)),
+    startedBy: caller.principal.name,
+    workflow,
+    version,
+    input: input as Json,
+    priority,
+    fairnessKey,
+  };
   try {
-    const { plan, input } = await prepare(call);
-    return accepted(call, started.id, await startWorkflow(call, { ...started, plan, input }));
+    return accepted(call, order.id, await begin(deps, order));
   } catch (error) {
-    const earlier = mayBeRepeated(call, error) ? await earlierStart(call, started) : undefined;
+    const earlier = mayBeRepeated(call, error) ? await earlierStart(call, order) : undefined;
     if (earlier === undefined) throw error;
-    return accepted(call, started.id, earlier);
+    return accepted(call, order.id, earlier);
   }
 }
-
-async function prepare({ deps, caller, body }: StartCall): Promise<{ plan: Plan; input: Json }> {
-  const plan = await plansOf(deps).load(caller.tenant, body.workflow, body.version);
-  const input = (body.input === undefined ? {} : body.input) as Json;
-  const mismatches = plan.input === undefined ? [] : validateValue(plan.input, input);
-  if (mismatches.length > 0) throw faultOf("input_invalid", "The input does not fit the workflow's schema.", mismatches.map(inInput));
-  return { plan, input: await keep(deps.database, caller.tenant, input) };
-}
-
-async function startWorkflow(call: StartCall, { id, requestHash, plan, input }: Start & { plan: Plan; input: Json }): Promise<string> {
-  const { deps, caller } = call;
-  const { tenant, principal } = caller;
-  const labels = { name: plan.name, version: plan.version };
-  const run: RunArguments = {
-    tenant,
-    id,
-    workflow: labels.name,
-    version: labels.version,
-    input,
-    env: deps.settings.expressionEnv,
-    startedBy: principal.name,
-    depth: 0,
-    // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
-    plan: plan as unknown as Json,
-  };
-  const handle = await deps.temporal.withDeadline(Date.now() + limits.updateDeadlineMs, () =>
-    deps.temporal.workflow.start(workflowTypes.run, {
-      workflowId: workflowIdOf(tenant, id),
-      workflowIdConflictPolicy: "FAIL",
-      workflowIdReusePolicy: "REJECT_DUPLICATE",
-      taskQueue: queues.runs,
-      args: [run],
-      memo: { requestHash, startedBy: principal.name },
-      staticSummary: `${labels.name} ${labels.version}`,
-      typedSearchAttributes: attributesOf(tenant, labels),
-    }),
-  );
-  return handle.firstExecutionRunId;
-}
-
-const attributesOf = (tenant: string, { name, version }: { name: string; version: string }) => [
-  { key: searchAttributes.tenant, value: tenant },
-  { key: searchAttributes.workflow, value: name },
-  { key: searchAttributes.version, value: version },
-  { key: searchAttributes.status, value: "running" },
-];
 
 // A refusal of a repeated request does not count either: the workflow may have got a stricter version since the first.
 const mayBeRepeated = ({ idempotencyKey }: StartCall, error: unknown): boolean =>
   error instanceof WorkflowExecutionAlreadyStartedError || (idempotencyKey !== undefined && error instanceof Fault);
 
 /** The Temporal run id of the start with this id; undefined when there was none. */
-async function earlierStart({ deps, caller }: StartCall, { id, requestHash }: Start): Promise<string | undefined> {
+async function earlierStart({ deps, caller }: StartCall, { id, requestHash }: Order): Promise<string | undefined> {
   const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: id });
   if (!description) return undefined;
   if (memoText(description, "requestHash") === requestHash) return firstRunId(description);
@@ -118,28 +67,4 @@ async function earlierStart({ deps, caller }: StartCall, { id, requestHash }: St
 function accepted({ deps, caller }: StartCall, id: string, temporalRunId: string): Answer {
   const links = linksOf(deps.settings, { tenant: caller.tenant, id, temporalRunId });
   return { status: 202, body: { id, status: "running", links: { ...links } }, headers: { Location: links.self } };
-}
-
-/** 130 bits: of the key, so that a repetition meets the first start; random without one. */
-export function runIdFor(tenant: string, idempotencyKey: string | undefined): string {
-  const bytes = idempotencyKey === undefined ? randomBytes(17) : createHash("sha256").update(`${tenant}\0${idempotencyKey}`).digest();
-  return `r_${base32(bytes).slice(0, 26)}`;
-}
-
-// Crockford's alphabet: no letters that are taken for digits.
-const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
-
-function base32(bytes: Buffer): string {
-  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, "0")).join("");
-  return (bits.match(/.{5}/g) ?? []).map((five) => alphabet[Number.parseInt(five, 2)]).join("");
-}
-
-const inInput = ({ pointer, message }: { pointer: string; message: string }) => ({ pointer: `/input${pointer}`, message });
-
-const plans = new WeakMap<Deps, Plans>();
-
-function plansOf(deps: Deps): Plans {
-  const known = plans.get(deps) ?? new Plans(deps.database);
-  plans.set(deps, known);
-  return known;
 }
