@@ -35,6 +35,7 @@ export interface RunBody {
   version: string;
   status: RunStatus;
   parentId: string | null;
+  startedBy: string;
   startedAt: string;
   endedAt: string | null;
   input: Json;

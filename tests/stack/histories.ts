@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
-import { queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
+import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
+import { limits } from "../../contracts/limits.ts";
+import { lockSignals } from "../../contracts/locks.ts";
 import { queries, signals, updates, workflowTypes, type RunArguments, type UpdateArguments } from "../../contracts/messages.ts";
 
 export interface Histories {
@@ -13,6 +15,7 @@ export interface Histories {
   startContinuing(workflow: string, input: Json, events: number): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  wearLock(tenant: string, key: string): Promise<number>;
   /** Of a round of the maintenance workflow that has ended. */
   maintenance(): Promise<unknown>;
   close(): Promise<void>;
@@ -59,6 +62,17 @@ export async function openHistories(address: string): Promise<Histories> {
       // The record knows the end a moment before Temporal does.
       await handle.result().catch(() => undefined);
       return toJson(await handle.fetchHistory());
+    },
+    async wearLock(tenant, key) {
+      const workflowId = lockWorkflowId(tenant, "step", key)!;
+      const nobody = { run: "r_nobody", ticket: "none" };
+      for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
+        await Promise.all(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
+      for (;;) {
+        const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
+        if (count > 1) return count;
+        await new Promise((later) => setTimeout(later, 50));
+      }
     },
     async maintenance() {
       await schedule.getHandle(scheduleIds.reconcile).trigger();
