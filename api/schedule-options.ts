@@ -39,15 +39,25 @@ export const overlaps = {
 export const scheduleHandle = ({ temporal }: Deps, tenant: string, id: string) =>
   temporal.schedule.getHandle(temporalScheduleId(tenant, id));
 
-/** Make the schedule. False when there is one under this id. */
-export async function createSchedule(deps: Deps, order: ScheduleOrder, state: { paused?: boolean; note?: string } = {}): Promise<boolean> {
+interface Making {
+  paused?: boolean;
+  note?: string;
+  /** What the request was: the same one again has made it already. */
+  requestHash?: string;
+}
+
+/** Make the schedule. False when another has this id. */
+export async function createSchedule(deps: Deps, order: ScheduleOrder, { requestHash, ...state }: Making = {}): Promise<boolean> {
   const options = await optionsOf(deps, order);
+  const memo = requestHash === undefined ? {} : { memo: { requestHash } };
   try {
-    await intelligibly(() => deps.temporal.schedule.create({ ...options, scheduleId: temporalScheduleId(order.tenant, order.id), state }));
+    const scheduleId = temporalScheduleId(order.tenant, order.id);
+    await intelligibly(() => deps.temporal.schedule.create({ ...options, ...memo, scheduleId, state }));
     return true;
   } catch (error) {
-    if (error instanceof ScheduleAlreadyRunning) return false;
-    throw error;
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    if (requestHash === undefined) return false;
+    return (await scheduleHandle(deps, order.tenant, order.id).describe()).memo?.["requestHash"] === requestHash;
   }
 }
 

@@ -13,8 +13,9 @@ import {
   type PutSchedule,
 } from "../contracts/api.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
-import type { Json } from "../contracts/json.ts";
+import { canonicalJson, type Json } from "../contracts/json.ts";
 import { runIdFor } from "./begin.ts";
+import { sha256 } from "./hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
@@ -159,9 +160,9 @@ async function create(call: Call<unknown, unknown, CreateSchedule>): Promise<Ans
   const id = body.id ?? runIdFor(caller.tenant, idempotencyKey && `schedule ${idempotencyKey}`).slice("r_".length);
   const { paused = false, note } = body;
   await mustExist(call, body);
-  const isNew = await createSchedule(deps, orderOf(call, id, body), { paused, ...(note !== undefined && { note }) });
-  // With a key, an earlier request that never got its answer has made it.
-  if (!isNew && (body.id !== undefined || idempotencyKey === undefined))
+  // With a key an earlier request, which never got its answer, may have made it.
+  const requestHash = idempotencyKey === undefined ? {} : { requestHash: sha256(`${idempotencyKey} ${canonicalJson(body as Json)}`) };
+  if (!(await createSchedule(deps, orderOf(call, id, body), { paused, ...(note !== undefined && { note }), ...requestHash })))
     throw new Fault("conflict", `There is a schedule ${id}; change it by PUT, or choose another id.`);
   return { status: 201, body: await seeSchedule(call, id), headers: { Location: `/api/v2/schedules/${id}` } };
 }

@@ -63,17 +63,7 @@ export async function openHistories(address: string): Promise<Histories> {
       await handle.result().catch(() => undefined);
       return toJson(await handle.fetchHistory());
     },
-    async wearLock(tenant, key) {
-      const workflowId = lockWorkflowId(tenant, "step", key)!;
-      const nobody = { run: "r_nobody", ticket: "none" };
-      for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
-        await Promise.all(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
-      for (;;) {
-        const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
-        if (count > 1) return count;
-        await new Promise((later) => setTimeout(later, 50));
-      }
-    },
+    wearLock: (tenant, key) => wearLock(workflow, lockWorkflowId(tenant, "step", key)!),
     async maintenance() {
       await schedule.getHandle(scheduleIds.reconcile).trigger();
       for (;;) {
@@ -89,3 +79,14 @@ const tenant = "default";
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
+
+async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
+  const nobody = { run: "r_nobody", ticket: "none" };
+  for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
+    await Promise.all(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
+  for (;;) {
+    const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
+    if (count > 1) return count;
+    await new Promise((later) => setTimeout(later, 50));
+  }
+}
