@@ -12,7 +12,7 @@ import type { Walk } from "./walk.ts";
 export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock }, work: () => Promise<T>): Promise<T> {
   const { lock, path, attempt, context } = here;
   // Noted: it may be made of variables, which change while the step runs, and the run may go on elsewhere.
-  const { lock: noted, isHeld } = (walk.ledger.place(path) ?? {}) as { lock?: string; isHeld?: boolean };
+  const { lock: noted, isHeld } = notedAt(walk, path);
   const key = noted ?? keyOf(walk, await walk.value(lock.key, context.frame), { kind: "step", field: `\`lock.key\` of ${path}` });
   refuseHeldAround(walk, path, key);
   walk.ledger.note(path, { lock: key });
@@ -32,21 +32,27 @@ export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock },
 /** Do the run's work while it holds its place under the definition's concurrency key. */
 export async function withConcurrency<T>(walk: Walk, { frame, scope }: { frame: Frame; scope: Scope }, work: () => Promise<T>): Promise<T> {
   const { concurrency } = walk.options.plan;
-  if (!concurrency) return work();
-  const { limit, onLimit } = concurrency;
-  const key = keyOf(walk, await walk.value(concurrency.key, frame), { kind: "run", field: "`concurrency.key`" });
+  const { lock: noted, isHeld } = notedAt(walk, PLACE);
+  // Under another plan, which the run may have taken since, it keeps what it has asked for.
+  if (!concurrency && noted === undefined) return work();
+  const { limit = 1, onLimit = "queue" } = concurrency ?? {};
+  const key = noted ?? keyOf(walk, await walk.value(concurrency!.key, frame), { kind: "run", field: "`concurrency.key`" });
+  walk.ledger.note(PLACE, { lock: key });
   const request: LockRequest = { kind: "run", key, ticket: "run", limit, onLimit, path: "run" };
   try {
-    if (!walk.ledger.place(PLACE) && !(await acquire(walk, request, scope))) await queued(walk, request, scope);
-    walk.ledger.note(PLACE, { key });
+    if (!isHeld && !(await acquire(walk, request, scope))) await queued(walk, request, scope);
+    walk.ledger.note(PLACE, { isHeld: true });
     return await work();
   } finally {
     await release(walk, request);
   }
 }
 
-/** Where a run notes that it has its place; no step's path looks like this. */
+/** Where a run notes its place; no step's path looks like this. */
 const PLACE = "(concurrency)";
+
+/** What an execution before this one has asked for. What another run has asked for, whose ledger this one took over, is not ours. */
+const notedAt = (walk: Walk, path: string): { lock?: string; isHeld?: boolean } => (walk.isContinued && walk.ledger.place(path)) || {};
 
 const acquire = (walk: Walk, request: LockRequest, scope: Scope): Promise<boolean> =>
   walk.outside(() => walk.inspector.busy(() => walk.port.acquire(request, scope)));
