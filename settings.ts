@@ -32,6 +32,7 @@ const variables = z.object({
   TENUTO_FILES_ROOT: z.string().default("."),
   TENUTO_EXPRESSION_ENV: list,
   TENUTO_MODELS: list,
+  TENUTO_WEBHOOK_SECRETS: list,
   TENUTO_WORKFLOW_BUNDLE: z.string().optional(),
   TEMPORAL_ADDRESS: z.string().optional(),
   TEMPORAL_NAMESPACE: z.string().default("default"),
@@ -46,7 +47,12 @@ const variables = z.object({
   ANTHROPIC_BASE_URL: z.url().optional(),
 });
 
-export type Settings = Readonly<z.infer<typeof variables>> & { stateDir: string; expressionEnv: Record<string, string> };
+export type Settings = Readonly<z.infer<typeof variables>> & {
+  stateDir: string;
+  expressionEnv: Record<string, string>;
+  /** By `tenant/name`. */
+  webhookSecrets: Record<string, string>;
+};
 
 /**
  * The process's settings. The only reader of `process.env`: everything below gets what it needs passed in.
@@ -61,5 +67,12 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   }
   const values = parsed.data;
   const expressionEnv = Object.fromEntries(values.TENUTO_EXPRESSION_ENV.map((name) => [name, env[name] ?? ""]));
-  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv };
+  const webhookSecrets = Object.fromEntries(values.TENUTO_WEBHOOK_SECRETS.map(pairOf));
+  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv, webhookSecrets };
 }
+
+// A secret may hold "=": only the first ends the name.
+const pairOf = (text: string): [string, string] => {
+  const at = text.indexOf("=");
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+};

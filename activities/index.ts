@@ -5,12 +5,14 @@ import { validateValue } from "../language/validate.ts";
 import { resolve, stored } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
+import type { Plan } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
+import { createLocks } from "./locks.ts";
 import type { Models } from "./model-port.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createRecord, type Announce } from "./record.ts";
@@ -25,6 +27,8 @@ export interface ActivityDeps {
   announce: Announce;
   models: Models;
   tools: ToolRegistry;
+  /** What expressions of scheduled runs see as `env`. */
+  env: Record<string, string>;
   /** Hosts that the `http` step may reach although they are private. */
   httpAllow: string[];
 }
@@ -34,15 +38,19 @@ export function createActivities(deps: ActivityDeps): Activities {
   const { database } = deps;
   const record = createRecord(database, deps.announce);
   const step = { database, record };
+  const loadPlan = createLoadPlan(database);
+  const locks = createLocks(deps.client);
   const tool = createTool(deps);
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),
     record: ({ run, events }) => record.append(run, events),
     finished: (step) => finishedStep(database, step),
-    loadPlan: createLoadPlan(database),
+    loadPlan: async (call) => (await loadPlan(call)) as unknown as Json,
     loadLedger: createLoadLedger(database, record),
     loadLedgerPage: ({ tenant, page }) => stored(database, tenant, page),
+    prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),
+    askLock: locks.askLock,
   } satisfies Partial<Activities>;
   return {
     llm: createStepActivity("llm", step, createLlm(deps)),
@@ -52,12 +60,13 @@ export function createActivities(deps: ActivityDeps): Activities {
       return { output, checked: output["body"] ?? null };
     }),
     childEnd: createChildEnd(deps.client),
+    endedRuns: locks.endedRuns,
     reconcile: createReconcile({ database, record, client: deps.client }),
     ...mapValues(quick, refusing),
   } as Activities;
 }
 
-function createLoadPlan(database: Database): Activities["loadPlan"] {
+function createLoadPlan(database: Database): (call: Parameters<Activities["loadPlan"]>[0]) => Promise<Plan> {
   const plans = new Plans(database);
   return async ({ tenant, workflow, version, planHash, input }) => {
     const plan =
@@ -66,7 +75,7 @@ function createLoadPlan(database: Database): Activities["loadPlan"] {
         : await plans.load(tenant, workflow, version);
     const [first] = plan.input ? validateValue(plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
-    return plan as unknown as Json;
+    return plan;
   };
 }
 

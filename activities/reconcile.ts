@@ -7,6 +7,7 @@ import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunResult } from "../contracts/messages.ts";
 import type { Database } from "../prisma/client.ts";
+import { tellLocks } from "./locks.ts";
 import type { Record } from "./record.ts";
 
 interface Deps {
@@ -30,8 +31,11 @@ export function createReconcile(deps: Deps): () => Promise<number> {
     let healed = 0;
     for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
       for (let at = 0; at < rows.length; at += abroad) {
-        const ends = await Promise.all(rows.slice(at, at + abroad).map((row) => healRow(deps, row).catch(() => skip(row))));
-        healed += ends.filter(Boolean).length;
+        const some = rows.slice(at, at + abroad);
+        const ends = await Promise.all(some.map((row) => healRow(deps, row).catch(() => skip(row))));
+        const over = some.filter((_, index) => ends[index]);
+        healed += over.length;
+        await freeLocks(deps.client, over);
       }
       Context.current().heartbeat(healed);
     }
@@ -60,6 +64,14 @@ async function healRow(deps: Deps, row: Row): Promise<boolean> {
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
   await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
   return true;
+}
+
+/** A run that ended without its walk has given nothing back. */
+async function freeLocks(client: Client, over: Row[]): Promise<void> {
+  for (const tenant of new Set(over.map((row) => row.tenant))) {
+    const runs = over.filter((row) => row.tenant === tenant).map(({ id }) => id);
+    await tellLocks(client, tenant, runs).catch(() => Context.current().log.warn("locks were not told", { tenant }));
+  }
 }
 
 interface End {

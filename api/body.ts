@@ -13,6 +13,7 @@ export const readBytes = (): RequestHandler => express.raw({ type: () => true, l
 /** What the handler gets: the checked JSON body, or a definition's text as it was sent. */
 export function readBody(route: Route, request: Request): unknown {
   if (route.text) return definitionText(request);
+  if (route.bytes) return bytesOf(request);
   if (!route.body) return undefined;
   const bytes = bytesOf(request);
   if (bytes.length === 0 && route.bodyOptional) return check(route.body, {});

@@ -9,6 +9,7 @@ import {
 } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { compareVersions } from "../contracts/semver.ts";
 import { languageJsonSchema, readDefinition } from "../language/index.ts";
 import { Prisma } from "../prisma/client.ts";
@@ -18,6 +19,7 @@ import { pageQuery } from "./parameters.ts";
 import { isUniqueViolation } from "./postgres.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call, type DefinitionText } from "./route.ts";
+import { lockWorkflow, replaceTriggers, syncSchedules } from "./triggers.ts";
 import { unkeepable } from "./text.ts";
 
 const nameParams = z.object({ name: z.string().min(1).max(255) });
@@ -109,15 +111,31 @@ async function publish(call: Call): Promise<Answer> {
   const headers = { Location: `/api/v2/workflows/${encodeURIComponent(plan.name)}/versions/${encodeURIComponent(plan.version)}` };
   const row = { tenant, ...answer, source: definition as object, plan: plan as object, publishedBy: principal.name, ...labels(definition) };
   try {
-    await call.deps.database.definition.create({ data: row, select: { name: true } });
+    await call.deps.database.$transaction(async (transaction) => {
+      await lockWorkflow(transaction, tenant, plan.name);
+      await transaction.definition.create({ data: row, select: { name: true } });
+      await replaceTriggers(transaction, tenant, plan);
+    });
+    await syncSoon(call, plan.name);
     return { status: 201, body: answer, headers };
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
   }
   const where = { tenant_name_version: { tenant, name: plan.name, version: plan.version } };
   const present = await call.deps.database.definition.findUniqueOrThrow({ where, select: { hash: true } });
-  if (present.hash === plan.hash) return { status: 200, body: answer, headers };
+  if (present.hash === plan.hash) {
+    await syncSoon(call, plan.name);
+    return { status: 200, body: answer, headers };
+  }
   throw new Fault("version_exists", `${plan.name} ${plan.version} is published with other content; publish under a new version.`);
+}
+
+// Published it is; should Temporal be away, the API's sweep brings the schedules along.
+async function syncSoon({ deps, caller: { tenant } }: Call, workflow: string): Promise<void> {
+  const sync = (): Promise<void> => syncSchedules(deps, { tenant, workflow });
+  await deps.temporal
+    .withDeadline(Date.now() + limits.updateDeadlineMs, sync)
+    .catch((error: unknown) => deps.log.warn({ err: error, workflow }, "schedules follow later"));
 }
 
 async function validate(call: Call): Promise<Answer> {

@@ -5,7 +5,7 @@ import { requireScope, type Authenticator, type Caller } from "./auth.ts";
 import { idempotencyKeyOf, readBody, readBytes, readParameters } from "./body.ts";
 import type { Deps } from "./deps.ts";
 import { once } from "./idempotency.ts";
-import type { Answer, Call, Route } from "./route.ts";
+import { takesBody, type Answer, type Call, type Route } from "./route.ts";
 
 /** The Express handlers of one route: authorise, read, act once, answer. Errors go to the app's error handler. */
 export function handlersOf(route: Route, deps: Deps, authenticator: Authenticator): RequestHandler[] {
@@ -39,8 +39,6 @@ export function handlersOf(route: Route, deps: Deps, authenticator: Authenticato
   return takesBody(route) ? [authorise, readBytes(), act] : [authorise, act];
 }
 
-const takesBody = ({ method }: Route): boolean => method === "post" || method === "patch";
-
 const AUTH_MS = 5_000;
 /** Longer than any deadline of what we call: only a store that has hung comes to it. */
 const ANSWER_MS = 15_000;
@@ -49,9 +47,17 @@ const nobody: Caller = { tenant: "", principal: { name: "", kind: "service", rol
 
 async function callerOf(route: Route, request: Request, authenticator: Authenticator): Promise<Caller> {
   if (route.scope === "open") return nobody;
-  const caller = await authenticator.authenticate(request.get("Authorization"));
+  const header = request.get("Authorization");
+  if (route.scope === "optional") return authenticator.authenticate(header).catch(asNobody);
+  const caller = await authenticator.authenticate(header);
   requireScope(caller, route.scope);
   return caller;
+}
+
+// Senders of webhooks may have credentials of their own in that header.
+function asNobody(error: unknown): Caller {
+  if (error instanceof Fault && error.code === "unauthenticated") return nobody;
+  throw error;
 }
 
 const readCall = (route: Route, request: Request) => ({

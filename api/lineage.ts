@@ -9,7 +9,8 @@ import { checkPaths, preview } from "./preview.ts";
 import { runParams } from "./parameters.ts";
 import { ok, route, type Answer, type Call, type RouteAnswer } from "./route.ts";
 import { hasEnded, jsonOf, seeRun } from "./run-view.ts";
-import { checkInput, plansOf, runIdFor, startOnce, type Prepared } from "./start.ts";
+import { beginPrepared, checkInput, plansOf, runIdFor, type Prepared } from "./begin.ts";
+import { startOnce } from "./start.ts";
 import { describeRun } from "./temporal.ts";
 
 const common = {
@@ -90,7 +91,11 @@ async function goOn(call: LineageCall<RetryRun>, prepare: () => Promise<GoOn>): 
     return ok({ ...(await preview(call, origin, plan)) });
   }
   const key = call.idempotencyKey === undefined ? undefined : `POST ${request.path} ${call.idempotencyKey}`;
-  return startOnce(call, { id: runIdFor(caller.tenant, key), request: [request.path, body as Json], prepare });
+  return startOnce(call, {
+    id: runIdFor(caller.tenant, key),
+    request: [request.path, body as Json],
+    begin: async (base) => beginPrepared(call.deps, base, await prepare()),
+  });
 }
 
 /** The run with what its log says; only what was recorded can be gone on from. */

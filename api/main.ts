@@ -10,6 +10,7 @@ import { readSettings, type Settings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
 import { createApp } from "./app.ts";
 import type { Deps } from "./deps.ts";
+import { syncSchedules } from "./triggers.ts";
 import { makeWakeups } from "./wakeups.ts";
 
 const SHUTDOWN_MS = 5_000;
@@ -39,8 +40,13 @@ async function serve(settings: Settings, log: Logger): Promise<void> {
   const deps: Deps = { settings, database, temporal, wakeups: makeWakeups(subscriber), log, closing: closing.signal };
   const server = await listen(deps);
   const sweep = setInterval(() => void forgetOldAnswers(database, log), SWEEP_MS);
+  const schedules = setInterval(
+    () => void syncSchedules(deps).catch((error: unknown) => log.warn({ err: error }, "schedules wait")),
+    limits.triggerSweepMs,
+  );
   onEnd(async () => {
     clearInterval(sweep);
+    clearInterval(schedules);
     closing.abort();
     await close(server);
     subscriber?.disconnect();

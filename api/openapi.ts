@@ -5,7 +5,7 @@ import { faults, type FaultCode } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { definitionMediaTypes } from "./body.ts";
-import type { Route, RouteAnswer } from "./route.ts";
+import { takesBody, type Route, type RouteAnswer } from "./route.ts";
 
 /** The OpenAPI 3.1 document of a route table. */
 export function openApiDocument(routes: readonly Route[]): JsonObject {
@@ -32,7 +32,7 @@ export function openApiDocument(routes: readonly Route[]): JsonObject {
 export function faultsOf(route: Route): FaultCode[] {
   const always: FaultCode[] = ["bad_request", "defect", "unavailable"];
   const withKey: FaultCode[] = route.scope === "open" ? [] : ["unauthenticated", "forbidden"];
-  const withBody: FaultCode[] = route.method === "post" || route.method === "patch" ? ["too_large", "unsupported_media_type"] : [];
+  const withBody: FaultCode[] = takesBody(route) ? ["too_large", "unsupported_media_type"] : [];
   const withJson: FaultCode[] = route.body ? ["schema"] : [];
   const withTable: FaultCode[] = route.idempotency === "table" ? ["conflict", "idempotency_mismatch"] : [];
   return [...new Set([...always, ...withKey, ...withBody, ...withJson, ...withTable, ...(route.faults ?? [])])];
@@ -52,6 +52,7 @@ function operationOf(route: Route): ZodOpenApiOperationObject {
     },
     ...(request && { requestBody: request }),
     ...(route.scope === "open" && { security: [] }),
+    ...(route.scope === "optional" && { security: [{ key: [] }, {}] }),
     responses: { ...successesOf(route), ...problemsOf(route) },
   };
 }
@@ -74,6 +75,7 @@ function requestBodyOf(route: Route): ZodOpenApiOperationObject["requestBody"] {
     );
     return { required: true, content: Object.fromEntries(schemas) as never };
   }
+  if (route.bytes) return { required: false, content: { "application/json": { schema: {} }, "*/*": { schema: { type: "string" } } } };
   return route.body ? { required: !route.bodyOptional, content: { "application/json": { schema: route.body } } } : undefined;
 }
 

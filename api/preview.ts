@@ -7,7 +7,7 @@ import { findStep } from "../language/plan-steps.ts";
 import { isPlace, nearestPath, prefixesOf } from "../language/step-path.ts";
 import { childrenOf, recordedSteps } from "../prisma/run-log.ts";
 import type { Call } from "./route.ts";
-import { plansOf } from "./start.ts";
+import { plansOf } from "./begin.ts";
 
 /** What a run that goes on from `origin` would reuse and run, its children included. */
 export async function preview(call: Call, origin: Origin, plan: Plan): Promise<Preview> {

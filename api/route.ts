@@ -12,19 +12,21 @@ import type { Deps } from "./deps.ts";
 export interface Route<P extends z.ZodType = z.ZodType, Q extends z.ZodType = z.ZodType, B extends z.ZodType = z.ZodType> {
   /** The document's operationId; also the scope of stored idempotency keys. */
   id: string;
-  method: "get" | "post" | "patch" | "delete";
+  method: "get" | "post" | "put" | "patch" | "delete";
   /** As in the document: `/api/v2/runs/{id}`. */
   path: string;
   summary: string;
   description?: string;
   tag: string;
-  /** What the caller's roles must allow; "open" = without a key. */
-  scope: Scope | "open";
+  /** What the caller's roles must allow; "open" = without a key; "optional" = the handler knows who may. */
+  scope: Scope | "open" | "optional";
   params?: P;
   query?: Q;
   body?: B;
   /** The body is a definition's text, kept as it was sent so that positions are right. */
   text?: true;
+  /** The body as it was sent, whatever it is. */
+  bytes?: true;
   /** A missing body counts as `{}`. */
   bodyOptional?: true;
   /** Whether `Idempotency-Key` is honoured, and by whom. */
@@ -75,5 +77,7 @@ export interface DefinitionText {
 export const route = <P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: Route<P, Q, B>): Route =>
   // The dispatcher parses with exactly these schemas before it calls the handler.
   spec as unknown as Route;
+
+export const takesBody = ({ method }: Pick<Route, "method">): boolean => method === "post" || method === "put" || method === "patch";
 
 export const ok = (body: JsonObject): Answer => ({ status: 200, body });

@@ -8,9 +8,12 @@ import { lineageRoutes } from "./lineage.ts";
 import type { Route } from "./route.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
 import { runRoutes } from "./runs.ts";
+import { scheduleRoutes } from "./schedules.ts";
 import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
+
+import { triggerRoutes } from "./hooks.ts";
 
 /** Every route of the API, in reading order. */
 export const routes: readonly Route[] = [
@@ -23,6 +26,8 @@ export const routes: readonly Route[] = [
   ...planChangeRoutes,
   ...lineageRoutes,
   ...approvalRoutes,
+  ...scheduleRoutes,
+  ...triggerRoutes,
   ...keyRoutes,
   ...healthRoutes,
   ...documentationRoutes(() => routes),

@@ -21,7 +21,15 @@ const database = openDatabase(settings.DATABASE_URL!, 5);
 const models = undefined as never;
 const ours = async () => ({
   taskQueue: queues.runs,
-  activities: createActivities({ database, client, announce: () => undefined, models, tools: createToolRegistry(tools), httpAllow: [] }),
+  activities: createActivities({
+    database,
+    client,
+    announce: () => undefined,
+    models,
+    tools: createToolRegistry(tools),
+    httpAllow: [],
+    env: {},
+  }),
   workflowBundle: { code: await bundleWorkflows() },
 });
 const handWritten = async () => ({

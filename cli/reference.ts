@@ -79,10 +79,14 @@ const names = (): string[][] => [
     "`{runId}:{step path}`, in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls",
   ],
   ["task queue", code(queues.runs)],
-  ["schedule", code(scheduleIds.reconcile)],
+  [
+    "workflow id of a lock",
+    "`lock.{tenant}.step.{key}`; of a concurrency key `lock.{tenant}.run.{key}`; other characters than letters, digits, `.` and `-` as `_` and hex",
+  ],
+  ["schedule", `${code(scheduleIds.reconcile)}; a tenant's own: \`schedule.{tenant}.{id}\``],
   ["workflow types", Object.values(workflowTypes).map(code).join(" ")],
   ["updates", Object.values(updates).map(code).join(" ")],
-  ["signal", Object.values(signals).map(code).join(" ")],
+  ["signals", Object.values(signals).map(code).join(" ")],
   ["query", Object.values(queries).map(code).join(" ")],
 ];
 
@@ -150,6 +154,12 @@ const meanings: Record<keyof typeof limits, string> = {
   historyBytesCalm: "the same in bytes of history",
   stateBytesMax: "what a run may remember when it goes on in a new execution; larger results are stored before",
   longCallMs: "a call whose `timeout` is longer counts as long: a new execution waits for its end",
+  lockLineMax: "steps and runs that wait for one lock: fault `lock`",
+  lockCheckEveryMs: "how often a lock that is waited for looks whether its holders still run",
+  lockCheckIdleMs: "the same while nobody waits",
+  lockIdleMs: "a lock that nobody holds ends after this long",
+  lockAskAgainMs: "who waits for a lock asks again after this long, should it have been terminated",
+  lockSignalsMax: "messages that one execution of a lock takes before it continues as new",
   summaryBytesMax: "a summary in the Temporal Web UI; longer ones are cut",
   detailsBytesMax: "the details in the Temporal Web UI; longer ones are cut",
   httpAnswerBytesMax: "the answer of an `http` step, after decompressing: fault `http`",
@@ -165,6 +175,10 @@ const meanings: Record<keyof typeof limits, string> = {
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   reconcileEveryMs: "time between two comparisons of Temporal and the record",
+  triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
+  triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
+  webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",
+  fairnessKeyBytesMax: "a `fairnessKey`",
 };
 
 function table(title: string, head: string[], rows: string[][]): string[] {

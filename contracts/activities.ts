@@ -2,6 +2,8 @@ import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
+import type { LockKind } from "./ids.ts";
+import type { LockAsk } from "./locks.ts";
 import type { Origin, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
@@ -111,6 +113,12 @@ export interface HttpFields {
   expect?: number[];
 }
 
+export interface PreparedRun {
+  version: string;
+  /** Allow-listed environment, frozen into the run. */
+  env: Record<string, string>;
+}
+
 export interface Appended {
   /** The run's status in the record: the first terminal status wins and the walk adopts it. */
   status: RunStatus;
@@ -156,6 +164,12 @@ export interface Activities {
   loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string }): Promise<TakenOver>;
   /** A stored page of it. */
   loadLedgerPage(call: { tenant: string; page: Json }): Promise<Json>;
+  /** What a run started by a schedule begins with: the version of that moment (the highest when none is named), its input checked. */
+  prepareRun(call: { tenant: string; workflow: string; version?: string; input: Json }): Promise<PreparedRun>;
+  /** Ask a lock, which is made when there is none. Asking twice is asking once; the answer comes as a signal. */
+  askLock(call: { tenant: string; kind: LockKind; key: string; ask: LockAsk }): Promise<void>;
+  /** Which of the runs have ended, or are not known to Temporal. */
+  endedRuns(call: { tenant: string; runs: string[] }): Promise<string[]>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /**

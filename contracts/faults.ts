@@ -32,6 +32,8 @@ export const faults = {
   raised: { status: 500, retryable: false, title: "Raised by the definition" },
   limit: { status: 422, retryable: false, title: "A limit was reached" },
   child: { status: 502, retryable: false, title: "Child run failed" },
+  lock: { status: 429, retryable: true, title: "Lock cannot be had" },
+  concurrency: { status: 429, retryable: true, title: "As many runs as allowed are under way" },
   // errors of a request
   bad_request: { status: 400, retryable: false, title: "Request cannot be read" },
   unauthenticated: { status: 401, retryable: false, title: "No valid key" },

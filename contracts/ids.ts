@@ -14,6 +14,31 @@ export const scheduleIds = { reconcile: "tenuto-reconcile" } as const;
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
 
+/** Who holds a lock: a step, or a run as a whole. The keys of the two never meet. */
+export type LockKind = "step" | "run";
+
+/**
+ * The workflow id of a lock. Readable, and no two keys meet: what is not a letter, a digit, `.` or `-` stands as `_` and
+ * its UTF-8 in hex. Undefined when the key is empty or too long for an id.
+ */
+export function lockWorkflowId(tenant: string, kind: LockKind, key: string): string | undefined {
+  const slug = escaped(key);
+  return slug === "" || slug.length > 180 ? undefined : `lock.${tenant}.${kind}.${slug}`;
+}
+
+// Half of a surrogate pair has no UTF-8: what an expression gave may hold one.
+const escaped = (key: string): string =>
+  encodeURIComponent(key.replace(/[\ud800-\udfff]/gu, "\ufffd"))
+    .replace(/[_!~*'()]/g, (character) => `%${character.codePointAt(0)!.toString(16)}`)
+    .replaceAll("%", "_")
+    .replace(/_[0-9A-F]{2}/g, (byte) => byte.toLowerCase());
+
+/** The id of a tenant's schedule in Temporal. */
+export const temporalScheduleId = (tenant: string, schedule: string): string => `schedule.${tenant}.${schedule}`;
+
+/** The id of the run that one firing of a schedule starts; `firing` is Temporal's id of the firing's first execution. */
+export const firedRunId = (firing: string): RunId => `r_${firing.replaceAll("-", "").slice(0, 26)}`;
+
 /** The id of the run a `workflow` step starts: readable in every list, equal in every replay and retry. */
 export function childRunId(parent: RunId, path: string, uuid: () => string): RunId {
   const id = `${parent}.${slugOf(path)}`;

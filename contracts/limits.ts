@@ -20,7 +20,7 @@ export const limits = {
   yamlAliasesMax: 100,
   yamlDepthMax: 64,
   lockLimitMax: 1_000,
-  concurrencyLimitMax: 10_000,
+  concurrencyLimitMax: 1_000,
   triggersMax: 20,
   scheduleEveryMinMs: second,
   approvalQuorumMax: 100,
@@ -61,6 +61,12 @@ export const limits = {
   refusalsMax: 100,
   patchOperationsMax: 100,
   migrateRunsMax: 200,
+  lockLineMax: 1_000,
+  lockCheckEveryMs: 30 * second,
+  lockCheckIdleMs: hour,
+  lockIdleMs: minute,
+  lockAskAgainMs: 10 * minute,
+  lockSignalsMax: 2_000,
   openOperationsMax: 500,
   openBytesMax: 1_500_000,
   argumentBytesMax: 1_500_000,
@@ -87,6 +93,10 @@ export const limits = {
   updateDeadlineMs: 5 * second,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
+  triggersPerEventMax: 100,
+  triggerSweepMs: 15 * second,
+  webhookSkewMs: 5 * minute,
+  fairnessKeyBytesMax: 64,
 } as const;
 
 export interface Retry {

@@ -4,7 +4,7 @@ import type { RunStatus, StepStatus } from "./events.ts";
 
 /** Names and shapes of what can be said to a running workflow. Plain data, so that both ends may import it. */
 
-export const workflowTypes = { run: "run", maintenance: "maintenance" } as const;
+export const workflowTypes = { run: "run", maintenance: "maintenance", lock: "lock", fire: "fire" } as const;
 
 /** The only argument of workflow type `run`. */
 export interface RunArguments {
@@ -63,6 +63,19 @@ export interface Origin {
   steps?: { [path: string]: Json };
 }
 
+/** The only argument of workflow type `fire`: what a schedule starts. Its input may be a reference. */
+export interface FireArguments {
+  tenant: string;
+  schedule: string;
+  workflow: string;
+  version?: string;
+  input: Json;
+  priority?: number;
+  fairnessKey?: string;
+  /** The schedule in its maker's words, to be read back. */
+  words: Json;
+}
+
 export interface RunResult {
   status: "completed" | "completed_with_errors" | "failed" | "canceled";
   /** May be a reference. */
@@ -104,8 +117,8 @@ export interface UpdateArguments {
   changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
 }
 
-/** Sent by other runs (`emit`); durable also when no worker runs. */
-export const signals = { deliver: "deliver" } as const;
+/** `deliver`: by other runs (`emit`). `lockAnswer`: by a lock that was asked. Durable also when no worker runs. */
+export const signals = { deliver: "deliver", lockAnswer: "lockAnswer" } as const;
 
 export const queries = { state: "state", planRefusals: "planRefusals" } as const;
 

@@ -28,6 +28,7 @@ async function main(): Promise<void> {
       ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
       ...(await loadTools(settings.TENUTO_TOOLS)),
     ]),
+    env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
   });
   const worker = await createWorker({

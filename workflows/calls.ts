@@ -60,6 +60,7 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
     path,
     attempt,
     options: step,
+    ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
     summary: await summaryOf(walk, here),
   };
   void walk.journal.flush();
@@ -82,6 +83,7 @@ async function call(
     kind,
     call: await stepCall(walk, here, fields, carried),
     options: here.step,
+    ...(here.step.fairnessKey ? { fairnessKey: await fairnessOf(walk, here.step.fairnessKey, here) } : {}),
     summary: here.step.summary ? await summaryOf(walk, here) : here.path,
   };
   const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(here.step));
@@ -117,6 +119,15 @@ export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>)
   if (!step.summary) return path;
   const words = await walk.value(step.summary, context.frame);
   return `${path} · ${typeof words === "string" ? words : JSON.stringify(words)}`;
+}
+
+async function fairnessOf(walk: Walk, template: Template, { path, context }: Here<Step>): Promise<string> {
+  const value = await walk.value(template, context.frame);
+  const key = typeof value === "number" ? String(value) : value;
+  if (typeof key === "string" && jsonBytes(key) - 2 <= limits.fairnessKeyBytesMax) return key;
+  throw new Fault("expression", `\`fairnessKey\` of ${path} must be text of at most ${limits.fairnessKeyBytesMax} bytes.`, {
+    instance: path,
+  });
 }
 
 async function texts(walk: Walk, templates: readonly Template[], frame: Frame): Promise<string[]> {

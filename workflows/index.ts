@@ -56,6 +56,9 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
   });
 }
 
+export { fire } from "./fire.ts";
+export { lock } from "./lock.ts";
+
 /** The same arguments, with what an execution learns at its start. */
 function continued(args: RunArguments, { leaving: { plan }, options: { run: ref } }: Walk): RunArguments {
   return { ...args, version: plan.version, plan: plan as unknown as Json, startedAt: ref.startedAt };

@@ -145,6 +145,7 @@ export class Journal {
     if (!hasChanged) return;
     // A run that works again tells it with its next call; pausing has told its own event.
     if (status === "running") return this.tell("run.running", undefined, {});
+    if (status === "queued") this.tell("run.queued", undefined, { for: inspector.waits() });
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
     if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
   }

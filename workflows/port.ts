@@ -1,4 +1,6 @@
 import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { LockKind } from "../contracts/ids.ts";
+import type { LockAsk } from "../contracts/locks.ts";
 import type { ExternalEvent, Origin, RunPart } from "../contracts/messages.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
@@ -14,6 +16,8 @@ export interface CallRequest {
   /** The arguments of that activity, whatever its fields. */
   call: Parameters<Activities[CallKind]>[0] | StepCall<unknown>;
   options: CallOptions;
+  /** `options.fairnessKey`, filled. */
+  fairnessKey?: string;
   /** Shown in the Temporal Web UI. */
   summary: string;
 }
@@ -25,6 +29,7 @@ export interface ForeignRequest {
   path: string;
   attempt: number;
   options: CallOptions;
+  fairnessKey?: string;
   summary: string;
 }
 
@@ -43,6 +48,16 @@ export interface ChildRequest {
   part?: RunPart;
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
+}
+
+export interface LockRequest {
+  kind: LockKind;
+  key: string;
+  /** For what it is asked; with the run it makes asking twice asking once. */
+  ticket: string;
+  limit: number;
+  onLimit: LockAsk["onLimit"];
+  path: string;
 }
 
 /**
@@ -66,6 +81,12 @@ export interface Port {
   until(predicate: () => boolean): Promise<void>;
   /** Send an event to another run of the tenant; durable once resolved. */
   send(run: string, event: ExternalEvent, scope: Scope): Promise<void>;
+  /** Ask for a lock: true = held, false = in line. Fault `lock` or `concurrency` when refused. */
+  acquire(request: LockRequest, scope: Scope): Promise<boolean>;
+  /** Resolves when it is our turn after waiting in line. */
+  turn(request: LockRequest, scope: Scope): Promise<void>;
+  /** Give a lock back, or leave its line. */
+  release(request: LockRequest): Promise<void>;
   record(run: RunRef, events: RunEvent[]): Promise<Appended>;
   store(value: Json): Promise<Json>;
   evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;

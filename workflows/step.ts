@@ -5,6 +5,7 @@ import type { Step } from "../language/plan.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
+import { withLock } from "./locks.ts";
 import { perform } from "./perform.ts";
 import { Canceled } from "./scope.ts";
 import { checkContent, mayRetry, timeLimitOf, untilRetry } from "./again.ts";
@@ -56,7 +57,8 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
     // A call ends before the walk goes on elsewhere; whatever else is open must find that it has begun.
     if (!instant.has(step.type) && !calls.has(step.type)) walk.ledger.note(path, { startedAt });
   }
-  const performed = step.compensate ? await performUndoably(walk, here) : await performInTime(walk, here);
+  const act = (): Promise<Outcome> => (step.compensate ? performUndoably(walk, here) : performInTime(walk, here));
+  const performed = step.lock ? await withLock(walk, { ...here, lock: step.lock }, act) : await act();
   const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
   // Each await costs the workflow thread more than what it waits for: none without need.
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);

@@ -24,6 +24,7 @@ import type { Activities, StepDone } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import type { CallOptions } from "../language/plan.ts";
 import { faultOfActivity, faultOfCall, faultOfChild, isTimeout } from "./failures.ts";
+import { createLockPort } from "./lock-port.ts";
 import { quick } from "./quick.ts";
 import type { CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
@@ -43,6 +44,7 @@ export function createTemporalPort(run: RunArguments): Port {
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
+    ...createLockPort(run),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
     evaluate: (template, roots, steps) =>
@@ -64,9 +66,9 @@ export function createTemporalPort(run: RunArguments): Port {
   };
 }
 
-async function call({ kind, call: args, options, summary }: CallRequest, scope: Scope): Promise<StepDone> {
+async function call({ kind, call: args, options, fairnessKey, summary }: CallRequest, scope: Scope): Promise<StepDone> {
   const activities = proxyActivities<Activities>({
-    ...timeouts(options),
+    ...timeouts(options, fairnessKey),
     heartbeatTimeout: options.heartbeatMs ?? defaults.heartbeatTimeoutMs,
     activityId: activityId(args.path, args.attempt),
     summary: summaryText(summary),
@@ -86,9 +88,9 @@ async function call({ kind, call: args, options, summary }: CallRequest, scope: 
 }
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
-  const { activity, taskQueue, path, attempt, options } = request;
+  const { activity, taskQueue, path, attempt, options, fairnessKey } = request;
   const activities = proxyActivities<Record<string, (...args: Json[]) => Promise<Json>>>({
-    ...timeouts(options),
+    ...timeouts(options, fairnessKey),
     ...(taskQueue === undefined ? {} : { taskQueue }),
     ...(options.heartbeatMs === undefined ? {} : { heartbeatTimeout: options.heartbeatMs }),
     activityId: activityId(path, attempt),
@@ -201,7 +203,7 @@ async function cancellable<T>(scope: Scope, operation: () => Promise<T>, faultOf
   }
 }
 
-const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions): ActivityOptions => ({
+const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions, fairnessKey: string | undefined): ActivityOptions => ({
   startToCloseTimeout: timeoutMs,
   scheduleToCloseTimeout: totalTimeoutMs,
   // What runs is asked to stop and awaited, so that nothing goes on behind a scope that was left.
@@ -213,7 +215,12 @@ const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions): 
     maximumInterval: Math.max(retry.maxIntervalMs, retry.initialIntervalMs),
     nonRetryableErrorTypes: retry.nonRetryable,
   },
-  ...(priority === undefined ? {} : { priority: { priorityKey: priority } }),
+  // What is not said here the activity has from its run.
+  ...(priority === undefined && fairnessKey === undefined
+    ? {}
+    : {
+        priority: { ...(priority === undefined ? {} : { priorityKey: priority }), ...(fairnessKey === undefined ? {} : { fairnessKey }) },
+      }),
 });
 
 /**

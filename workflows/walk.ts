@@ -18,6 +18,7 @@ import { Ledger, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { withConcurrency } from "./locks.ts";
 import { Pause } from "./pause.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved, type UndoPage } from "./undoing.ts";
@@ -80,6 +81,10 @@ export class Walk {
   readonly pause: Pause;
   /** Whether an execution before this one began the run. */
   readonly isContinued: boolean;
+  /** Steps that hold a lock, with its key. */
+  readonly lockedPaths = new Map<string, string>();
+  /** No place under the definition's concurrency key yet. */
+  isQueued = false;
   /** Errors that `onError: continue` let pass. */
   readonly passedErrors: Problem[];
   /** Children that nobody waits for and that end with this run. */
@@ -156,6 +161,7 @@ export class Walk {
 
   status(): RunStatus {
     if (this.pause.isPaused) return "paused";
+    if (this.isQueued) return "queued";
     if (this.attention.isNeeded) return "needs_attention";
     return this.inspector.isWaiting ? "waiting" : "running";
   }
@@ -245,7 +251,8 @@ export class Walk {
 
   async #reachEnd(): Promise<End> {
     try {
-      return endOfOutput(await this.shrink(await this.#body()), this.passedErrors);
+      const place = { frame: this.#top, scope: this.#root };
+      return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body())), this.passedErrors);
     } catch (error) {
       return endOfError(error);
     }

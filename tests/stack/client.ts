@@ -39,6 +39,7 @@ export interface RunBody {
   forkOf: string | null;
   retries: string[];
   forks: string[];
+  startedBy: string;
   startedAt: string;
   endedAt: string | null;
   input: Json;

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
-import { queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
+import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
+import { limits } from "../../contracts/limits.ts";
+import { lockSignals } from "../../contracts/locks.ts";
 import {
   queries,
   signals,
@@ -21,6 +23,7 @@ export interface Histories {
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  wearLock(tenant: string, key: string): Promise<number>;
   /** Of a round of the maintenance workflow that has ended. */
   maintenance(): Promise<unknown>;
   close(): Promise<void>;
@@ -69,6 +72,7 @@ export async function openHistories(address: string): Promise<Histories> {
       await handle.result().catch(() => undefined);
       return toJson(await handle.fetchHistory());
     },
+    wearLock: (tenant, key) => wearLock(workflow, lockWorkflowId(tenant, "step", key)!),
     async maintenance() {
       await schedule.getHandle(scheduleIds.reconcile).trigger();
       for (;;) {
@@ -84,3 +88,14 @@ const tenant = "default";
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
+
+async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
+  const nobody = { run: "r_nobody", ticket: "none" };
+  for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
+    await Promise.all(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
+  for (;;) {
+    const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
+    if (count > 1) return count;
+    await new Promise((later) => setTimeout(later, 50));
+  }
+}

@@ -13,7 +13,7 @@ import { startForeignWorker } from "./foreign-worker.ts";
 import { openHistories } from "./histories.ts";
 import { ModelScripts } from "./model-scripts.ts";
 import { Parts } from "./parts.ts";
-import type { Facts, HostAnswer, HostCommands } from "./protocol.ts";
+import { WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
 
 const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-test-"));
 // As root Postgres runs under another name, which must be able to enter.
@@ -30,6 +30,7 @@ const env = {
   TENUTO_EXPRESSION_ENV: "TENUTO_TEST_PLACE",
   TENUTO_TEST_PLACE: "here",
   TENUTO_FILES_ROOT: import.meta.dirname,
+  TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET}`,
   TENUTO_LOG_LEVEL: "warn",
 };
 // Nothing of this machine's own services: the tests kill theirs.
@@ -56,6 +57,7 @@ const commands: HostCommands = {
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
   startContinuing: (workflow, input, events, origin) => histories.startContinuing(workflow, input, events, origin),
   executions: (tenant, run) => histories.executions(tenant, run),
+  wearLock: (tenant, key) => histories.wearLock(tenant, key),
   maintenanceHistory: () => histories.maintenance(),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };

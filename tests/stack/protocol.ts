@@ -52,6 +52,8 @@ export interface HostCommands {
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
+  /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */
+  wearLock(tenant: string, key: string): Promise<number>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
   /** The same of the maintenance workflow. */
@@ -59,6 +61,9 @@ export interface HostCommands {
 }
 
 export type HostAnswer = { value: unknown } | { error: string };
+
+/** What webhooks of tenant `default` are signed with that name the secret `test`. */
+export const WEBHOOK_SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHM=";
 
 /** Task queue of the foreign worker. */
 export const FOREIGN_QUEUE = "foreign";

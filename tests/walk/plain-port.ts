@@ -6,6 +6,7 @@ import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, Port } from "../../workflows/port.ts";
+import { PlainLocks } from "./plain-locks.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
@@ -32,6 +33,7 @@ export class PlainPort implements Port {
   readonly parts: PlainPort[] = [];
   readonly #time: VirtualTime;
   readonly #stored: Json[];
+  readonly #locks: PlainLocks;
   readonly #answers: Answers;
   readonly #children = new Map<string, { answer: Answer; startedAt: number }>();
   readonly #running = new Map<string, RunningPart>();
@@ -47,6 +49,7 @@ export class PlainPort implements Port {
     this.#begin = begin;
     this.#time = parent ? parent.#time : new VirtualTime();
     this.#stored = parent ? parent.#stored : [];
+    this.#locks = parent ? parent.#locks : new PlainLocks();
     if (parent) this.trace = parent.trace;
     parent?.parts.push(this);
   }
@@ -91,6 +94,8 @@ export class PlainPort implements Port {
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
   validate: Port["validate"] = async () => null;
+  turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
+  release: Port["release"] = async (request) => this.#locks.release(request);
   show = (markdown: string): void => void (this.shown = markdown);
   mark = (): void => undefined;
   /** A message is being answered until then. */
@@ -108,6 +113,11 @@ export class PlainPort implements Port {
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
     return { output };
+  };
+
+  acquire: Port["acquire"] = async (request, scope) => {
+    await this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
+    return this.#locks.acquire(request);
   };
 
   evaluate: Port["evaluate"] = async (template, roots, steps) => {

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { RUN_ID_PATTERN } from "../contracts/ids.ts";
-import { runIdFor } from "./start.ts";
+import { runIdFor } from "./begin.ts";
 
 test("a key always leads to the same run, another tenant's same key to another one", () => {
   expect(runIdFor("acme", "order-1")).toBe(runIdFor("acme", "order-1"));

@@ -1,0 +1,137 @@
+import { createHash, randomBytes } from "node:crypto";
+import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
+import { queues, workflowIdOf } from "../contracts/ids.ts";
+import { canonicalJson, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { workflowTypes, type RunArguments } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
+import { validateValue } from "../language/index.ts";
+import type { Plan } from "../language/plan.ts";
+import { keep } from "../prisma/blobs.ts";
+import { Plans } from "../prisma/plans.ts";
+import { refuseWhenFull } from "./concurrency.ts";
+import type { Deps } from "./deps.ts";
+import { sha256 } from "./hash.ts";
+import { faultOf } from "./problem.ts";
+
+/** A start, whoever asks for it. */
+interface Start {
+  tenant: string;
+  id: string;
+  /** Of the request: kept in the run's memo, so that the same id asked for with another request is noticed. */
+  requestHash: string;
+  startedBy: string;
+  /** 1 (first) to 5. */
+  priority?: number | undefined;
+  fairnessKey?: string | undefined;
+}
+
+/** What shall run, by its name. */
+export interface Order extends Start {
+  workflow: string;
+  version?: string | undefined;
+  input: Json;
+}
+
+/** A run that only has to be started. */
+export interface Prepared extends Pick<RunArguments, "input" | "origin" | "effectRoot"> {
+  plan: Plan;
+}
+
+/**
+ * Start a run: one write, to Temporal. Gives Temporal's id of its first execution.
+ *
+ * Faults: not_found, input_invalid, reserved_key, concurrency. Throws WorkflowExecutionAlreadyStartedError when the id was started before.
+ */
+export async function begin(deps: Deps, order: Order): Promise<string> {
+  const { tenant, workflow, version, input } = order;
+  const plan = await plansOf(deps).load(tenant, workflow, version);
+  checkInput(plan, input);
+  await refuseWhenFull(deps, order, plan);
+  return beginPrepared(deps, order, { plan, input: await keep(deps.database, tenant, input) });
+}
+
+/** Fault `input_invalid` with the place of each mismatch. */
+export function checkInput(plan: Plan, input: Json): void {
+  const mismatches = plan.input === undefined ? [] : validateValue(plan.input, input);
+  if (mismatches.length > 0) throw faultOf("input_invalid", "The input does not fit the workflow's schema.", mismatches.map(inInput));
+}
+
+/** As `begin`, for who has a right to one run under this id, however often it is asked for: false when it was there before. */
+export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): Promise<boolean> {
+  try {
+    await begin(deps, { ...order, requestHash: sha256(canonicalJson([order.workflow, order.input])) });
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
+
+/** As `begin`, with everything that is to be known before. */
+export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<string> {
+  const { tenant, id, requestHash, startedBy, priority, fairnessKey } = start;
+  const run: RunArguments = {
+    tenant,
+    id,
+    workflow: plan.name,
+    version: plan.version,
+    input,
+    env: deps.settings.expressionEnv,
+    startedBy,
+    depth: 0,
+    ...from,
+    // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
+    plan: plan as unknown as Json,
+  };
+  const lineage = from.origin ? { [`${from.origin.kind}Of`]: from.origin.run } : {};
+  const handle = await deps.temporal.withDeadline(Date.now() + limits.updateDeadlineMs, () =>
+    deps.temporal.workflow.start(workflowTypes.run, {
+      workflowId: workflowIdOf(tenant, id),
+      workflowIdConflictPolicy: "FAIL",
+      workflowIdReusePolicy: "REJECT_DUPLICATE",
+      taskQueue: queues.runs,
+      args: [run],
+      memo: { requestHash, startedBy, ...lineage },
+      staticSummary: `${plan.name} ${plan.version}`,
+      // What the workflow calls inherits it.
+      ...((priority !== undefined || fairnessKey !== undefined) && {
+        priority: { ...(priority !== undefined && { priorityKey: priority }), ...(fairnessKey !== undefined && { fairnessKey }) },
+      }),
+      typedSearchAttributes: attributesOf(tenant, plan),
+    }),
+  );
+  return handle.firstExecutionRunId;
+}
+
+const attributesOf = (tenant: string, { name, version }: { name: string; version: string }) => [
+  { key: searchAttributes.tenant, value: tenant },
+  { key: searchAttributes.workflow, value: name },
+  { key: searchAttributes.version, value: version },
+  { key: searchAttributes.status, value: "running" },
+];
+
+/** 130 bits: of the key, so that a repetition meets the first start; random without one. */
+export function runIdFor(tenant: string, key: string | undefined): string {
+  const bytes = key === undefined ? randomBytes(17) : createHash("sha256").update(`${tenant}\0${key}`).digest();
+  return `r_${base32(bytes).slice(0, 26)}`;
+}
+
+// Crockford's alphabet: no letters that are taken for digits.
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+function base32(bytes: Buffer): string {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+  return (bits.match(/.{5}/g) ?? []).map((five) => alphabet[Number.parseInt(five, 2)]).join("");
+}
+
+const inInput = ({ pointer, message }: { pointer: string; message: string }) => ({ pointer: `/input${pointer}`, message });
+
+const plans = new WeakMap<Deps, Plans>();
+
+/** The published plans, read once. */
+export function plansOf(deps: Deps): Plans {
+  const known = plans.get(deps) ?? new Plans(deps.database);
+  plans.set(deps, known);
+  return known;
+}
