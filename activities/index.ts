@@ -6,14 +6,17 @@ import { resolve, stored } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
+import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import type { Models } from "./model-port.ts";
+import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createRecord, type Announce } from "./record.ts";
+import { createSpreadPause } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
@@ -52,7 +55,8 @@ export function createActivities(deps: ActivityDeps): Activities {
       return { output, checked: output["body"] ?? null };
     }),
     childEnd: createChildEnd(deps.client),
-    reconcile: createReconcile({ database, record, client: deps.client }),
+    reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database) }),
+    spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),
   } as Activities;
 }
@@ -61,11 +65,15 @@ function createLoadPlan(database: Database): Activities["loadPlan"] {
   const plans = new Plans(database);
   return async ({ tenant, workflow, version, planHash, input }) => {
     // Part of a run: its input was checked when the run was started.
-    if (planHash !== undefined) return (await plans.frozen(tenant, { workflow, version: version!, planHash })).plan as unknown as Json;
+    if (planHash !== undefined) {
+      const { plan } = await plans.frozen(tenant, { workflow, version: version!, planHash });
+      return { plan: plan as unknown as Json };
+    }
     const plan = await plans.load(tenant, workflow, version);
     const [first] = plan.input ? validateValue(plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
-    return plan as unknown as Json;
+    const holds = await platformHolds(database, tenant, workflow);
+    return { plan: plan as unknown as Json, ...(holds.holds.length === 0 ? {} : { holds }) };
   };
 }
 

@@ -39,7 +39,7 @@ export function handlersOf(route: Route, deps: Deps, authenticator: Authenticato
   return takesBody(route) ? [authorise, readBytes(), act] : [authorise, act];
 }
 
-const takesBody = ({ method }: Route): boolean => method === "post" || method === "patch";
+const takesBody = ({ method }: Route): boolean => method === "post" || method === "put" || method === "patch";
 
 const AUTH_MS = 5_000;
 /** Longer than any deadline of what we call: only a store that has hung comes to it. */

@@ -32,7 +32,7 @@ export function openApiDocument(routes: readonly Route[]): JsonObject {
 export function faultsOf(route: Route): FaultCode[] {
   const always: FaultCode[] = ["bad_request", "defect", "unavailable"];
   const withKey: FaultCode[] = route.scope === "open" ? [] : ["unauthenticated", "forbidden"];
-  const withBody: FaultCode[] = route.method === "post" || route.method === "patch" ? ["too_large", "unsupported_media_type"] : [];
+  const withBody: FaultCode[] = ["post", "put", "patch"].includes(route.method) ? ["too_large", "unsupported_media_type"] : [];
   const withJson: FaultCode[] = route.body ? ["schema"] : [];
   const withTable: FaultCode[] = route.idempotency === "table" ? ["conflict", "idempotency_mismatch"] : [];
   return [...new Set([...always, ...withKey, ...withBody, ...withJson, ...withTable, ...(route.faults ?? [])])];

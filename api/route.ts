@@ -12,7 +12,7 @@ import type { Deps } from "./deps.ts";
 export interface Route<P extends z.ZodType = z.ZodType, Q extends z.ZodType = z.ZodType, B extends z.ZodType = z.ZodType> {
   /** The document's operationId; also the scope of stored idempotency keys. */
   id: string;
-  method: "get" | "post" | "patch" | "delete";
+  method: "get" | "post" | "put" | "patch" | "delete";
   /** As in the document: `/api/v2/runs/{id}`. */
   path: string;
   summary: string;

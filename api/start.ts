@@ -12,6 +12,7 @@ import type { Plan } from "../language/plan.ts";
 import { keep } from "../prisma/blobs.ts";
 import type { Deps } from "./deps.ts";
 import { sha256 } from "./hash.ts";
+import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { faultOf } from "./problem.ts";
 import { route, type Answer, type Call } from "./route.ts";
@@ -80,16 +81,24 @@ async function prepare({ deps, caller, body }: StartCall): Promise<Prepared> {
   return { plan, input: await keep(deps.database, caller.tenant, input) };
 }
 
+/** What a start answers with, and answers again. */
+interface Begun {
+  temporalRunId: string;
+  status: "running" | "paused";
+}
+
 /** Fault `input_invalid` with the place of each mismatch. */
 export function checkInput(plan: Plan, input: Json): void {
   const mismatches = plan.input === undefined ? [] : validateValue(plan.input, input);
   if (mismatches.length > 0) throw faultOf("input_invalid", "The input does not fit the workflow's schema.", mismatches.map(inInput));
 }
 
-async function startWorkflow(call: Call, { id, requestHash, plan, input, ...from }: Started & Prepared): Promise<string> {
+async function startWorkflow(call: Call, { id, requestHash, plan, input, ...from }: Started & Prepared): Promise<Begun> {
   const { deps, caller } = call;
   const { tenant, principal } = caller;
   const labels = { name: plan.name, version: plan.version };
+  const holds = await platformHolds(deps.database, tenant, plan.name);
+  const status = holds.holds.length > 0 ? "paused" : "running";
   const run: RunArguments = {
     tenant,
     id,
@@ -100,6 +109,7 @@ async function startWorkflow(call: Call, { id, requestHash, plan, input, ...from
     startedBy: principal.name,
     depth: 0,
     ...from,
+    ...(status === "paused" ? { holds: [holds] } : {}),
     // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
     plan: plan as unknown as Json,
   };
@@ -111,37 +121,38 @@ async function startWorkflow(call: Call, { id, requestHash, plan, input, ...from
       workflowIdReusePolicy: "REJECT_DUPLICATE",
       taskQueue: queues.runs,
       args: [run],
-      memo: { requestHash, startedBy: principal.name, ...lineage },
+      memo: { requestHash, startedBy: principal.name, status, ...lineage },
       staticSummary: `${labels.name} ${labels.version}`,
-      typedSearchAttributes: attributesOf(tenant, labels),
+      typedSearchAttributes: attributesOf(tenant, labels, status),
     }),
   );
-  return handle.firstExecutionRunId;
+  return { temporalRunId: handle.firstExecutionRunId, status };
 }
 
-const attributesOf = (tenant: string, { name, version }: { name: string; version: string }) => [
+const attributesOf = (tenant: string, { name, version }: { name: string; version: string }, status: string) => [
   { key: searchAttributes.tenant, value: tenant },
   { key: searchAttributes.workflow, value: name },
   { key: searchAttributes.version, value: version },
-  { key: searchAttributes.status, value: "running" },
+  { key: searchAttributes.status, value: status },
 ];
 
 // A refusal of a repeated request does not count either: the workflow may have got a stricter version since the first.
 const mayBeRepeated = ({ idempotencyKey }: Call, error: unknown): boolean =>
   error instanceof WorkflowExecutionAlreadyStartedError || (idempotencyKey !== undefined && error instanceof Fault);
 
-/** The Temporal run id of the start with this id; undefined when there was none. */
-async function earlierStart({ deps, caller }: Call, { id, requestHash }: Started): Promise<string | undefined> {
+/** The start with this id; undefined when there was none. */
+async function earlierStart({ deps, caller }: Call, { id, requestHash }: Started): Promise<Begun | undefined> {
   const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: id });
   if (!description) return undefined;
-  if (memoText(description, "requestHash") === requestHash) return firstRunId(description);
+  if (memoText(description, "requestHash") === requestHash)
+    return { temporalRunId: firstRunId(description), status: memoText(description, "status") === "paused" ? "paused" : "running" };
   throw new Fault("idempotency_mismatch", "This Idempotency-Key has started a run from another request; take a new one.");
 }
 
 /** The same bytes for the first answer and for every repetition. */
-function accepted({ deps, caller }: Call, id: string, temporalRunId: string): Answer {
+function accepted({ deps, caller }: Call, id: string, { temporalRunId, status }: Begun): Answer {
   const links = linksOf(deps.settings, { tenant: caller.tenant, id, temporalRunId });
-  return { status: 202, body: { id, status: "running", links: { ...links } }, headers: { Location: links.self } };
+  return { status: 202, body: { id, status, links: { ...links } }, headers: { Location: links.self } };
 }
 
 /** 130 bits: of the key, so that a repetition meets the first start; random without one. */

@@ -87,6 +87,8 @@ export const limits = {
   updateDeadlineMs: 5 * second,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
+  autoPauseRunsMax: 1_000_000,
+  autoPauseWindowMs: 7 * 24 * hour,
 } as const;
 
 export interface Retry {
