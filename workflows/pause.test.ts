@@ -141,15 +141,15 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   test("a child hands down what it was told, and nothing of a pause of its own", async () => {
     const child = { id: "one", type: "workflow", workflow: "other", await: false };
-    const ended = await run([child, wait("w", "1s")], (walk, at) => {
+    const ended = await run([child, wait("w", "1s"), tool("a")], (walk, at) => {
       at.at(100, () => void walk.pause.hold(word("parent", 1, "tree:r_root")));
       at.at(200, () => void walk.pause.pause(halt));
       at.at(5_000, () => void walk.pause.resume(resume));
       at.at(6_000, () => void walk.pause.hold(word("parent", 2)));
     });
-    expect(ended.port.held.map(({ holds }) => [holds.version, holds.holds.map(({ reason }) => reason)])).toEqual([
-      [1, ["tree:r_root"]],
-      [2, []],
+    expect(ended.port.held.map(({ at, holds }) => [at, holds.version, holds.holds.map(({ reason }) => reason)])).toEqual([
+      [100, 1, ["tree:r_root"]],
+      [6_000, 4, []],
     ]);
   });
 
