@@ -4,9 +4,11 @@ import { Fault, faults } from "../contracts/faults.ts";
 import { validateValue } from "../language/validate.ts";
 import { resolve, stored } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
+import type { Holds } from "../contracts/holds.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
+import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
@@ -14,8 +16,10 @@ import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
 import type { Models } from "./model-port.ts";
+import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createRecord, type Announce } from "./record.ts";
+import { createSpreadPause } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
@@ -46,7 +50,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...createValues(database),
     record: ({ run, events }) => record.append(run, events),
     finished: (step) => finishedStep(database, step),
-    loadPlan: async (call) => (await loadPlan(call)) as unknown as Json,
+    loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     loadLedger: createLoadLedger(database, record),
     loadLedgerPage: ({ tenant, page }) => stored(database, tenant, page),
     prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),
@@ -61,7 +65,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     }),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
-    reconcile: createReconcile({ database, record, client: deps.client }),
+    reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database) }),
+    spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),
   } as Activities;
 }
@@ -77,6 +82,16 @@ function createLoadPlan(database: Database): (call: Parameters<Activities["loadP
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
     return plan;
   };
+}
+
+/** Part of a run is held with its parent. */
+async function holdsOf(
+  database: Database,
+  { tenant, workflow, planHash }: Parameters<Activities["loadPlan"]>[0],
+): Promise<{ holds?: Holds }> {
+  if (planHash !== undefined) return {};
+  const holds = await platformHolds(database, tenant, workflow);
+  return holds.holds.length === 0 ? {} : { holds };
 }
 
 /** A fault ends the quick activities for good; anything else (Postgres away) is tried again. */

@@ -3,17 +3,21 @@ import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription }
 import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
+import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunResult } from "../contracts/messages.ts";
 import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
+import { allPauses } from "../prisma/pauses.ts";
 import type { Record } from "./record.ts";
+import { hears, isTold } from "./spread-pause.ts";
 
 interface Deps {
   database: Database;
   record: Record;
   client: Client;
+  autoPause: () => Promise<void>;
 }
 
 /** Rows looked at in one go; the schedule comes again soon. */
@@ -24,15 +28,18 @@ type Row = Awaited<ReturnType<typeof openRows>>[number];
 
 /**
  * Close the rows of runs that ended without a word (terminated, timed out, lost), and cancel the children they left.
- * Temporal is right: nothing is written about a run that it says is open.
+ * Temporal is right: nothing is written about a run that it says is open. Open runs that have missed what their
+ * definition or tenant is paused for (it was paused while they started) are told again.
  */
 export function createReconcile(deps: Deps): () => Promise<number> {
   return async () => {
     let healed = 0;
+    await deps.autoPause();
+    const holdsOf = await allPauses(deps.database);
     for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
       for (let at = 0; at < rows.length; at += abroad) {
         const some = rows.slice(at, at + abroad);
-        const ends = await Promise.all(some.map((row) => healRow(deps, row).catch(() => skip(row))));
+        const ends = await Promise.all(some.map((row) => healRow(deps, row, holdsOf(row.tenant, row.workflow)).catch(() => skip(row))));
         const over = some.filter((_, index) => ends[index]);
         healed += over.length;
         await freeLocks(deps.client, over);
@@ -57,9 +64,9 @@ function skip(row: Row): false {
   return false;
 }
 
-async function healRow(deps: Deps, row: Row): Promise<boolean> {
+async function healRow(deps: Deps, row: Row, holds: Holds): Promise<boolean> {
   const end = await endOf(deps.client, row);
-  if (!end) return false;
+  if (!end) return isTold(row, holds) ? false : hears(deps.client, row, holds);
   // Before the row is closed: after it nobody would look at this run again.
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
   await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
@@ -126,7 +133,7 @@ async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
   return makeProblem("defect", "The run failed.");
 }
 
-/** A run that ended without its walk cannot have cancelled its children itself. */
+/** A run that ended without its walk cannot have cancelled its children itself, nor have let go of those that outlive it. */
 async function cancelChildren({ database, client }: Deps, row: Row): Promise<void> {
   const [rows, started] = await Promise.all([
     database.run.findMany({ where: { parentId: row.id, status: { notIn: [...terminalStatuses] } }, select: { id: true } }),
@@ -136,9 +143,13 @@ async function cancelChildren({ database, client }: Deps, row: Row): Promise<voi
   const abandoned = new Set(told.filter((child) => child["parentClosePolicy"] === "abandon").map((child) => child["runId"]));
   const ids = new Set([...rows.map(({ id }) => id), ...told.map((child) => child["runId"] as string)]);
   for (const id of ids) {
-    if (!abandoned.has(id)) await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
+    if (abandoned.has(id)) await hears(client, { ...row, id }, released);
+    else await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
   }
 }
+
+// The last word of a parent that can say nothing any more.
+const released: Holds = { source: "parent", version: Number.MAX_SAFE_INTEGER, by: "reconcile", holds: [] };
 
 function ignoreEnded(error: unknown): void {
   if (!(error instanceof WorkflowNotFoundError)) throw error;

@@ -42,7 +42,7 @@ test("a revoked key is refused within a second", async () => {
   expect(await authenticator.isValid(caller)).toBe(false);
 });
 
-const all: Scope[] = ["publish", "start", "signal", "pause", "cancel", "attend", "decide", "read", "keys"];
+const all: Scope[] = ["publish", "start", "signal", "pause", "cancel", "attend", "decide", "read", "keys", "tenant"];
 const table: [role: string, allowed: Scope[]][] = [
   ["admin", all],
   ["developer", ["publish", "start", "read"]],

@@ -6,7 +6,7 @@ import type { Settings } from "../settings.ts";
 
 /** Role → what it may do. Other role names are free: they matter for assignees only. */
 export const roleScopes = {
-  admin: ["publish", "start", "signal", "pause", "cancel", "attend", "decide", "read", "keys"],
+  admin: ["publish", "start", "signal", "pause", "cancel", "attend", "decide", "read", "keys", "tenant"],
   developer: ["publish", "start", "read"],
   operator: ["start", "signal", "pause", "cancel", "attend", "read"],
   approver: ["decide", "read"],

@@ -8,6 +8,7 @@ import { searchAttributes } from "../contracts/search-attributes.ts";
 import { validateValue } from "../language/index.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep } from "../prisma/blobs.ts";
+import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { refuseWhenFull } from "./concurrency.ts";
 import type { Deps } from "./deps.ts";
@@ -26,6 +27,13 @@ interface Start {
   fairnessKey?: string | undefined;
 }
 
+/** What a start answers with. */
+export interface Begun {
+  /** Temporal's id of the run's first execution. */
+  temporalRunId: string;
+  status: "running" | "paused";
+}
+
 /** What shall run, by its name. */
 export interface Order extends Start {
   workflow: string;
@@ -39,11 +47,11 @@ export interface Prepared extends Pick<RunArguments, "input" | "origin" | "effec
 }
 
 /**
- * Start a run: one write, to Temporal. Gives Temporal's id of its first execution.
+ * Start a run: one write, to Temporal. What is paused at this moment begins paused.
  *
  * Faults: not_found, input_invalid, reserved_key, concurrency. Throws WorkflowExecutionAlreadyStartedError when the id was started before.
  */
-export async function begin(deps: Deps, order: Order): Promise<string> {
+export async function begin(deps: Deps, order: Order): Promise<Begun> {
   const { tenant, workflow, version, input } = order;
   const plan = await plansOf(deps).load(tenant, workflow, version);
   checkInput(plan, input);
@@ -69,8 +77,10 @@ export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): 
 }
 
 /** As `begin`, with everything that is to be known before. */
-export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<string> {
+export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<Begun> {
   const { tenant, id, requestHash, startedBy, priority, fairnessKey } = start;
+  const holds = await platformHolds(deps.database, tenant, plan.name);
+  const status = holds.holds.length > 0 ? "paused" : "running";
   const run: RunArguments = {
     tenant,
     id,
@@ -81,6 +91,7 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
     startedBy,
     depth: 0,
     ...from,
+    ...(status === "paused" ? { holds: [holds] } : {}),
     // Last: the Temporal Web UI shows the arguments in this order, and people look for the others.
     plan: plan as unknown as Json,
   };
@@ -92,23 +103,23 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
       workflowIdReusePolicy: "REJECT_DUPLICATE",
       taskQueue: queues.runs,
       args: [run],
-      memo: { requestHash, startedBy, ...lineage },
+      memo: { requestHash, startedBy, status, ...lineage },
       staticSummary: `${plan.name} ${plan.version}`,
       // What the workflow calls inherits it.
       ...((priority !== undefined || fairnessKey !== undefined) && {
         priority: { ...(priority !== undefined && { priorityKey: priority }), ...(fairnessKey !== undefined && { fairnessKey }) },
       }),
-      typedSearchAttributes: attributesOf(tenant, plan),
+      typedSearchAttributes: attributesOf(tenant, plan, status),
     }),
   );
-  return handle.firstExecutionRunId;
+  return { temporalRunId: handle.firstExecutionRunId, status };
 }
 
-const attributesOf = (tenant: string, { name, version }: { name: string; version: string }) => [
+const attributesOf = (tenant: string, { name, version }: { name: string; version: string }, status: string) => [
   { key: searchAttributes.tenant, value: tenant },
   { key: searchAttributes.workflow, value: name },
   { key: searchAttributes.version, value: version },
-  { key: searchAttributes.status, value: "running" },
+  { key: searchAttributes.status, value: status },
 ];
 
 /** 130 bits: of the key, so that a repetition meets the first start; random without one. */

@@ -1,10 +1,12 @@
 import { approvalRoutes } from "./approvals.ts";
+import { auditRoutes } from "./audit.ts";
 import { definitionRoutes } from "./definitions.ts";
 import { documentationRoutes } from "./documentation.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import { lineageRoutes } from "./lineage.ts";
+import { pauseRoutes } from "./pauses.ts";
 import type { Route } from "./route.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
 import { runRoutes } from "./runs.ts";
@@ -25,10 +27,12 @@ export const routes: readonly Route[] = [
   ...steeringRoutes,
   ...planChangeRoutes,
   ...lineageRoutes,
+  ...pauseRoutes,
   ...approvalRoutes,
   ...scheduleRoutes,
   ...triggerRoutes,
   ...keyRoutes,
+  ...auditRoutes,
   ...healthRoutes,
   ...documentationRoutes(() => routes),
 ];

@@ -40,7 +40,7 @@ export const summaryOf = ({ deps, caller }: Call, run: Pick<Row, "id" | "status"
 
 export const rowOf = (
   call: Call,
-  run: Omit<SeenRun, "input" | "output" | "error" | "passedErrors" | "waitingFor" | "lastSeq">,
+  run: Omit<SeenRun, "input" | "output" | "error" | "passedErrors" | "waitingFor" | "holds" | "lastSeq">,
 ): JsonObject => ({
   ...summaryOf(call, run),
   workflow: run.workflow,
@@ -84,6 +84,7 @@ function fromTemporal(id: string, description: WorkflowExecutionDescription): Se
     error: null,
     passedErrors: null,
     waitingFor: null,
+    holds: null,
     lastSeq: 0,
   };
 }
@@ -93,7 +94,7 @@ const closed: Record<string, RunStatus> = { FAILED: "failed", CANCELLED: "cancel
 // The workflow's own word is finer: Temporal calls everything that returned "completed".
 function statusOf(temporalStatus: string, own: string | undefined): RunStatus {
   if (temporalStatus === "COMPLETED") return own !== undefined && isTerminal(own) ? own : "completed";
-  return closed[temporalStatus] ?? "running";
+  return closed[temporalStatus] ?? (own === "paused" ? own : "running");
 }
 
 export const jsonOf = (value: unknown): Json => (value ?? null) as Json;

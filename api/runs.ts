@@ -47,7 +47,7 @@ async function list(call: Call<unknown, z.output<typeof listQuery>>): Promise<An
     where: { AND: [{ tenant: caller.tenant, ...filterOf(query) }, olderThan("startedAt", place)] },
     orderBy: [{ startedAt: "desc" }, { id: "asc" }],
     take: query.limit + 1,
-    omit: { input: true, output: true, error: true, passedErrors: true, waitingFor: true },
+    omit: { input: true, output: true, error: true, passedErrors: true, waitingFor: true, holds: true },
   });
   return ok(
     pageOf(rows, query.limit, { item: (row) => rowOf(call, row), cursor: (row) => encodeCursor([row.startedAt.getTime(), row.id]) }),
@@ -101,6 +101,7 @@ async function detailsOf(call: Call, run: SeenRun): Promise<JsonObject> {
     error: jsonOf(run.error),
     passedErrors: jsonOf(run.passedErrors),
     waitingFor: jsonOf(run.waitingFor),
+    holds: run.holds === null ? [] : jsonOf(run.holds),
     retries,
     forks,
     usage,

@@ -2,7 +2,7 @@ import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { runSummarySchema, startRunSchema, type StartRun } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
-import { begin, runIdFor } from "./begin.ts";
+import { begin, runIdFor, type Begun } from "./begin.ts";
 import { sha256 } from "./hash.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { linksOf } from "./run-view.ts";
@@ -42,7 +42,7 @@ interface Once {
   id: string;
   /** What was asked for: the same key with another request is noticed. */
   request: Json;
-  begin: (base: { tenant: string; id: string; requestHash: string; startedBy: string }) => Promise<string>;
+  begin: (base: { tenant: string; id: string; requestHash: string; startedBy: string }) => Promise<Begun>;
 }
 
 /** Start a run, or find the one that the same request has started before. */
@@ -62,16 +62,17 @@ export async function startOnce(call: Call, { id, request, begin: beginIt }: Onc
 const mayBeRepeated = ({ idempotencyKey }: Call, error: unknown): boolean =>
   error instanceof WorkflowExecutionAlreadyStartedError || (idempotencyKey !== undefined && error instanceof Fault);
 
-/** The Temporal run id of the start with this id; undefined when there was none. */
-async function earlierStart({ deps, caller }: Call, { id, requestHash }: { id: string; requestHash: string }): Promise<string | undefined> {
+/** The start with this id; undefined when there was none. */
+async function earlierStart({ deps, caller }: Call, { id, requestHash }: { id: string; requestHash: string }): Promise<Begun | undefined> {
   const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: id });
   if (!description) return undefined;
-  if (memoText(description, "requestHash") === requestHash) return firstRunId(description);
+  if (memoText(description, "requestHash") === requestHash)
+    return { temporalRunId: firstRunId(description), status: memoText(description, "status") === "paused" ? "paused" : "running" };
   throw new Fault("idempotency_mismatch", "This Idempotency-Key has started a run from another request; take a new one.");
 }
 
 /** The same bytes for the first answer and for every repetition. */
-function accepted({ deps, caller }: Call, id: string, temporalRunId: string): Answer {
+function accepted({ deps, caller }: Call, id: string, { temporalRunId, status }: Begun): Answer {
   const links = linksOf(deps.settings, { tenant: caller.tenant, id, temporalRunId });
-  return { status: 202, body: { id, status: "running", links: { ...links } }, headers: { Location: links.self } };
+  return { status: 202, body: { id, status, links: { ...links } }, headers: { Location: links.self } };
 }

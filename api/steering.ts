@@ -1,8 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { ScheduleOverlapPolicy } from "@temporalio/client";
-import { emptySchema, runSummarySchema, signalAnswerSchema, signalSchema, terminateSchema, type Signal } from "../contracts/api.schema.ts";
+import {
+  emptySchema,
+  pauseRunSchema,
+  resumeRunSchema,
+  runSummarySchema,
+  signalAnswerSchema,
+  signalSchema,
+  terminateSchema,
+  type PauseRun,
+  type ResumeRun,
+  type Signal,
+} from "../contracts/api.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
-import type { Json } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { audit } from "../prisma/audit.ts";
 import { keep } from "../prisma/blobs.ts";
 import { sha256 } from "./hash.ts";
 import { runParams, stepParams } from "./parameters.ts";
@@ -19,7 +31,7 @@ const common = { method: "post", tag: "Steering", idempotency: "table", answers:
 
 interface OnRun {
   verb: string;
-  scope: "pause" | "cancel";
+  scope: "cancel";
   text: string;
   handle: (call: RunCall) => Promise<Answer>;
 }
@@ -52,8 +64,30 @@ const onStep = (id: string, { action, text }: { action: "retry" | "skip" | "fail
   });
 
 export const steeringRoutes = [
-  onRun("pauseRun", { verb: "pause", scope: "pause", text: "Begin no further step until resumed", handle: (call) => hold(call, "pause") }),
-  onRun("resumeRun", { verb: "resume", scope: "pause", text: "Go on after a pause", handle: (call) => hold(call, "resume") }),
+  route({
+    ...common,
+    id: "pauseRun",
+    path: "/api/v2/runs/{id}/pause",
+    summary: "Begin no further step until resumed",
+    description: "Signals, approvals and queries are answered meanwhile. Calls that are under way go on to their end.",
+    scope: "pause",
+    params: runParams,
+    body: pauseRunSchema,
+    bodyOptional: true,
+    handle: pause,
+  }),
+  route({
+    ...common,
+    id: "resumeRun",
+    path: "/api/v2/runs/{id}/resume",
+    summary: "Go on after a pause",
+    description: "A run that is paused for several reasons (`holds`) goes on when the last of them is gone.",
+    scope: "pause",
+    params: runParams,
+    body: resumeRunSchema,
+    bodyOptional: true,
+    handle: resume,
+  }),
   onRun("cancelRun", { verb: "cancel", scope: "cancel", text: "Ask the run to stop; it may clean up", handle: cancel }),
   route({
     ...common,
@@ -84,10 +118,25 @@ export const steeringRoutes = [
   onStep("failStep", { action: "fail", text: "Let a step that needs attention fail" }),
 ];
 
-async function hold(call: RunCall, name: "pause" | "resume"): Promise<Answer> {
+async function pause(call: RunCall<PauseRun>): Promise<Answer> {
   const { address, run } = await open(call);
-  await update(address, name, { updateId: updateIdOf(call), argument: { by: call.caller.principal.name } });
+  const { scope, timers, why } = call.body;
+  const argument = { by: call.caller.principal.name, scope, timers, ...(why === undefined ? {} : { why }) };
+  await update(address, "pause", { updateId: updateIdOf(call), argument });
+  await noteAct(call, "run.paused", call.body);
   return accepted(call, run);
+}
+
+async function resume(call: RunCall<ResumeRun>): Promise<Answer> {
+  const { address, run } = await open(call);
+  await update(address, "resume", { updateId: updateIdOf(call), argument: { by: call.caller.principal.name, scope: call.body.scope } });
+  await noteAct(call, "run.resumed", call.body);
+  return accepted(call, run);
+}
+
+async function noteAct({ deps, caller, params, requestId }: RunCall, action: string, data: object): Promise<void> {
+  const { tenant, principal } = caller;
+  await audit(deps.database, { tenant, actor: principal.name, action, object: params.id, data: data as JsonObject, requestId });
 }
 
 async function cancel(call: RunCall): Promise<Answer> {

@@ -174,11 +174,13 @@ const meanings: Record<keyof typeof limits, string> = {
   idempotencyKeepMs: "how long the first answer to a POST is kept; a run's key lives as long as Temporal keeps the run",
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
-  reconcileEveryMs: "time between two comparisons of Temporal and the record",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
   webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",
   fairnessKeyBytesMax: "a `fairnessKey`",
+  reconcileEveryMs: "time between two comparisons of Temporal and the record, and two looks at the failures of workflows",
+  autoPauseRunsMax: "`minimumRuns` of an auto-pause",
+  autoPauseWindowMs: "`window` of an auto-pause, at most",
 };
 
 function table(title: string, head: string[], rows: string[][]): string[] {

@@ -2,9 +2,10 @@ import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
+import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
-import type { Origin, RunResult } from "./messages.ts";
+import type { Origin, PausedScope, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {
@@ -137,6 +138,12 @@ export interface ListRequest {
 
 export type Listed = { items: Json[]; from: 0 } | { pages: Json[] };
 
+/** `holds` when the child's definition or tenant is paused. */
+export interface LoadedPlan {
+  plan: Json;
+  holds?: Holds;
+}
+
 /**
  * Everything a workflow asks of the outside. `createActivities(deps)` satisfies it.
  * Faults leave an activity as an ApplicationFailure whose `type` is the problem's type and whose first detail is the Problem.
@@ -158,8 +165,8 @@ export interface Activities {
   list(call: { tenant: string } & ListRequest): Promise<Listed>;
   /** Lists after one another as one list, objects as one object; a reference when that is large. */
   concat(call: { tenant: string; pages: Json[] }): Promise<Json>;
-  /** The Plan of a published definition (highest version when none is named), with `input` checked against its schema. */
-  loadPlan(call: { tenant: string; workflow: string; version?: string; planHash?: string; input: Json }): Promise<Json>;
+  /** What a child run begins with: the Plan of a published definition (highest version when none is named), with `input` checked against its schema. */
+  loadPlan(call: { tenant: string; workflow: string; version?: string; planHash?: string; input: Json }): Promise<LoadedPlan>;
   /** A retry or fork begins: enter what it takes over into its own log, and give it. Fault `limit` when it is too much. */
   loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string }): Promise<TakenOver>;
   /** A stored page of it. */
@@ -179,4 +186,6 @@ export interface Activities {
   childEnd(call: { tenant: string; run: string }): Promise<RunResult>;
   /** Compare Temporal with the record and heal what crashes, terminations and timeouts left behind. Gives the number of rows healed. */
   reconcile(): Promise<number>;
+  /** Tell the open runs of a scope what holds them now. Gives how many were told. Goes on where a lost attempt stood. */
+  spreadPause(scope: PausedScope): Promise<number>;
 }

@@ -134,6 +134,17 @@ const usageSchema = z
   })
   .meta({ id: "Usage", description: "Totals over the run's own steps." });
 
+const heldSchema = z
+  .object({
+    reason: z.string().meta({ description: "`run`, `tree:<run id>`, `definition:<name>` or `tenant`." }),
+    source: z.enum(["run", "parent", "platform"]),
+    by: z.string(),
+    at: time,
+    timers: z.enum(["run", "freeze"]),
+    why: z.string().optional(),
+  })
+  .meta({ id: "Hold", description: "One reason for which a run is paused." });
+
 export const runSchema = runRowSchema
   .extend({
     input: json,
@@ -141,6 +152,7 @@ export const runSchema = runRowSchema
     error: problemSchema.nullable(),
     passedErrors: z.array(problemSchema).nullable(),
     waitingFor: json,
+    holds: z.array(heldSchema).meta({ description: "What pauses the run; it goes on when nothing does." }),
     retries: z.array(z.string()).meta({ description: "Runs that tried this one again, newest first." }),
     forks: z.array(z.string()).meta({ description: "Runs that branched off from this one, newest first." }),
     usage: usageSchema,
@@ -212,6 +224,53 @@ export const previewSchema = z
       .meta({ description: "Children that go on from an old one (`of`); a child's child has the step `call/inner`." }),
   })
   .meta({ id: "Preview", description: "What a retry or fork would do." });
+
+const why = text(1_000).optional().meta({ description: "For people: shown with the pause and kept in the audit." });
+const timers = z
+  .enum(["run", "freeze"])
+  .default("run")
+  .meta({ description: "`freeze`: waits, deadlines, time limits and back-offs stand still and keep what is left of them." });
+const pauseScope = z.enum(["run", "tree"]).default("run").meta({ description: "`tree`: its children as well, deep, also later ones." });
+
+export const pauseSchema = z.strictObject({ timers, why }).meta({ id: "Pause", description: "How to pause." });
+export const pauseRunSchema = pauseSchema.extend({ scope: pauseScope }).meta({ id: "PauseRun", description: "How to pause a run." });
+export const resumeRunSchema = z.strictObject({ scope: pauseScope }).meta({ id: "ResumeRun", description: "Which pause of a run to end." });
+
+export const pauseStateSchema = z
+  .object({
+    workflow: z.string().nullable().meta({ description: "null: the whole tenant." }),
+    paused: z.boolean(),
+    timers: z.enum(["run", "freeze"]),
+    why: z.string().nullable(),
+    by: z.string().nullable(),
+    at: time.nullable(),
+  })
+  .meta({ id: "PauseState", description: "Whether the runs of a workflow, or of the tenant, are paused; who said so last, when and why." });
+
+export const pausePageSchema = paged("PausePage", pauseStateSchema);
+
+export const autoPauseSchema = z
+  .strictObject({
+    failureRate: z.number().gt(0).max(1).meta({ description: "Share of failed runs from which on the workflow is paused." }),
+    window: text(64).meta({ description: "Runs that ended within this duration count: `15m`, `PT1H`." }),
+    minimumRuns: z.int().min(1).max(limits.autoPauseRunsMax).meta({ description: "With fewer ended runs nothing is paused." }),
+  })
+  .meta({ id: "AutoPause", description: "When a workflow pauses itself. A person resumes it." });
+
+export const auditPageSchema = paged(
+  "AuditPage",
+  z
+    .object({
+      id: z.string(),
+      time,
+      actor: z.string(),
+      action: z.string(),
+      object: z.string(),
+      data: json,
+      requestId: z.string().nullable(),
+    })
+    .meta({ id: "AuditEntry", description: "Who did what to which object." }),
+);
 
 export const terminateSchema = z
   .strictObject({ reason: text(1_000).optional() })
@@ -405,6 +464,10 @@ export type Preview = z.infer<typeof previewSchema>;
 export type RetryRun = z.infer<typeof retryRunSchema>;
 export type ForkRun = z.infer<typeof forkRunSchema>;
 export type Signal = z.infer<typeof signalSchema>;
+export type PauseBody = z.infer<typeof pauseSchema>;
+export type PauseRun = z.infer<typeof pauseRunSchema>;
+export type ResumeRun = z.infer<typeof resumeRunSchema>;
+export type AutoPauseBody = z.infer<typeof autoPauseSchema>;
 export type Decision = z.infer<typeof decisionSchema>;
 export type CreateKey = z.infer<typeof createKeySchema>;
 export type RunLinks = z.infer<typeof linksSchema>;

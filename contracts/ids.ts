@@ -11,6 +11,10 @@ export const queues = { runs: "tenuto" } as const;
 /** Temporal Schedules of our own. */
 export const scheduleIds = { reconcile: "tenuto-reconcile" } as const;
 
+/** The workflow that tells the open runs of a definition, or of a tenant, what holds them. */
+export const spreadPauseId = ({ tenant, workflow }: { tenant: string; workflow?: string }): string =>
+  ["spread-pause", tenant, ...(workflow === undefined ? [] : [workflow])].join(".");
+
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
 

@@ -97,6 +97,8 @@ export const limits = {
   triggerSweepMs: 15 * second,
   webhookSkewMs: 5 * minute,
   fairnessKeyBytesMax: 64,
+  autoPauseRunsMax: 1_000_000,
+  autoPauseWindowMs: 7 * 24 * hour,
 } as const;
 
 export interface Retry {

@@ -1,10 +1,17 @@
 import type { Json, JsonObject } from "./json.ts";
 import type { Problem } from "./faults.ts";
 import type { RunStatus, StepStatus } from "./events.ts";
+import type { Holds, Timers } from "./holds.ts";
 
 /** Names and shapes of what can be said to a running workflow. Plain data, so that both ends may import it. */
 
-export const workflowTypes = { run: "run", maintenance: "maintenance", lock: "lock", fire: "fire" } as const;
+export const workflowTypes = {
+  run: "run",
+  maintenance: "maintenance",
+  lock: "lock",
+  fire: "fire",
+  spreadPause: "spreadPause",
+} as const;
 
 /** The only argument of workflow type `run`. */
 export interface RunArguments {
@@ -31,6 +38,8 @@ export interface RunArguments {
   origin?: Origin;
   /** When the run was started: known to the executions that go on with it. */
   startedAt?: number;
+  /** What holds the run from its start on; absent when nothing does. */
+  holds?: Holds[];
   /** Go on in a new execution after so many history events, whatever the server suggests; for tests. */
   continueAfterEvents?: number;
 }
@@ -109,16 +118,20 @@ export const updates = {
 
 export interface UpdateArguments {
   signal: ExternalEvent;
-  pause: { by: string };
-  resume: { by: string };
+  /** `tree`: its children as well, deep, also those that it starts later. */
+  pause: { by: string; scope: "run" | "tree"; timers: Timers; why?: string };
+  resume: { by: string; scope: "run" | "tree" };
   decide: { path: string; decision: "approve" | "reject"; data?: Json; comment?: string; by: Principal };
   attend: { path: string; action: "retry" | "skip" | "fail"; by: string };
   /** The run goes on with this plan once nothing but waits is open. */
   changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
 }
 
-/** `deliver`: by other runs (`emit`). `lockAnswer`: by a lock that was asked. Durable also when no worker runs. */
-export const signals = { deliver: "deliver", lockAnswer: "lockAnswer" } as const;
+/**
+ * `deliver`: an event of another run (`emit`). `lockAnswer`: by a lock that was asked. `hold`: what a source holds the run for.
+ * Durable also when no worker runs.
+ */
+export const signals = { deliver: "deliver", lockAnswer: "lockAnswer", hold: "hold" } as const;
 
 export const queries = { state: "state", planRefusals: "planRefusals" } as const;
 
@@ -131,3 +144,10 @@ export interface RunState {
 
 /** Redis channel that says "the run's log has grown"; the message is the last seq. Readers then read Postgres. */
 export const runChannel = (run: string): string => `tenuto:run:${run}`;
+
+/** The only argument of workflow type `spreadPause`: whose open runs are told what holds them now. */
+export interface PausedScope {
+  tenant: string;
+  /** Absent: all of the tenant. */
+  workflow?: string;
+}

@@ -17,13 +17,13 @@ export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step
   if (!step.retry || (isCall(step) && !isUnwanted)) return false;
   const { tries: before = 0, totalUntil } = (walk.ledger.place(path) ?? {}) as Tries;
   const tries = before + 1;
-  const retryAt = walk.port.now() + delayMs(step.retry, tries, `${walk.options.run.id}${path}`);
+  const retryAt = walk.clock.now() + delayMs(step.retry, tries, `${walk.options.run.id}${path}`);
   if (tries >= step.retry.maxAttempts || step.retry.nonRetryable.includes(problem.type)) return false;
   if (totalUntil !== undefined && retryAt > totalUntil) return false;
   walk.tell(
     "step.retrying",
     { path, lane: context.lane, attempt },
-    { type: step.type, error: problem as Json, at: new Date(retryAt).toISOString() },
+    { type: step.type, error: problem as Json, at: new Date(walk.clock.wall(retryAt)).toISOString() },
   );
   if (isUnwanted) walk.ledger.drop(path);
   walk.ledger.again(path);
@@ -40,16 +40,17 @@ interface Tries {
 }
 
 export async function untilRetry(walk: Walk, { path, context }: Here<Step>, retryAt: number): Promise<void> {
-  const ms = retryAt - walk.port.now();
-  const again = `another attempt at ${new Date(retryAt).toISOString()}`;
-  if (ms > 0) await walk.inspector.waiting(path, again, () => walk.port.sleep(ms, `${path}: wait before another attempt`, context.scope));
+  const ms = retryAt - walk.clock.now();
+  const again = `another attempt at ${new Date(walk.clock.wall(retryAt)).toISOString()}`;
+  if (ms > 0) await walk.inspector.waiting(path, again, () => walk.clock.sleep(ms, `${path}: wait before another attempt`, context.scope));
+  if (walk.pause.isPaused) await walk.pause.over(context.scope);
 }
 
 /** Until when this attempt may take, and how long that is. */
 export function timeLimitOf(walk: Walk, { step, path }: Here<Step>): { deadline: number; ms: number } | undefined {
   const { timeLimitMs, totalTimeLimitMs } = step;
   if (timeLimitMs === undefined && totalTimeLimitMs === undefined) return undefined;
-  const now = walk.port.now();
+  const now = walk.clock.now();
   const place = (walk.ledger.place(path) ?? {}) as Tries;
   const timeLimit = place.timeLimit ?? now + (timeLimitMs ?? totalTimeLimitMs!);
   const totalUntil = place.totalUntil ?? (totalTimeLimitMs === undefined ? timeLimit : now + totalTimeLimitMs);

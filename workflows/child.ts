@@ -58,16 +58,26 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
 
 /** Until it is started, the run cannot go on in another execution; after that the next one finds it by its id. */
 export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
-  if (request.isStarted) return walk.port.child(request, scope, () => undefined);
+  if (request.isStarted)
+    return walk.port.child(request, scope, () => undefined).finally(() => request.await && walk.cascade.ended(request.id));
   return new Promise((resolve, reject) => {
     void walk.outside(
       () =>
         new Promise<void>((settled) => {
+          const word = walk.cascade.word(request.part !== undefined);
           const started = (): void => {
             walk.ledger.note(request.path, { child: request.id });
+            walk.cascade.started(request.id, word, request.part !== undefined);
             settled();
           };
-          walk.port.child(request, scope, started).then(resolve, reject).finally(settled);
+          const over = (): void => {
+            if (request.await) walk.cascade.ended(request.id);
+            settled();
+          };
+          walk.port
+            .child({ ...request, word }, scope, started)
+            .then(resolve, reject)
+            .finally(over);
         }),
     );
   });

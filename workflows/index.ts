@@ -12,18 +12,20 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { Fault, makeProblem } from "../contracts/faults.ts";
+import type { Holds } from "../contracts/holds.ts";
 import {
   queries,
   signals,
   updates,
   type ExternalEvent,
   type Origin,
+  type PausedScope,
   type RunArguments,
   type RunResult,
   type RunState,
   type UpdateArguments,
 } from "../contracts/messages.ts";
-import type { Activities, RunRef } from "../contracts/activities.ts";
+import type { Activities, LoadedPlan, RunRef } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
@@ -75,12 +77,23 @@ export async function maintenance(): Promise<number> {
   return reconcile();
 }
 
+/** Tells the open runs of a paused or resumed scope, however often its worker dies. */
+export async function spreadPause(scope: PausedScope): Promise<number> {
+  const activities = proxyActivities<Activities>({
+    startToCloseTimeout: "1 hour",
+    heartbeatTimeout: "10 seconds",
+    retry: { initialInterval: 500, maximumInterval: 15_000 },
+    summary: `runs of ${scope.workflow ?? `tenant ${scope.tenant}`}`,
+  });
+  return activities.spreadPause(scope);
+}
+
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { input, env, depth, part, effectRoot = args.id } = args;
+  const { input, env, depth, part, effectRoot = args.id, holds = [] } = args;
   return new Walk(
-    { plan, run: runOf(args, plan), input, env, depth, effectRoot, ...(part ? { part } : {}), ...known },
+    { plan, run: runOf(args, plan), input, env, depth, effectRoot, holds, ...(part ? { part } : {}), ...known },
     createTemporalPort(args),
   );
 }
@@ -100,20 +113,21 @@ function runOf(args: RunArguments, plan: Plan): RunRef {
   };
 }
 
-/** The walk of a run that must first learn its Plan, or what it goes on from. */
+/** The walk of a run that must first learn its Plan, or what it goes on from. A child is held by what its own definition is, too. */
 async function loadWalk(args: RunArguments): Promise<Walk> {
   try {
-    const plan = args.plan ? (args.plan as unknown as Plan) : await loadPlan(args);
-    return createWalk(args, plan, args.origin && (await loadLedger(args, runOf(args, plan), args.origin)));
+    const { plan, holds } = args.plan ? { plan: args.plan } : await loadPlan(args);
+    const held = holds ? { ...args, holds: [...(args.holds ?? []), holds] } : args;
+    const known = args.origin && (await loadLedger(args, runOf(args, plan as unknown as Plan), args.origin));
+    return createWalk(held, plan as unknown as Plan, known);
   } catch (error) {
     throw error instanceof Fault ? failureOf(error.problem) : error;
   }
 }
 
-async function loadPlan({ tenant, workflow, version, planHash, input }: RunArguments): Promise<Plan> {
+async function loadPlan({ tenant, workflow, version, planHash, input }: RunArguments): Promise<LoadedPlan> {
   const which = { ...(version === undefined ? {} : { version }), ...(planHash === undefined ? {} : { planHash }) };
-  const request = { tenant, workflow, input, ...which };
-  return (await quick("loadPlan", [request], `plan of ${workflow}`)) as unknown as Plan;
+  return quick("loadPlan", [{ tenant, workflow, input, ...which }], `plan of ${workflow}`);
 }
 
 async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Promise<Known> {
@@ -172,6 +186,7 @@ function openDesk(): Desk {
     setHandler(defineUpdate<void, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
+  setHandler(defineSignal<[Holds]>(signals.hold), async (holds) => (desk.walk ?? (await served())).pause.hold(holds));
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
   setHandler(
     defineQuery<PlanRefusal[], [Json]>(queries.planRefusals),
@@ -183,8 +198,8 @@ function openDesk(): Desk {
     (walk, event) => walk.mailbox.check(event),
     (walk, event) => walk.mailbox.deliver(event),
   );
-  answer("pause", nothing, (walk, { by }) => walk.pause.pause(by));
-  answer("resume", nothing, (walk, { by }) => walk.pause.resume(by));
+  answer("pause", nothing, (walk, request) => walk.pause.pause(request));
+  answer("resume", nothing, (walk, request) => walk.pause.resume(request));
   answer(
     "decide",
     (walk, decision) => walk.approvals.check(decision),

@@ -20,6 +20,8 @@ const open: ReadonlySet<StepStatus> = new Set(["running", "waiting", "needs_atte
 /** What people see of a run in the Temporal Web UI: a table of its steps and what it waits for. */
 export class Inspector {
   isDirty = true;
+  /** Lines above the table that others write. */
+  heading: () => string[] = () => [];
   readonly #rows: Map<string, Row>;
   readonly #waits = new Map<string, string>();
   /** Steps at work that are not waits: as long as there is one, the run is running. */
@@ -100,6 +102,7 @@ export class Inspector {
     this.isDirty = false;
     const lines = [
       `**${this.#plan.title ?? this.#plan.name}** ${this.#plan.version} · ${status.replaceAll("_", " ")}`,
+      ...this.heading(),
       ...[...this.#waits].slice(0, 20).map(([path, what]) => `- \`${path}\` waits for ${what}`),
       "",
       "| step | type | status | attempts | duration |",

@@ -1,6 +1,7 @@
 import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
+import type { Holds } from "../contracts/holds.ts";
 import type { ExternalEvent, Origin, RunPart } from "../contracts/messages.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
@@ -48,6 +49,8 @@ export interface ChildRequest {
   part?: RunPart;
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
+  /** What holds it from its start on. */
+  word?: Holds;
 }
 
 export interface LockRequest {
@@ -74,6 +77,8 @@ export interface Port {
   foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
   /** `started` is called once the child exists; from then on it is found by its id. */
   child(request: ChildRequest, scope: Scope, started: () => void): Promise<Json>;
+  /** Tell a child run what holds it now; nothing happens when it has ended. */
+  hold(id: string, holds: Holds): Promise<void>;
   /** Ask a child run to stop; nothing happens when it has ended. */
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;

@@ -28,6 +28,7 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
     const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: { ...context, exports: {} } };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
+    if (walk.pause.isPaused) await walk.pause.over(context.scope);
   }
 }
 
@@ -86,7 +87,7 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
   const limit = timeLimitOf(walk, here);
   if (!limit) return perform(walk, here);
   const { deadline, ms } = limit;
-  const outcome = await withinTime(walk.port, { deadline, summary: `${path}: time limit`, scope: context.scope }, (scope) =>
+  const outcome = await withinTime(walk.clock, { deadline, summary: `${path}: time limit`, scope: context.scope }, (scope) =>
     perform(walk, { ...here, context: { ...context, scope } }),
   );
   if (!outcome) throw new Fault("timeout", `Step ${path} took longer than ${ms} ms.`, { instance: path });

@@ -17,6 +17,7 @@ import {
 } from "@temporalio/workflow";
 import { defaults, limits } from "../contracts/limits.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { Holds } from "../contracts/holds.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -40,6 +41,7 @@ export function createTemporalPort(run: RunArguments): Port {
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => call(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
     child: (request, scope, started) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, started })),
+    hold: (id, holds) => hold(tenant, id, holds),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until,
@@ -167,8 +169,17 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.origin === undefined ? {} : { origin: request.origin }),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
+    ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
+}
+
+async function hold(tenant: string, id: string, holds: Holds): Promise<void> {
+  try {
+    await getExternalWorkflowHandle(workflowIdOf(tenant, id)).signal(signals.hold, holds);
+  } catch {
+    // It has ended already.
+  }
 }
 
 async function cancelChild(tenant: string, id: string): Promise<void> {

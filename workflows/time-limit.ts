@@ -1,12 +1,12 @@
 import { Canceled, type Scope } from "./scope.ts";
-import type { Port } from "./port.ts";
+import type { Clock } from "./clock.ts";
 
 /**
  * What `work` gives, or undefined when the deadline passes first: then it is cancelled and awaited.
  * The timer ends with the work, whichever way it ends.
  */
 export async function withinTime<T>(
-  port: Port,
+  clock: Clock,
   limit: { deadline: number; summary: string; scope: Scope },
   work: (scope: Scope) => Promise<T>,
 ): Promise<T | undefined> {
@@ -16,8 +16,8 @@ export async function withinTime<T>(
       hasPassed = true;
       scope.cancel("its time has passed");
     };
-    const ms = limit.deadline - port.now();
-    const timer = ms > 0 ? port.sleep(ms, limit.summary, scope).then(pass, () => undefined) : pass();
+    const ms = limit.deadline - clock.now();
+    const timer = ms > 0 ? clock.sleep(ms, limit.summary, scope).then(pass, () => undefined) : pass();
     try {
       return await work(scope);
     } catch (error) {

@@ -17,13 +17,13 @@ import type { Walk } from "./walk.ts";
 export async function wait(walk: Walk, here: HereOf<"wait">): Promise<Outcome> {
   const { path, attempt, context } = here;
   const noted = walk.ledger.place(path)?.["until"] as number | undefined;
-  const deadline = noted ?? walk.port.now() + (await waitMs(walk, here));
-  const until = iso(deadline);
+  const deadline = noted ?? walk.clock.now() + (await waitMs(walk, here));
+  const until = iso(walk.clock.wall(deadline));
   walk.ledger.note(path, { until: deadline });
   if (noted === undefined) walk.tell("wait.started", { path, lane: context.lane, attempt }, { type: here.step.type, until });
   const summary = await summaryOf(walk, here);
-  const ms = Math.max(0, deadline - walk.port.now());
-  await walk.inspector.waiting(path, `the time ${until}`, () => walk.port.sleep(ms, summary, context.scope));
+  const ms = Math.max(0, deadline - walk.clock.now());
+  await walk.inspector.waiting(path, `the time ${until}`, () => walk.clock.sleep(ms, summary, context.scope));
   return { output: null };
 }
 
@@ -65,7 +65,7 @@ async function openListen(walk: Walk, here: HereOf<"listen">): Promise<Listening
   const since = step.early === "ignore" ? walk.mailbox.now : 0;
   const state: Listening = { names, since, received: {}, ...(deadline === undefined ? {} : { deadline }) };
   walk.ledger.note(path, { listen: state });
-  tellOpen(walk, here, "listen.started", { events: names, ...until(deadline) });
+  tellOpen(walk, here, "listen.started", { events: names, ...until(walk, deadline) });
   return state;
 }
 
@@ -140,7 +140,7 @@ async function openQuestion(walk: Walk, here: HereOf<"approval">): Promise<Askin
   tellOpen(walk, here, "approval.requested", {
     id: approvalIdOf(walk.options.run.id, path),
     ...question,
-    ...(deadline === undefined ? {} : { expiresAt: iso(deadline) }),
+    ...(deadline === undefined ? {} : { expiresAt: iso(walk.clock.wall(deadline)) }),
   });
   return asked;
 }
@@ -169,7 +169,7 @@ function beforeDeadline<T>(
   open: (scope: Scope) => Promise<T>,
 ): Promise<T | undefined> {
   if (deadline === undefined) return open(context.scope);
-  return withinTime(walk.port, { deadline, summary: `${path}: deadline`, scope: context.scope }, open);
+  return withinTime(walk.clock, { deadline, summary: `${path}: deadline`, scope: context.scope }, open);
 }
 
 function tellOpen(
@@ -183,7 +183,7 @@ function tellOpen(
 
 async function deadlineOf(walk: Walk, duration: Template | undefined, { context }: Here<Step>): Promise<number | undefined> {
   if (!duration) return undefined;
-  return walk.port.now() + parseDuration(await walk.value(duration, context.frame));
+  return walk.clock.now() + parseDuration(await walk.value(duration, context.frame));
 }
 
 async function eventName(walk: Walk, template: Template, { path, context }: Here<Step>): Promise<string> {
@@ -198,4 +198,5 @@ const runIdPattern = new RegExp(RUN_ID_PATTERN);
 const timeMax = Date.UTC(9999, 11, 31);
 
 const iso = (ms: number): string => new Date(ms).toISOString();
-const until = (deadline: number | undefined): JsonObject => (deadline === undefined ? {} : { until: iso(deadline) });
+const until = (walk: Walk, deadline: number | undefined): JsonObject =>
+  deadline === undefined ? {} : { until: iso(walk.clock.wall(deadline)) };

@@ -18,8 +18,8 @@ test("no step starts while the run is paused, and resuming goes on where it stoo
   const { end, port } = await runPlain(definition([tool("a"), tool("b"), tool("c")]), {
     answer: (path) => ({ output: path, afterMs: 100 }),
     steer: (walk, at) => {
-      at.at(150, () => void walk.pause.pause("ada"));
-      at.at(5_000, () => void walk.pause.resume("ada"));
+      at.at(150, () => void walk.pause.pause({ by: "ada", scope: "run", timers: "run" }));
+      at.at(5_000, () => void walk.pause.resume({ by: "ada", scope: "run" }));
     },
   });
   startedAt.push(...port.trace.filter(({ what }) => what === "start").map(({ at }) => at));

@@ -6,9 +6,12 @@ import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.
 import type { RunPart } from "../contracts/messages.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
+import type { Holds } from "../contracts/holds.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
 import { runBlock } from "./block.ts";
+import { Cascade, type CascadeState } from "./cascade.ts";
+import { Clock, type ClockState } from "./clock.ts";
 import { Ended, type Context } from "./context.ts";
 import { endData, endOfError, endOfOutput, type End } from "./end.ts";
 import { Frame } from "./frame.ts";
@@ -19,7 +22,7 @@ import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
-import { Pause } from "./pause.ts";
+import { Pause, type PauseState } from "./pause.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved, type UndoPage } from "./undoing.ts";
 import type { Port } from "./port.ts";
@@ -41,6 +44,8 @@ export interface WalkOptions {
   vars?: JsonObject;
   /** What is to be undone of the run this one continues. */
   undos?: Undo[];
+  /** What holds the run from its start on. */
+  holds?: Holds[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -57,7 +62,9 @@ export interface WalkState {
   passedErrors: Problem[];
   leftChildren: string[];
   childrenLeft: number;
-  isPaused: boolean;
+  pause: PauseState;
+  clock: ClockState;
+  cascade: CascadeState;
   canceled?: string;
 }
 
@@ -78,7 +85,9 @@ export class Walk {
   readonly attention: Attention;
   readonly undoing: Undoing;
   readonly leaving: Leaving;
+  readonly clock: Clock;
   readonly pause: Pause;
+  readonly cascade: Cascade;
   /** Whether an execution before this one began the run. */
   readonly isContinued: boolean;
   /** Steps that hold a lock, with its key. */
@@ -105,7 +114,10 @@ export class Walk {
     this.ledger = new Ledger(state?.ledger ?? options.ledger);
     this.journal = new Journal(options.run, port, state?.journal);
     this.inspector = new Inspector(port, options.plan, state?.rows);
-    this.pause = new Pause(this.journal, state?.isPaused);
+    this.clock = new Clock(port, state?.clock);
+    this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
+    this.inspector.heading = () => this.pause.lines();
+    this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? options.vars ?? {};
     this.passedErrors = state?.passedErrors ?? [];
     this.leftChildren = state?.leftChildren ?? [];
@@ -132,6 +144,7 @@ export class Walk {
     if (!end) return undefined;
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     await this.#tellEnd(end);
+    await this.cascade.release();
     this.journal.close(end.result.status);
     await watch;
     return end;
@@ -150,7 +163,9 @@ export class Walk {
       passedErrors: this.passedErrors,
       leftChildren: this.leftChildren,
       childrenLeft: this.childrenLeft,
-      isPaused: this.pause.isPaused,
+      pause: this.pause.state(),
+      clock: this.clock.state(),
+      cascade: this.cascade.state(),
       ...(this.#root.reason === undefined ? {} : { canceled: this.#root.reason }),
     };
   }
@@ -247,6 +262,7 @@ export class Walk {
       input,
       ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
     });
+    this.pause.tellStart();
   }
 
   async #reachEnd(): Promise<End> {

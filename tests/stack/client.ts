@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RunStatus, StepStatus } from "../../contracts/events.ts";
+import type { Held } from "../../contracts/holds.ts";
 import type { Problem } from "../../contracts/faults.ts";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { Facts, HostAnswer, HostCommands } from "./protocol.ts";
@@ -46,6 +47,7 @@ export interface RunBody {
   output: Json;
   error: (Problem & { [field: string]: Json }) | null;
   waitingFor: { path: string; for: string }[] | null;
+  holds: Held[];
   usage: { inputTokens: number; outputTokens: number; calls: number; costUsd: number | null };
   links: { self: string; events: string; temporal: string };
 }

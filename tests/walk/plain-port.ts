@@ -1,6 +1,7 @@
 import { Fault, type Problem } from "../../contracts/faults.ts";
 import { eventIdentity, isTerminal, type RunEvent, type RunStatus } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
+import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
@@ -28,6 +29,8 @@ export class PlainPort implements Port {
   readonly trace: { at: number; what: "start" | "end" | "cancel"; path: string }[] = [];
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
+  /** What children were told. */
+  readonly held: { at: number; id: string; holds: Holds }[] = [];
   shown = "";
   /** The ports of child runs that walk a part of the same plan. */
   readonly parts: PlainPort[] = [];
@@ -79,6 +82,7 @@ export class PlainPort implements Port {
     started();
     return this.#perform(path, { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) }, scope);
   };
+  hold: Port["hold"] = async (id, holds) => void this.held.push({ at: this.now(), id, holds });
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);

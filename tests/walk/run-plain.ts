@@ -26,6 +26,7 @@ interface PlainOptions {
   input?: Json;
   ledger?: WalkOptions["ledger"];
   vars?: WalkOptions["vars"];
+  holds?: WalkOptions["holds"];
   answer?: Answers;
   steer?: (walk: Walk, port: PlainPort) => void;
   /** Continue as new at every step boundary. */
@@ -58,6 +59,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     env: {},
     depth: 0,
     effectRoot: run.id,
+    holds: options.holds ?? [],
     ...(options.vars ? { vars: options.vars } : {}),
   };
   let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}) }, port);

@@ -58,14 +58,17 @@ BEGIN
   IF v_kind = 'started' THEN
     UPDATE runs SET input = d -> 'input' WHERE id = p_id;
     RETURN 'running';
-  ELSIF v_kind = 'resumed' THEN
-    RETURN 'running';
   ELSIF NOT is_terminal(v_kind) THEN
-    UPDATE runs SET waiting_for = d -> 'for' WHERE id = p_id;
-    RETURN v_kind;
+    UPDATE runs SET waiting_for = d -> 'for', holds = d -> 'holds' WHERE id = p_id;
+    -- Time stood still for so long: whoever is asked has that much more of it.
+    IF d ? 'frozenMs' THEN
+      UPDATE approvals SET expires_at = expires_at + make_interval(secs => (d ->> 'frozenMs')::float8 / 1000)
+      WHERE run_id = p_id AND status = 'pending';
+    END IF;
+    RETURN CASE v_kind WHEN 'resumed' THEN 'running' ELSE v_kind END;
   END IF;
 
-  UPDATE runs SET output = d -> 'output', error = d -> 'error', passed_errors = d -> 'errors', waiting_for = NULL,
+  UPDATE runs SET output = d -> 'output', error = d -> 'error', passed_errors = d -> 'errors', waiting_for = NULL, holds = NULL,
                   ended_at = to_timestamp((e ->> 'time')::float8 / 1000)
   WHERE id = p_id;
   UPDATE steps SET status = 'canceled', ended_at = to_timestamp((e ->> 'time')::float8 / 1000)

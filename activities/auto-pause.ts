@@ -1,0 +1,29 @@
+import type { Database, Prisma } from "../prisma/client.ts";
+import { changePause } from "../prisma/pauses.ts";
+
+/** Who pauses, where no person does. */
+const actor = "auto-pause";
+
+/**
+ * Pause each definition of whose latest runs too many failed; its open runs are told by reconcile. A person resumes it; only runs that end after that count again.
+ */
+export function createAutoPause(database: Database): () => Promise<void> {
+  return async () => {
+    for (const rule of await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] })) await keep(database, rule);
+  };
+}
+
+type Rule = Prisma.AutoPauseGetPayload<object>;
+
+async function keep(database: Database, rule: Rule): Promise<void> {
+  const { tenant, workflow, failureRate, windowMs, minimumRuns } = rule;
+  const pause = await database.pause.findUnique({ where: { tenant_workflow: { tenant, workflow } } });
+  if (pause?.isPaused) return;
+  const since = new Date(Math.max(Date.now() - windowMs, rule.setAt.getTime(), pause?.changedAt.getTime() ?? 0));
+  const ended = await database.run.groupBy({ by: ["status"], where: { tenant, workflow, endedAt: { gt: since } }, _count: true });
+  const count = (of: typeof ended): number => of.reduce((sum, { _count }) => sum + _count, 0);
+  const [all, failed] = [count(ended), count(ended.filter(({ status }) => status === "failed" || status === "timed_out"))];
+  if (all < minimumRuns || failed === 0 || failed / all < failureRate) return;
+  const why = `${failed} of the last ${all} runs failed; the limit is ${failureRate * 100} % of at least ${minimumRuns}.`;
+  await changePause(database, { tenant, workflow, isPaused: true, by: actor, why });
+}
