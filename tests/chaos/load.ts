@@ -6,7 +6,7 @@ const readEveryMs = 250;
 const clientsMax = 30;
 
 /** Start runs and read them, as clients do, while something happens; resolves when every start was accepted. */
-export async function underLoad(trial: Trial, workflow: string, happening: () => Promise<void>, startEveryMs = 200): Promise<void> {
+export async function underLoad(trial: Trial, workflow: string, happening: () => Promise<void>, startEveryMs = 400): Promise<void> {
   let isOver = false;
   const pending = new Set<Promise<unknown>>();
   const failures: unknown[] = [];
