@@ -38,7 +38,11 @@ export async function detailsOf(database: Database, runs: string[]): Promise<{ s
 export async function listedExecutions(client: Client, workflows: string[]): Promise<Execution[]> {
   const statuses = new Map<string, RunStatus>();
   const query = `TenutoWorkflow IN (${workflows.map((name) => `"${name}"`).join()})`;
-  for await (const { workflowId, status } of client.workflow.list({ query })) statuses.set(idOf(workflowId), statusOf(status.name));
+  for await (const { workflowId, status } of client.workflow.list({ query })) {
+    // The newest comes first: of a run that has gone on in a new execution only that one counts.
+    const run = idOf(workflowId);
+    if (!statuses.has(run)) statuses.set(run, statusOf(status.name));
+  }
   return [...statuses].map(([run, status]) => ({ run, status }));
 }
 
