@@ -1,15 +1,17 @@
 import { Context } from "@temporalio/activity";
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from "@temporalio/client";
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
 import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
-import type { RunResult } from "../contracts/messages.ts";
+import { workflowTypes, type RunResult } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
+import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import type { Record } from "./record.ts";
 import { hears, isTold } from "./spread-pause.ts";
 
@@ -25,6 +27,9 @@ const batch = 500;
 const abroad = 20;
 
 type Row = Awaited<ReturnType<typeof openRows>>[number];
+
+/** Ended runs without a row are looked for this far back: several rounds. */
+const untoldSinceMs = 10 * 60_000;
 
 /**
  * Close the rows of runs that ended without a word (terminated, timed out, lost), and cancel the children they left.
@@ -44,9 +49,10 @@ export function createReconcile(deps: Deps): () => Promise<number> {
         healed += over.length;
         await freeLocks(deps.client, over);
       }
+      for (const row of await orphansAmong(deps.database, rows)) await cancel(deps.client, row).catch(() => skip(row));
       Context.current().heartbeat(healed);
     }
-    return healed;
+    return healed + (await tellUntold(deps));
   };
 }
 
@@ -64,9 +70,28 @@ function skip(row: Row): false {
   return false;
 }
 
+/** Runs that were ended from outside before their first append: nothing is known of them but what Temporal knows. */
+async function tellUntold({ database, client, record }: Deps): Promise<number> {
+  const since = new Date(Date.now() - untoldSinceMs).toISOString();
+  const query = `WorkflowType = "${workflowTypes.run}" AND ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since}"`;
+  let told = 0;
+  for await (const execution of client.workflow.list({ query })) {
+    const run = refOfExecution(execution);
+    if (!run || (await database.run.findUnique({ where: { id: run.id }, select: { id: true } }))) continue;
+    const { type, time, data } = endWithoutWord(execution);
+    await record.append(run, [{ identity: eventIdentity(type), type, time, data }]);
+    told += 1;
+  }
+  return told;
+}
+
+/** Gives whether the run has ended. */
 async function healRow(deps: Deps, row: Row, holds: Holds): Promise<boolean> {
   const end = await endOf(deps.client, row);
-  if (!end) return isTold(row, holds) ? false : hears(deps.client, row, holds);
+  if (!end) {
+    if (!isTold(row, holds)) await hears(deps.client, row, holds);
+    return false;
+  }
   // Before the row is closed: after it nobody would look at this run again.
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
   await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
@@ -87,6 +112,8 @@ interface End {
   data: JsonObject;
 }
 
+type Closed = Pick<WorkflowExecutionInfo, "status" | "closeTime">;
+
 /** How Temporal says the run ended; undefined while it is open. */
 async function endOf(client: Client, row: Row): Promise<End | undefined> {
   const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
@@ -100,8 +127,9 @@ async function endOf(client: Client, row: Row): Promise<End | undefined> {
   }
 }
 
-async function endFrom({ status, closeTime }: WorkflowExecutionDescription, result: () => Promise<RunResult>): Promise<End | undefined> {
-  const time = closeTime?.getTime() ?? Date.now();
+async function endFrom(execution: Closed, result: () => Promise<RunResult>): Promise<End> {
+  const { status } = execution;
+  const time = timeOf(execution);
   switch (status.name) {
     case "COMPLETED": {
       const { status: ended, output } = await result();
@@ -111,14 +139,18 @@ async function endFrom({ status, closeTime }: WorkflowExecutionDescription, resu
       return { type: "run.failed", time, data: { error: (await problemOf(result)) as Json } };
     case "CANCELLED":
       return { type: "run.canceled", time, data: { reason: "canceled" } };
-    case "TIMED_OUT":
-      return { type: "run.timed_out", time, data: { error: makeProblem("timeout", "The run reached its execution timeout.") as Json } };
-    case "TERMINATED":
-      return { type: "run.terminated", time, data: { reason: "terminated" } };
     default:
-      return undefined;
+      return endWithoutWord(execution);
   }
 }
+
+function endWithoutWord(execution: Closed): End {
+  const time = timeOf(execution);
+  if (execution.status.name !== "TIMED_OUT") return { type: "run.terminated", time, data: { reason: "terminated" } };
+  return { type: "run.timed_out", time, data: { error: makeProblem("timeout", "The run reached its execution timeout.") as Json } };
+}
+
+const timeOf = ({ closeTime }: Closed): number => closeTime?.getTime() ?? Date.now();
 
 async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
   try {
@@ -133,28 +165,6 @@ async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
   return makeProblem("defect", "The run failed.");
 }
 
-/** A run that ended without its walk cannot have cancelled its children itself, nor have let go of those that outlive it. */
-async function cancelChildren({ database, client }: Deps, row: Row): Promise<void> {
-  const [rows, started] = await Promise.all([
-    database.run.findMany({ where: { parentId: row.id, status: { notIn: [...terminalStatuses] } }, select: { id: true } }),
-    database.event.findMany({ where: { runId: row.id, type: "child.started" }, select: { data: true } }),
-  ]);
-  const told = started.map(({ data }) => data as JsonObject);
-  const abandoned = new Set(told.filter((child) => child["parentClosePolicy"] === "abandon").map((child) => child["runId"]));
-  const ids = new Set([...rows.map(({ id }) => id), ...told.map((child) => child["runId"] as string)]);
-  for (const id of ids) {
-    if (abandoned.has(id)) await hears(client, { ...row, id }, released);
-    else await client.workflow.getHandle(workflowIdOf(row.tenant, id)).cancel().catch(ignoreEnded);
-  }
-}
-
-// The last word of a parent that can say nothing any more.
-const released: Holds = { source: "parent", version: Number.MAX_SAFE_INTEGER, by: "reconcile", holds: [] };
-
-function ignoreEnded(error: unknown): void {
-  if (!(error instanceof WorkflowNotFoundError)) throw error;
-}
-
 const refOf = (row: Row): RunRef => ({
   tenant: row.tenant,
   id: row.id,
@@ -166,3 +176,23 @@ const refOf = (row: Row): RunRef => ({
   startedBy: row.startedBy,
   ...(row.parentId === null ? {} : { parentId: row.parentId }),
 });
+
+/** From what Temporal's list shows; undefined for what is no run of ours. */
+function refOfExecution({ workflowId, runId, startTime, memo, typedSearchAttributes }: WorkflowExecutionInfo): RunRef | undefined {
+  const of = (key: (typeof searchAttributes)["tenant" | "workflow" | "version" | "parent"]): string => typedSearchAttributes.get(key) ?? "";
+  const tenant = of(searchAttributes.tenant);
+  const prefix = workflowIdOf(tenant, "");
+  if (!workflowId.startsWith(prefix)) return undefined;
+  const parentId = of(searchAttributes.parent);
+  return {
+    tenant,
+    id: workflowId.slice(prefix.length),
+    workflow: of(searchAttributes.workflow),
+    version: of(searchAttributes.version),
+    planHash: "",
+    temporalRunId: runId,
+    startedAt: startTime.getTime(),
+    startedBy: typeof memo?.["startedBy"] === "string" ? memo["startedBy"] : "",
+    ...(parentId === "" ? {} : { parentId }),
+  };
+}

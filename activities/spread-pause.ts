@@ -48,7 +48,7 @@ export function createSpreadPause({ database, client }: { database: Database; cl
 }
 
 /** Gives false when the run has ended. */
-export async function hears(client: Client, run: Told, holds: Holds): Promise<boolean> {
+export async function hears(client: Client, run: Pick<Told, "tenant" | "id">, holds: Holds): Promise<boolean> {
   try {
     await client.workflow.getHandle(workflowIdOf(run.tenant, run.id)).signal(signals.hold, holds);
     return true;

@@ -44,6 +44,8 @@ test("a Temporal or a Postgres that does not answer is 503, with a time to try a
     grpc,
     postgres,
     new Error("connect ECONNREFUSED 127.0.0.1:5432"),
+    new Error("Client has encountered a connection error and is not queryable"),
+    new Error("Query read timeout"),
   ]) {
     const problem = read(error);
     expect(problem).toMatchObject({ code: "unavailable", status: 503 });

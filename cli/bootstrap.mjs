@@ -16,6 +16,7 @@ const scripts = {
   check: "cli/check.ts",
   generate: "cli/generate.ts",
   bench: "benchmarks/main.ts",
+  chaos: "tests/chaos/main.ts",
   fetch: "cli/run-fetch.ts",
   tenuto: "cli/main.ts",
 };

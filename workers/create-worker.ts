@@ -30,6 +30,8 @@ export const tuning: Partial<WorkerOptions> = {
   // Calls to models and tools wait for the network: many fit beside each other.
   maxConcurrentActivityTaskExecutions: 200,
   maxConcurrentLocalActivityExecutions: 100,
+  // A run that a dead worker held is taken up by another after this long. Shorter, and a busy worker loses its own cache.
+  stickyQueueScheduleToStartTimeout: "2s",
   // Cancelling reaches a running call with its next heartbeat.
   maxHeartbeatThrottleInterval: "2s",
   defaultHeartbeatThrottleInterval: "2s",

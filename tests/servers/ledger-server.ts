@@ -7,6 +7,14 @@ export interface LedgerServer extends ScriptedServer {
   calls(path: string): Recorded[];
   /** Distinct idempotency keys that a path has seen: how often the effect truly happened at a server that honours them. */
   keys(path: string): string[];
+  /** Hold back the answers of paths that fit, until they are released. */
+  hold(fits: (path: string) => boolean): Hold;
+}
+
+export interface Hold {
+  /** How many wait for their answer, or have waited. */
+  count: () => number;
+  release: () => void;
 }
 
 /**
@@ -15,17 +23,36 @@ export interface LedgerServer extends ScriptedServer {
  */
 export async function startLedgerServer(options: { port?: number } = {}): Promise<LedgerServer> {
   const scripts = new Map<string, Reply[]>();
+  const gates = new Set<Gate>();
   const server = await startServer((request) => {
     const scripted = scripts.get(pathOf(request))?.shift();
-    return { ...normalReply(request, calls(pathOf(request)).length), ...scripted };
+    const gate = [...gates].find(({ fits }) => fits(pathOf(request)));
+    if (gate) gate.count += 1;
+    return { ...normalReply(request, calls(pathOf(request)).length), ...(gate ? { until: gate.opened } : {}), ...scripted };
   }, options.port);
   const calls = (path: string): Recorded[] => server.requests.filter((request) => pathOf(request) === path);
   return {
     ...server,
     script: (path, ...replies) => void scripts.set(path, [...(scripts.get(path) ?? []), ...replies]),
     calls,
+    hold(fits) {
+      let open = (): void => undefined;
+      const gate: Gate = { fits, count: 0, opened: new Promise((opened) => (open = opened)) };
+      gates.add(gate);
+      const release = (): void => {
+        gates.delete(gate);
+        open();
+      };
+      return { count: () => gate.count, release };
+    },
     keys: (path) => [...new Set(calls(path).map((request) => request.headers["idempotency-key"] ?? ""))],
   };
+}
+
+interface Gate {
+  fits: (path: string) => boolean;
+  count: number;
+  opened: Promise<void>;
 }
 
 const pathOf = (request: Recorded): string => request.path.split("?")[0]!;

@@ -9,6 +9,8 @@ export interface Reply {
   /** Sent as it is. */
   body?: string | Buffer;
   delayMs?: number;
+  /** Held back until this resolves. */
+  until?: Promise<void>;
   /** Break the connection: before an answer, or in the middle of its body. */
   cut?: "before" | "middle";
 }
@@ -58,6 +60,7 @@ async function serve(
   const recorded = await record(request);
   requests.push(recorded);
   const reply = answer(recorded);
+  await reply.until;
   if (reply.delayMs) await sleep(reply.delayMs, undefined, { ref: false });
   if (reply.cut === "before") return void request.socket.destroy();
   const body = Buffer.from(reply.body ?? "");

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterEach, describe, expect, test } from "@jest/globals";
 import { admin, host, Model, Place, type Answer, type ApprovalBody, type EventBody, type Page, type Run, type RunBody } from "./client.ts";
 
 // What is killed here is found by its process on Linux only.
@@ -12,72 +12,6 @@ const patient = { heartbeat: "4s", retry: { maxAttempts: 20, initialInterval: "2
 afterEach(async () => host.heal());
 
 describe("a worker killed by kill -9", () => {
-  /** 12 calls one after the other, each at a path of its own. */
-  class Chain {
-    readonly places = Array.from({ length: 12 }, () => new Place());
-    run!: Run;
-
-    async start(): Promise<this> {
-      const steps = this.places.map((place, n) => ({
-        id: `call${n}`,
-        type: "http",
-        method: "POST",
-        url: place.url,
-        body: { n },
-        ...patient,
-      }));
-      this.run = await admin.begin({ steps, output: "${steps.call11.output.status}" });
-      return this;
-    }
-
-    /** How many Idempotency-Keys each step has shown to the outside. */
-    async keys(): Promise<number[]> {
-      const calls = await Promise.all(this.places.map((place) => place.calls()));
-      return calls.map((list) => new Set(list.map(({ headers }) => headers["idempotency-key"])).size);
-    }
-  }
-
-  const points: [string, (chain: Chain) => Promise<void>][] = [
-    ["before the first call", async () => undefined],
-    ["during a call", async (chain) => void (await chain.places[4]!.calls(1))],
-    ["right after a call", async (chain) => void (await chain.run.until("step.completed", "call6"))],
-    ["during the last call", async (chain) => void (await chain.places[11]!.calls(1))],
-  ];
-  const chains = new Map<string, Chain>();
-  let ends: (RunBody & { name: string })[];
-
-  // One by one each would wait for the server's patience; killed together they wait together.
-  beforeAll(async () => {
-    for (const [name] of points) chains.set(name, new Chain());
-    await chains.get("during a call")!.places[4]!.script({ delayMs: 20_000 });
-    await chains.get("during the last call")!.places[11]!.script({ delayMs: 20_000 });
-    const late = chains.get("right after a call")!;
-    const first = chains.get("before the first call")!;
-    for (const [name, reached] of points.filter(([point]) => point.startsWith("during"))) await reached(await chains.get(name)!.start());
-    await points[2]![1](await late.start());
-    await first.start();
-    await host.kill("worker");
-    await host.start("worker");
-    ends = await Promise.all(points.map(async ([name]) => ({ ...(await chains.get(name)!.run.end()), name })));
-  });
-
-  test.each(points.map(([name]) => name))("%s: the run completes", (name) => {
-    expect(ends.find((end) => end.name === name)).toMatchObject({ status: "completed", output: 200 });
-  });
-
-  test.each(points.map(([name]) => name))("%s: each step shows one Idempotency-Key", async (name) => {
-    expect(await chains.get(name)!.keys()).toEqual(Array.from({ length: 12 }, () => 1));
-  });
-
-  test.each(points.map(([name]) => name))("%s: the log is 1..n, each step ends once", async (name) => {
-    const log = await chains.get(name)!.run.events();
-    const completed = log.filter(({ type }) => type === "step.completed").map(({ step }) => step);
-    expect([log.map(({ seq }) => seq), completed]).toEqual([
-      log.map((_, index) => index + 1),
-      chains.get(name)!.places.map((_, n) => `call${n}`),
-    ]);
-  });
-
   test("a waiting run survives", async () => {
     const run = await admin.begin({ steps: [{ id: "ask", type: "approval", title: "?" }], output: "${steps.ask.output.approved}" });
     const id = await run.approval("ask");
@@ -284,21 +218,6 @@ onLinux("Postgres killed by kill -9 and started again", () => {
   test("away: /readyz says so", async () => {
     await host.kill("postgres");
     expect(await admin.get("/readyz")).toMatchObject({ status: 503, body: { postgres: "down" } });
-  });
-
-  test("the log of a run in the middle of it is 1..n", async () => {
-    const place = new Place();
-    const run = await admin.begin({
-      steps: [
-        { id: "f", type: "foreach", items: "${range(30)}", concurrency: 3, steps: [{ id: "c", type: "http", url: place.url, ...patient }] },
-      ],
-    });
-    await place.calls(6);
-    await host.kill("postgres");
-    await host.start("postgres");
-    await ended(run);
-    const seqs = (await run.events()).map(({ seq }) => seq);
-    expect(seqs).toEqual(seqs.map((_, index) => index + 1));
   });
 });
 

@@ -1,47 +1,38 @@
 // A program: the whole stack and the servers around it, for tests that talk to it over HTTP. Jest's sandbox holds none of it.
 import { createServer, type IncomingMessage } from "node:http";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
-import os from "node:os";
 import path from "node:path";
-import { freePorts, startStack, untilTold } from "../../cli/stack.ts";
-import { readSettings } from "../../settings.ts";
-import { startLedgerServer } from "../servers/ledger-server.ts";
+import { untilTold } from "../../cli/stack.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
+import { openStage, type Stage } from "../chaos/stage.ts";
+import { runTrial } from "../chaos/trial.ts";
 import { startForeignWorker } from "./foreign-worker.ts";
 import { openHistories } from "./histories.ts";
 import { ModelScripts } from "./model-scripts.ts";
-import { Parts } from "./parts.ts";
 import { WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
+import { startTestStack } from "./test-stack.ts";
 
-const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-test-"));
-// As root Postgres runs under another name, which must be able to enter.
-await chmod(stateDir, 0o755);
-const [ledger, model] = await Promise.all([startLedgerServer(), startModelServer()]);
+const model = await startModelServer();
 const scripts = new ModelScripts(model);
-const env = {
-  TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`,
+const started = await startTestStack({
   OPENAI_BASE_URL: `${model.url}/v1`,
   OPENAI_API_KEY: "test",
   ANTHROPIC_API_KEY: "",
   TENUTO_MODELS: "",
-  TENUTO_TOOLS: ["tools.ts", "../walk/tools.ts"].map((file) => path.join(import.meta.dirname, file)).join(","),
+  TENUTO_TOOLS: ["tools.ts", "../walk/tools.ts", "../chaos/tools.ts"].map((file) => path.join(import.meta.dirname, file)).join(","),
   TENUTO_EXPRESSION_ENV: "TENUTO_TEST_PLACE",
   TENUTO_TEST_PLACE: "here",
   TENUTO_FILES_ROOT: import.meta.dirname,
   TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET}`,
-  TENUTO_LOG_LEVEL: "warn",
-};
-// Nothing of this machine's own services: the tests kill theirs.
-const own = { TEMPORAL_ADDRESS: "", DATABASE_URL: "", REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
-Object.assign(process.env, own, env);
-const settings = readSettings();
-const stack = await startStack({ settings, ports: await freePorts(), stateDir, env, log: (line) => process.stderr.write(`${line}\n`) });
-const parts = new Parts(stack);
+});
+const { stack, parts, ledger } = started;
 const [histories, foreign] = await Promise.all([openHistories(stack.temporalAddress), startForeignWorker(stack.temporalAddress)]);
 
+let stage: Promise<Stage> | undefined;
+
 const commands: HostCommands = {
+  chaos: async (name, options) => runTrial(await (stage ??= openStage(started)), name, options),
   scriptLedger: (where, replies) => ledger.script(where, ...replies),
   ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
   scriptModel: (name, replies) => scripts.add(name, replies),
@@ -81,11 +72,9 @@ control.close();
 control.closeAllConnections();
 await foreign.stop();
 await histories.close();
-await stack.stop();
-await parts.stop();
-await Promise.all([ledger.close(), model.close()]);
-if (settings.TENUTO_LOG_LEVEL !== "debug" && process.env["TENUTO_TEST_KEEP"] === undefined)
-  await rm(stateDir, { recursive: true, force: true });
+await stage?.then((open) => open.close());
+await started.stop();
+await model.close();
 process.exit(0);
 
 async function answer(request: IncomingMessage): Promise<HostAnswer> {

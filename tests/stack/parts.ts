@@ -39,6 +39,19 @@ export class Parts {
     this.#workers = this.#workers.filter((worker) => worker !== pid);
   }
 
+  /** Stop a server without ending it: its connections stay and nothing answers on them. */
+  freeze(part: Server): void {
+    for (const pid of familyOf(this.#pidOf(part))) process.kill(pid, "SIGSTOP");
+  }
+
+  thaw(part: Server): void {
+    for (const pid of familyOf(this.#pidOf(part))) process.kill(pid, "SIGCONT");
+  }
+
+  isAlive(part: Part): boolean {
+    return isAlive(this.#pidOf(part));
+  }
+
   async start(part: Part): Promise<void> {
     if (part === "api") await this.#stack.startApi();
     else if (part === "worker") this.#workers.push((await this.#stack.startWorker()).pid!);
@@ -51,6 +64,11 @@ export class Parts {
     this.#workers = this.#workers.filter(isAlive);
     if (this.#workers.length === 0) await this.start("worker");
     while (this.#workers.length > 1) await this.kill("worker", "SIGTERM");
+    await this.ready();
+  }
+
+  /** Resolves when the API says that all it needs is there. */
+  async ready(): Promise<void> {
     while (!(await isReady(this.#stack.apiUrl))) await new Promise((later) => setTimeout(later, 20));
   }
 
@@ -106,7 +124,18 @@ function isAlive(pid: number): boolean {
   }
 }
 
-const isReady = async (apiUrl: string): Promise<boolean> => (await fetch(`${apiUrl}/readyz`)).ok;
+/** A process and those it has started. */
+function familyOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  return [pid, ...children.filter((child) => child !== "").map(Number)];
+}
+
+// A connection that was open when the API was killed may break once more.
+const isReady = (apiUrl: string): Promise<boolean> =>
+  fetch(`${apiUrl}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
 
 const accepts = (port: number): Promise<boolean> =>
   new Promise((answer) => {

@@ -1,5 +1,7 @@
 import type { Json } from "../../contracts/json.ts";
 import type { Origin, UpdateArguments } from "../../contracts/messages.ts";
+import type { CampaignName } from "../chaos/campaigns.ts";
+import type { TrialOptions, Verdict } from "../chaos/trial.ts";
 import type { ModelReply } from "../servers/model-server.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
@@ -23,6 +25,8 @@ export type ScriptedAnswer = ModelReply;
 
 /** What tests can ask of the host, one JSON request each. Replies of servers must be plain JSON: bodies as text. */
 export interface HostCommands {
+  /** One trial of a fault campaign. */
+  chaos(campaign: CampaignName, options: TrialOptions): Promise<Verdict>;
   /** The next answers for a path of the ledger. */
   scriptLedger(path: string, replies: Reply[]): void;
   /** Resolves when a path has been called so often; gives all its calls. */
