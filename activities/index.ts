@@ -7,6 +7,7 @@ import type { Activities } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
+import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
 import { createLlm } from "./llm.ts";
@@ -48,6 +49,7 @@ export function createActivities(deps: ActivityDeps): Activities {
       const output = await http(fields, context);
       return { output, checked: output["body"] ?? null };
     }),
+    ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     childEnd: createChildEnd(deps.client),
     reconcile: createReconcile({ database, record, client: deps.client }),
     ...mapValues(quick, refusing),

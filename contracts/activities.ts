@@ -2,7 +2,7 @@ import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
-import type { RunResult } from "./messages.ts";
+import type { ExternalEvent, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {
@@ -103,6 +103,8 @@ export interface Activities {
   loadPlan(call: { tenant: string; workflow: string; version?: string; input: Json }): Promise<Json>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
+  /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */
+  broadcast(call: { tenant: string; event: ExternalEvent }): Promise<number>;
   /**
    * How a child run ended. Fails while it has not: Temporal tries it again. A bad end is the cause of a failure
    * that is not tried again.

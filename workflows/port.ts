@@ -40,6 +40,13 @@ export interface ChildRequest {
   isStarted?: boolean;
 }
 
+export interface BroadcastRequest {
+  event: ExternalEvent;
+  path: string;
+  attempt: number;
+  summary: string;
+}
+
 /**
  * All that the walk needs from the world. On Temporal it is `temporal-port.ts`; a plain test brings its own.
  *
@@ -61,6 +68,8 @@ export interface Port {
   until(predicate: () => boolean): Promise<void>;
   /** Send an event to another run of the tenant; durable once resolved. */
   send(run: string, event: ExternalEvent, scope: Scope): Promise<void>;
+  /** Send an event to all runs of the tenant that wait for one of its name; gives how many got it. */
+  broadcast(request: BroadcastRequest, scope: Scope): Promise<number>;
   record(run: RunRef, events: RunEvent[]): Promise<Appended>;
   store(value: Json): Promise<Json>;
   evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;

@@ -2,6 +2,7 @@ import { Fault, type Problem } from "../../contracts/faults.ts";
 import { eventIdentity, isTerminal, type RunEvent, type RunStatus } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
+import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
@@ -44,6 +45,10 @@ export class PlainPort implements Port {
   until: Port["until"] = (predicate) => this.#time.until(predicate);
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>(scope, ms, (resolve) => resolve());
   send: Port["send"] = (_, __, scope) => this.#time.later<void>(scope, 1, (resolve) => resolve());
+  /** To whom broadcasts went; each reaches one. */
+  readonly broadcasts: ExternalEvent[] = [];
+  broadcast: Port["broadcast"] = ({ event }, scope) =>
+    this.#time.later<number>(scope, 1, (resolve) => resolve(this.broadcasts.push(event)));
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
   child: Port["child"] = ({ id, path, input }, scope, started) => {
     const { answer, startedAt } = this.#children.get(id) ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
