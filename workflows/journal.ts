@@ -90,6 +90,7 @@ export class Journal {
 
   acknowledge(events: RunEvent[]): void {
     this.#outbox.acknowledge(events);
+    if (this.#outbox.size === 0) this.#isUrgent = false;
   }
 
   /** Run in a lane of its own, below `parent`. */
