@@ -10,6 +10,7 @@ import type { Plan } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
 import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
+import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
@@ -63,6 +64,7 @@ export function createActivities(deps: ActivityDeps): Activities {
       const output = await http(fields, context);
       return { output, checked: output["body"] ?? null };
     }),
+    ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
     reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database) }),

@@ -1,5 +1,10 @@
+import { Fault } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { signals, type ExternalEvent } from "../contracts/messages.ts";
+import { keep } from "../prisma/blobs.ts";
+import { deliverTo } from "../prisma/listens.ts";
 import type { Deps } from "./deps.ts";
+import { reach } from "./temporal.ts";
 
 /** An event of a tenant, as expressions see it. */
 export interface HappenedEvent extends JsonObject {
@@ -11,8 +16,18 @@ export interface HappenedEvent extends JsonObject {
 
 /**
  * Hand an event to the runs that wait for it by correlation; gives how many got it. Safe to repeat: the id counts once.
- * Runs can be waited with only by id so far (`POST /runs/{id}/signals`), so that none is found.
  */
-export async function deliverToWaiting(_deps: Deps, _tenant: string, _event: HappenedEvent): Promise<number> {
-  return 0;
+export async function deliverToWaiting({ database, temporal }: Deps, tenant: string, happened: HappenedEvent): Promise<number> {
+  const { event, id, at, data = null } = happened;
+  const sent: ExternalEvent = { event, id, at: Date.parse(at), data: await keep(database, tenant, data) };
+  const send = async (run: string): Promise<boolean> => {
+    try {
+      await reach({ temporal, tenant, run }, (handle) => handle.signal(signals.deliver, sent));
+      return true;
+    } catch (error) {
+      if (error instanceof Fault && (error.code === "run_ended" || error.code === "not_found")) return false;
+      throw error;
+    }
+  };
+  return deliverTo(database, { tenant, event }, { send });
 }

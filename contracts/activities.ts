@@ -5,7 +5,7 @@ import type { Problem } from "./faults.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
-import type { Origin, PausedScope, RunResult } from "./messages.ts";
+import type { ExternalEvent, Origin, PausedScope, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {
@@ -179,6 +179,8 @@ export interface Activities {
   endedRuns(call: { tenant: string; runs: string[] }): Promise<string[]>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
+  /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */
+  broadcast(call: { tenant: string; event: ExternalEvent }): Promise<number>;
   /**
    * How a child run ended. Fails while it has not: Temporal tries it again. A bad end is the cause of a failure
    * that is not tried again.

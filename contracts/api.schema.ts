@@ -389,14 +389,24 @@ export const takenSchema = z
 
 // Approvals
 
+const voteSchema = z
+  .object({ by: z.string(), decision: z.enum(["approved", "rejected"]), at: time, comment: z.string().nullable() })
+  .meta({ id: "Vote", description: "One person's answer." });
+
 export const approvalSchema = z
   .object({
     id: z.string(),
     runId: z.string(),
     stepPath: z.string(),
     title: z.string(),
+    workflow: z.string(),
     payload: json,
-    assignees: z.array(z.string()),
+    payloadHash: z.string().meta({ description: "What an answer is bound to; SHA-256 of the payload's canonical JSON." }),
+    assignees: z.array(z.string()).meta({ description: "Names and `role:…`; empty: any person." }),
+    quorum: z.number().meta({ description: "Different persons who must approve." }),
+    votes: z.array(voteSchema).meta({ description: "Answers so far; those about a payload that was edited since do not count." }),
+    editable: z.boolean().meta({ description: "`data` of an approval is the payload as it shall be." }),
+    form: json.meta({ description: "JSON Schema of the decision's `data`, or null." }),
     status: z.string().meta({ description: "pending, approved, rejected, expired or canceled." }),
     askedAt: time,
     expiresAt: time.nullable(),
@@ -404,13 +414,23 @@ export const approvalSchema = z
     decidedBy: z.string().nullable(),
     comment: z.string().nullable(),
     data: json,
+    escalatedAt: time.nullable(),
   })
   .meta({ id: "Approval", description: "A question that people are asked." });
 
 export const approvalPageSchema = paged("ApprovalPage", approvalSchema);
 
 export const decisionSchema = z
-  .strictObject({ decision: z.enum(["approve", "reject"]), data: json.optional(), comment: text(10_000).optional() })
+  .strictObject({
+    decision: z.enum(["approve", "reject"]),
+    payloadHash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional()
+      .meta({ description: "The approval's, as it was shown: when the payload is another by now, 409 `approval_stale`." }),
+    data: json.optional(),
+    comment: text(10_000).optional(),
+  })
   .meta({ id: "Decision", description: "A person's answer." });
 
 // Keys and health

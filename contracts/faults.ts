@@ -46,6 +46,8 @@ export const faults = {
   not_retryable: { status: 409, retryable: false, title: "Run cannot be retried" },
   approval_closed: { status: 409, retryable: false, title: "Approval is decided or expired" },
   plan_refused: { status: 409, retryable: false, title: "Plan does not fit what the run has done" },
+  approval_stale: { status: 409, retryable: false, title: "Approval shows something else now" },
+  approval_voted: { status: 409, retryable: false, title: "Approval has this person's answer" },
   step_not_parked: { status: 409, retryable: false, title: "Step does not need attention" },
   too_large: { status: 413, retryable: false, title: "Too large" },
   unsupported_media_type: { status: 415, retryable: false, title: "Unsupported content type" },

@@ -25,6 +25,8 @@ export const limits = {
   scheduleEveryMinMs: second,
   approvalQuorumMax: 100,
   remindAfterMinMs: second,
+  remindersMax: 1_000,
+  eventNameMax: 255,
   idBytesMax: 64,
   // runs
   foreachItemsMax: 50_000,
@@ -44,6 +46,8 @@ export const limits = {
   mailboxUnreadMax: 2_000,
   mailboxBytesMax: 512 * KB,
   closedApprovalsMax: 1_000,
+  streamBytesMax: 256 * KB,
+  broadcastRunsMax: 10_000,
   outboxEventsMax: 200,
   carriedBytesMax: 4 * KB,
   appendBytesMax: 256 * KB,

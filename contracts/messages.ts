@@ -121,10 +121,19 @@ export interface UpdateArguments {
   /** `tree`: its children as well, deep, also those that it starts later. */
   pause: { by: string; scope: "run" | "tree"; timers: Timers; why?: string };
   resume: { by: string; scope: "run" | "tree" };
-  decide: { path: string; decision: "approve" | "reject"; data?: Json; comment?: string; by: Principal };
+  decide: { path: string; decision: "approve" | "reject"; payloadHash?: string; data?: Json; comment?: string; by: Principal };
   attend: { path: string; action: "retry" | "skip" | "fail"; by: string };
   /** The run goes on with this plan once nothing but waits is open. */
   changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
+}
+
+/** One person's answer to an approval. */
+export type Vote = { by: string; decision: "approved" | "rejected"; at: string; comment: string | null };
+
+/** What `decide` answers: how the approval stands after the vote. */
+export interface Voted {
+  status: "pending" | "approved" | "rejected";
+  votes: Vote[];
 }
 
 /**

@@ -110,6 +110,7 @@ export function checkEmit(checking: Checking, { step, path, scope }: StepPlace<S
     ["event", stringType],
     ["id", stringType],
     ["to", step.to === undefined ? nullType : stringType],
+    ...(step.to === undefined ? [["runs", numberType] as [string, Type]] : []),
   ]);
 }
 

@@ -1,21 +1,47 @@
 import { Fault } from "../contracts/faults.ts";
+import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
-import type { Principal, UpdateArguments } from "../contracts/messages.ts";
-import type { Context } from "./context.ts";
+import type { Principal, UpdateArguments, Voted, Vote } from "../contracts/messages.ts";
+import { referenceHash } from "../contracts/reference.ts";
+import type { Scope } from "./scope.ts";
+import { sha256 } from "./sha256.ts";
 import type { Walk } from "./walk.ts";
 
-type Decision = UpdateArguments["decide"];
+export type Decision = UpdateArguments["decide"];
 
-interface Asked {
+/** What people are asked; changed in place as they answer. */
+export type Question = {
+  title: string;
+  payload: Json;
+  /** What an answer is bound to. */
+  payloadHash: string;
+  /** Empty: anybody may decide. */
   assignees: string[];
+  quorum: number;
+  isEditable: boolean;
+  /** Of different persons, all about the payload as it is. */
+  votes: Vote[];
+};
+
+/** An answer that counts. */
+export interface Answer {
+  decision: Decision;
+  vote: Vote;
+  /** It is about another payload than the ones before. */
+  hasEdited: boolean;
+}
+
+interface Open {
+  question: Question;
+  voted: (answer: Answer) => void;
+  /** The one after which nobody is asked any more. */
   decided: (decision: Decision) => void;
 }
 
-/** Questions that people are asked, each answered once. */
+/** Questions that people are asked, each decided once. */
 export class Approvals {
   readonly #walk: Walk;
-  readonly #open = new Map<string, Asked>();
+  readonly #open = new Map<string, Open>();
   /** Asked before, and no longer: decided, expired or cancelled. */
   readonly #closed: Set<string>;
 
@@ -33,39 +59,64 @@ export class Approvals {
     return this.#open.size;
   }
 
-  /** Wait for a decision; Canceled when the scope goes first. */
-  async wait(path: string, assignees: string[], context: Context): Promise<Decision> {
-    return context.scope.guard<Decision>((resolve) => {
+  /** Wait for the decision; Canceled when the scope goes first. */
+  async wait(path: string, question: Question, { scope, voted }: { scope: Scope; voted: Open["voted"] }): Promise<Decision> {
+    return scope.guard<Decision>((decided) => {
       this.#closed.delete(path);
-      this.#open.set(path, { assignees, decided: resolve });
+      this.#open.set(path, { question, voted, decided });
       return () => this.#close(path);
     });
   }
 
   /**
-   * Faults `approval_closed` (decided, expired) and `forbidden` (not one of the assignees).
+   * Faults `approval_closed` (decided, expired), `forbidden` (not one of the assignees), `approval_stale` (the payload is
+   * another than the one that was seen) and `approval_voted` (a person counts once).
    * A question that is not asked yet is let pass: after a crash the record may know it before the walk is there again.
    */
-  check({ path, by }: Decision): void {
-    const asked = this.#open.get(path);
-    if (!asked && this.#closed.has(path))
+  check({ path, by, payloadHash }: Decision): void {
+    const question = this.#open.get(path)?.question;
+    if (!question && this.#closed.has(path))
       throw new Fault("approval_closed", `Step ${path} waits for no decision: it is decided or expired.`);
     if (by.kind !== "person") throw new Fault("forbidden", `${by.name} is a ${by.kind}; an approval needs a person.`);
-    if (asked && !mayDecide(asked.assignees, by))
-      throw new Fault("forbidden", `${by.name} is not among those who may decide: ${asked.assignees.join(", ")}.`);
+    if (!question) return;
+    const { assignees, votes } = question;
+    if (!mayDecide(assignees, by)) throw new Fault("forbidden", `${by.name} is not among those who may decide: ${assignees.join(", ")}.`);
+    if (payloadHash !== undefined && payloadHash !== question.payloadHash)
+      throw new Fault(
+        "approval_stale",
+        `The payload of ${path} has changed since; read the approval again and decide about what it shows.`,
+      );
+    if (votes.some((vote) => vote.by === by.name))
+      throw new Fault("approval_voted", `${by.name} has answered ${path} already; ${question.quorum} different persons must approve.`);
   }
 
-  async decide(decision: Decision): Promise<void> {
+  /** Count an answer. The record knows it when this resolves. */
+  async decide(decision: Decision): Promise<Voted> {
     const { path } = decision;
     if (!this.#open.has(path)) await this.#walk.port.until(() => this.#open.has(path) || this.#closed.has(path) || this.#walk.isOver);
     this.check(decision);
-    const asked = this.#open.get(path);
-    if (!asked) throw new Fault("approval_closed", `Step ${path} waits for no decision: the run is over.`);
-    this.#close(path);
-    asked.decided(decision);
+    const open = this.#open.get(path);
+    if (!open) throw new Fault("approval_closed", `Step ${path} waits for no decision: the run is over.`);
+    const voted = this.#count(open, decision);
     // Whoever asked finds it in the record: at the next quiet moment the step has told it.
     await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
+    return voted;
+  }
+
+  #count(open: Open, decision: Decision): Voted {
+    const { question } = open;
+    const vote = voteOf(decision, this.#walk.port.now());
+    const hasEdited = question.isEditable && vote.decision === "approved" && edit(question, decision.data);
+    question.votes.push(vote);
+    this.#walk.ledger.progress += 1;
+    open.voted({ decision, vote, hasEdited });
+    const status = vote.decision === "approved" && question.votes.length < question.quorum ? "pending" : vote.decision;
+    if (status !== "pending") {
+      this.#close(decision.path);
+      open.decided(decision);
+    }
+    return { status, votes: [...question.votes] };
   }
 
   #close(path: string): void {
@@ -74,13 +125,23 @@ export class Approvals {
   }
 }
 
-export const decisionOutput = ({ decision, data, comment, by }: Decision, at: number): JsonObject => ({
-  decision: decision === "approve" ? "approved" : "rejected",
-  approved: decision === "approve",
+/** What people see is what they decide about. A stored value's hash is its content's. */
+export const payloadHashOf = (payload: Json): string => referenceHash(payload) ?? sha256(canonicalJson(payload));
+
+/** Who approved the payload as it was before has not approved this one. */
+function edit(question: Question, payload: Json | undefined): boolean {
+  if (payload === undefined) return false;
+  const payloadHash = payloadHashOf(payload);
+  if (payloadHash === question.payloadHash) return false;
+  Object.assign(question, { payload, payloadHash, votes: [] } satisfies Partial<Question>);
+  return true;
+}
+
+const voteOf = ({ by, decision, comment }: Decision, at: number): Vote => ({
   by: by.name,
+  decision: decision === "approve" ? "approved" : "rejected",
   at: new Date(at).toISOString(),
   comment: comment ?? null,
-  data: (data ?? null) as Json,
 });
 
 function mayDecide(assignees: string[], by: Principal): boolean {

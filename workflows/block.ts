@@ -1,9 +1,9 @@
-import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Block, Step } from "../language/plan.ts";
-import { Ended, stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
-import { Canceled, type Scope } from "./scope.ts";
+import { stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
 import { resumeRest } from "./fan-out.ts";
+import { isEnd } from "./ledger.ts";
+import { Canceled, type Scope } from "./scope.ts";
 import { exportsOf, runStep } from "./step.ts";
 import type { Walk } from "./walk.ts";
 
@@ -101,9 +101,6 @@ function recall(walk: Walk, step: Step, path: string, context: Context): void {
   walk.inspector.set(path, step.type, "reused");
   walk.setVariables(walk.ledger.get(path)!.exports);
 }
-
-const isEnd = (error: unknown): error is Fault | Canceled | Ended =>
-  error instanceof Fault || error instanceof Canceled || error instanceof Ended;
 
 async function afterAll(needs: Promise<unknown>[]): Promise<void> {
   // A step without needs must not wait a turn: what starts together is sent together.

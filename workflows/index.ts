@@ -166,14 +166,14 @@ function openDesk(): Desk {
   const answer = <Name extends keyof UpdateArguments>(
     name: Name,
     check: (walk: Walk, argument: UpdateArguments[Name]) => void,
-    act: (walk: Walk, argument: UpdateArguments[Name]) => Promise<void> | void,
+    act: (walk: Walk, argument: UpdateArguments[Name]) => unknown,
   ): void => {
-    const handle = async (argument: UpdateArguments[Name]): Promise<void> => {
+    const handle = async (argument: UpdateArguments[Name]): Promise<unknown> => {
       const walk = desk.walk ?? (await served());
-      await refusing(async () => {
+      return refusing(async () => {
         refuseAfterEnd(walk);
         check(walk, argument);
-        await act(walk, argument);
+        return act(walk, argument);
       });
     };
     // Refused here, an update leaves no trace in the history.
@@ -183,9 +183,9 @@ function openDesk(): Desk {
         refuseAfterEnd(desk.walk);
         check(desk.walk, argument);
       });
-    setHandler(defineUpdate<void, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
+    setHandler(defineUpdate<unknown, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
   };
-  setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.deliver(event));
+  setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.post(event));
   setHandler(defineSignal<[Holds]>(signals.hold), async (holds) => (desk.walk ?? (await served())).pause.hold(holds));
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
   setHandler(

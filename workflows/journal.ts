@@ -42,6 +42,7 @@ export class Journal {
   #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
   #told: State;
   #isAppending = false;
+  #isUrgent = false;
   #isClosed = false;
 
   constructor(run: RunRef, port: Port, state: JournalState = { ordinals: [], told: { status: "running", approvals: 0 } }) {
@@ -77,6 +78,11 @@ export class Journal {
     if (this.#outbox.size >= limits.outboxEventsMax) void this.flush();
   }
 
+  /** What was told shall be in the record soon, also while calls are under way: somebody outside waits for it. */
+  hurry(): void {
+    this.#isUrgent = true;
+  }
+
   /** The events a call takes along. They stay in the outbox until the call's end acknowledges them. */
   carry(lane: Lane): RunEvent[] | Promise<RunEvent[]> {
     return this.#outbox.carriedBy(lane) ?? this.drain().then(() => []);
@@ -84,6 +90,7 @@ export class Journal {
 
   acknowledge(events: RunEvent[]): void {
     this.#outbox.acknowledge(events);
+    if (this.#outbox.size === 0) this.#isUrgent = false;
   }
 
   /** Run in a lane of its own, below `parent`. */
@@ -116,7 +123,7 @@ export class Journal {
   /** Tell changes of the run's state and show them to people, at quiet moments, until `close`. */
   async watch(state: () => State, inspector: Inspector): Promise<void> {
     for (;;) {
-      const isLeft = (): boolean => inspector.isAtRest && this.#outbox.size > 0 && !this.#isAppending;
+      const isLeft = (): boolean => (inspector.isAtRest || this.#isUrgent) && this.#outbox.size > 0 && !this.#isAppending;
       await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()) || isLeft());
       if (this.#isClosed) return;
       const now = state();
@@ -154,6 +161,7 @@ export class Journal {
     const events = this.#outbox.batch();
     if (events.length === 0) return undefined;
     this.#isAppending = true;
+    this.#isUrgent = false;
     const { status } = await this.#port.record(this.#run, events);
     this.#isAppending = false;
     this.#outbox.acknowledge(events);

@@ -179,6 +179,10 @@ export class Ledger {
   }
 }
 
+/** An end that the walk knows; anything else is a defect. */
+export const isEnd = (error: unknown): error is Fault | Canceled | Ended =>
+  error instanceof Fault || error instanceof Canceled || error instanceof Ended;
+
 function throwOf(error: Fault | Canceled | Ended): Throw {
   if (error instanceof Fault) return { fault: error.problem };
   return error instanceof Canceled ? { canceled: error.message } : { ended: error.status, output: error.output };

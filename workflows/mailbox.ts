@@ -15,12 +15,19 @@ export interface Interest {
   as: string;
 }
 
+export interface Received {
+  event: ExternalEvent;
+  interest: Interest;
+  /** Events up to this one were looked at. */
+  number: number;
+}
+
 interface Listener {
   interests: Interest[];
   frame: Frame;
   /** Events before this number are not for it: it came later (`early: ignore`), or has seen that they do not fit. */
   since: number;
-  got: (event: ExternalEvent, interest: Interest) => void;
+  got: (received: Received) => void;
   failed: (error: unknown) => void;
 }
 
@@ -57,9 +64,19 @@ export class Mailbox {
 
   /** Fault `mailbox_full`. A repeated id is welcome: it changes nothing. */
   check(event: ExternalEvent): void {
-    if (this.#seen.has(event.id)) return;
-    if (this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax)
+    if (this.#isFull && !this.#seen.has(event.id))
       throw new Fault("mailbox_full", `${this.#unread.length} events wait unread; send again when the run has listened.`);
+  }
+
+  get #isFull(): boolean {
+    return this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax;
+  }
+
+  /** An event that came by signal: its sender can be told nothing, the log can. */
+  post(event: ExternalEvent): void {
+    const { event: name, id } = event;
+    if (this.#isFull && !this.#seen.has(id)) this.#walk.tell("event.refused", undefined, { event: name, id });
+    else this.deliver(event);
   }
 
   deliver(event: ExternalEvent): void {
@@ -73,16 +90,13 @@ export class Mailbox {
   }
 
   /** The next event that fits one of the interests. */
-  async next(
-    interests: Interest[],
-    options: { frame: Frame; scope: Scope; since: number },
-  ): Promise<{ event: ExternalEvent; interest: Interest }> {
+  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number }): Promise<Received> {
     return options.scope.guard((resolve, reject) => {
       const listener: Listener = {
         interests,
         frame: options.frame,
         since: options.since,
-        got: (event, interest) => resolve({ event, interest }),
+        got: resolve,
         failed: reject,
       };
       this.#listeners.add(listener);
@@ -113,7 +127,7 @@ export class Mailbox {
         this.#unread = this.#unread.filter((other) => other !== entry);
         this.#unreadBytes -= jsonBytes(entry.event.data);
         this.#listeners.delete(listener);
-        listener.got(entry.event, interest);
+        listener.got({ ...entry, interest });
       }
     }
   }

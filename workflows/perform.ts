@@ -1,16 +1,18 @@
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
+import { ask } from "./ask.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
 import { Ended, type Here, type HereOf, type Outcome } from "./context.ts";
+import { emit } from "./emit.ts";
 import { runForeach, runParallel } from "./fan-out.ts";
 import { Frame } from "./frame.ts";
 import { handleOrRethrow } from "./handlers.ts";
 import { runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
 import { Scope } from "./scope.ts";
-import { ask, emit, listen, wait } from "./waits.ts";
+import { listen, wait } from "./waits.ts";
 import type { Walk } from "./walk.ts";
 
 /** What each step type does. A new type is one case here, one in the checker and one in the schema. */

@@ -63,6 +63,13 @@ export interface LockRequest {
   path: string;
 }
 
+export interface BroadcastRequest {
+  event: ExternalEvent;
+  path: string;
+  attempt: number;
+  summary: string;
+}
+
 /**
  * All that the walk needs from the world. On Temporal it is `temporal-port.ts`; a plain test brings its own.
  *
@@ -92,6 +99,8 @@ export interface Port {
   turn(request: LockRequest, scope: Scope): Promise<void>;
   /** Give a lock back, or leave its line. */
   release(request: LockRequest): Promise<void>;
+  /** Send an event to all runs of the tenant that wait for one of its name; gives how many got it. */
+  broadcast(request: BroadcastRequest, scope: Scope): Promise<number>;
   record(run: RunRef, events: RunEvent[]): Promise<Appended>;
   store(value: Json): Promise<Json>;
   evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;

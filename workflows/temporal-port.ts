@@ -27,7 +27,7 @@ import type { CallOptions } from "../language/plan.ts";
 import { faultOfActivity, faultOfCall, faultOfChild, isTimeout } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
 import { quick } from "./quick.ts";
-import type { CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
+import type { BroadcastRequest, CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
 
@@ -47,6 +47,7 @@ export function createTemporalPort(run: RunArguments): Port {
     until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),
+    broadcast: (request, scope) => slots.hold(jsonBytes(request.event.data), scope, () => broadcast(tenant, request, scope)),
     record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
     store: (value) => quick("store", [{ tenant, value }], "store a large value"),
     evaluate: (template, roots, steps) =>
@@ -197,6 +198,21 @@ async function send(tenant: string, to: string, event: unknown): Promise<void> {
     if (isCancellation(error)) throw error;
     throw new Fault("not_found", `Run ${to} does not exist or has ended; the event was not sent.`, { cause: error });
   }
+}
+
+async function broadcast(tenant: string, { event, path, attempt, summary }: BroadcastRequest, scope: Scope): Promise<number> {
+  const activities = proxyActivities<Activities>({
+    startToCloseTimeout: "5 minutes",
+    heartbeatTimeout: defaults.heartbeatTimeoutMs,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    activityId: activityId(path, attempt),
+    summary: summaryText(summary),
+  });
+  return cancellable(
+    scope,
+    () => activities.broadcast({ tenant, event }),
+    (error) => faultOfCall(error, path),
+  );
 }
 
 /** Hang one of Temporal's operations below our scope, and give its failures as faults. */

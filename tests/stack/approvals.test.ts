@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
-import { admin, type ApprovalBody, type Page, type Run } from "./client.ts";
+import { admin, Place, type ApprovalBody, type Page, type Run } from "./client.ts";
 
 const ask = (more: object = {}) => ({
   id: "ask",
@@ -140,7 +141,200 @@ describe("who decides", () => {
   });
 });
 
+const persons = async (...names: string[]) =>
+  Promise.all(names.map((principal) => admin.withKey({ principal, kind: "person", roles: principal === "fin" ? ["finance"] : [] })));
+const read = async (id: string): Promise<ApprovalBody> => (await admin.get<ApprovalBody>(`/api/v2/approvals/${id}`)).body;
+
+describe("a quorum", () => {
+  test("is met by two different persons; the votes are visible, and one person counts once", async () => {
+    const [ada, eve] = await persons("ada", "eve");
+    const { run, id } = await asked({ quorum: 2 });
+    expect(await ada!.decide(id, { decision: "approve", comment: "fine" })).toMatchObject({ status: 200, body: { status: "pending" } });
+    expect(await ada!.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_voted" } });
+    expect(await read(id)).toMatchObject({ quorum: 2, status: "pending", votes: [{ by: "ada", decision: "approved", comment: "fine" }] });
+    expect(await eve!.decide(id, { decision: "approve" })).toMatchObject({ status: 200, body: { status: "approved", decidedBy: "eve" } });
+    expect((await run.end()).output).toMatchObject({ approved: true, by: "eve" });
+    expect((await read(id)).votes.map(({ by }) => by)).toEqual(["ada", "eve"]);
+  });
+
+  test("of persons who answer in the same moment counts each once, and is decided once", async () => {
+    const clients = await persons("a", "b", "c", "d", "e");
+    const { run, id } = await asked({ quorum: 3 });
+    const statuses = (await Promise.all(clients.map((client) => client.decide(id, { decision: "approve" })))).map(({ status }) => status);
+    expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 200, 200, 409, 409]);
+    await run.end();
+    expect((await run.events()).filter(({ type }) => type === "approval.decided")).toHaveLength(1);
+    expect((await read(id)).votes).toHaveLength(3);
+  });
+
+  test("fails with the first rejection", async () => {
+    const [ada, eve] = await persons("ada", "eve");
+    const { run, id } = await asked({ quorum: 3 });
+    await ada!.decide(id, { decision: "approve" });
+    expect(await eve!.decide(id, { decision: "reject" })).toMatchObject({ body: { status: "rejected", decidedBy: "eve" } });
+    expect((await run.end()).output).toMatchObject({ decision: "rejected", by: "eve" });
+  });
+});
+
+describe("what is decided", () => {
+  test("is what was shown: an answer to another payload is 409", async () => {
+    const { id } = await asked();
+    const { payloadHash } = await read(id);
+    expect(payloadHash).toBe(createHash("sha256").update('{"eur":7}').digest("hex"));
+    const stale = { decision: "approve", payloadHash: "0".repeat(64) };
+    expect(await admin.decide(id, stale)).toMatchObject({ status: 409, body: { code: "approval_stale" } });
+    expect(await admin.decide(id, { decision: "approve", payloadHash })).toMatchObject({ status: 200 });
+  });
+
+  test("a payload that is stored has the hash of its content", async () => {
+    const run = await admin.begin({ steps: [ask({ payload: "${input}" })] }, { text: "x".repeat(20_000) });
+    const { payload, payloadHash, id } = await read(await run.approval("ask"));
+    expect(payloadHash).toBe(createHash("sha256").update(JSON.stringify(payload)).digest("hex"));
+    expect(await admin.decide(id, { decision: "approve", payloadHash })).toMatchObject({ status: 200 });
+  });
+
+  test("of a loop that asks again is what it asks now", async () => {
+    const loop = { id: "l", type: "loop", maxIterations: 3, until: "${last.approved}", steps: [ask({ payload: "${index}" })] };
+    const run = await admin.begin({ steps: [loop] }, { eur: 7 });
+    const first = await read(await run.approval("l[0].ask"));
+    await admin.decide(first.id, { decision: "reject", payloadHash: first.payloadHash });
+    const second = await run.approval("l[1].ask");
+    expect(await admin.decide(second, { decision: "approve", payloadHash: first.payloadHash })).toMatchObject({
+      status: 409,
+      body: { code: "approval_stale" },
+    });
+    await admin.decide(second, { decision: "approve" });
+    expect((await run.end()).output).toMatchObject({ approved: true });
+  });
+
+  test("may be edited: the others see the payload as it is now, and votes about the one before are gone", async () => {
+    const [ada, eve] = await persons("ada", "eve");
+    const { run, id } = await asked({ editable: true, quorum: 2 });
+    const before = await read(id);
+    await ada!.decide(id, { decision: "approve", payloadHash: before.payloadHash });
+    await eve!.decide(id, { decision: "approve", payloadHash: before.payloadHash, data: { eur: 5 } });
+    const after = await read(id);
+    expect(after).toMatchObject({ status: "pending", payload: { eur: 5 }, votes: [{ by: "eve" }] });
+    expect(await ada!.decide(id, { decision: "approve", payloadHash: before.payloadHash })).toMatchObject({
+      body: { code: "approval_stale" },
+    });
+    expect(await ada!.decide(id, { decision: "approve", payloadHash: after.payloadHash })).toMatchObject({
+      body: { status: "approved", data: { eur: 5 } },
+    });
+    expect((await run.end()).output).toMatchObject({ approved: true, by: "ada", data: { eur: 5 } });
+  });
+
+  test("fits the form, or the answer says what does not", async () => {
+    const form = { type: "object", required: ["account"], properties: { account: { type: "integer" } } };
+    const { run, id } = await asked({ form });
+    const misfit = await admin.decide(id, { decision: "approve", data: { account: "x" } });
+    expect(misfit).toMatchObject({ status: 422, body: { code: "input_invalid", errors: [{ pointer: "/data/account" }] } });
+    expect(await admin.decide(id, { decision: "approve" })).toMatchObject({ status: 422 });
+    expect(await admin.decide(id, { decision: "approve", data: { account: 1 } })).toMatchObject({ status: 200 });
+    expect((await run.end()).output).toMatchObject({ data: { account: 1 } });
+  });
+
+  test("needs no form to be rejected", async () => {
+    const { run, id } = await asked({ form: { type: "object" } });
+    expect(await admin.decide(id, { decision: "reject" })).toMatchObject({ status: 200 });
+    expect((await run.end()).output).toMatchObject({ decision: "rejected", data: null });
+  });
+});
+
+describe("time", () => {
+  test("assignees are reminded, then others may decide too, then it expires", async () => {
+    const boss = await admin.withKey({ principal: "boss", kind: "person", roles: ["board"] });
+    const { run, id } = await asked({
+      assignees: ["nobody"],
+      remindAfter: "1s",
+      escalate: { after: "1500ms", to: ["role:board"] },
+      expiresAfter: "4s",
+    });
+    expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 403 });
+    await run.until("approval.reminded");
+    await run.until("approval.escalated");
+    expect(await read(id)).toMatchObject({ assignees: ["nobody", "role:board"], escalatedAt: expect.any(String) });
+    await run.end();
+    expect(await read(id)).toMatchObject({ status: "expired" });
+    expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_closed" } });
+    expect((await run.events()).filter(({ type }) => type === "approval.reminded")).toHaveLength(3);
+  });
+
+  test("who came in with the escalation decides", async () => {
+    const boss = await admin.withKey({ principal: "boss", kind: "person", roles: ["board"] });
+    const { run, id } = await asked({ assignees: ["nobody"], escalate: { after: "100ms", to: ["role:board"] } });
+    await run.until("approval.escalated");
+    expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 200 });
+    expect((await run.end()).output).toMatchObject({ by: "boss" });
+  });
+
+  test("of the step ends: the question is closed", async () => {
+    const run = await admin.begin(
+      { steps: [ask({ timeout: "300ms", catch: [{ errors: ["timeout"], steps: [{ id: "hold", type: "wait", duration: "7d" }] }] })] },
+      { eur: 7 },
+    );
+    const id = await run.approval("ask");
+    await run.until("wait.started");
+    expect(await admin.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_closed" } });
+    await run.cancel();
+  });
+});
+
+test("a question is in the inbox while a long call is under way beside it", async () => {
+  const place = new Place();
+  await place.script({ delayMs: 20_000 });
+  const branches = { call: [{ id: "slow", type: "http", url: place.url }], ask: [ask()] };
+  const run = await admin.begin({ steps: [{ id: "p", type: "parallel", branches }] }, { eur: 7 });
+  await run.until("approval.requested");
+  expect(await run.step("p.call.slow")).not.toMatchObject({ status: "completed" });
+  await run.cancel();
+});
+
+test("questions in items and children are answered in any order, each once", async () => {
+  const child = await admin.publish({ steps: [ask({ payload: "${input.eur}" })], output: "${steps.ask.output.by}" });
+  const items = {
+    id: "f",
+    type: "foreach",
+    items: [1, 2, 3],
+    steps: [{ id: "c", type: "workflow", workflow: child, input: { eur: "${item}" } }],
+  };
+  const run = await admin.begin({ steps: [items] });
+  const clients = await persons("x", "y", "z");
+  const started = await Promise.all([0, 1, 2].map((index) => run.until("child.started", `f[${index}].c`)));
+  const ids = await Promise.all(started.map(({ data }) => admin.run(data["runId"] as string).approval("ask")));
+  for (const index of [2, 0, 1]) expect(await clients[index]!.decide(ids[index]!, { decision: "approve" })).toMatchObject({ status: 200 });
+  expect((await run.end()).output).toEqual(["x", "y", "z"]);
+});
+
 describe("the list of approvals", () => {
+  const ids = async (query: string, client = admin): Promise<string[]> =>
+    (await client.get<Page<ApprovalBody>>(`/api/v2/approvals?limit=200&${query}`)).body.data.map(({ id }) => id);
+
+  test("is an inbox over all runs: by workflow, assignee, role, and what is mine", async () => {
+    const [fin, pat] = await persons("fin", "pat");
+    const workflow = await admin.publish({
+      steps: [
+        {
+          id: "p",
+          type: "parallel",
+          branches: { a: [ask({ assignees: ["role:finance"] })], b: [ask({ assignees: ["person:pat"] })], c: [ask()] },
+        },
+      ],
+    });
+    const runs = await Promise.all([admin.start(workflow, { eur: 1 }), admin.start(workflow, { eur: 2 })]);
+    const of = async (branch: string) => (await Promise.all(runs.map((run) => run.approval(`p.${branch}.ask`)))).toSorted();
+    const [a, b, c] = await Promise.all([of("a"), of("b"), of("c")]);
+    const here = async (query: string, client?: typeof admin) => (await ids(`workflow=${workflow}&${query}`, client)).toSorted();
+    expect(await here("status=pending")).toEqual([...a, ...b, ...c].toSorted());
+    expect(await here("role=finance")).toEqual(a);
+    expect(await here("assignee=pat")).toEqual(b);
+    expect(await here("assignee=pat&role=finance")).toEqual([...a, ...b].toSorted());
+    expect(await here("mine=true", fin)).toEqual([...a, ...c].toSorted());
+    await pat!.decide(b[0]!, { decision: "approve" });
+    expect(await here("mine=true", pat)).toEqual([b[1]!, ...c].toSorted());
+    await Promise.all(runs.map((run) => run.cancel()));
+  });
+
   test("shows a pending question with its payload", async () => {
     const { run, id } = await asked({ assignees: ["role:finance"] });
     const { body } = await admin.get<Page<ApprovalBody>>(`/api/v2/approvals?status=pending&runId=${run.id}`);

@@ -75,9 +75,13 @@ export interface ApprovalBody {
   id: string;
   runId: string;
   stepPath: string;
+  workflow: string;
   title: string;
   payload: Json;
+  payloadHash: string;
   assignees: string[];
+  quorum: number;
+  votes: { by: string; decision: string; at: string; comment: string | null }[];
   status: string;
   decidedBy: string | null;
   comment: string | null;

@@ -3,6 +3,7 @@ import { eventIdentity, isTerminal, type RunEvent, type RunStatus } from "../../
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
+import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { StepCall } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
@@ -71,6 +72,10 @@ export class PlainPort implements Port {
   until: Port["until"] = (predicate) => this.#time.until(predicate, this);
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>({ scope, ms, owner: this }, (resolve) => resolve());
   send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
+  /** To whom broadcasts went; each reaches one. */
+  readonly broadcasts: ExternalEvent[] = [];
+  broadcast: Port["broadcast"] = ({ event }, scope) =>
+    this.#time.later<number>({ scope, ms: 1, owner: this }, (resolve) => resolve(this.broadcasts.push(event)));
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
   child: Port["child"] = (request, scope, started) => {
     const { id, path, input, part } = request;

@@ -80,7 +80,12 @@ CREATE TABLE "approvals" (
     "step_path" TEXT NOT NULL,
     "title" TEXT NOT NULL,
     "payload" JSONB NOT NULL,
+    "payload_hash" TEXT NOT NULL,
     "assignees" TEXT[],
+    "quorum" INTEGER NOT NULL DEFAULT 1,
+    "votes" JSONB NOT NULL DEFAULT '[]',
+    "editable" BOOLEAN NOT NULL DEFAULT false,
+    "form" JSONB,
     "status" TEXT NOT NULL,
     "expires_at" TIMESTAMPTZ(3),
     "asked_at" TIMESTAMPTZ(3) NOT NULL,
@@ -88,8 +93,19 @@ CREATE TABLE "approvals" (
     "decided_by" TEXT,
     "comment" TEXT,
     "data" JSONB,
+    "escalated_at" TIMESTAMPTZ(3),
 
     CONSTRAINT "approvals_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "listens" (
+    "tenant" TEXT NOT NULL,
+    "event" TEXT NOT NULL,
+    "run_id" TEXT NOT NULL,
+    "step_path" TEXT NOT NULL,
+
+    CONSTRAINT "listens_pkey" PRIMARY KEY ("tenant","event","run_id","step_path")
 );
 
 -- CreateTable
@@ -156,6 +172,9 @@ CREATE INDEX "approvals_tenant_status_asked_at_id_idx" ON "approvals"("tenant", 
 CREATE INDEX "approvals_run_id_idx" ON "approvals"("run_id");
 
 -- CreateIndex
+CREATE INDEX "listens_run_id_step_path_idx" ON "listens"("run_id", "step_path");
+
+-- CreateIndex
 CREATE UNIQUE INDEX "api_keys_hash_key" ON "api_keys"("hash");
 
 -- CreateIndex
@@ -172,3 +191,6 @@ ALTER TABLE "events" ADD CONSTRAINT "events_run_id_fkey" FOREIGN KEY ("run_id") 
 
 -- AddForeignKey
 ALTER TABLE "approvals" ADD CONSTRAINT "approvals_run_id_fkey" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "listens" ADD CONSTRAINT "listens_run_id_fkey" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE CASCADE ON UPDATE CASCADE;

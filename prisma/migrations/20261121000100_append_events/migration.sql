@@ -2,7 +2,7 @@
 --
 -- Events get the next numbers of their run under the run's row lock: 1..n, no gap, in commit order. An event whose
 -- identity is already there changes nothing, so that retries, replays and carried copies are harmless. Projections
--- (runs, steps, approvals) follow from fresh events only, and the first terminal status of a run stands.
+-- (runs, steps, approvals, listens) follow from fresh events only, and the first terminal status of a run stands.
 CREATE FUNCTION append_events(p_run jsonb, p_events jsonb) RETURNS TABLE (status text, last_seq int, appended int)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -74,6 +74,7 @@ BEGIN
   UPDATE steps SET status = 'canceled', ended_at = to_timestamp((e ->> 'time')::float8 / 1000)
   WHERE run_id = p_id AND status IN ('running', 'waiting', 'needs_attention');
   UPDATE approvals SET status = 'canceled' WHERE run_id = p_id AND status = 'pending';
+  DELETE FROM listens WHERE run_id = p_id;
   RETURN v_kind;
 END $$;
 
@@ -112,21 +113,54 @@ BEGIN
     WHERE excluded.attempt > s.attempt OR s.ended_at IS NULL OR (s.status <> 'completed' AND e ->> 'type' LIKE 'step.%' AND e ->> 'type' <> 'step.started');
   END IF;
 
-  IF e ->> 'type' = 'approval.requested' THEN
-    INSERT INTO approvals (id, run_id, tenant, step_path, title, payload, assignees, status, expires_at, asked_at)
-    VALUES (d ->> 'id', p_id, p_tenant, e ->> 'step', d ->> 'title', d -> 'payload',
-            ARRAY(SELECT jsonb_array_elements_text(d -> 'assignees')), 'pending', (d ->> 'expiresAt')::timestamptz, v_time)
-    ON CONFLICT (id) DO UPDATE SET
-      title = excluded.title, payload = excluded.payload, assignees = excluded.assignees, status = 'pending',
-      expires_at = excluded.expires_at, asked_at = excluded.asked_at, decided_at = NULL, decided_by = NULL, comment = NULL, data = NULL;
-  ELSIF e ->> 'type' = 'approval.decided' THEN
-    UPDATE approvals SET status = d ->> 'decision', decided_at = v_time, decided_by = d ->> 'by', comment = d ->> 'comment', data = d -> 'data'
-    WHERE run_id = p_id AND step_path = e ->> 'step';
-  ELSIF e ->> 'type' = 'approval.expired' THEN
-    UPDATE approvals SET status = 'expired', decided_at = v_time WHERE run_id = p_id AND step_path = e ->> 'step';
-  ELSIF e ->> 'type' = 'step.compensated' THEN
-    UPDATE steps SET status = 'compensated' WHERE run_id = p_id AND path = e ->> 'step';
-  ELSIF e ->> 'type' = 'step.canceled' THEN
+  IF e ->> 'type' LIKE 'approval.%' THEN
+    PERFORM project_approval(p_id, p_tenant, e);
+  ELSIF d ->> 'type' = 'approval' AND v_ended IS NOT NULL THEN
     UPDATE approvals SET status = 'canceled' WHERE run_id = p_id AND step_path = e ->> 'step' AND status = 'pending';
+  ELSIF e ->> 'type' IN ('listen.started', 'listen.ended', 'event.received') OR (d ->> 'type' = 'listen' AND v_ended IS NOT NULL) THEN
+    PERFORM project_listen(p_id, p_tenant, e);
+  END IF;
+END $$;
+
+CREATE FUNCTION project_approval(p_id text, p_tenant text, e jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  d jsonb := e -> 'data';
+  v_step text := e ->> 'step';
+  v_time timestamptz := to_timestamp((e ->> 'time')::float8 / 1000);
+BEGIN
+  CASE e ->> 'type'
+  WHEN 'approval.requested' THEN
+    -- Asked again it is a question of its own: nothing of the one before stays.
+    DELETE FROM approvals WHERE id = d ->> 'id';
+    INSERT INTO approvals (id, run_id, tenant, step_path, title, payload, payload_hash, assignees, quorum, editable, form, status, expires_at, asked_at)
+    VALUES (d ->> 'id', p_id, p_tenant, v_step, d ->> 'title', d -> 'payload', d ->> 'payloadHash',
+            ARRAY(SELECT jsonb_array_elements_text(d -> 'assignees')), (d ->> 'quorum')::int,
+            coalesce((d ->> 'editable')::boolean, false), d -> 'form', 'pending', (d ->> 'expiresAt')::timestamptz, v_time);
+  WHEN 'approval.voted' THEN
+    UPDATE approvals SET votes = d -> 'votes', payload = coalesce(d -> 'payload', payload), payload_hash = d ->> 'payloadHash'
+    WHERE run_id = p_id AND step_path = v_step;
+  WHEN 'approval.escalated' THEN
+    UPDATE approvals SET escalated_at = v_time, assignees = ARRAY(SELECT jsonb_array_elements_text(d -> 'assignees'))
+    WHERE run_id = p_id AND step_path = v_step;
+  WHEN 'approval.decided' THEN
+    UPDATE approvals SET status = d ->> 'decision', decided_at = v_time, decided_by = d ->> 'by', comment = d ->> 'comment', data = d -> 'data'
+    WHERE run_id = p_id AND step_path = v_step;
+  WHEN 'approval.expired' THEN
+    UPDATE approvals SET status = 'expired', decided_at = v_time WHERE run_id = p_id AND step_path = v_step;
+  ELSE
+    NULL;
+  END CASE;
+END $$;
+
+CREATE FUNCTION project_listen(p_id text, p_tenant text, e jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_waits_for jsonb := coalesce(e #> '{data,events}', e #> '{data,waitsFor}', '[]');
+BEGIN
+  DELETE FROM listens WHERE run_id = p_id AND step_path = e ->> 'step' AND NOT v_waits_for ? event;
+  IF e ->> 'type' = 'listen.started' THEN
+    INSERT INTO listens (tenant, event, run_id, step_path)
+    SELECT p_tenant, event, p_id, e ->> 'step' FROM jsonb_array_elements_text(v_waits_for) AS t(event)
+    WHERE NOT EXISTS (SELECT FROM runs r WHERE r.id = p_id AND is_terminal(r.status))
+    ON CONFLICT DO NOTHING;
   END IF;
 END $$;
