@@ -1,13 +1,13 @@
 import { z } from "zod";
+import { emptySchema } from "../contracts/api.schema.ts";
 import {
   autoPauseSchema,
-  emptySchema,
   pausePageSchema,
   pauseSchema,
   pauseStateSchema,
   type AutoPauseBody,
   type PauseBody,
-} from "../contracts/api.schema.ts";
+} from "../contracts/pause.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import { queues, spreadPauseId } from "../contracts/ids.ts";
 import type { JsonObject } from "../contracts/json.ts";

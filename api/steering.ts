@@ -1,17 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { ScheduleOverlapPolicy } from "@temporalio/client";
-import {
-  emptySchema,
-  pauseRunSchema,
-  resumeRunSchema,
-  runSummarySchema,
-  signalAnswerSchema,
-  signalSchema,
-  terminateSchema,
-  type PauseRun,
-  type ResumeRun,
-  type Signal,
-} from "../contracts/api.schema.ts";
+import { emptySchema, runSummarySchema, signalAnswerSchema, signalSchema, terminateSchema, type Signal } from "../contracts/api.schema.ts";
+import { pauseRunSchema, resumeRunSchema, type PauseRun, type ResumeRun } from "../contracts/pause.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { audit } from "../prisma/audit.ts";

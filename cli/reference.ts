@@ -70,6 +70,7 @@ export const referencePage = (): string =>
 
 const names = (): string[][] => [
   ["workflow id of a run", "`run.{tenant}.{runId}`"],
+  ["workflow id of a pause that is being told", "`spread-pause.{tenant}`, of a workflow with `.{name}`"],
   ["run id", "`r_` and 26 characters of base 32; from the `Idempotency-Key` when there is one"],
   ["run id of a child", "`{parent}.{step path}`, brackets as `-n`; with a random tail above 200 characters"],
   ["approval id", "`{runId}~{step path}`, brackets as `-n`"],

@@ -7,10 +7,10 @@ import { limits } from "./limits.ts";
 /** Every request and answer of the HTTP API. Routes parse with these objects and the OpenAPI document is made from them. */
 
 const faultCodes = Object.keys(faults) as [FaultCode, ...FaultCode[]];
-const text = (max: number) => z.string().min(1).max(max);
+export const text = (max: number) => z.string().min(1).max(max);
 // Bodies come out of JSON.parse, so that whatever stands there is JSON.
 const json = z.unknown().meta({ description: "Any JSON value." });
-const time = z.string().meta({ format: "date-time" });
+export const time = z.string().meta({ format: "date-time" });
 const jsonObject = z.record(z.string(), json);
 
 export const detailSchema = z
@@ -41,7 +41,7 @@ const pageSchema = z
   .object({ next: z.string().nullable(), hasMore: z.boolean() })
   .meta({ id: "Page", description: "`next` is the cursor of the following page." });
 
-const paged = <Item extends z.ZodType>(id: string, item: Item) =>
+export const paged = <Item extends z.ZodType>(id: string, item: Item) =>
   z.object({ data: z.array(item), page: pageSchema }).meta({ id, description: "One page." });
 
 // Definitions
@@ -224,38 +224,6 @@ export const previewSchema = z
       .meta({ description: "Children that go on from an old one (`of`); a child's child has the step `call/inner`." }),
   })
   .meta({ id: "Preview", description: "What a retry or fork would do." });
-
-const why = text(1_000).optional().meta({ description: "For people: shown with the pause and kept in the audit." });
-const timers = z
-  .enum(["run", "freeze"])
-  .default("run")
-  .meta({ description: "`freeze`: waits, deadlines, time limits and back-offs stand still and keep what is left of them." });
-const pauseScope = z.enum(["run", "tree"]).default("run").meta({ description: "`tree`: its children as well, deep, also later ones." });
-
-export const pauseSchema = z.strictObject({ timers, why }).meta({ id: "Pause", description: "How to pause." });
-export const pauseRunSchema = pauseSchema.extend({ scope: pauseScope }).meta({ id: "PauseRun", description: "How to pause a run." });
-export const resumeRunSchema = z.strictObject({ scope: pauseScope }).meta({ id: "ResumeRun", description: "Which pause of a run to end." });
-
-export const pauseStateSchema = z
-  .object({
-    workflow: z.string().nullable().meta({ description: "null: the whole tenant." }),
-    paused: z.boolean(),
-    timers: z.enum(["run", "freeze"]),
-    why: z.string().nullable(),
-    by: z.string().nullable(),
-    at: time.nullable(),
-  })
-  .meta({ id: "PauseState", description: "Whether the runs of a workflow, or of the tenant, are paused; who said so last, when and why." });
-
-export const pausePageSchema = paged("PausePage", pauseStateSchema);
-
-export const autoPauseSchema = z
-  .strictObject({
-    failureRate: z.number().gt(0).max(1).meta({ description: "Share of failed runs from which on the workflow is paused." }),
-    window: text(64).meta({ description: "Runs that ended within this duration count: `15m`, `PT1H`." }),
-    minimumRuns: z.int().min(1).max(limits.autoPauseRunsMax).meta({ description: "With fewer ended runs nothing is paused." }),
-  })
-  .meta({ id: "AutoPause", description: "When a workflow pauses itself. A person resumes it." });
 
 export const auditPageSchema = paged(
   "AuditPage",
@@ -484,10 +452,6 @@ export type Preview = z.infer<typeof previewSchema>;
 export type RetryRun = z.infer<typeof retryRunSchema>;
 export type ForkRun = z.infer<typeof forkRunSchema>;
 export type Signal = z.infer<typeof signalSchema>;
-export type PauseBody = z.infer<typeof pauseSchema>;
-export type PauseRun = z.infer<typeof pauseRunSchema>;
-export type ResumeRun = z.infer<typeof resumeRunSchema>;
-export type AutoPauseBody = z.infer<typeof autoPauseSchema>;
 export type Decision = z.infer<typeof decisionSchema>;
 export type CreateKey = z.infer<typeof createKeySchema>;
 export type RunLinks = z.infer<typeof linksSchema>;

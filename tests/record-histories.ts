@@ -9,7 +9,6 @@ import { startHost, stopHost } from "./stack/host-process.ts";
 import { FOREIGN_QUEUE } from "./stack/protocol.ts";
 
 const folder = path.join(import.meta.dirname, "histories");
-const maintenanceFile = path.join(folder, "maintenance.json");
 const BYTES_MAX = 100 * 1_024;
 
 // The client reads where the stack is when it is loaded.
@@ -22,10 +21,29 @@ try {
   const named = process.argv.slice(2);
   const wanted = all.filter(([name]) => (named.length > 0 ? named.includes(name) : !existsSync(fileOf(name))));
   for (const [name, recording] of wanted) await record(name, recording);
-  if (!existsSync(maintenanceFile)) await keep(maintenanceFile, await host.maintenanceHistory());
+  await recordOthers();
   process.stdout.write(`Recorded: ${wanted.map(([name]) => name).join(", ") || "nothing; all are there"}.\n`);
 } finally {
   await stopHost();
+}
+
+/** Workflow types beside `run`: what makes each of them run is done here. */
+async function recordOthers(): Promise<void> {
+  const set = { id: "a", type: "set", values: 1 };
+  const locked = await admin.publish({ steps: [{ id: "s", type: "sequence", lock: { key: "recorded" }, steps: [set] }] }, "recorded-lock");
+  await (await admin.start(locked)).end();
+  await done("/api/v2/schedules", { id: "recorded", workflow: locked, every: "1h" });
+  await done("/api/v2/schedules/recorded/trigger");
+  for (const type of ["maintenance", "lock", "fire", "spreadPause"]) {
+    if (type === "spreadPause") await done(`/api/v2/workflows/${locked}/pause`);
+    const file = path.join(folder, `${type}.json`);
+    if (!existsSync(file)) await keep(file, await host.historyOfType(type));
+  }
+}
+
+async function done(address: string, body: object = {}): Promise<void> {
+  const { status, body: answer } = await admin.post(address, body);
+  if (status >= 300) throw new Error(`${address}: ${JSON.stringify(answer)}`);
 }
 
 async function record(name: string, { steps, input = {}, more = {}, during, child }: Recording): Promise<void> {

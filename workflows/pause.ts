@@ -21,11 +21,13 @@ export class Pause {
   readonly #waiting = new Set<() => void>();
   readonly #own: Map<string, Hold>;
   readonly #told: Map<Holds["source"], Holds>;
+  #isPaused: boolean;
 
   constructor(walk: Walk, state: PauseState) {
     this.#walk = walk;
     this.#own = new Map(state.own.map((hold) => [hold.reason, hold]));
     this.#told = new Map(state.told.map((holds) => [holds.source, holds]));
+    this.#isPaused = this.holds().length > 0;
     walk.clock.freeze(this.#isFreezing);
   }
 
@@ -33,10 +35,9 @@ export class Pause {
     return { own: [...this.#own.values()], told: [...this.#told.values()] };
   }
 
+  /** Asked before every step. */
   get isPaused(): boolean {
-    if (this.#own.size > 0) return true;
-    for (const { holds } of this.#told.values()) if (holds.length > 0) return true;
-    return false;
+    return this.#isPaused;
   }
 
   /** Everything that holds the run, its own first. */
@@ -109,6 +110,7 @@ export class Pause {
     const before = JSON.stringify(this.holds());
     change();
     if (JSON.stringify(this.holds()) === before) return;
+    this.#isPaused = this.holds().length > 0;
     this.#tell(by, this.#walk.clock.freeze(this.#isFreezing));
     this.#walk.inspector.isDirty = true;
     this.#walk.cascade.spread(by);

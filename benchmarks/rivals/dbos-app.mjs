@@ -22,14 +22,12 @@ DBOS.setConfig({ name: "bench", systemDatabaseUrl, logLevel: "warn" });
 await DBOS.launch();
 process.once("disconnect", () => process.exit(0));
 process.once("SIGTERM", () => void DBOS.shutdown().then(() => process.exit(0)));
-process.on("message", async ({ id, workload }) => {
-  try {
-    // Not as a method: DBOS would take the table for an instance of a class.
-    const run = workflows[workload];
-    await run();
-    process.send({ id });
-  } catch (error) {
-    process.send({ id, error: String(error) });
-  }
+process.on("message", ({ id, workload }) => {
+  // Not as a method: DBOS would take the table for an instance of a class.
+  const run = workflows[workload];
+  run().then(
+    () => process.send({ id }),
+    (error) => process.send({ id, error: String(error) }),
+  );
 });
 process.send({ ready: true });

@@ -24,8 +24,8 @@ export interface Histories {
   executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   wearLock(tenant: string, key: string): Promise<number>;
-  /** Of a round of the maintenance workflow that has ended. */
-  maintenance(): Promise<unknown>;
+  /** Of any workflow of the type. */
+  ofType(type: string): Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -73,11 +73,13 @@ export async function openHistories(address: string): Promise<Histories> {
       return toJson(await handle.fetchHistory());
     },
     wearLock: (tenant, key) => wearLock(workflow, lockWorkflowId(tenant, "step", key)!),
-    async maintenance() {
-      await schedule.getHandle(scheduleIds.reconcile).trigger();
+    async ofType(type) {
+      if (type === workflowTypes.maintenance) await schedule.getHandle(scheduleIds.reconcile).trigger();
+      // A lock lives on; the others are looked at when they have ended.
+      const query = `WorkflowType = "${type}"${type === workflowTypes.lock ? "" : ' AND ExecutionStatus = "Completed"'}`;
       for (;;) {
-        const rounds = workflow.list({ query: `WorkflowType = "${workflowTypes.maintenance}" AND ExecutionStatus = "Completed"` });
-        for await (const { workflowId, runId } of rounds) return toJson(await workflow.getHandle(workflowId, runId).fetchHistory());
+        for await (const { workflowId, runId } of workflow.list({ query }))
+          return toJson(await workflow.getHandle(workflowId, runId).fetchHistory());
       }
     },
     close: () => connection.close(),

@@ -49,7 +49,7 @@ const commands: HostCommands = {
   startContinuing: (workflow, input, events, origin) => histories.startContinuing(workflow, input, events, origin),
   executions: (tenant, run) => histories.executions(tenant, run),
   wearLock: (tenant, key) => histories.wearLock(tenant, key),
-  maintenanceHistory: () => histories.maintenance(),
+  historyOfType: (type) => histories.ofType(type),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };
 

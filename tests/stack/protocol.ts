@@ -60,8 +60,8 @@ export interface HostCommands {
   wearLock(tenant: string, key: string): Promise<number>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
-  /** The same of the maintenance workflow. */
-  maintenanceHistory(): Promise<unknown>;
+  /** The same of any workflow of the type. */
+  historyOfType(type: string): Promise<unknown>;
 }
 
 export type HostAnswer = { value: unknown } | { error: string };
