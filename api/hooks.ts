@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { takenSchema, tenantEventSchema, type TenantEvent } from "../contracts/api.schema.ts";
+import { takenSchema, tenantEventSchema, type TenantEvent } from "../contracts/schedule.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import { TENANT_PATTERN } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";

@@ -1,4 +1,4 @@
-import type { PutSchedule } from "../contracts/api.schema.ts";
+import type { PutSchedule } from "../contracts/schedule.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { cronProblem } from "../language/cron.ts";

@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { emptySchema } from "../contracts/api.schema.ts";
 import {
   backfillSchema,
   createScheduleSchema,
-  emptySchema,
   pauseScheduleSchema,
   putScheduleSchema,
   schedulePageSchema,
@@ -11,7 +11,7 @@ import {
   type Backfill,
   type CreateSchedule,
   type PutSchedule,
-} from "../contracts/api.schema.ts";
+} from "../contracts/schedule.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { runIdFor } from "./begin.ts";
