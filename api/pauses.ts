@@ -181,8 +181,10 @@ async function getAutoPause({ deps, caller, params }: Call<Named>): Promise<Answ
   return ok({ failureRate: row.failureRate, window: `${row.windowMs}ms`, minimumRuns: row.minimumRuns });
 }
 
-async function removeAutoPause({ deps, caller, params, requestId }: Call<Named>): Promise<Answer> {
+async function removeAutoPause(call: Call<Named>): Promise<Answer> {
+  const { deps, caller, params, requestId } = call;
   const { tenant, principal } = caller;
+  await known(call, params.name);
   const entry = { tenant, actor: principal.name, action: "autoPause.removed", object: params.name, data: {}, requestId };
   await deps.database.$transaction(async (transaction) => {
     const { count } = await transaction.autoPause.deleteMany({ where: { tenant, workflow: params.name } });

@@ -19,6 +19,7 @@ import {
 import { readDefinitionValue, type Plan } from "../language/index.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { patchDefinition, type PlanOperation } from "../language/surgery.ts";
+import { audit } from "../prisma/audit.ts";
 import { Plans, type FrozenPlan } from "../prisma/plans.ts";
 import { sha256 } from "./hash.ts";
 import { runParams } from "./parameters.ts";
@@ -182,6 +183,9 @@ async function ask(call: Call, { run, plan, kind }: Wanted): Promise<void> {
   const updateId = sha256(`${run}\0${plan.hash}\0${call.idempotencyKey ?? randomUUID()}`);
   const argument = { plan: plan as unknown as Json, kind, by: call.caller.principal.name };
   await update(addressOf(call, run), "changePlan", { updateId, argument });
+  const { deps, caller, requestId } = call;
+  const data = { version: plan.version, planHash: plan.hash };
+  await audit(deps.database, { tenant: caller.tenant, actor: caller.principal.name, action: `run.${kind}`, object: run, data, requestId });
 }
 
 const refusalsOf = (call: Call, { run, plan }: Wanted): Promise<PlanRefusal[]> =>

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import type { Page } from "./client.ts";
-import { admin, host, type RunBody } from "./client.ts";
+import { admin, host, Place, type RunBody } from "./client.ts";
 
 const number = (id: string, n: unknown) => ({ id, type: "tool", tool: "test.number", arguments: { n } });
 
@@ -25,4 +25,22 @@ test("a foreach over 620 items is done in child runs, survives a killed worker, 
   const { body: children } = await admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}`);
   expect(children.data).toHaveLength(4);
   expect((await host.historySize("default", run.id)).events).toBeLessThan(200);
+});
+
+test("a run that failed after many items is retried without doing a finished item or window again", async () => {
+  const place = new Place();
+  const items = Array.from({ length: 610 }, (_, index) => index);
+  await place.script(...Array.from({ length: 700 }, (_, n) => ({ status: n === 605 ? 400 : 200, body: "{}" })));
+  const call = { id: "c", type: "http", method: "POST", url: "${input.url}", body: "${item}", retry: { maxAttempts: 1 } };
+  const steps = [{ id: "each", type: "foreach", items: "${input.items}", concurrency: 40, steps: [call] }];
+  const run = await admin.begin({ steps, output: "${steps.each.output.size()}" }, { items, url: place.url });
+  expect((await run.end()).status).toBe("failed");
+  const before = (await place.calls(1)).length;
+  const again = await admin.post<RunBody>(`${run.path}/retry`);
+  expect(again.status).toBe(202);
+  expect(await admin.run(again.body.id).end()).toMatchObject({ status: "completed", output: 610 });
+  // What failed, and what was under way or had not begun then; not the 550 and more that were finished.
+  const repeated = (await place.calls(1)).length - before;
+  expect(repeated).toBeGreaterThan(0);
+  expect(repeated).toBeLessThanOrEqual(60);
 });

@@ -1,13 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
-import { parse } from "yaml";
 import { problemCodes, type DefinitionProblem } from "../../contracts/definition.ts";
-import type { Json, JsonObject } from "../../contracts/json.ts";
+import type { JsonObject } from "../../contracts/json.ts";
 import { valueAt } from "../../language/finding.ts";
 import { readDefinitionValue } from "../../language/index.ts";
-import { recordings } from "../recorded-definitions.ts";
 import { damages, mutate } from "./mutate.ts";
-import { createRandom, randomDefinition } from "./random-definition.ts";
+import { goodDefinitions } from "./good-definitions.ts";
+import { createRandom } from "./random-definition.ts";
 import { runPlain } from "./run-plain.ts";
 import { sampleOf } from "./sample.ts";
 import { Stuck } from "./virtual-time.ts";
@@ -70,17 +68,3 @@ function leadsSomewhere(mutant: JsonObject, path: string): boolean {
 
 /** What a run may wait for that only others can give. */
 const isAboutOthers = (shown: string): boolean => / waits for (event|a decision|a person)/.test(shown);
-
-function goodDefinitions(): [name: string, definition: Json][] {
-  const good = new URL("../definitions/good/", import.meta.url);
-  const examples = new URL("../../examples/", import.meta.url);
-  const yaml = (folder: URL): [string, Json][] =>
-    readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .filter((file) => file.endsWith(".yaml"))
-      .map((file) => [file, parse(readFileSync(new URL(file, folder), "utf8")) as Json]);
-  const recorded = Object.entries(recordings({ child: "child", foreignQueue: "foreign" })).map(
-    ([name, { steps, more }]): [string, Json] => [name, { name: "recorded", version: "1.0.0", steps, ...more }],
-  );
-  const random = [1, 2, 3, 4, 5].map((seed): [string, Json] => [`random ${seed}`, randomDefinition(seed)]);
-  return [...yaml(good), ...yaml(examples), ...recorded, ...random];
-}
