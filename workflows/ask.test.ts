@@ -113,7 +113,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("nobody decides: it expires at its time, and `onExpire` stands in", async () => {
-    const steps = [ask({ expiresAfter: "1h", remindAfter: "25m", quorum: 2, onExpire: [{ id: "late", type: "set", values: "late" }] })];
+    const steps = [ask({ expiresAfter: "1h", remindAfter: "20m", quorum: 2, onExpire: [{ id: "late", type: "set", values: "late" }] })];
     const ended = await run(steps, (walk, port) => port.at(60_000, () => void walk.approvals.decide(by("ada"))));
     expect(ended.end.result.output).toMatchObject({ decision: "expired", approved: false, by: null, data: "late" });
     expect([told(ended, "approval.reminded").length, told(ended, "approval.decided").length]).toEqual([2, 0]);

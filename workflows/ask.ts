@@ -124,8 +124,8 @@ function decisionOn(walk: Walk, here: HereAsk, asked: Asking, around: Scope): Pr
   });
 }
 
-async function remind(walk: Walk, here: HereAsk, { remind: plan, assignees }: Asking, scope: Scope): Promise<void> {
-  while (plan && plan.count < limits.remindersMax) {
+async function remind(walk: Walk, here: HereAsk, { remind: plan, assignees, deadline = Infinity }: Asking, scope: Scope): Promise<void> {
+  while (plan && plan.count < limits.remindersMax && plan.next < deadline) {
     const now = await sleepUntil(walk, scope, { at: plan.next, summary: `${here.path}: reminder` });
     plan.count += 1;
     // What was missed while no worker ran is one reminder, not many.

@@ -187,7 +187,7 @@ describe("what is decided", () => {
   });
 
   test("a payload that is stored has the hash of its content", async () => {
-    const run = await admin.begin({ steps: [ask({ payload: "${input}" })] }, { text: "x".repeat(20_000) });
+    const run = await admin.begin({ steps: [ask({ payload: "${input}" })] }, { eur: 7, text: "x".repeat(20_000) });
     const { payload, payloadHash, id } = await read(await run.approval("ask"));
     expect(payloadHash).toBe(createHash("sha256").update(JSON.stringify(payload)).digest("hex"));
     expect(await admin.decide(id, { decision: "approve", payloadHash })).toMatchObject({ status: 200 });
@@ -248,7 +248,7 @@ describe("time", () => {
       assignees: ["nobody"],
       remindAfter: "1s",
       escalate: { after: "1500ms", to: ["role:board"] },
-      expiresAfter: "4s",
+      expiresAfter: "3500ms",
     });
     expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 403 });
     await run.until("approval.reminded");

@@ -83,6 +83,30 @@ describe("emit without a receiver", () => {
   });
 });
 
+describe("an event over HTTP", () => {
+  test("reaches all runs that wait for it, each once however often it is sent", async () => {
+    const event = uniqueName("news");
+    const workflow = await admin.publish({
+      steps: [
+        { id: "l", type: "listen", one: { event } },
+        { id: "m", type: "listen", one: { event } },
+      ],
+      output: ["${steps.l.output.data}", "${steps.m.output.data}"],
+    });
+    const runs = await Promise.all([admin.start(workflow), admin.start(workflow)]);
+    await Promise.all(runs.map((run) => run.until("listen.started", "l")));
+    const post = (id: string, n: number) => admin.post("/api/v2/events", { event, id, data: n });
+    expect(await post("one", 1)).toMatchObject({ status: 202, body: { delivered: 2 } });
+    await Promise.all(runs.map((run) => run.until("listen.started", "m")));
+    await post("one", 1);
+    await post("two", 2);
+    expect(await Promise.all(runs.map(async (run) => (await run.end()).output))).toEqual([
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+});
+
 describe("a stream of events", () => {
   const handle = (steps: object[], more: object = {}, foreach: object = {}) => ({
     steps: [{ id: "l", type: "listen", one: { event: "n" }, foreach: { steps, ...foreach }, ...more }],
