@@ -1,5 +1,6 @@
 import { eventIdentity, type EventType, type RunEvent } from "../contracts/events.ts";
 import { Fault } from "../contracts/faults.ts";
+import { isWindow } from "../contracts/ids.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { Activities, ChildOrigin, RunRef, Undo } from "../contracts/activities.ts";
 import type { Origin } from "../contracts/messages.ts";
@@ -9,7 +10,7 @@ import { findStep } from "../language/plan-steps.ts";
 import { prefixesOf } from "../language/step-path.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
-import { childrenOf, exportsOf, givenVars, recordedSteps, undosOf, type Exports, type RecordedStep } from "../prisma/run-log.ts";
+import { exportsOf, givenVars, logOf, undosOf, type Exports, type RecordedStep, type RunLog } from "../prisma/run-log.ts";
 import { exportedBy, pagesOf } from "./ledger-pages.ts";
 import type { Record } from "./record.ts";
 
@@ -27,8 +28,8 @@ export function createLoadLedger(database: Database, record: Record): Activities
   return async (call) => {
     const { tenant } = call.run;
     const source = await sourceOf(database, plans, call);
-    const children = await keptChildren(database, tenant, source);
-    await enter(record, call, { ...source, children });
+    const children = await keptChildren(database, call.run, source);
+    await enter(record, call, source);
     const { undos, vars } = source;
     return { pages: await pagesOf(database, tenant, source), children, undos, vars };
   };
@@ -39,6 +40,8 @@ export interface Source {
   plan: Plan;
   origin: Origin;
   kept: Kept;
+  /** Children of what is kept, and those that go on. */
+  children: RunLog["children"];
   /** What is kept, with all that lies inside it. */
   reused: RecordedStep[];
   exports: Map<string, Exports>;
@@ -53,38 +56,56 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
   const { plan: before } = await plans.frozen(run.tenant, old);
   // The same object need not be compared.
   const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
-  const steps = await recordedSteps(database, old.id);
+  const log = await logOf(database, old);
   const [exports, undos, vars] = await Promise.all([
     exportsOf(database, old.id),
     // What a fork takes over was done by another run and is that run's to undo.
-    origin.kind === "retry" ? undosOf(database, old.id) : [],
+    origin.kind === "retry" ? undosOf(database, log.runs) : [],
     givenVars(database, old.id),
   ]);
-  const kept = keep({ plan, before, steps, origin });
-  const reused = reusedSteps(kept, steps, origin);
-  const standing = new Set(reused.filter(({ isUndone }) => !isUndone).map(({ path }) => path));
-  return { plan, origin, kept, reused, exports, undos: undos.filter(({ path }) => standing.has(path)), vars: { ...vars, ...origin.vars } };
+  const kept = keep({ plan, before, origin, ...log });
+  const inside = insideOf(kept, origin);
+  const standing = new Set(log.steps.filter(({ path, isUndone }) => inside(path) && !isUndone).map(({ path }) => path));
+  return {
+    plan,
+    origin,
+    kept,
+    children: new Map([...log.children].filter(([path]) => inside(path) || kept.children.includes(path))),
+    reused: log.steps.filter(({ run: of, path }) => of === old.id && inside(path)),
+    exports,
+    undos: undos.filter(({ path }) => standing.has(path)),
+    vars: { ...vars, ...origin.vars },
+  };
+}
+
+/** Whether a path lies in what is kept. */
+function insideOf({ entries }: Kept, origin: Origin): (path: string) => boolean {
+  const whole = new Set(entries.map(({ path }) => path));
+  const byHand = ownOutputs(origin);
+  return (path) => !Object.hasOwn(byHand, path) && [path, ...prefixesOf(path)].some((around) => whole.has(around));
 }
 
 type Children = [path: string, child: ChildOrigin][];
 
-async function keptChildren(database: Database, tenant: string, { origin, kept }: Source): Promise<Children> {
-  if (kept.children.length === 0) return [];
-  const ids = await childrenOf(database, origin.run);
-  const known = kept.children.filter((path) => ids.has(path)).map((path) => [path, ids.get(path)!] as const);
-  const rows = await database.run.findMany({ where: { tenant, id: { in: known.map(([, id]) => id) } } });
+async function keptChildren(database: Database, run: RunRef, { origin, kept, children }: Source): Promise<Children> {
+  const known = kept.children.filter((path) => children.has(path)).map((path) => [path, children.get(path)!] as const);
+  if (known.length === 0) return [];
+  const rows = await database.run.findMany({ where: { tenant: run.tenant, id: { in: known.map(([, id]) => id) } } });
   const byId = new Map(rows.map((row) => [row.id, row]));
-  return known.flatMap(([path, id]) => {
+  return known.flatMap(([path, id]): Children => {
     const row = byId.get(id);
     // One that has left no trace is started anew.
     if (!row) return [];
+    const from = originOfChild(origin, path, id, kept.children);
+    // A window walks the Plan of its run, under its run's keys.
+    if (isWindow(path)) return [[path, { origin: from, version: run.version, planHash: run.planHash }]];
     const root = origin.kind === "retry" ? { effectRoot: row.effectRoot ?? id } : {};
-    return [[path, { origin: originOfChild(origin, path, id), version: row.version, planHash: row.planHash, ...root }] as const];
-  }) as Children;
+    return [[path, { origin: from, version: row.version, planHash: row.planHash, ...root }]];
+  });
 }
 
 /** Tell the new run's log where it comes from. Told again by a later attempt, it changes nothing. */
-async function enter(record: Record, { run, input, origin, effectRoot }: Call, source: Source & { children: Children }): Promise<void> {
+async function enter(record: Record, { run, input, origin, effectRoot }: Call, source: Source): Promise<void> {
   const parentage = { [`${origin.kind}Of`]: origin.run };
   const lineage = { ...parentage, effectRoot: effectRoot === run.id ? null : effectRoot };
   const started: JsonObject = {
@@ -99,15 +120,9 @@ async function enter(record: Record, { run, input, origin, effectRoot }: Call, s
     { identity: eventIdentity("run.started"), type: "run.started", time: run.startedAt, data: started },
     ...reusedEvents(run, source),
     ...source.undos.map(({ path, ...undo }) => eventOf(run, "compensation.registered", path, { ...undo })),
-    ...source.children.map(([path, { origin: child }]) => eventOf(run, "child.kept", path, { runId: child.run })),
+    ...[...source.children].map(([path, runId]) => eventOf(run, "child.kept", path, { runId })),
   ];
   for (let at = 0; at < events.length; at += batchSize) await record.takeOver(run, lineage, events.slice(at, at + batchSize));
-}
-
-function reusedSteps({ entries }: Kept, steps: RecordedStep[], origin: Origin): RecordedStep[] {
-  const whole = new Set(entries.map(({ path }) => path));
-  const byHand = ownOutputs(origin);
-  return steps.filter(({ path }) => !Object.hasOwn(byHand, path) && [path, ...prefixesOf(path)].some((around) => whole.has(around)));
 }
 
 function reusedEvents(run: RunRef, source: Source): RunEvent[] {

@@ -77,7 +77,7 @@ export const eventTypes = {
   "approval.decided": "decision, by, comment, data",
   "approval.expired": "at",
   "child.started": "runId, workflow, parentClosePolicy",
-  "child.kept": "runId of a child of the origin that had not finished: the step's child will go on from it",
+  "child.kept": "runId of the origin's child: reused with its step, or what the step's child will go on from",
 } as const;
 export type EventType = keyof typeof eventTypes;
 

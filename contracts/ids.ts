@@ -50,6 +50,9 @@ export function childRunId(parent: RunId, path: string, uuid: () => string): Run
   return id.length <= 200 ? id : `${parent.slice(0, 28)}.x-${uuid()}`;
 }
 
+/** Whether a path is that of a window of a `foreach`: `each[200+]` are its items from the 200th. */
+export const isWindow = (path: string): boolean => path.endsWith("+]");
+
 /** The key all outbound calls of a step carry, equal for all its attempts. */
 export const effectKey = (run: RunId, path: string): string => `${run}:${path}`;
 

@@ -86,6 +86,40 @@ describe("what is kept of a log", () => {
   });
 });
 
+describe("a foreach in windows", () => {
+  const plan = planOf(set("a"), { id: "each", type: "foreach", items: [1], onItemError: "collect", steps: [set("x"), set("y")] }, set("b"));
+  const children = new Map([
+    ["each[0+]", "r_0"],
+    ["each[2+]", "r_2"],
+  ]);
+  const items = log("a", "each[0].x", "each[0].y", "each[1].x", "each[1].y", "each[2].x", "each[2].y!");
+  const ask = (words: LoggedStep[], more: object = {}): Kept => keep({ plan, before: plan, steps: words, origin, children, ...more });
+  const origin: Origin = { run: "r_x", kind: "retry" };
+
+  test("is kept as a whole when no item was bad", () => {
+    expect(ask([...items.slice(0, -1), ...log("each[2].y", "each", "b")])).toMatchObject({ children: [], run: [] });
+  });
+
+  test("leaves its items to the windows when one was", () => {
+    const result = ask([...items, ...log("each", "b")]);
+    expect(result).toMatchObject({ children: ["each[0+]", "each[2+]"], run: ["each", "b"] });
+    expect(result.entries.map(({ path }) => path)).toEqual(["a"]);
+  });
+
+  test("keeps in a window its good items", () => {
+    const result = keep({ plan, before: plan, steps: items.slice(5), origin, part: "each" });
+    expect(result).toMatchObject({ run: ["each[2].y"] });
+    expect(result.entries.map(({ path }) => path)).toEqual(["each[2].x"]);
+  });
+
+  test("hands each window what is said of its items", () => {
+    const fork: Origin = { run: "r_x", kind: "fork", from: ["each[1].x", "each[7].x"], vars: { v: 1 } };
+    const paths = [...children.keys()];
+    expect(originOfChild(fork, "each[0+]", "r_0", paths)).toMatchObject({ from: ["each[1].x"], vars: { v: 1 } });
+    expect(originOfChild(fork, "each[2+]", "r_2", paths)).toMatchObject({ from: ["each[7].x"] });
+  });
+});
+
 describe("a fork", () => {
   const scope = { id: "s", type: "sequence", steps: [set("x"), set("y")] };
 

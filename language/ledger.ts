@@ -1,7 +1,8 @@
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import { isWindow } from "../contracts/ids.ts";
 import type { Origin } from "../contracts/messages.ts";
 import type { Block, Plan, Step } from "./plan.ts";
-import { blocksOf } from "./plan-steps.ts";
+import { blocksOf, findStep } from "./plan-steps.ts";
 import { prefixesOf } from "./step-path.ts";
 
 /** A step as a run's log has it; of a reused step, the step it stands for. */
@@ -20,6 +21,10 @@ export interface Question {
   /** What the origin walked; the same object when nothing was changed. */
   before: Plan;
   steps: readonly LoggedStep[];
+  /** Steps and windows that have a child run. */
+  children?: ReadonlyMap<string, string>;
+  /** Of a window: the `foreach` whose items it does. */
+  part?: string;
   origin: Origin;
 }
 
@@ -27,7 +32,7 @@ export interface Question {
 export interface Kept {
   /** The ledger: finished steps, scopes as wholes. */
   entries: { path: string; step: Step }[];
-  /** `workflow` steps that had not finished: their next child goes on from the old one. */
+  /** `workflow` steps and windows that had not finished: their next child goes on from the old one. */
   children: string[];
   /** What will run, as far as the log can tell. */
   run: string[];
@@ -42,21 +47,24 @@ export interface Kept {
  */
 export function keep(question: Question): Kept {
   const keeper = new Keeper(question);
-  keeper.block(question.plan.body, question.before.body, "");
+  if (question.part === undefined) keeper.block(question.plan.body, question.before.body, "");
+  else keeper.part(question.part, findStep(question.plan, question.part), findStep(question.before, question.part));
   return keeper.kept;
 }
 
 class Keeper {
   readonly kept: Kept = { entries: [], children: [], run: [] };
   readonly #log: Log;
+  readonly #windows: readonly string[];
   readonly #again: ReadonlySet<string>;
   readonly #byHand: ReadonlySet<string>;
   /** Everything around what is changed. */
   readonly #around: ReadonlySet<string>;
 
-  constructor({ steps, origin: { from = [], steps: outputs = {} } }: Question) {
+  constructor({ steps, children = new Map(), origin: { from = [], steps: outputs = {} } }: Question) {
     const byHand = Object.keys(outputs);
     this.#log = new Log(steps);
+    this.#windows = [...children.keys()].filter(isWindow);
     this.#again = new Set(from);
     this.#byHand = new Set(byHand);
     this.#around = new Set([...from, ...byHand].flatMap(prefixesOf));
@@ -80,6 +88,12 @@ class Keeper {
     return block.steps.map(({ id }) => isKept(id)).every(Boolean);
   }
 
+  /** The items of a window. */
+  part(path: string, step: Step | undefined, before: Step | undefined): void {
+    if (!step || !before || !isSameWork(step, before)) this.kept.run.push(path);
+    else this.#items(step, before, path);
+  }
+
   #step(step: Step, before: Step | undefined, slot: string): boolean {
     const path = slot === "" ? step.id : `${slot}.${step.id}`;
     if (this.#byHand.has(path)) return false;
@@ -98,6 +112,13 @@ class Keeper {
 
   #inside(step: Step, before: Step, path: string): void {
     if (step.type === "workflow") this.kept.children.push(path);
+    const windows = this.#windows.filter((window) => listOf(window) === path);
+    this.kept.children.push(...windows);
+    if (windows.length === 0) this.#items(step, before, path);
+    else this.kept.run.push(path);
+  }
+
+  #items(step: Step, before: Step, path: string): void {
     const runBefore = this.kept.run.length;
     const old = new Map(this.#slots(before, path).map(({ slot, block }) => [slot, block]));
     for (const { slot, block } of this.#slots(step, path)) {
@@ -137,18 +158,35 @@ class Keeper {
 export const ownOutputs = ({ steps = {} }: Origin): JsonObject =>
   Object.fromEntries(Object.entries(steps).filter(([path]) => !path.includes("/")));
 
-/** The origin of the child of a `workflow` step: what the run's origin says of that child. */
-export function originOfChild({ kind, from = [], steps = {} }: Origin, path: string, run: string): Origin {
-  const isInside = (of: string): boolean => of.startsWith(`${path}/`);
-  const inner = (of: string): string => of.slice(path.length + 1);
-  const innerSteps = Object.entries(steps).filter(([of]) => isInside(of));
-  return {
-    run,
-    kind,
-    from: from.filter(isInside).map(inner),
-    steps: Object.fromEntries(innerSteps.map(([of, output]) => [inner(of), output])),
+/** The origin of a child: what the run's origin says of it. `children` are all that go on. */
+export function originOfChild(origin: Origin, path: string, run: string, children: readonly string[] = []): Origin {
+  const { kind, from = [], steps = {}, vars } = origin;
+  const inner = isWindow(path) ? inWindow(path, children) : inChild(path);
+  const innerSteps = Object.entries(steps).flatMap(([of, output]) => inner(of).map((name) => [name, output] as const));
+  return { run, kind, from: from.flatMap(inner), steps: Object.fromEntries(innerSteps), ...(isWindow(path) && vars ? { vars } : {}) };
+}
+
+type Inner = (of: string) => string[];
+
+const inChild =
+  (path: string): Inner =>
+  (of) =>
+    of.startsWith(`${path}/`) ? [of.slice(path.length + 1)] : [];
+
+// Inside a window steps have the same paths as outside it.
+function inWindow(window: string, children: readonly string[]): Inner {
+  const list = listOf(window);
+  const first = firstOf(window);
+  const end = Math.min(...children.filter((other) => listOf(other) === list && firstOf(other) > first).map(firstOf));
+  return (of) => {
+    const index = of.startsWith(`${list}[`) ? Number.parseInt(of.slice(list.length + 1), 10) : -1;
+    return index >= first && index < end ? [of] : [];
   };
 }
+
+/** Of the path of a window: the `foreach`, and the number of its first item. */
+const listOf = (window: string): string => window.slice(0, Math.max(0, window.lastIndexOf("[")));
+const firstOf = (window: string): number => Number.parseInt(window.slice(window.lastIndexOf("[") + 1), 10);
 
 /** The log by path, and by what stands around each path. */
 class Log {

@@ -2,30 +2,69 @@ import type { Entry, Undo, Usage } from "../contracts/activities.ts";
 import type { StepStatus } from "../contracts/events.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { isWindow } from "../contracts/ids.ts";
 import type { LoggedStep } from "../language/ledger.ts";
 import type { Database } from "./client.ts";
 
 /** A step of a run's log, without its result. */
 export interface RecordedStep extends LoggedStep {
+  run: string;
   type: string;
   /** The run that performed it: this one, or the one it was reused from. */
   performedBy: string;
   status: StepStatus;
 }
 
+/** A run's log, together with those of its windows: children that do items of a `foreach` at the same step paths. */
+export interface RunLog {
+  /** The run itself and its windows, at every depth. */
+  runs: string[];
+  steps: RecordedStep[];
+  /** The child run of each `workflow` step and of each window, the latest where there were several. */
+  children: Map<string, string>;
+  /** Of a window: the `foreach` whose items it does. */
+  part?: string;
+}
+
+export async function logOf(database: Database, run: { id: string; parentId: string | null }): Promise<RunLog> {
+  const children = await childrenOf(database, run.id);
+  const runs = [run.id];
+  for (let found = windowsIn(children); found.length > 0;) {
+    runs.push(...found);
+    found = (await Promise.all(found.map(async (id) => windowsIn(await childrenOf(database, id))))).flat();
+  }
+  const above = await aboveOf(database, run);
+  const [around] = above;
+  const part = around?.path.slice(0, around.path.lastIndexOf("["));
+  const steps = await recordedSteps(database, runs, [...runs, ...above.map(({ id }) => id)]);
+  return { runs, steps, children, ...(part === undefined ? {} : { part }) };
+}
+
+const windowsIn = (children: Map<string, string>): string[] => [...children].filter(([path]) => isWindow(path)).map(([, id]) => id);
+
+/** The runs a window is part of, the nearest first, each with the window's path. What windows did is undone there. */
+async function aboveOf(database: Database, run: { id: string; parentId: string | null }): Promise<{ id: string; path: string }[]> {
+  if (run.parentId === null) return [];
+  const siblings = await childrenOf(database, run.parentId);
+  const [path] = [...siblings].find(([of, id]) => id === run.id && isWindow(of)) ?? [];
+  if (path === undefined) return [];
+  const parent = await database.run.findUnique({ where: { id: run.parentId }, select: { id: true, parentId: true } });
+  return parent ? [{ id: parent.id, path }, ...(await aboveOf(database, parent))] : [];
+}
+
 /**
- * All steps of a run in the order of their first event. A reused step stands for the one it was taken from: its status and
+ * All steps of these runs in the order of their first event. A reused step stands for the one it was taken from: its status and
  * usage are those of the run that performed it, and "completed" where its output was put in by hand.
  */
-export const recordedSteps = (database: Database, run: string): Promise<RecordedStep[]> =>
+const recordedSteps = (database: Database, runs: string[], undoneIn: string[]): Promise<RecordedStep[]> =>
   database.$queryRaw<RecordedStep[]>`
-    SELECT s.path, s.type, coalesce(s.reused_from, s.run_id) AS "performedBy", s.error IS NOT NULL AS "isCaught",
+    SELECT s.run_id AS run, s.path, s.type, coalesce(s.reused_from, s.run_id) AS "performedBy", s.error IS NOT NULL AS "isCaught",
            CASE WHEN s.status <> 'reused' THEN s.status ELSE coalesce(nullif(o.status, 'reused'), 'completed') END AS status,
            u.step IS NOT NULL AS "isUndone"
     FROM steps s
     LEFT JOIN steps o ON s.status = 'reused' AND o.run_id = s.reused_from AND o.path = s.path
-    LEFT JOIN (SELECT DISTINCT step FROM events WHERE run_id = ${run} AND type = 'step.compensated') u ON u.step = s.path
-    WHERE s.run_id = ${run} ORDER BY s.first_seq, s.path`;
+    LEFT JOIN (SELECT DISTINCT step FROM events WHERE run_id = ANY(${undoneIn}) AND type = 'step.compensated') u ON u.step = s.path
+    WHERE s.run_id = ANY(${runs}) ORDER BY s.run_id, s.first_seq, s.path`;
 
 /** Finished steps as the ledger has them. What they exported is told apart (`exportsOf`). */
 export async function entriesOf(database: Database, run: string, paths: readonly string[]): Promise<Map<string, Entry>> {
@@ -60,16 +99,20 @@ export async function givenVars(database: Database, run: string): Promise<JsonOb
   return row?.vars ?? {};
 }
 
-/** What was to be undone when the run ended, in the order in which it was done. Also what was undone since. */
-export async function undosOf(database: Database, run: string): Promise<Undo[]> {
+/** What was to be undone when the runs ended, in the order in which it was done. Also what was undone since. */
+export async function undosOf(database: Database, runs: string[]): Promise<Undo[]> {
   const rows = await database.$queryRaw<{ path: string; data: JsonObject }[]>`
-    SELECT step AS path, data FROM events WHERE run_id = ${run} AND type = 'compensation.registered' ORDER BY seq`;
-  const undos = rows.map(({ path, data: { attempt, names, steps } }) => ({ path, attempt, names, steps }) as Undo);
-  return undos.filter(({ path }, index) => undos.findLastIndex((other) => other.path === path) === index);
+    SELECT step AS path, data FROM events WHERE run_id = ANY(${runs}) AND type = 'compensation.registered' ORDER BY time, seq`;
+  const last = new Map<string, Undo>();
+  for (const { path, data } of rows) {
+    const { attempt, names, steps } = data;
+    last.delete(path);
+    last.set(path, { path, attempt, names, steps } as Undo);
+  }
+  return [...last.values()];
 }
 
-/** The child run of each `workflow` step, the latest where there were several. */
-export async function childrenOf(database: Database, run: string): Promise<Map<string, string>> {
+async function childrenOf(database: Database, run: string): Promise<Map<string, string>> {
   const rows = await database.$queryRaw<{ step: string; child: string }[]>`
     SELECT step, data ->> 'runId' AS child FROM events
     WHERE run_id = ${run} AND type IN ('child.started', 'child.kept') ORDER BY seq`;

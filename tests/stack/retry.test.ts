@@ -208,6 +208,33 @@ describe("a retry", () => {
     expect(await paid.calls()).toHaveLength(2);
   });
 
+  test("of a foreach in windows tries the one item again that was bad, and can be forked at one item", async () => {
+    const [place, end] = [new Place(), new Place()];
+    await place.script(...Array.from({ length: 400 }, () => ({ status: 200 })), broken);
+    await end.script(broken);
+    const list = { id: "list", type: "tool", tool: "test.list", arguments: { count: 600 } };
+    const items = { items: "${steps.list.output}", concurrency: 50, onItemError: "collect" };
+    const first = await failed({
+      steps: [list, { id: "each", type: "foreach", ...items, steps: [call("send", place)] }, call("end", end)],
+    });
+    expect(await place.calls()).toHaveLength(600);
+    const { body } = await ask<Preview>(first, "retry", { dryRun: true });
+    expect(body.childRuns.map(({ step, reuse }) => `${step} ${reuse.length > 0}`)).toEqual([
+      "each[0+] true",
+      "each[200+] true",
+      "each[400+] true",
+    ]);
+    expect(body.childRuns.flatMap(({ reuse }) => reuse)).toHaveLength(599);
+    const second = await begun(first, "retry");
+    expect(await second.end()).toMatchObject({ status: "completed" });
+    const keys = (await place.calls()).map(({ headers }) => headers["idempotency-key"]);
+    expect([keys.length, new Set(keys).size]).toEqual([601, 600]);
+    const third = await begun(second, "fork", { from: "each[300].send" });
+    expect(await third.end()).toMatchObject({ status: "completed" });
+    expect((await place.calls()).at(-1)?.headers["idempotency-key"]).toBe(`${third.id}:each[300].send`);
+    expect(await place.calls()).toHaveLength(602);
+  }, 120_000);
+
   test("is refused for a run that completed or is at work", async () => {
     const done = await admin.begin({ steps: [set("a", 1)] });
     await done.end();
