@@ -124,11 +124,16 @@ export class Journal {
   async watch(state: () => State, inspector: Inspector): Promise<void> {
     for (;;) {
       const isLeft = (): boolean => (inspector.isAtRest || this.#isUrgent) && this.#outbox.size > 0 && !this.#isAppending;
-      await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()) || isLeft());
+      // Shown while it looks: to go on costs the workflow thread more than anything that is told here.
+      const look = (): boolean => {
+        const now = state();
+        if (inspector.isDirty) inspector.show(now.status);
+        return this.#isClosed || this.#differs(now) || isLeft();
+      };
+      await this.#port.until(look);
       if (this.#isClosed) return;
       const now = state();
       if (this.#differs(now)) this.#tellState(now, inspector);
-      inspector.show(now.status);
       // No call will take along what was told: it goes by itself.
       if (isLeft()) void this.flush();
     }

@@ -78,16 +78,18 @@ async function call({ kind, call: args, options, fairnessKey, summary }: CallReq
   });
   // The three take their own fields; which they are was fixed when the request was made.
   const activity = activities[kind] as (args: unknown) => Promise<StepDone>;
-  try {
-    return await cancellable(scope, () => activity(args));
-  } catch (error) {
-    // The worker may have died, or Temporal given up, between the work's record and its answer.
-    const done = isTimeout(error)
-      ? await quick("finished", [{ run: args.run, path: args.path, attempt: args.attempt }], `result of ${args.path}`)
-      : null;
-    if (done) return done;
-    throw faultOfCall(error, args.path);
-  }
+  return cancellable(
+    scope,
+    () => activity(args),
+    async (error) => {
+      // The worker may have died, or Temporal given up, between the work's record and its answer.
+      const done = isTimeout(error)
+        ? await quick("finished", [{ run: args.run, path: args.path, attempt: args.attempt }], `result of ${args.path}`)
+        : null;
+      if (done) return done;
+      throw faultOfCall(error, args.path);
+    },
+  );
 }
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
@@ -102,7 +104,9 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
   return cancellable(
     scope,
     () => activities[activity]!(...request.arguments),
-    (error) => faultOfActivity(error, path),
+    (error) => {
+      throw faultOfActivity(error, path);
+    },
   );
 }
 
@@ -211,12 +215,14 @@ async function broadcast(tenant: string, { event, path, attempt, summary }: Broa
   return cancellable(
     scope,
     () => activities.broadcast({ tenant, event }),
-    (error) => faultOfCall(error, path),
+    (error) => {
+      throw faultOfCall(error, path);
+    },
   );
 }
 
-/** Hang one of Temporal's operations below our scope, and give its failures as faults. */
-async function cancellable<T>(scope: Scope, operation: () => Promise<T>, faultOf?: (error: unknown) => unknown): Promise<T> {
+/** One of Temporal's operations below our scope. `failed` gives its failures as faults, or what stands in for the result. */
+async function cancellable<T>(scope: Scope, operation: () => Promise<T>, failed: (error: unknown) => T | Promise<T> = rethrow): Promise<T> {
   scope.throwIfCanceled();
   const inner = new CancellationScope();
   const release = scope.onCancel(() => inner.cancel());
@@ -224,10 +230,14 @@ async function cancellable<T>(scope: Scope, operation: () => Promise<T>, faultOf
     return await inner.run(operation);
   } catch (error) {
     if (scope.isCanceled && isCancellation(error)) throw new Canceled("the step was cancelled");
-    throw faultOf ? faultOf(error) : error;
+    return await failed(error);
   } finally {
     release();
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
 
 const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions, fairnessKey: string | undefined): ActivityOptions => ({
