@@ -31,6 +31,9 @@ export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema
 /** Work above this size is not kept in heartbeats: Temporal takes 2 MB. */
 const heartbeatBytesMax = 1_000_000;
 
+/** A record that has not answered by then may be away: what was done goes into a heartbeat at once. */
+const recordAnswersMs = 100;
+
 /**
  * An activity that does one step's work and records it: start, end, result.
  *
@@ -44,8 +47,8 @@ export function createStepActivity<Fields>(
 ): (call: StepCall<Fields>) => Promise<StepDone> {
   return async (call) => {
     const teller = new Teller(type, call, deps.record);
-    const desk: Desk = { worked: workedBefore(), endsAt: attemptEndsAt() };
-    const beating = setInterval(() => Context.current().heartbeat(desk.worked), beatEveryMs());
+    const desk = new Desk();
+    const beating = setInterval(() => desk.beat(), beatEveryMs());
     try {
       const known = Context.current().info.attempt > 1 ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
       return known ?? (await perform(deps, call, { desk, teller, work }));
@@ -53,16 +56,44 @@ export function createStepActivity<Fields>(
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error;
     } finally {
       clearInterval(beating);
+      desk.clear();
       await teller.settle();
     }
   };
 }
 
 /** What this attempt has in hand. */
-interface Desk {
+class Desk {
+  readonly endsAt = attemptEndsAt();
+  #worked = workedBefore();
+  #soon: NodeJS.Timeout | undefined;
+
   /** Done but not yet recorded; goes with each heartbeat, so that it outlives this attempt. */
-  worked: Worked | undefined;
-  endsAt: number;
+  get worked(): Worked | undefined {
+    return this.#worked;
+  }
+
+  /** A heartbeat costs the server as much as a step's end: none when the record answers at once, as it nearly always does. */
+  done(worked: Worked): void {
+    this.#worked = worked;
+    this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
+  }
+
+  /** The next attempt must ask again, not find this answer. */
+  discard(): void {
+    this.#worked = undefined;
+    this.clear();
+    this.beat();
+  }
+
+  beat(): void {
+    const isKept = this.#worked !== undefined && JSON.stringify(this.#worked).length <= heartbeatBytesMax;
+    Context.current().heartbeat(isKept ? this.#worked : undefined);
+  }
+
+  clear(): void {
+    clearTimeout(this.#soon);
+  }
 }
 
 interface Doing<Fields> {
@@ -77,11 +108,9 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
   teller.startSoon();
   if (!desk.worked) {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    const worked = await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt));
-    if (JSON.stringify(worked).length <= heartbeatBytesMax) Context.current().heartbeat((desk.worked = worked));
-    else desk.worked = worked;
+    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt)));
   }
-  const { output, usage, checked = output } = desk.worked;
+  const { output, usage, checked = output } = desk.worked!;
   if (schema) checkSchema(schema, checked, call.path);
   tryAgainWhile(call, output, desk);
   const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
@@ -136,9 +165,7 @@ function tryAgainWhile(call: StepCall<unknown>, output: Json, desk: Desk): void 
   if (!call.retryWhile) return;
   const roots = { name: (name: string) => (name === "output" ? output : undefined), step: () => undefined };
   if (evaluate(call.retryWhile as unknown as Expression, roots) !== true) return;
-  // The next attempt must ask again, not find this answer.
-  desk.worked = undefined;
-  Context.current().heartbeat(undefined);
+  desk.discard();
   const { attempt } = Context.current().info;
   const isLast = attempt >= call.retry.maxAttempts;
   const detail = isLast ? `\`retry.while\` still held after ${attempt} attempts.` : "`retry.while` asked for another attempt.";
