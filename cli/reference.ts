@@ -131,6 +131,7 @@ const meanings: Record<keyof typeof limits, string> = {
   outboxEventsMax: "events of the walk that wait for a call to carry them; then they are flushed",
   carriedBytesMax: "events that one call carries; beyond, they are flushed first",
   appendBytesMax: "events that one append of the walk takes; the rest follows",
+  appendsTogetherMax: "appends of a worker that share one statement; the rest follows",
   seenEventIdsMax: "ids of received events that a run remembers to count each once",
   stepPathBytesMax: "a step path",
   ledgerBytesMax: "what a retry or fork takes over, large results counted as references: fault `limit`",

@@ -51,6 +51,7 @@ export const limits = {
   outboxEventsMax: 200,
   carriedBytesMax: 4 * KB,
   appendBytesMax: 256 * KB,
+  appendsTogetherMax: 50,
   seenEventIdsMax: 10_000,
   stepPathBytesMax: 512,
   ledgerBytesMax: 16 * MB,
