@@ -1,6 +1,6 @@
 import { limits } from "../contracts/limits.ts";
 import { runChannel } from "../contracts/messages.ts";
-import type { Appended, RunRef } from "../contracts/activities.ts";
+import type { Appended, RunKey, RunRef } from "../contracts/activities.ts";
 import type { RunEvent, RunStatus } from "../contracts/events.ts";
 import type { Database } from "../prisma/client.ts";
 
@@ -10,11 +10,16 @@ export type Announce = (channel: string, message: string) => void;
 export interface Record {
   /**
    * Append events to a run's log and let its projections follow (`append_events` in `prisma/migrations`).
-   * Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
+   * A run whose row is not there yet needs its whole reference. Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
    */
-  append(run: RunRef, events: RunEvent[]): Promise<Appended>;
+  append(run: RunRef | RunKey, events: RunEvent[]): Promise<Recorded>;
   /** Append the beginning of a retry or fork: with its lineage, and the results of the steps it takes over. */
   takeOver(run: RunRef, lineage: Lineage, events: RunEvent[]): Promise<Appended>;
+}
+
+export interface Recorded extends Appended {
+  /** The log knew none of these events, nor of those that went along. */
+  isNew: boolean;
 }
 
 export interface Lineage {
@@ -53,9 +58,9 @@ export function createRecord(database: Database, announce: Announce): Record {
       SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
         WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
     for (const [index, { status, last_seq: lastSeq, appended }] of rows.entries()) {
-      const { run, appends } = groups[index]!;
+      const { run, events, appends } = groups[index]!;
       if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-      for (const { resolve } of appends) resolve({ status, lastSeq });
+      for (const { resolve } of appends) resolve({ status, lastSeq, isNew: appended === events.length });
     }
   }
 
@@ -79,14 +84,14 @@ export function createRecord(database: Database, announce: Announce): Record {
 const sendersMax = 4;
 
 interface Append {
-  run: RunRef;
+  run: RunRef | RunKey;
   events: RunEvent[];
-  resolve: (appended: Appended) => void;
+  resolve: (recorded: Recorded) => void;
   reject: (error: unknown) => void;
 }
 
 interface Group {
-  run: RunRef;
+  run: RunRef | RunKey;
   events: RunEvent[];
   appends: Append[];
 }
@@ -104,7 +109,8 @@ function byRun(appends: Append[]): Group[] {
     const own = appends.filter(({ run }) => run.id === id);
     const events = new Map<string, RunEvent>();
     for (const append of own) for (const event of append.events) if (!events.has(event.identity)) events.set(event.identity, event);
-    return { run: own[0]!.run, events: [...events.values()], appends: own };
+    const { run } = own.find((append) => "workflow" in append.run) ?? own[0]!;
+    return { run, events: [...events.values()], appends: own };
   });
 }
 

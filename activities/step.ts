@@ -1,7 +1,7 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
 import { defaults } from "../contracts/limits.ts";
-import type { RunRef, StepCall, StepDone, Usage } from "../contracts/activities.ts";
+import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
@@ -50,7 +50,7 @@ export function createStepActivity<Fields>(
     const desk = new Desk();
     const beating = setInterval(() => desk.beat(), beatEveryMs());
     try {
-      const known = Context.current().info.attempt > 1 ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
+      const known = isAgain(call) ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
       return known ?? (await perform(deps, call, { desk, teller, work }));
     } catch (error) {
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error;
@@ -87,6 +87,7 @@ class Desk {
   }
 
   beat(): void {
+    if (Context.current().info.isLocal) return;
     const isKept = this.#worked !== undefined && JSON.stringify(this.#worked).length <= heartbeatBytesMax;
     Context.current().heartbeat(isKept ? this.#worked : undefined);
   }
@@ -114,9 +115,13 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
   if (schema) checkSchema(schema, checked, call.path);
   tryAgainWhile(call, output, desk);
   const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
-  await patiently(desk.endsAt, () => teller.end(done));
-  return done;
+  const isNew = await patiently(desk.endsAt, () => teller.end(done));
+  // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
+  if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
+  return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
 }
+
+const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
 function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
   const { cancellationSignal, log } = Context.current();
@@ -133,7 +138,7 @@ function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
 /** The recorded result of a step, of the same attempt; null when there is none. */
 export async function finishedStep(
   database: Database,
-  { run, path, attempt }: { run: RunRef; path: string; attempt: number },
+  { run, path, attempt }: { run: RunKey; path: string; attempt: number },
 ): Promise<StepDone | null> {
   const row = await database.step.findUnique({ where: { runId_path: { runId: run.id, path } } });
   if (row?.status !== "completed" || row.attempt !== attempt) return null;

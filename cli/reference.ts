@@ -141,6 +141,8 @@ const meanings: Record<keyof typeof limits, string> = {
   errorDetailMax: "characters of a raised error's detail; longer ones are cut",
   childrenLeftMax: "child runs with `await: false` of one run: fault `limit`",
   passedErrorsMax: "problems of `onError: continue` that a run keeps; further ones are only in its log",
+  localStepsMax: "short steps beside the walk before one is made a task of its own",
+  localStepMs: "one attempt of a short step; then it is made a task of its own",
   openOperationsMax: "activities, children and signals that a run has open at once; further ones wait",
   openBytesMax: "their arguments together; further ones wait",
   argumentBytesMax: "arguments of an `activity` step: fault `limit`",

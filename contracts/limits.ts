@@ -73,6 +73,8 @@ export const limits = {
   lockAskAgainMs: 10 * minute,
   lockSignalsMax: 2_000,
   openOperationsMax: 500,
+  localStepsMax: 50,
+  localStepMs: 2 * second,
   openBytesMax: 1_500_000,
   argumentBytesMax: 1_500_000,
   historyBytesMax: 40 * MB,
