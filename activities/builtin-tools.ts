@@ -22,6 +22,7 @@ const readText = (files: FilesRoot): Tool =>
     input: z.strictObject({ path: filePath, maxBytes }),
     output: z.strictObject({ text: z.string(), bytes: z.int(), truncated: z.boolean() }),
     effect: "read",
+    short: true,
     run: (args) => readStart(files, args.path, args.maxBytes),
   });
 
@@ -31,6 +32,7 @@ const readJson = (files: FilesRoot): Tool =>
     description: "Read a JSON file. Gives its value.",
     input: z.strictObject({ path: filePath }),
     effect: "read",
+    short: true,
     async run(args) {
       const { text } = await readStart(files, args.path);
       try {
@@ -91,6 +93,7 @@ const exists = (files: FilesRoot): Tool =>
     input: z.strictObject({ path: filePath }),
     output: z.strictObject({ exists: z.boolean(), kind: z.enum(["file", "directory", "other"]).nullable() }),
     effect: "read",
+    short: true,
     async run(args) {
       try {
         const found = await stat(await files.find(args.path));
@@ -108,6 +111,7 @@ const textLines = defineTool({
   input: z.strictObject({ text: z.string(), keepEmpty: z.boolean().default(false) }),
   output: z.array(z.string()),
   effect: "read",
+  short: true,
   run: ({ text, keepEmpty }) => text.split(/\r\n|\n|\r/).filter((line) => keepEmpty || line.trim() !== ""),
 });
 
@@ -117,6 +121,7 @@ const timeNow = defineTool({
   input: z.strictObject({}),
   output: z.strictObject({ iso: z.string(), ms: z.int() }),
   effect: "read",
+  short: true,
   run() {
     const now = new Date();
     return { iso: now.toISOString(), ms: now.getTime() };

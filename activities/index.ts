@@ -1,5 +1,5 @@
 import type { Client } from "@temporalio/client";
-import { ApplicationFailure } from "@temporalio/activity";
+import { ApplicationFailure, Context } from "@temporalio/activity";
 import { Fault, faults } from "../contracts/faults.ts";
 import { validateValue } from "../language/validate.ts";
 import { resolve, stored } from "../prisma/blobs.ts";
@@ -49,7 +49,10 @@ export function createActivities(deps: ActivityDeps): Activities {
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),
-    record: ({ run, events }) => record.append(run, events),
+    record: async ({ run, events }) => {
+      const { status, lastSeq } = await record.append(run, events);
+      return { status, lastSeq };
+    },
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     loadLedger: createLoadLedger(database, record),
@@ -59,7 +62,10 @@ export function createActivities(deps: ActivityDeps): Activities {
   } satisfies Partial<Activities>;
   return {
     llm: createStepActivity("llm", step, createLlm(deps)),
-    tool: createStepActivity("tool", step, async (fields, _, context) => ({ output: await tool(fields, context) })),
+    tool: createStepActivity("tool", step, async (fields, _, context) => {
+      if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
+      return { output: await tool(fields, context) };
+    }),
     http: createStepActivity("http", step, async (fields, _, context) => {
       const output = await http(fields, context);
       return { output, checked: output["body"] ?? null };
@@ -95,6 +101,10 @@ async function holdsOf(
   const holds = await platformHolds(database, tenant, workflow);
   return holds.holds.length === 0 ? {} : { holds };
 }
+
+/** The step says `short: true`, the tool does not: the walk makes the call as any other. */
+const notShort = (tool: string): ApplicationFailure =>
+  ApplicationFailure.create({ type: "not_short", message: `${tool} is not declared \`short\`; it runs as an activity of its own.` });
 
 /** A fault ends the quick activities for good; anything else (Postgres away) is tried again. */
 const refusing =

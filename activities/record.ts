@@ -1,5 +1,6 @@
+import { limits } from "../contracts/limits.ts";
 import { runChannel } from "../contracts/messages.ts";
-import type { Appended, RunRef } from "../contracts/activities.ts";
+import type { Appended, RunKey, RunRef } from "../contracts/activities.ts";
 import type { RunEvent, RunStatus } from "../contracts/events.ts";
 import type { Database } from "../prisma/client.ts";
 
@@ -9,11 +10,16 @@ export type Announce = (channel: string, message: string) => void;
 export interface Record {
   /**
    * Append events to a run's log and let its projections follow (`append_events` in `prisma/migrations`).
-   * Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
+   * A run whose row is not there yet needs its whole reference. Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
    */
-  append(run: RunRef, events: RunEvent[]): Promise<Appended>;
+  append(run: RunRef | RunKey, events: RunEvent[]): Promise<Recorded>;
   /** Append the beginning of a retry or fork: with its lineage, and the results of the steps it takes over. */
   takeOver(run: RunRef, lineage: Lineage, events: RunEvent[]): Promise<Appended>;
+}
+
+export interface Recorded extends Appended {
+  /** The log knew none of these events, nor of those that went along. */
+  isNew: boolean;
 }
 
 export interface Lineage {
@@ -22,30 +28,94 @@ export interface Lineage {
   effectRoot: string | null;
 }
 
+/** Appends that come while one is under way share the next: one round trip and one transaction, each run's row locked once. */
 export function createRecord(database: Database, announce: Announce): Record {
-  const announced = (run: RunRef, [row]: Row[]): Appended => {
-    const { status, last_seq: lastSeq, appended } = row!;
-    if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-    return { status, lastSeq };
-  };
+  const waiting: Append[] = [];
+  let sending = 0;
+
+  async function send(): Promise<void> {
+    if (sending > 0 && (sending >= sendersMax || waiting.length < limits.appendsTogetherMax)) return;
+    sending += 1;
+    // Whatever ends at the same moment goes along.
+    await new Promise((soon) => setImmediate(soon));
+    while (waiting.length > 0) await settle(waiting.splice(0, limits.appendsTogetherMax));
+    sending -= 1;
+  }
+
+  async function settle(appends: Append[]): Promise<void> {
+    const groups = byRun(appends);
+    try {
+      await appendAll(groups);
+    } catch (error) {
+      // What one of them holds must not fail the others.
+      if (groups.length > 1) await Promise.all(groups.map((group) => appendAll([group]).catch((alone) => refuse(group, alone))));
+      else refuse(groups[0]!, error);
+    }
+  }
+
+  async function appendAll(groups: Group[]): Promise<void> {
+    const rows = await database.$queryRaw<Row[]>`
+      SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
+        WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
+    for (const [index, { status, last_seq: lastSeq, appended }] of rows.entries()) {
+      const { run, events, appends } = groups[index]!;
+      if (appended > 0) announce(runChannel(run.id), String(lastSeq));
+      for (const { resolve } of appends) resolve({ status, lastSeq, isNew: appended === events.length });
+    }
+  }
+
   return {
-    async append(run, events) {
-      const rows = await database.$queryRaw<Row[]>`
-        SELECT * FROM append_events(${jsonbText(run)}::jsonb, ${jsonbText(events)}::jsonb)`;
-      return announced(run, rows);
-    },
+    append: (run, events) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ run, events, resolve, reject });
+        void send();
+      }),
     async takeOver(run, lineage, events) {
-      const rows = await database.$queryRaw<Row[]>`
+      const [row] = await database.$queryRaw<Row[]>`
         SELECT * FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
-      return announced(run, rows);
+      const { status, last_seq: lastSeq, appended } = row!;
+      if (appended > 0) announce(runChannel(run.id), String(lastSeq));
+      return { status, lastSeq };
     },
   };
+}
+
+/** More than one connection only when more waits than one statement takes. */
+const sendersMax = 4;
+
+interface Append {
+  run: RunRef | RunKey;
+  events: RunEvent[];
+  resolve: (recorded: Recorded) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Group {
+  run: RunRef | RunKey;
+  events: RunEvent[];
+  appends: Append[];
 }
 
 interface Row {
   status: RunStatus;
   last_seq: number;
   appended: number;
+}
+
+// In one order, so that two transactions never wait for each other's rows.
+function byRun(appends: Append[]): Group[] {
+  const ids = [...new Set(appends.map(({ run }) => run.id))].toSorted();
+  return ids.map((id) => {
+    const own = appends.filter(({ run }) => run.id === id);
+    const events = new Map<string, RunEvent>();
+    for (const append of own) for (const event of append.events) if (!events.has(event.identity)) events.set(event.identity, event);
+    const { run } = own.find((append) => "workflow" in append.run) ?? own[0]!;
+    return { run, events: [...events.values()], appends: own };
+  });
+}
+
+function refuse({ appends }: Group, error: unknown): void {
+  for (const { reject } of appends) reject(error);
 }
 
 // Postgres stores neither NUL nor half of a surrogate pair; JSON.stringify escapes both. Pairs of backslashes are

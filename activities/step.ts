@@ -1,7 +1,7 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
 import { defaults } from "../contracts/limits.ts";
-import type { RunRef, StepCall, StepDone, Usage } from "../contracts/activities.ts";
+import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
@@ -31,6 +31,9 @@ export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema
 /** Work above this size is not kept in heartbeats: Temporal takes 2 MB. */
 const heartbeatBytesMax = 1_000_000;
 
+/** A record that has not answered by then may be away: what was done goes into a heartbeat at once. */
+const recordAnswersMs = 100;
+
 /**
  * An activity that does one step's work and records it: start, end, result.
  *
@@ -44,25 +47,54 @@ export function createStepActivity<Fields>(
 ): (call: StepCall<Fields>) => Promise<StepDone> {
   return async (call) => {
     const teller = new Teller(type, call, deps.record);
-    const desk: Desk = { worked: workedBefore(), endsAt: attemptEndsAt() };
-    const beating = setInterval(() => Context.current().heartbeat(desk.worked), beatEveryMs());
+    const desk = new Desk();
+    const beating = setInterval(() => desk.beat(), beatEveryMs());
     try {
-      const known = Context.current().info.attempt > 1 ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
+      const known = isAgain(call) ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
       return known ?? (await perform(deps, call, { desk, teller, work }));
     } catch (error) {
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error;
     } finally {
       clearInterval(beating);
+      desk.clear();
       await teller.settle();
     }
   };
 }
 
 /** What this attempt has in hand. */
-interface Desk {
+class Desk {
+  readonly endsAt = attemptEndsAt();
+  #worked = workedBefore();
+  #soon: NodeJS.Timeout | undefined;
+
   /** Done but not yet recorded; goes with each heartbeat, so that it outlives this attempt. */
-  worked: Worked | undefined;
-  endsAt: number;
+  get worked(): Worked | undefined {
+    return this.#worked;
+  }
+
+  /** A heartbeat costs the server as much as a step's end: none when the record answers at once, as it nearly always does. */
+  done(worked: Worked): void {
+    this.#worked = worked;
+    this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
+  }
+
+  /** The next attempt must ask again, not find this answer. */
+  discard(): void {
+    this.#worked = undefined;
+    this.clear();
+    this.beat();
+  }
+
+  beat(): void {
+    if (Context.current().info.isLocal) return;
+    const isKept = this.#worked !== undefined && JSON.stringify(this.#worked).length <= heartbeatBytesMax;
+    Context.current().heartbeat(isKept ? this.#worked : undefined);
+  }
+
+  clear(): void {
+    clearTimeout(this.#soon);
+  }
 }
 
 interface Doing<Fields> {
@@ -77,17 +109,19 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
   teller.startSoon();
   if (!desk.worked) {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    const worked = await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt));
-    if (JSON.stringify(worked).length <= heartbeatBytesMax) Context.current().heartbeat((desk.worked = worked));
-    else desk.worked = worked;
+    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt)));
   }
-  const { output, usage, checked = output } = desk.worked;
+  const { output, usage, checked = output } = desk.worked!;
   if (schema) checkSchema(schema, checked, call.path);
   tryAgainWhile(call, output, desk);
   const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
-  await patiently(desk.endsAt, () => teller.end(done));
-  return done;
+  const isNew = await patiently(desk.endsAt, () => teller.end(done));
+  // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
+  if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
+  return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
 }
+
+const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
 function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
   const { cancellationSignal, log } = Context.current();
@@ -104,7 +138,7 @@ function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
 /** The recorded result of a step, of the same attempt; null when there is none. */
 export async function finishedStep(
   database: Database,
-  { run, path, attempt }: { run: RunRef; path: string; attempt: number },
+  { run, path, attempt }: { run: RunKey; path: string; attempt: number },
 ): Promise<StepDone | null> {
   const row = await database.step.findUnique({ where: { runId_path: { runId: run.id, path } } });
   if (row?.status !== "completed" || row.attempt !== attempt) return null;
@@ -136,9 +170,7 @@ function tryAgainWhile(call: StepCall<unknown>, output: Json, desk: Desk): void 
   if (!call.retryWhile) return;
   const roots = { name: (name: string) => (name === "output" ? output : undefined), step: () => undefined };
   if (evaluate(call.retryWhile as unknown as Expression, roots) !== true) return;
-  // The next attempt must ask again, not find this answer.
-  desk.worked = undefined;
-  Context.current().heartbeat(undefined);
+  desk.discard();
   const { attempt } = Context.current().info;
   const isLast = attempt >= call.retry.maxAttempts;
   const detail = isLast ? `\`retry.while\` still held after ${attempt} attempts.` : "`retry.while` asked for another attempt.";

@@ -23,14 +23,15 @@ export class Teller {
 
   startSoon(): void {
     // Lost when Postgres is away: the end tells it again.
-    const tell = (): void => void (this.#started = this.#record.append(this.#call.run, this.#beginning()).catch(() => undefined));
+    const tell = (): void => void (this.#started = this.#append(this.#beginning()).catch(() => undefined));
     this.#timer = setTimeout(tell, tellStartAfterMs);
   }
 
-  async end(done: StepDone): Promise<void> {
+  /** Whether the log did not know it yet. */
+  async end(done: StepDone): Promise<boolean> {
     clearTimeout(this.#timer);
     const data = { durationMs: Date.now() - this.#startedAt, ...(done as unknown as JsonObject) };
-    await this.#record.append(this.#call.run, [...this.#beginning(), this.#event("step.completed", Date.now(), data)]);
+    return this.#append([...this.#beginning(), ...this.#own("step.completed", Date.now(), data)]);
   }
 
   async settle(): Promise<void> {
@@ -39,11 +40,17 @@ export class Teller {
   }
 
   #beginning(): RunEvent[] {
-    return [...this.#call.carried, this.#event("step.started", this.#startedAt, {})];
+    return [...this.#call.carried, ...this.#own("step.started", this.#startedAt, {})];
   }
 
-  #event(kind: EventType, time: number, data: JsonObject): RunEvent {
-    const { path, attempt } = this.#call;
-    return { identity: eventIdentity(kind, path, attempt), type: kind, time, step: path, data: { type: this.#type, attempt, ...data } };
+  /** Nothing when only the run's own ends are recorded. */
+  #own(kind: EventType, time: number, data: JsonObject): RunEvent[] {
+    const { path, attempt, record } = this.#call;
+    if (record === "ends") return [];
+    return [{ identity: eventIdentity(kind, path, attempt), type: kind, time, step: path, data: { type: this.#type, attempt, ...data } }];
+  }
+
+  async #append(events: RunEvent[]): Promise<boolean> {
+    return events.length === 0 || (await this.#record.append(this.#call.run, events)).isNew;
   }
 }

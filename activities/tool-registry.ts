@@ -17,6 +17,8 @@ export interface Tool {
   input: JsonSchema;
   output?: JsonSchema;
   effect: Effect;
+  /** Answers in well under two seconds, so that a step may run it beside the walk. */
+  short: boolean;
   /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
@@ -30,6 +32,11 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   input: Input;
   output?: z.ZodType | JsonSchema;
   effect: Effect;
+  /**
+   * Only with `effect: "read"`: it answers in well under two seconds and may run twice. Steps with `short: true` then run
+   * it beside the walk, without a task of Temporal's own.
+   */
+  short?: boolean;
   /** A plain Error counts as trouble outside (retried); throw a Fault to say more. Gives JSON; `undefined` becomes null. */
   run: (args: Arguments<Input>, context: WorkContext) => unknown;
 }
@@ -38,6 +45,7 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
 export function defineTool<Input extends z.ZodType | JsonSchema>(definition: ToolDefinition<Input>): Tool {
   const { name, input, output, run } = definition;
   if (!/^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(name)) throw new Error(`"${name}" is no tool name: use words joined by dots.`);
+  if (definition.short && definition.effect !== "read") throw new Error(`${name} cannot be short: only tools with effect "read" can.`);
   const schema = input instanceof z.ZodType ? jsonSchemaOf(input, "input") : (input as JsonSchema);
   return {
     name,
@@ -45,6 +53,7 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
     input: schema,
     ...(output === undefined ? {} : { output: output instanceof z.ZodType ? jsonSchemaOf(output, "output") : output }),
     effect: definition.effect,
+    short: definition.short ?? false,
     parse: input instanceof z.ZodType ? (args) => parseWithZod(name, input, args) : (args) => parseWithSchema(name, schema, args),
     // `parse` above gives what `run` takes: both were made from `input`.
     run: run as Tool["run"],

@@ -7,6 +7,7 @@ import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { testContext } from "../tests/work-context.ts";
+import { shortTools } from "../contracts/short-tools.ts";
 import { createBuiltinTools } from "./builtin-tools.ts";
 import { createTool } from "./tool.ts";
 import { createToolRegistry, defineTool, loadTools, type Tool } from "./tool-registry.ts";
@@ -18,6 +19,11 @@ const simple = (work: Tool["run"], more: Partial<Tool> = {}): Tool => ({
   ...defineTool({ name: "t.do", description: "", input: z.object({}), effect: "read", run: () => null }),
   run: work,
   ...more,
+});
+
+test("a tool that changes something cannot be short", () => {
+  const tool = { name: "a.b", description: "", input: {}, run: () => null };
+  expect(() => defineTool({ ...tool, effect: "write", short: true })).toThrow("a.b cannot be short");
 });
 
 describe("a tool", () => {
@@ -159,6 +165,11 @@ describe("files", () => {
     expect(await readFile(path.join(root, "new/dir/x.txt"), "utf8")).toBe("2");
     expect(await readdir(path.join(root, "new/dir"))).toEqual(["x.txt"]);
     expect(createToolRegistry(tools).get("files.writeText").effect).toBe("write");
+  });
+
+  test("are called short by a Plan exactly when they say so", () => {
+    const declared = tools.filter(({ short }) => short).map(({ name }) => name);
+    expect(declared.toSorted()).toEqual([...shortTools].toSorted());
   });
 
   test("are there or not", async () => {

@@ -21,16 +21,24 @@ export interface RunRef {
   parentId?: string;
 }
 
-/** What every step activity gets beside its own fields. */
+/** A run whose row is there: its log has taken the run's first event. */
+export type RunKey = Pick<RunRef, "tenant" | "id">;
+
+/** What every step activity gets beside its own fields. Each byte of it stands in the run's history, once per call. */
 export interface StepCall<Fields> {
-  run: RunRef;
+  run: RunRef | RunKey;
   path: string;
   /** Rounds a person asked for (`needs_attention` → retry); Temporal's own attempts are counted by Temporal. */
   attempt: number;
+  /** An attempt beside the walk gave no answer before this one; it may have been recorded. */
+  again?: true;
+  /** `ends`: the step itself is not recorded. */
+  record?: "ends";
   /** Equal for all attempts of the step, also in retries and forks of the run. */
   idempotencyKey: string;
   /** Events of the walk that no append has acknowledged yet; appended before this step's own. */
   carried: RunEvent[];
+  /** Temporal does not tell its own copy to an activity that it starts eagerly. */
   retry: Retry;
   /** What `output` must look like; checked in the activity (fault `schema`, for `llm` repaired first). */
   outputSchema?: JsonSchema;
@@ -156,7 +164,7 @@ export interface Activities {
   /** Append events of the walk. Idempotent by event identity; gap-free numbering by Postgres. */
   record(call: { run: RunRef; events: RunEvent[] }): Promise<Appended>;
   /** The result of a step that an earlier attempt finished; null when the record knows none. */
-  finished(call: { run: RunRef; path: string; attempt: number }): Promise<StepDone | null>;
+  finished(call: { run: RunKey; path: string; attempt: number }): Promise<StepDone | null>;
   /** Put a value into the content-addressed store. Gives its reference. */
   store(call: { tenant: string; value: Json }): Promise<Json>;
   /** Fill a template whose expressions read inside stored values. `roots` may hold references. Large results come back as references. */

@@ -49,6 +49,10 @@ export const toolFields = {
   ...callFields,
   ...later(laterFields.tool),
   tool: fixedText.describe("The tool's name."),
+  short: z
+    .boolean()
+    .optional()
+    .describe("The tool only reads and answers within 2 s: the step costs a fraction. Only for tools that say so themselves."),
   arguments: anyJson.optional().describe("What the tool gets."),
 };
 

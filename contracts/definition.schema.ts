@@ -249,6 +249,10 @@ export const definitionSchema = z.strictObject({
     .describe("What steps get that do not say otherwise."),
   concurrency: concurrency.optional(),
   triggers: triggers.optional(),
+  record: z
+    .enum(["full", "ends"])
+    .optional()
+    .describe("What the run's log keeps: everything, or only the run's own events, waits, people's decisions and errors."),
   ...later(laterEnvelope),
   steps: someSteps().describe("What to do."),
   output: anyJson.optional().describe("What the run gives; its last step's output without it."),

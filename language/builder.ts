@@ -74,6 +74,8 @@ interface Head {
   tags?: readonly string[];
   /** What steps get that do not say otherwise: `retry`, `timeout`, `onError`, `model`, `priority`. */
   defaults?: JsonObject;
+  /** What the run's log keeps; `ends` leaves out starts, ends and results of steps. */
+  record?: "full" | "ends";
 }
 
 export interface Envelope<I extends z.ZodType | undefined, O extends z.ZodType | undefined, Vars extends JsonObject> extends Head {
@@ -141,6 +143,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     output,
     vars,
     defaults,
+    record,
     concurrency,
     triggers,
     catch: handlers,
@@ -158,6 +161,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     defaults,
     concurrency: concurrency && fieldsSeeing(recorder, "input", concurrency),
     triggers: triggers?.map((trigger) => triggerFields(recorder, trigger)),
+    record,
   };
   const body = recorder.seeing(["input", "vars", "run", "env"], (scope) => {
     const builder = createBuilder(recorder, scope) as never;

@@ -1,6 +1,7 @@
 import type { AvailableStep, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
+import { shortTools } from "../contracts/short-tools.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
 import { conditionOf, entriesOf, optional, templateOf } from "./compile-values.ts";
 import { parseTextParts } from "./expression/parse.ts";
@@ -19,7 +20,13 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
         ...callOptions(step, compiling),
       };
     case "tool":
-      return { type: "tool", tool: step.tool, arguments: templateOf(step.arguments ?? {}), ...callOptions(step, compiling) };
+      return {
+        type: "tool",
+        tool: step.tool,
+        arguments: templateOf(step.arguments ?? {}),
+        ...callOptions(step, compiling),
+        ...((step.short ?? shortTools.includes(step.tool)) ? { local: true } : {}),
+      };
     case "http":
       return httpFields(step, compiling);
     case "activity":

@@ -47,6 +47,15 @@ test("the definition's defaults stand between the platform's and the step's", ()
   });
 });
 
+test.each([
+  ["a built-in that answers at once", "text.lines", undefined, true],
+  ["a tool of one's own", "crm.find", undefined, false],
+  ["a tool of one's own, where the step says so", "crm.find", true, true],
+  ["a built-in, where the step says no", "text.lines", false, false],
+])("what runs beside the walk: %s", (_, tool, short, isLocal) => {
+  expect("local" in first([{ id: "a", type: "tool", tool, ...(short === undefined ? {} : { short }) }])!).toBe(isLocal);
+});
+
 test("what a step waits for is explicit", () => {
   const steps = [
     { id: "a", type: "set", values: 1 },

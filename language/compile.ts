@@ -28,6 +28,7 @@ export function compile(definition: Definition, hash: string): Plan {
     catch: handlersOf(compiling, definition.catch),
     ...(definition.finally ? { finally: blockOf(compiling, definition.finally) } : {}),
     ...startsOf(definition),
+    ...(definition.record === "ends" ? { record: "ends" } : {}),
   };
 }
 

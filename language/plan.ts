@@ -20,6 +20,8 @@ export interface Plan {
   catch: Handler[];
   finally?: Block;
   concurrency?: Concurrency;
+  /** Absent: the log keeps everything. `ends`: no starts, ends and results of steps, so that nothing can continue from them. */
+  record?: "ends";
   /** What starts runs of it; active for the newest version. */
   triggers?: Trigger[];
 }
@@ -136,6 +138,8 @@ export interface CallOptions {
   /** Who shares a queue fairly with whom. */
   fairnessKey?: Template;
   effect?: Effect;
+  /** Short and only reading: tried first as a local activity, which may run again when its workflow task is lost. */
+  local?: true;
 }
 
 export interface Join {

@@ -81,7 +81,7 @@ async function call(
   const carried = carry instanceof Promise ? await carry : carry;
   const request = {
     kind,
-    call: await stepCall(walk, here, fields, carried),
+    call: stepCall(walk, here, await walk.shrink(fields as unknown as Json), carried),
     options: here.step,
     ...(here.step.fairnessKey ? { fairnessKey: await fairnessOf(walk, here.step.fairnessKey, here) } : {}),
     summary: here.step.summary ? await summaryOf(walk, here) : here.path,
@@ -93,24 +93,20 @@ async function call(
 
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;
 
-async function stepCall(
-  walk: Walk,
-  here: Here<Step & CallOptions>,
-  fields: unknown,
-  carried: StepCall<unknown>["carried"],
-): Promise<StepCall<unknown>> {
+function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carried: StepCall<unknown>["carried"]): StepCall<unknown> {
   const { step, path, attempt } = here;
   const { while: retryWhile, ...retry } = step.retry;
   return {
-    run: walk.options.run,
+    run: walk.journal.reference,
     path,
     attempt,
+    ...(walk.options.plan.record ? { record: walk.options.plan.record } : {}),
     idempotencyKey: effectKey(walk.options.effectRoot, path),
     carried,
     retry,
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
     ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
-    fields: await walk.shrink(fields as Json),
+    fields,
   };
 }
 

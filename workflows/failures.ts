@@ -11,7 +11,9 @@ import type { ChildRequest } from "./port.ts";
 
 /** A Temporal failure of one of our activities as the fault it carries. */
 export function faultOfCall(error: unknown, path: string): unknown {
-  const problem = error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause.details?.[0] : undefined;
+  // Of a local activity it comes as it is, of a remote one as the cause.
+  const failure = error instanceof ActivityFailure ? error.cause : error;
+  const problem = failure instanceof ApplicationFailure ? failure.details?.[0] : undefined;
   return isProblem(problem) ? Fault.of({ ...problem, instance: problem.instance ?? path }) : faultOfActivity(error, path);
 }
 

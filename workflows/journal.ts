@@ -2,7 +2,8 @@ import { eventIdentity, type EventType, type RunStatus } from "../contracts/even
 import { limits } from "../contracts/limits.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { RunEvent } from "../contracts/events.ts";
-import type { RunRef } from "../contracts/activities.ts";
+import type { RunKey, RunRef } from "../contracts/activities.ts";
+import type { Plan, StepType } from "../language/plan.ts";
 import type { Inspector } from "./inspector.ts";
 import { Lane, Outbox } from "./outbox.ts";
 import type { Port } from "./port.ts";
@@ -37,6 +38,7 @@ export class Journal {
   readonly #outbox = new Outbox();
   readonly #run: RunRef;
   readonly #port: Port;
+  readonly #isTerse: boolean;
   readonly #ordinals: Map<EventType, number>;
   #queued: Promise<RunStatus | undefined> | undefined;
   #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
@@ -44,12 +46,15 @@ export class Journal {
   #isAppending = false;
   #isUrgent = false;
   #isClosed = false;
+  #isKnown: boolean;
 
-  constructor(run: RunRef, port: Port, state: JournalState = { ordinals: [], told: { status: "running", approvals: 0 } }) {
+  constructor(run: RunRef, port: Port, { record, state }: { record?: Plan["record"]; state?: JournalState | undefined }) {
     this.#run = run;
     this.#port = port;
-    this.#ordinals = new Map(state.ordinals);
-    this.#told = state.told;
+    this.#isTerse = record === "ends";
+    this.#isKnown = state !== undefined;
+    this.#ordinals = new Map(state?.ordinals);
+    this.#told = state?.told ?? { status: "running", approvals: 0 };
   }
 
   state(): JournalState {
@@ -67,6 +72,7 @@ export class Journal {
   }
 
   tell(type: EventType, about: About | undefined, data: JsonObject): void {
+    if (this.#isTerse && isDetail(type, data)) return;
     const event: RunEvent = {
       identity: eventIdentity(type, about?.path, about?.attempt, about ? about.ordinal : this.#nextOrdinal(type)),
       type,
@@ -89,8 +95,15 @@ export class Journal {
   }
 
   acknowledge(events: RunEvent[]): void {
+    this.#isKnown ||= events.some(({ type }) => type === "run.started");
     this.#outbox.acknowledge(events);
     if (this.#outbox.size === 0) this.#isUrgent = false;
+  }
+
+  /** The run for whoever appends: in full until the log has taken its first event. */
+  get reference(): RunRef | RunKey {
+    const { tenant, id } = this.#run;
+    return this.#isKnown ? { tenant, id } : this.#run;
   }
 
   /** Run in a lane of its own, below `parent`. */
@@ -124,11 +137,16 @@ export class Journal {
   async watch(state: () => State, inspector: Inspector): Promise<void> {
     for (;;) {
       const isLeft = (): boolean => (inspector.isAtRest || this.#isUrgent) && this.#outbox.size > 0 && !this.#isAppending;
-      await this.#port.until(() => this.#isClosed || inspector.isDirty || this.#differs(state()) || isLeft());
+      // Shown while it looks: to go on costs the workflow thread more than anything that is told here.
+      const look = (): boolean => {
+        const now = state();
+        if (inspector.isDirty) inspector.show(now.status);
+        return this.#isClosed || this.#differs(now) || isLeft();
+      };
+      await this.#port.until(look);
       if (this.#isClosed) return;
       const now = state();
       if (this.#differs(now)) this.#tellState(now, inspector);
-      inspector.show(now.status);
       // No call will take along what was told: it goes by itself.
       if (isLeft()) void this.flush();
     }
@@ -164,7 +182,7 @@ export class Journal {
     this.#isUrgent = false;
     const { status } = await this.#port.record(this.#run, events);
     this.#isAppending = false;
-    this.#outbox.acknowledge(events);
+    this.acknowledge(events);
     return status;
   }
 
@@ -174,3 +192,11 @@ export class Journal {
     return ordinal;
   }
 }
+
+/** What a run with `record: ends` does not tell. The end of a wait closes what its start opened. */
+function isDetail(type: EventType, { type: stepType }: JsonObject): boolean {
+  return details.has(type) && (type === "step.started" || !waits.has(stepType as StepType));
+}
+
+const details = new Set<EventType>(["step.started", "step.completed", "step.skipped", "step.canceled", "branch.taken"]);
+const waits = new Set<StepType>(["wait", "listen", "approval"]);

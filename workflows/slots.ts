@@ -10,9 +10,13 @@ export class Slots {
   #bytes = 0;
   readonly #queue: { bytes: number; enter: () => void }[] = [];
 
-  async hold<T>(bytes: number, scope: Scope, work: () => Promise<T>): Promise<T> {
-    if (this.#queue.length === 0 && this.#fits(bytes)) this.#take(bytes);
-    else await this.#turn(bytes, scope);
+  hold<T>(bytes: number, scope: Scope, work: () => Promise<T>): Promise<T> {
+    if (this.#queue.length > 0 || !this.#fits(bytes)) return this.#turn(bytes, scope).then(() => this.#within(bytes, work));
+    this.#take(bytes);
+    return this.#within(bytes, work);
+  }
+
+  async #within<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } finally {

@@ -1,7 +1,6 @@
 import {
   ActivityCancellationType,
   allHandlersFinished,
-  CancellationScope,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
@@ -13,32 +12,33 @@ import {
   upsertSearchAttributes,
   uuid4,
   workflowInfo,
-  type ActivityOptions,
 } from "@temporalio/workflow";
-import { defaults, limits } from "../contracts/limits.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Holds } from "../contracts/holds.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
+import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
-import type { Activities, StepDone } from "../contracts/activities.ts";
+import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import type { CallOptions } from "../language/plan.ts";
-import { faultOfActivity, faultOfCall, faultOfChild, isTimeout } from "./failures.ts";
+import { faultOfActivity, faultOfCall, faultOfChild } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
+import { activityId, cancellable, summaryText, timeouts } from "./operation.ts";
 import { quick } from "./quick.ts";
-import type { BroadcastRequest, CallRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
+import type { BroadcastRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
+import { Calls } from "./temporal-calls.ts";
 
 /** The port on Temporal. Every activity, timer and child carries the path of its step. */
 export function createTemporalPort(run: RunArguments): Port {
   const { tenant } = run;
   const slots = new Slots();
+  const calls = new Calls();
   return {
     now: () => Date.now(),
     uuid: () => uuid4(),
-    call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => call(request, scope)),
+    call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => calls.make(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
     child: (request, scope, started) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, started })),
     hold: (id, holds) => hold(tenant, id, holds),
@@ -69,27 +69,6 @@ export function createTemporalPort(run: RunArguments): Port {
   };
 }
 
-async function call({ kind, call: args, options, fairnessKey, summary }: CallRequest, scope: Scope): Promise<StepDone> {
-  const activities = proxyActivities<Activities>({
-    ...timeouts(options, fairnessKey),
-    heartbeatTimeout: options.heartbeatMs ?? defaults.heartbeatTimeoutMs,
-    activityId: activityId(args.path, args.attempt),
-    summary: summaryText(summary),
-  });
-  // The three take their own fields; which they are was fixed when the request was made.
-  const activity = activities[kind] as (args: unknown) => Promise<StepDone>;
-  try {
-    return await cancellable(scope, () => activity(args));
-  } catch (error) {
-    // The worker may have died, or Temporal given up, between the work's record and its answer.
-    const done = isTimeout(error)
-      ? await quick("finished", [{ run: args.run, path: args.path, attempt: args.attempt }], `result of ${args.path}`)
-      : null;
-    if (done) return done;
-    throw faultOfCall(error, args.path);
-  }
-}
-
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
   const { activity, taskQueue, path, attempt, options, fairnessKey } = request;
   const activities = proxyActivities<Record<string, (...args: Json[]) => Promise<Json>>>({
@@ -102,7 +81,9 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
   return cancellable(
     scope,
     () => activities[activity]!(...request.arguments),
-    (error) => faultOfActivity(error, path),
+    (error) => {
+      throw faultOfActivity(error, path);
+    },
   );
 }
 
@@ -211,44 +192,11 @@ async function broadcast(tenant: string, { event, path, attempt, summary }: Broa
   return cancellable(
     scope,
     () => activities.broadcast({ tenant, event }),
-    (error) => faultOfCall(error, path),
+    (error) => {
+      throw faultOfCall(error, path);
+    },
   );
 }
-
-/** Hang one of Temporal's operations below our scope, and give its failures as faults. */
-async function cancellable<T>(scope: Scope, operation: () => Promise<T>, faultOf?: (error: unknown) => unknown): Promise<T> {
-  scope.throwIfCanceled();
-  const inner = new CancellationScope();
-  const release = scope.onCancel(() => inner.cancel());
-  try {
-    return await inner.run(operation);
-  } catch (error) {
-    if (scope.isCanceled && isCancellation(error)) throw new Canceled("the step was cancelled");
-    throw faultOf ? faultOf(error) : error;
-  } finally {
-    release();
-  }
-}
-
-const timeouts = ({ retry, timeoutMs, totalTimeoutMs, priority }: CallOptions, fairnessKey: string | undefined): ActivityOptions => ({
-  startToCloseTimeout: timeoutMs,
-  scheduleToCloseTimeout: totalTimeoutMs,
-  // What runs is asked to stop and awaited, so that nothing goes on behind a scope that was left.
-  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry: {
-    maximumAttempts: retry.maxAttempts,
-    initialInterval: retry.initialIntervalMs,
-    backoffCoefficient: retry.backoff,
-    maximumInterval: Math.max(retry.maxIntervalMs, retry.initialIntervalMs),
-    nonRetryableErrorTypes: retry.nonRetryable,
-  },
-  // What is not said here the activity has from its run.
-  ...(priority === undefined && fairnessKey === undefined
-    ? {}
-    : {
-        priority: { ...(priority === undefined ? {} : { priorityKey: priority }), ...(fairnessKey === undefined ? {} : { fairnessKey }) },
-      }),
-});
 
 /**
  * `condition` asks at any time: when it is called, after each job of an activation. What it finds then may be half done,
@@ -270,19 +218,3 @@ function notAtOnce(predicate: () => boolean): () => boolean {
     return false;
   };
 }
-
-const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
-
-// Counted in bytes by the server; four per character is the most UTF-8 needs.
-const summaryText = (text: string): string => (text.length <= limits.summaryBytesMax / 4 ? text : clipped(text));
-
-function clipped(text: string): string {
-  let bytes = 0;
-  for (const [index, character] of [...text].entries()) {
-    bytes += utf8Length(character.codePointAt(0)!);
-    if (bytes > limits.summaryBytesMax - 3) return `${[...text].slice(0, index).join("")}…`;
-  }
-  return text;
-}
-
-const utf8Length = (code: number): number => (code < 0x80 ? 1 : code < 0x8_00 ? 2 : code < 0x1_00_00 ? 3 : 4);

@@ -112,7 +112,7 @@ export class Walk {
     this.port = port;
     this.isContinued = state !== undefined;
     this.ledger = new Ledger(state?.ledger ?? options.ledger);
-    this.journal = new Journal(options.run, port, state?.journal);
+    this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
     this.inspector = new Inspector(port, options.plan, state?.rows);
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });

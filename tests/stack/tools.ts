@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { defineTool } from "../../activities/tool-registry.ts";
 
@@ -27,4 +28,20 @@ export const tools = [
       throw new Error("broken on purpose");
     },
   }),
+  defineTool({
+    name: "test.short",
+    description: "Answers after a while, each time with another word; fails the first times it is called with one key.",
+    input: z.strictObject({ ms: z.int().default(0), failures: z.int().default(0) }),
+    effect: "read",
+    short: true,
+    async run({ ms, failures }, { idempotencyKey }) {
+      const call = (calls.get(idempotencyKey) ?? 0) + 1;
+      calls.set(idempotencyKey, call);
+      await new Promise((later) => setTimeout(later, ms));
+      if (call <= failures) throw new Error("not yet");
+      return { word: randomUUID(), call };
+    },
+  }),
 ];
+
+const calls = new Map<string, number>();

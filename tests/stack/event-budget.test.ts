@@ -1,0 +1,128 @@
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { workloads } from "../../benchmarks/workloads.ts";
+import { isObject, type JsonObject } from "../../contracts/json.ts";
+import { recordings, type Recording } from "../recorded-definitions.ts";
+import { admin, host, Place } from "./client.ts";
+import { FOREIGN_QUEUE } from "./protocol.ts";
+
+/** What a run costs in Temporal's history: workflow tasks are three events each. `docs/benchmarks.md` shows the same table. */
+interface Budget {
+  /** All events but those of workflow tasks. */
+  events: number;
+  /** Absent where it depends on what one task takes in: ends that come together, words from outside. */
+  tasks?: number;
+}
+
+const budgets: Record<string, Budget> = {
+  llm: { events: 6, tasks: 2 },
+  tool: { events: 6, tasks: 2 },
+  "tool-short": { events: 4, tasks: 1 },
+  http: { events: 9, tasks: 3 },
+  activity: { events: 7, tasks: 2 },
+  set: { events: 3, tasks: 1 },
+  sequence: { events: 6, tasks: 2 },
+  switch: { events: 6, tasks: 2 },
+  parallel: { events: 10 },
+  "parallel-any": { events: 7, tasks: 2 },
+  foreach: { events: 19 },
+  "foreach-collect": { events: 4, tasks: 1 },
+  loop: { events: 12, tasks: 4 },
+  workflow: { events: 7 },
+  "workflow-child": { events: 4, tasks: 1 },
+  wait: { events: 9, tasks: 2 },
+  listen: { events: 9 },
+  "listen-timeout": { events: 9, tasks: 2 },
+  emit: { events: 5, tasks: 2 },
+  approval: { events: 9 },
+  "approval-expired": { events: 9, tasks: 2 },
+  try: { events: 6, tasks: 2 },
+  raise: { events: 3, tasks: 1 },
+  end: { events: 3, tasks: 1 },
+  "large-values": { events: 9, tasks: 2 },
+  park: { events: 12 },
+  continue: { events: 9, tasks: 3 },
+  pause: { events: 20 },
+  cancel: { events: 10 },
+  W1: { events: 39, tasks: 13 },
+  "W1-short": { events: 15, tasks: 1 },
+  "W1-ends": { events: 39, tasks: 13 },
+  W2: { events: 154 },
+  W3: { events: 14 },
+};
+
+const tool: JsonObject = { type: "tool", tool: "test.double", arguments: { n: 1 } };
+const short: JsonObject = { type: "tool", tool: "text.lines", arguments: { text: "a" } };
+const W1 = (step: JsonObject): JsonObject[] => workloads.W1.stepsOf(step) as JsonObject[];
+
+/** The recorded runs, and those of the benchmark. */
+const runs = (child: string): Record<string, Recording> => ({
+  ...recordings({ child, foreignQueue: FOREIGN_QUEUE }),
+  "tool-short": { steps: [{ id: "t", ...short }] },
+  W1: { steps: W1(tool) },
+  "W1-short": { steps: W1(short) },
+  "W1-ends": { steps: W1(tool), more: { record: "ends" } },
+  W2: { steps: workloads.W2.stepsOf(tool) as JsonObject[] },
+  W3: { steps: workloads.W3.stepsOf(tool) as JsonObject[], during: (run) => run.signal("go") },
+});
+
+interface HistoryEvent {
+  eventType: string;
+  userMetadata?: { summary?: { data: string } };
+}
+
+const histories = new Map<string, HistoryEvent[]>();
+
+beforeAll(async () => {
+  const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] });
+  for (const [name, recording] of Object.entries(runs(child))) histories.set(name, await historyOf(recording));
+});
+
+async function historyOf({ steps, input = {}, more = {}, during, child }: Recording): Promise<HistoryEvent[]> {
+  const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
+  // What is done to a run that has come to rest is always done at the same place.
+  if (during) await host.settle("default", run.id);
+  await during?.(run, admin);
+  await run.end();
+  const history = await host.history("default", child === undefined ? run.id : `${run.id}.${child}`);
+  return (history as { events: HistoryEvent[] }).events;
+}
+
+test("every recorded run has a budget", () => {
+  expect([...histories.keys()].toSorted()).toEqual(Object.keys(budgets).toSorted());
+});
+
+test.each(Object.entries(budgets))("%s needs exactly its events", (name, budget) => {
+  const types = histories.get(name)!.map(({ eventType }) => eventType);
+  const ofTasks = types.filter((type) => type.startsWith("EVENT_TYPE_WORKFLOW_TASK_"));
+  const found = { events: types.length - ofTasks.length, ...(budget.tasks === undefined ? {} : { tasks: ofTasks.length / 3 }) };
+  expect(found).toEqual(budget);
+});
+
+describe("what stands beside an event in the Temporal Web UI", () => {
+  const walksOwn = /^(run log|plan of |store a large value|items of a stored list|expression over a stored value|check against the schema)/;
+
+  test.each(Object.entries(runs("")))("%s: every activity, timer and child names its step", (name, { steps, child }) => {
+    const ids = new Set(child === undefined ? idsOf(steps) : ["a"]);
+    const summaries = histories
+      .get(name)!
+      .filter(({ eventType }) => summarized.has(eventType))
+      .map(summaryOf);
+    expect(summaries.filter((summary) => !walksOwn.test(summary) && !ids.has(/^\w*/.exec(summary)![0]))).toEqual([]);
+  });
+});
+
+const summarized = new Set([
+  "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED",
+  "EVENT_TYPE_TIMER_STARTED",
+  "EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED",
+  "EVENT_TYPE_MARKER_RECORDED",
+]);
+
+const summaryOf = ({ userMetadata }: HistoryEvent): string =>
+  userMetadata?.summary ? (JSON.parse(Buffer.from(userMetadata.summary.data, "base64").toString()) as string) : "";
+
+function idsOf(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(idsOf);
+  if (!isObject(value)) return [];
+  return [...(typeof value["id"] === "string" ? [value["id"]] : []), ...Object.values(value).flatMap(idsOf)];
+}

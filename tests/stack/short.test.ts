@@ -1,0 +1,114 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import type { JsonObject } from "../../contracts/json.ts";
+import { limits } from "../../contracts/limits.ts";
+import { admin, host } from "./client.ts";
+
+const short = (id: string, args: JsonObject = {}, more: JsonObject = {}): JsonObject => ({
+  id,
+  type: "tool",
+  tool: "test.short",
+  arguments: args,
+  short: true,
+  ...more,
+});
+const soon = { initialInterval: "1ms", maxInterval: "1ms" };
+
+interface Event {
+  eventType: string;
+}
+
+const activities = async (run: string): Promise<number> => {
+  const { events } = (await host.history("default", run)) as { events: Event[] };
+  return events.filter(({ eventType }) => eventType === "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED").length;
+};
+
+describe("a short step", () => {
+  test("runs beside the walk", async () => {
+    const run = await admin.begin({ steps: [short("a")] });
+    await run.end();
+    expect(await activities(run.id)).toBe(0);
+  });
+
+  test("is recorded like any other", async () => {
+    const run = await admin.begin({ steps: [short("a")] });
+    const { output } = await run.end();
+    expect(await run.step("a")).toMatchObject({ status: "completed", output });
+  });
+
+  test("whose tool is not declared short runs as an activity of its own", async () => {
+    const double = { id: "d", type: "tool", tool: "test.double", arguments: { n: 2 }, short: true };
+    const run = await admin.begin({ steps: [double] });
+    expect([(await run.end()).output, await activities(run.id)]).toEqual([{ n: 4 }, 1]);
+  });
+
+  test("that takes longer than it may beside the walk runs as an activity of its own", async () => {
+    const run = await admin.begin({ steps: [short("a", { ms: limits.localStepMs + 500 })] });
+    expect([(await run.end()).status, await activities(run.id)]).toEqual(["completed", 1]);
+  });
+
+  test("that fails is tried again as an activity of its own", async () => {
+    const run = await admin.begin({ steps: [short("a", { failures: 2 }, { retry: { ...soon, maxAttempts: 3 } })] });
+    expect([(await run.end()).output, await activities(run.id)]).toMatchObject([{ call: 3 }, 1]);
+  });
+
+  test("that fails is not tried more often than it may be", async () => {
+    const run = await admin.finish({ steps: [short("a", { failures: 2 }, { retry: { ...soon, maxAttempts: 2 } })] });
+    expect(run.error).toMatchObject({ type: "tool", instance: "a" });
+  });
+
+  test("with wrong arguments fails at once", async () => {
+    const run = await admin.begin({ steps: [short("a", { ms: "long" })] });
+    expect([await run.end(), await activities(run.id)]).toMatchObject([{ error: { type: "tool_input" } }, 0]);
+  });
+
+  test("after very many others runs as an activity, so that Temporal keeps what they gave", async () => {
+    const count = limits.localStepsMax + 2;
+    const run = await admin.begin({
+      steps: [{ id: "f", type: "foreach", items: `\${range(${count})}`, concurrency: 1, steps: [short("a")] }],
+    });
+    await run.end();
+    expect(await activities(run.id)).toBe(1);
+  });
+});
+
+describe("short steps whose worker is killed by kill -9", () => {
+  afterEach(async () => host.heal());
+
+  test("go on with what the log tells of them", async () => {
+    const ids = Array.from({ length: 12 }, (_, n) => `s${n}`);
+    const output = ids.map((id) => `\${steps.${id}.output.word}`);
+    const run = await admin.begin({ steps: ids.map((id) => short(id, { ms: 100 })), output });
+    await run.until("step.completed", "s5");
+    await host.kill("worker");
+    await host.start("worker");
+    const end = await run.end();
+    const told = (await run.events()).filter(({ type }) => type === "step.completed");
+    expect(told.map(({ step, data }) => [step, (data["output"] as JsonObject)["word"]])).toEqual(
+      ids.map((id, n) => [id, (end.output as string[])[n]]),
+    );
+  });
+});
+
+describe("record: ends", () => {
+  const steps = [
+    short("a"),
+    { id: "d", type: "tool", tool: "test.double", arguments: { n: 2 } },
+    { id: "l", type: "listen", one: { event: "go" } },
+  ];
+
+  test("the log tells of the run and its waits, not of its steps", async () => {
+    const run = await admin.begin({ steps, record: "ends" });
+    await run.until("listen.started");
+    await run.signal("go");
+    await run.end();
+    const types = (await run.events()).map(({ type, step }) => [type, step ?? ""].join(" ").trim());
+    expect(types).toEqual(["run.started", "listen.started l", "run.waiting", "event.received l", "step.completed l", "run.completed"]);
+  });
+
+  test("the log tells of errors", async () => {
+    const breaks = { id: "b", type: "tool", tool: "test.breaks", arguments: {}, retry: { maxAttempts: 1 } };
+    const run = await admin.begin({ steps: [breaks], record: "ends" });
+    await run.end();
+    expect((await run.events()).map(({ type }) => type)).toEqual(["run.started", "step.failed", "run.failed"]);
+  });
+});
