@@ -18,8 +18,8 @@ export function failureOf(problem: Problem, retry: Retry): ApplicationFailure {
   });
 }
 
-/** Temporal's own back-off knows no jitter; without it, what failed together comes back together. */
+/** Temporal's own back-off knows no jitter; without it, what failed together comes back together. Never above `maxInterval`. */
 export function retryDelayMs({ initialIntervalMs, backoff, maxIntervalMs, jitter }: Retry, attempt: number): number {
-  const plain = Math.min(initialIntervalMs * backoff ** (attempt - 1), maxIntervalMs);
-  return Math.round(plain * (1 + jitter * (Math.random() * 2 - 1)));
+  const plain = initialIntervalMs * backoff ** (attempt - 1);
+  return Math.round(Math.min(maxIntervalMs, plain * (1 + jitter * (Math.random() * 2 - 1))));
 }
