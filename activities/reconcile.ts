@@ -1,5 +1,5 @@
 import { Context } from "@temporalio/activity";
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
+import { WorkflowNotFoundError, type WorkflowExecutionDescription, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
 import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
@@ -11,6 +11,7 @@ import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
+import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import type { Record } from "./record.ts";
 import { hears, isTold } from "./spread-pause.ts";
@@ -88,7 +89,9 @@ async function tellUntold({ database, client, record }: Deps): Promise<number> {
 /** Gives whether the run has ended. */
 async function healRow(deps: Deps, row: Row, holds: Holds): Promise<boolean> {
   const end = await endOf(deps.client, row);
-  if (!end) {
+  if ("description" in end) {
+    const defect = defectEvent(row, end.description);
+    if (defect) await deps.record.append(refOf(row), [defect]);
     if (!isTold(row, holds)) await hears(deps.client, row, holds);
     return false;
   }
@@ -115,11 +118,11 @@ interface End {
 type Closed = Pick<WorkflowExecutionInfo, "status" | "closeTime">;
 
 /** How Temporal says the run ended; undefined while it is open. */
-async function endOf(client: Client, row: Row): Promise<End | undefined> {
+async function endOf(client: Client, row: Row): Promise<End | { description: WorkflowExecutionDescription }> {
   const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
   try {
     const description = await handle.describe();
-    if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return undefined;
+    if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return { description };
     return await endFrom(description, () => handle.result() as Promise<RunResult>);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;

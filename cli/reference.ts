@@ -186,6 +186,7 @@ const meanings: Record<keyof typeof limits, string> = {
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
   webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",
   fairnessKeyBytesMax: "a `fairnessKey`",
+  defectAttempts: "failed attempts of one workflow task after which the run counts as needing attention: its code has a defect",
   reconcileEveryMs: "time between two comparisons of Temporal and the record, and two looks at the failures of workflows",
   autoPauseRunsMax: "`minimumRuns` of an auto-pause",
   autoPauseWindowMs: "`window` of an auto-pause, at most",

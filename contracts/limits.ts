@@ -100,6 +100,7 @@ export const limits = {
   updateDeadlineMs: 5 * second,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
+  defectAttempts: 5,
   triggersPerEventMax: 100,
   triggerSweepMs: 15 * second,
   webhookSkewMs: 5 * minute,

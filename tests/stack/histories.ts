@@ -21,6 +21,7 @@ export interface Histories {
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
+  startPlan(plan: Json): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   wearLock(tenant: string, key: string): Promise<number>;
@@ -58,6 +59,12 @@ export async function openHistories(address: string): Promise<Histories> {
       const id = `r_${randomBytes(13).toString("hex")}`;
       const from = origin ? { origin } : {};
       const args: RunArguments = { tenant, id, workflow: name, input, env: {}, startedBy: "test", depth: 0, continueAfterEvents, ...from };
+      await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
+      return id;
+    },
+    async startPlan(plan) {
+      const id = `r_${randomBytes(13).toString("hex")}`;
+      const args: RunArguments = { tenant, id, workflow: "broken", input: {}, env: {}, startedBy: "test", depth: 0, plan };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },

@@ -47,6 +47,7 @@ const commands: HostCommands = {
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
   startContinuing: (workflow, input, events, origin) => histories.startContinuing(workflow, input, events, origin),
+  startPlan: (plan) => histories.startPlan(plan),
   executions: (tenant, run) => histories.executions(tenant, run),
   wearLock: (tenant, key) => histories.wearLock(tenant, key),
   historyOfType: (type) => histories.ofType(type),

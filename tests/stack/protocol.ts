@@ -54,6 +54,8 @@ export interface HostCommands {
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** Start a run that goes on in a new execution whenever its history has more events than this. */
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
+  /** Start a run with a plan that no checker has seen. */
+  startPlan(plan: Json): Promise<string>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */

@@ -1,0 +1,16 @@
+import { expect, test } from "@jest/globals";
+import { admin, host } from "./client.ts";
+
+const step = (id: string, more: object) => ({ id, needs: [], export: [], catch: [], onError: "fail", ...more });
+
+test("a run whose workflow code fails again and again is told as needing attention, and other runs go on", async () => {
+  // No checker lets such a plan pass: `bad` has nothing to set.
+  const steps = [step("w", { type: "wait", duration: { lit: "200ms" } }), step("bad", { type: "set", needs: ["w"] })];
+  const id = await host.startPlan({ format: 1, name: "broken", version: "1.0.0", hash: "none", vars: [], catch: [], body: { steps } });
+  // Temporal waits longer before each new attempt.
+  while ((await admin.run(id).read()).status !== "needs_attention") await host.historyOfType("maintenance");
+  const told = await admin.run(id).until("run.needs_attention");
+  expect(told.data["for"]).toEqual([{ path: "", for: expect.stringContaining("mended workflow code") }]);
+  expect((await admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] })).output).toBe(1);
+  await admin.post(`/api/v2/runs/${id}/terminate`);
+}, 180_000);
