@@ -23,7 +23,7 @@ const budgets: Record<string, Budget> = {
   sequence: { events: 6, tasks: 2 },
   switch: { events: 6, tasks: 2 },
   parallel: { events: 10 },
-  "parallel-any": { events: 7, tasks: 2 },
+  "parallel-any": { events: 8, tasks: 2 },
   foreach: { events: 19 },
   "foreach-collect": { events: 4, tasks: 1 },
   loop: { events: 12, tasks: 4 },
