@@ -101,7 +101,8 @@ const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.p
 async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
   const nobody = { run: "r_nobody", ticket: "none" };
   for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
-    await Promise.all(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
+    // In the moment in which it continues as new, the server says of the old execution that it is over.
+    await Promise.allSettled(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
   for (;;) {
     const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
     if (count > 1) return count;
