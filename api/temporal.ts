@@ -62,8 +62,11 @@ export function temporalFault(error: unknown): Fault | undefined {
   const cause = error instanceof ServiceError ? error.cause : error;
   if (!isGrpcServiceError(cause)) return undefined;
   // FAILED_PRECONDITION: an execution takes 2,000 updates (history.maxTotalUpdates).
-  if (cause.code === 9 && /update/i.test(cause.details))
-    return new Fault("mailbox_full", "The run has taken all the messages it can.", { cause: error });
+  if (cause.code === 9 && /limit.*update/i.test(cause.details))
+    return new Fault("mailbox_full", "The run has taken all the messages it can for now.", { cause: error });
+  // An update that came while the run went on in another execution, or while its task failed.
+  if (cause.code === 9 && /update|workflow task/i.test(cause.details))
+    return new Fault("unavailable", "The run could not answer in this moment; ask again with the same key.", { cause: error });
   return grpcMeansUnavailable.has(cause.code)
     ? new Fault("unavailable", "Temporal does not answer; try again.", { cause: error })
     : undefined;

@@ -97,11 +97,11 @@ export const startRunSchema = z
   })
   .meta({ id: "StartRun", description: "What to run." });
 
-export const linksSchema = z
+const linksSchema = z
   .object({ self: z.string(), events: z.string(), temporal: z.string().meta({ description: "This run in the Temporal Web UI." }) })
   .meta({ id: "RunLinks" });
 
-export const statusSchema = z.enum(runStatuses).meta({ id: "RunStatus" });
+const statusSchema = z.enum(runStatuses).meta({ id: "RunStatus" });
 
 export const runSummarySchema = z
   .object({ id: z.string(), status: statusSchema, links: linksSchema })
