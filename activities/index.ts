@@ -20,7 +20,7 @@ import type { Models } from "./model-port.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createRecord, type Announce } from "./record.ts";
-import { createSpreadPause } from "./spread-pause.ts";
+import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
@@ -55,6 +55,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     },
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
+    hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),
     loadLedger: createLoadLedger(database, record),
     loadLedgerPage: ({ tenant, page }) => stored(database, tenant, page),
     prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),

@@ -15,7 +15,6 @@ const abroad = 20;
 interface Told {
   id: string;
   tenant: string;
-  workflow: string;
 }
 
 /**

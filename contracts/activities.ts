@@ -196,6 +196,8 @@ export interface Activities {
   childEnd(call: { tenant: string; run: string }): Promise<RunResult>;
   /** Compare Temporal with the record and heal what crashes, terminations and timeouts left behind. Gives the number of rows healed. */
   reconcile(): Promise<number>;
+  /** Tell a child what its parent is held for now. Gives false when it has ended. */
+  hold(call: { tenant: string; run: string; holds: Holds }): Promise<boolean>;
   /** Tell the open runs of a scope what holds them now. Gives how many were told. Goes on where a lost attempt stood. */
   spreadPause(scope: PausedScope): Promise<number>;
 }

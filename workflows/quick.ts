@@ -4,7 +4,19 @@ import type { Activities } from "../contracts/activities.ts";
 
 type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
 
-type Quick = "record" | "store" | "evaluate" | "list" | "concat" | "validate" | "loadPlan" | "finished" | "askLock" | "prepareRun" | Slow;
+type Quick =
+  | "record"
+  | "store"
+  | "evaluate"
+  | "list"
+  | "concat"
+  | "validate"
+  | "loadPlan"
+  | "hold"
+  | "finished"
+  | "askLock"
+  | "prepareRun"
+  | Slow;
 type Slow = "loadLedger" | "loadLedgerPage";
 
 const localMs = 2_000;

@@ -14,7 +14,6 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { Fault } from "../contracts/faults.ts";
-import type { Holds } from "../contracts/holds.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
 import { defaults } from "../contracts/limits.ts";
@@ -41,7 +40,8 @@ export function createTemporalPort(run: RunArguments): Port {
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => calls.make(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
     child: (request, scope, started) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, started })),
-    hold: (id, holds) => hold(tenant, id, holds),
+    // Not by signals of ours: the server sends those of one workflow one after the other.
+    hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     until,
@@ -154,14 +154,6 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
-}
-
-async function hold(tenant: string, id: string, holds: Holds): Promise<void> {
-  try {
-    await getExternalWorkflowHandle(workflowIdOf(tenant, id)).signal(signals.hold, holds);
-  } catch {
-    // It has ended already.
-  }
 }
 
 async function cancelChild(tenant: string, id: string): Promise<void> {

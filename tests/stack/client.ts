@@ -164,9 +164,17 @@ export class Client {
   }
 
   async start(workflow: string, input: Json = {}, key?: string): Promise<Run> {
-    const answer = await this.post<{ id: string }>("/api/v2/runs", { workflow, input }, key);
+    const answer = await this.#startOnce({ workflow, input }, key ?? randomUUID());
     if (answer.status !== 202) throw new Error(`Not started: ${JSON.stringify(answer.body)}`);
     return new Run(this, answer.body.id);
+  }
+
+  /** As clients should: with a key, and again when a part of the system does not answer. */
+  async #startOnce(body: object, key: string): Promise<Answer<{ id: string }>> {
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.post<{ id: string }>("/api/v2/runs", body, key);
+      if (answer.status !== 503 || attempt === 5) return answer;
+    }
   }
 
   /** Publish and start. */

@@ -17,7 +17,7 @@ import {
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
-  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
+  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<unknown>;
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;

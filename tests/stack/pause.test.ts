@@ -81,9 +81,22 @@ describe("a run", () => {
 });
 
 describe("a tree", () => {
-  test("of 20 children and a grandchild starts no activity a second after its pause, answers, and goes on", async () => {
+  test("is held down to a grandchild that only waits", async () => {
+    const inner = await admin.publish({ steps: [listen("go"), { id: "after", type: "set", values: 1 }] });
+    const outer = await admin.publish({ steps: [{ id: "inner", type: "workflow", workflow: inner }] });
+    const run = await admin.begin({ steps: [{ id: "outer", type: "workflow", workflow: outer }] });
+    const grandchild = admin.run(`${run.id}.outer.inner`);
+    await grandchild.until("listen.started");
+    await post(run, "pause", { scope: "tree" });
+    expect(await statusOf(grandchild, "paused")).toMatchObject({ holds: [{ reason: `tree:${run.id}`, source: "parent" }] });
+    await grandchild.signal("go");
+    await post(run, "resume", { scope: "tree" });
+    expect((await run.end()).status).toBe("completed");
+  });
+
+  test("of 20 children and a grandchild starts no activity once it is paused, answers, and goes on", async () => {
     const place = new Place();
-    await place.script(...Array.from({ length: 2_000 }, () => ({ delayMs: 100 })));
+    await place.script(...Array.from({ length: 2_000 }, () => ({ delayMs: 1_000 })));
     const ticking = {
       id: "tick",
       type: "loop",
@@ -93,7 +106,7 @@ describe("a tree", () => {
     };
     const inner = await admin.publish({ steps: [ticking] });
     const outer = await admin.publish({ steps: [{ id: "inner", type: "workflow", workflow: inner }] });
-    const children = {
+    const many = {
       id: "f",
       type: "foreach",
       items: "${range(20)}",
@@ -101,7 +114,7 @@ describe("a tree", () => {
       steps: [{ id: "w", type: "workflow", workflow: inner }],
     };
     const branches = {
-      many: [children],
+      many: [many],
       deep: [{ id: "d", type: "workflow", workflow: outer }],
       ask: [listen("go"), call("after", place)],
     };
@@ -109,14 +122,17 @@ describe("a tree", () => {
     const grandchild = admin.run(`${run.id}.p.deep.d.inner`);
     await place.calls(60);
     await statusOf(grandchild, "running");
-    await post(run, "pause", { scope: "tree" });
-    await later(1_000);
+    expect((await post(run, "pause", { scope: "tree" })).status).toBe(202);
+    // All have heard it, and what was under way has ended.
+    const children = () => admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}&status=paused`);
+    await until(children, ({ body }) => body.data.length === 21);
+    await statusOf(grandchild, "paused");
+    await later(1_500);
     const before = (await place.calls()).length;
     expect((await run.signal("go")).status).toBe(202);
     await later(2_000);
     expect((await place.calls()).length).toBe(before);
     expect(await reasons(grandchild)).toEqual([`tree:${run.id}`]);
-    expect(await run.step("p.ask.go")).toMatchObject({ status: "completed" });
     await post(run, "resume", { scope: "tree" });
     await place.calls(before + 40);
     await statusOf(grandchild, "running");
@@ -127,7 +143,7 @@ describe("a tree", () => {
 
 describe("a workflow", () => {
   test("that is paused holds its open runs and those that are started, children too, until it is resumed", async () => {
-    const workflow = await admin.publish({ steps: [listen("go")] });
+    const workflow = await admin.publish({ steps: [listen("go"), { id: "after", type: "set", values: 1 }] });
     const parent = await admin.publish({ steps: [{ id: "child", type: "workflow", workflow }] });
     const open = await admin.start(workflow);
     await open.until("listen.started");
@@ -145,6 +161,8 @@ describe("a workflow", () => {
       });
       expect((await run.signal("go")).status).toBe(202);
     }
+    await open.until("step.completed", "go");
+    for (const run of [open, fresh, child]) expect(await run.read()).toMatchObject({ status: "paused" });
     await admin.post(`/api/v2/workflows/${workflow}/resume`);
     for (const run of [open, fresh, child]) expect((await run.end()).status).toBe("completed");
     expect(await audited(workflow)).toEqual(["admin definition.paused", "admin definition.resumed"]);
@@ -211,7 +229,7 @@ describe("a workflow", () => {
 describe("a tenant", () => {
   test("that is paused goes on when it and everything else that holds a run is resumed", async () => {
     const by = await tenantOfItsOwn();
-    const workflow = await by.publish({ steps: [listen("go")] });
+    const workflow = await by.publish({ steps: [listen("go"), { id: "after", type: "set", values: 1 }] });
     const run = await by.start(workflow);
     await run.until("listen.started");
     await by.post("/api/v2/pause", { timers: "freeze", why: "maintenance" });

@@ -47,7 +47,7 @@ export interface HostCommands {
   /** Size of a run's Temporal history. */
   historySize(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
   /** A decision as the API sends it, but with all patience. */
-  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<void>;
+  decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<unknown>;
   /** Resolves when the run's workflow has nothing left to do at the moment: no call in flight, no task waiting. */
   settle(tenant: string, run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */
