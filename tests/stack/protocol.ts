@@ -54,6 +54,12 @@ export interface HostCommands {
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** Start a run that goes on in a new execution whenever its history has more events than this. */
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
+  /** Runs that the list of the Temporal Web UI finds with a filter. */
+  listed(query: string): Promise<string[]>;
+  /** What the Temporal Web UI shows of a run as its current details. */
+  details(tenant: string, run: string): Promise<string>;
+  /** Forget a run's history, as Temporal does after the retention. */
+  forget(tenant: string, run: string): Promise<void>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */
