@@ -26,8 +26,7 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
   }
   const frame = new Frame(context.frame, {}, path);
   for (;;) {
-    const inner = { ...context, frame, exports: {} };
-    const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: inner };
+    const here: Here<Step> = { step, path, attempt: walk.ledger.attempt(path), context: { ...context, frame, exports: {} } };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
     if (walk.pause.isPaused) await walk.pause.over(context.scope);
