@@ -61,11 +61,16 @@ export class Approvals {
 
   /** Wait for the decision; Canceled when the scope goes first. */
   async wait(path: string, question: Question, { scope, voted }: { scope: Scope; voted: Open["voted"] }): Promise<Decision> {
-    return scope.guard<Decision>((decided) => {
-      this.#closed.delete(path);
-      this.#open.set(path, { question, voted, decided });
-      return () => this.#close(path);
-    });
+    try {
+      return await scope.guard<Decision>((decided) => {
+        this.#closed.delete(path);
+        this.#open.set(path, { question, voted, decided });
+        return () => this.#close(path);
+      });
+    } finally {
+      // Also one whose time was over before it could be asked again: a late answer would wait for it.
+      this.#close(path);
+    }
   }
 
   /**

@@ -50,6 +50,12 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "approval.decided")).toHaveLength(1);
   });
 
+  test("an answer that comes after the time is over is refused, also when several questions end in one moment", async () => {
+    const each = { id: "each", type: "foreach", items: "${[1, 2, 3]}", steps: [ask({ expiresAfter: "50ms" })] };
+    const ended = await answered([each, { ...wait, id: "longer" }], ...[0, 1, 2].map((index) => by("ada", { path: `each[${index}].ask` })));
+    expect(ended.answers).toEqual(["approval_closed", "approval_closed", "approval_closed"]);
+  });
+
   test("one rejection rejects, whoever approved before", async () => {
     const ended = await answered([ask({ quorum: 3 })], by("ada"), by("bob", { decision: "reject", comment: "no" }));
     expect(ended.answers).toEqual(["pending 1", "rejected 2"]);
