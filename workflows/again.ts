@@ -25,7 +25,7 @@ export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step
     { path, lane: context.lane, attempt },
     { type: step.type, error: problem as Json, at: new Date(walk.clock.wall(retryAt)).toISOString() },
   );
-  if (isUnwanted) walk.ledger.drop(path);
+  if (isUnwanted) walk.ledger.forget(path);
   walk.ledger.again(path);
   walk.ledger.note(path, { tries, retryAt, ...(totalUntil === undefined ? {} : { totalUntil }) });
   return true;

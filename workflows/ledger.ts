@@ -13,12 +13,20 @@ export interface LedgerSeed {
   places: (readonly [path: string, place: JsonObject])[];
   throws?: (readonly [path: string, thrown: Throw])[];
   badEnds?: (readonly [path: string, count: number])[];
+  /** Steps that were undone and not done again. */
+  undone?: string[];
+  /** The highest attempt so far, and which one came before a step was forgotten. */
+  highest?: number;
+  before?: (readonly [path: string, attempt: number])[];
   /** Children of the origin that had not finished, by the path of their step. */
   children?: (readonly [path: string, child: ChildOrigin])[];
 }
 
 /** About what a reference takes in the place of a value. */
 const REFERENCE_BYTES = 120;
+
+/** What belongs to the error or the end it came after. */
+const aftermath = /\.(catch\d+|finally)$/;
 
 /** Ends the path under which a loop notes how far it has come: that stays when the loop is tried again. */
 export const COUNTER = "[]";
@@ -38,6 +46,9 @@ export class Ledger {
   readonly #places: Map<string, JsonObject>;
   readonly #badEnds: Map<string, number>;
   readonly #children: Map<string, ChildOrigin>;
+  readonly #undone: Set<string>;
+  #highest: number;
+  readonly #before: Map<string, number>;
   readonly #inside = new Map<string, Set<string>>();
 
   constructor(seed: LedgerSeed = { entries: [], places: [] }) {
@@ -46,7 +57,10 @@ export class Ledger {
     this.#throws = new Map(seed.throws);
     this.#badEnds = new Map(seed.badEnds);
     this.#children = new Map(seed.children);
-    for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds, this.#children])
+    this.#undone = new Set(seed.undone);
+    this.#highest = seed.highest ?? 0;
+    this.#before = new Map(seed.before);
+    for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds, this.#children, this.#undone, this.#before])
       for (const path of known.keys()) this.#hang(path);
   }
 
@@ -57,6 +71,9 @@ export class Ledger {
       throws: [...this.#throws],
       badEnds: [...this.#badEnds],
       children: [...this.#children],
+      undone: [...this.#undone],
+      highest: this.#highest,
+      before: [...this.#before],
     };
   }
 
@@ -116,14 +133,17 @@ export class Ledger {
     this.#places.set(path, { ...this.#places.get(path), ...more });
   }
 
-  /** How often the step has ended badly: what it tells next time is another attempt's. */
-  badEnds(path: string): number {
-    return this.#badEnds.get(path) ?? 0;
+  /** Which attempt comes next. No two tell the same, also when all that was known of the step was forgotten in between. */
+  attempt(path: string): number {
+    let attempt = (this.#badEnds.get(path) ?? 0) + 1;
+    if (this.#before.size > 0) attempt += Math.max(0, ...[path, ...outersOf(path)].map((outer) => this.#before.get(outer) ?? 0));
+    this.#highest = Math.max(this.#highest, attempt);
+    return attempt;
   }
 
   countBadEnd(path: string): void {
     this.#hang(path);
-    this.#badEnds.set(path, this.badEnds(path) + 1);
+    this.#badEnds.set(path, (this.#badEnds.get(path) ?? 0) + 1);
   }
 
   enter(path: string, entry: Entry): void {
@@ -144,11 +164,37 @@ export class Ledger {
     this.#hang(path);
   }
 
-  /** The step is tried again: errors inside it count no more, its results do. */
+  /**
+   * The step is tried again: errors inside it count no more, its results do. What was undone is to be done again, with all that
+   * came of it, and handlers and `finally` come anew.
+   */
   again(path: string): void {
     this.#throws.delete(path);
     if (!path.endsWith(COUNTER)) this.#places.delete(path);
-    for (const inner of this.#inside.get(path) ?? []) this.again(inner);
+    for (const inner of this.#inside.get(path) ?? []) {
+      if (aftermath.test(inner) || this.#isSpoilt(inner)) this.forget(inner);
+      else this.again(inner);
+    }
+  }
+
+  undone(path: string): void {
+    this.#undone.add(path);
+    this.#hang(path);
+  }
+
+  /** Finished, or a loop that is past it, with something inside that was undone. */
+  #isSpoilt(path: string): boolean {
+    if (!this.#entries.has(path) && !this.#places.has(`${path}${COUNTER}`)) return false;
+    for (const undone of this.#undone) if (undone === path || outersOf(undone).includes(path)) return true;
+    return false;
+  }
+
+  /** All of it is done again, as another attempt. */
+  forget(path: string): void {
+    this.drop(path);
+    this.#forgetOne(path);
+    this.#before.set(path, this.#highest);
+    this.#hang(path);
   }
 
   /** Forget what ran inside, and where the step stood. */
@@ -158,18 +204,19 @@ export class Ledger {
     if (!inside) return;
     this.#inside.delete(outer);
     for (const path of inside) {
-      this.#entries.delete(path);
-      this.#throws.delete(path);
-      this.#badEnds.delete(path);
-      this.#children.delete(path);
+      this.#forgetOne(path);
       this.drop(path);
     }
+  }
+
+  #forgetOne(path: string): void {
+    for (const known of [this.#entries, this.#throws, this.#badEnds, this.#children, this.#undone, this.#before]) known.delete(path);
   }
 
   /** A path lies inside each of its beginnings: `a`, `a.b` and `a.b[3]` for `a.b[3].c`. What goes with them goes. */
   #hang(path: string): void {
     for (let inner = path; inner !== "";) {
-      const outer = inner.slice(0, Math.max(0, inner.lastIndexOf("."), inner.lastIndexOf("[")));
+      const outer = outerOf(inner);
       const siblings = this.#inside.get(outer);
       if (siblings?.has(inner)) return;
       if (siblings) siblings.add(inner);
@@ -186,4 +233,12 @@ export const isEnd = (error: unknown): error is Fault | Canceled | Ended =>
 function throwOf(error: Fault | Canceled | Ended): Throw {
   if (error instanceof Fault) return { fault: error.problem };
   return error instanceof Canceled ? { canceled: error.message } : { ended: error.status, output: error.output };
+}
+
+const outerOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("."), path.lastIndexOf("[")));
+
+function outersOf(path: string): string[] {
+  const outers: string[] = [];
+  for (let outer = outerOf(path); outer !== ""; outer = outerOf(outer)) outers.push(outer);
+  return outers;
 }

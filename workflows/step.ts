@@ -25,7 +25,7 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
     if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
   }
   for (;;) {
-    const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: { ...context, exports: {} } };
+    const here: Here<Step> = { step, path, attempt: walk.ledger.attempt(path), context: { ...context, exports: {} } };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
     if (walk.pause.isPaused) await walk.pause.over(context.scope);

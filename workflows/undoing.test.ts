@@ -83,6 +83,54 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(undone.end.result.status).toBe("completed");
   });
 
+  const twice = { retry: { maxAttempts: 2, initialInterval: "1s", jitter: 0 } };
+  const failsOnce = (bad: string) => {
+    let isMended = false;
+    return (path: string): Answer => {
+      if (path !== bad || isMended) return { output: path };
+      isMended = true;
+      return { problem: makeProblem("tool", "boom") };
+    };
+  };
+
+  test("what a `try` has undone is done again by its next attempt, and told as another attempt", async () => {
+    const again = { id: "again", type: "raise" };
+    const steps = [{ id: "s", type: "sequence", steps: [undoable("pay")] }, tool("bad")];
+    const ended = await run([{ id: "t", type: "try", undo: true, ...twice, steps, catch: [{ steps: [again] }] }], {
+      answer: failsOnce("t.bad"),
+    });
+    expect(started(ended)).toEqual(["t.s.pay", "t.bad", "t.s.pay.compensate.undo", "t.s.pay", "t.bad"]);
+    expect(told(ended, "step.completed").filter((path) => path === "t.s.pay")).toHaveLength(2);
+    expect(ended.end.result.status).toBe("completed");
+  });
+
+  test("handlers and `finally` come anew with each attempt", async () => {
+    const handler = { steps: [tool("note"), { id: "again", type: "raise" }] };
+    const steps = [tool("good"), tool("bad")];
+    const ended = await run([{ id: "t", type: "try", ...twice, steps, catch: [handler], finally: [tool("tidy")] }], {
+      answer: fails("t.bad"),
+    });
+    expect(started(ended)).toEqual([
+      "t.good",
+      ...["t.bad", "t.catch0.note", "t.finally.tidy"],
+      ...["t.bad", "t.catch0.note", "t.finally.tidy"],
+    ]);
+    expect(told(ended, "step.completed").filter((path) => path === "t.finally.tidy")).toHaveLength(2);
+  });
+
+  test("what the handler of a `try` with `undo` does is not undone with the rest", async () => {
+    const handler = { steps: [undoable("mend"), { id: "w", type: "wait", duration: "1s" }] };
+    const steps = [undoable("a"), tool("bad")];
+    const ended = await run([{ id: "t", type: "try", undo: true, steps, catch: [handler] }], { answer: fails("t.bad") });
+    expect(told(ended, "step.compensated")).toEqual(["t.a"]);
+  });
+
+  test("what the run's `finally` does is not undone", async () => {
+    const last = [undoable("tidy"), { id: "w", type: "wait", duration: "1s" }, tool("end")];
+    const ended = await run([undoable("a"), tool("bad")], { answer: fails("bad") }, { finally: last });
+    expect(told(ended, "step.compensated")).toEqual(["a"]);
+  });
+
   test("a completed run undoes nothing", async () => {
     const ended = await run([undoable("a"), undoable("b")]);
     expect(started(ended)).toEqual(["a", "b"]);
@@ -119,6 +167,9 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const retry = { maxAttempts: 3, initialInterval: "1s", while: "${output < 2}" };
     const ended = await run([{ id: "s", type: "sequence", retry, steps: [tool("n")] }], { answer: () => ({ output: ++calls }) });
     expect(ended.end.result.output).toBe(2);
+    expect(
+      ended.port.log.filter(({ type, step }) => type === "step.completed" && step === "s.n").map(({ data }) => data["output"]),
+    ).toEqual([1, 2]);
   });
 
   test("`totalTimeout` spans all attempts", async () => {

@@ -53,11 +53,21 @@ export class Undoing {
     this.#stack.push(page);
   }
 
-  /** Undo what stands below `path` (all without it). Gives what could not be undone. */
+  /**
+   * Undo what stands below `path` (all without it), once: handlers and `finally`, which come then, stand below it too, and may go
+   * on in another execution. Gives what could not be undone.
+   */
   async undo(context: Context, path = ""): Promise<Unresolved[]> {
+    const unresolved = await this.#undoOnce(context, path);
+    this.#walk.ledger.note(path, { isUndone: true });
+    return unresolved;
+  }
+
+  async #undoOnce(context: Context, path: string): Promise<Unresolved[]> {
     const walk = this.#walk;
     // Noted, since undoing may go on in another execution.
     const unresolved = (walk.ledger.place(path)?.["unresolved"] as unknown as Unresolved[] | undefined) ?? [];
+    if (walk.ledger.place(path)?.["isUndone"]) return unresolved;
     for (;;) {
       const undo = this.#stack.findLast((each) => path === "" || each.path.startsWith(`${path}.`) || each.path.startsWith(`${path}[`));
       if (!undo) return unresolved;
@@ -93,6 +103,7 @@ export class Undoing {
       const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
       await walk.block(step.compensate, around);
       walk.tell("step.compensated", about, { type: step.type });
+      walk.ledger.undone(path);
       walk.inspector.set(path, step.type, "compensated", attempt);
       return undefined;
     } catch (error) {
