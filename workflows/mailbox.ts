@@ -24,6 +24,8 @@ export interface Received {
 
 interface Listener {
   interests: Interest[];
+  /** Its place in the order of opening. */
+  order: number;
   frame: Frame;
   /** Events before this number are not for it: it came later (`early: ignore`), or has seen that they do not fit. */
   since: number;
@@ -35,6 +37,7 @@ export interface MailboxState {
   unread: { event: ExternalEvent; number: number }[];
   seen: string[];
   received: number;
+  opened: number;
 }
 
 /**
@@ -48,18 +51,20 @@ export class Mailbox {
   #unread: MailboxState["unread"];
   #unreadBytes = 0;
   #received: number;
+  #opened: number;
   #pumping: Promise<void> | undefined;
 
-  constructor(walk: Walk, state: MailboxState = { unread: [], seen: [], received: 0 }) {
+  constructor(walk: Walk, state: MailboxState = { unread: [], seen: [], received: 0, opened: 0 }) {
     this.#walk = walk;
     this.#seen = new Set(state.seen);
     this.#unread = state.unread;
     this.#received = state.received;
+    this.#opened = state.opened;
     for (const { event } of state.unread) this.#unreadBytes += jsonBytes(event.data);
   }
 
   state(): MailboxState {
-    return { unread: this.#unread, seen: [...this.#seen], received: this.#received };
+    return { unread: this.#unread, seen: [...this.#seen], received: this.#received, opened: this.#opened };
   }
 
   /** Fault `mailbox_full`. A repeated id is welcome: it changes nothing. */
@@ -89,11 +94,17 @@ export class Mailbox {
     void this.#pump();
   }
 
+  /** The place of a step that listens from now on; it keeps it when the run goes on elsewhere. */
+  open(): number {
+    return this.#opened++;
+  }
+
   /** The next event that fits one of the interests. */
-  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number }): Promise<Received> {
+  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number; order: number }): Promise<Received> {
     return options.scope.guard((resolve, reject) => {
       const listener: Listener = {
         interests,
+        order: options.order,
         frame: options.frame,
         since: options.since,
         got: resolve,
@@ -117,7 +128,7 @@ export class Mailbox {
   }
 
   async #match(): Promise<void> {
-    for (const listener of this.#listeners) {
+    for (const listener of [...this.#listeners].toSorted((a, b) => a.order - b.order)) {
       for (const entry of this.#unread) {
         if (entry.number < listener.since || !this.#listeners.has(listener)) continue;
         // Looked at once: asking again would give the same answer and may cost an event in the history.

@@ -58,6 +58,26 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(started(ended)).toEqual(["first", "l[0].go", "l[1].go"]);
   });
 
+  test("the first that opened takes an event first, wherever the run went on", async () => {
+    const hears = [{ id: "l", type: "listen", one: { event: "e" } }];
+    const later = [{ id: "w", type: "wait", duration: "1s" }, ...hears];
+    const branches = {
+      late: later,
+      early: [...hears, { id: "w", type: "wait", duration: "5s" }],
+      other: [{ id: "w", type: "wait", duration: "2s" }],
+    };
+    const ended = await runPlain(
+      { name: "test", version: "1.0.0", steps: [{ id: "p", type: "parallel", branches }] },
+      {
+        continues,
+        steer: (walk, port) => {
+          for (const n of [3, 4]) port.at(n * 1_000, () => walk.mailbox.deliver({ event: "e", data: n, id: `${n}`, at: port.now() }));
+        },
+      },
+    );
+    expect(ended.port.log.filter(({ type }) => type === "event.received").map(({ step }) => step)).toEqual(["p.early.l", "p.late.l"]);
+  });
+
   test("without `until` its time ends it, with what was handled last; what has begun is finished", async () => {
     const ended = await run([stream({ steps: [tool("slow")] }, { timeout: "2500ms" }), tool("after")], {
       answer: (path) => ({ output: path, afterMs: 900 }),
