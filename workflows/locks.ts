@@ -20,6 +20,8 @@ export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock },
   const turn = (): Promise<void> => walk.inspector.waiting(path, `lock ${key}`, () => walk.port.turn(request, context.scope));
   try {
     if (!isHeld && !(await acquire(walk, request, context.scope))) await turn();
+    // The turn may come while the run is paused: then nothing begins yet.
+    if (!isHeld && walk.pause.isPaused) await walk.pause.over(context.scope);
     walk.ledger.note(path, { isHeld: true });
     walk.lockedPaths.set(path, key);
     return await work();

@@ -71,6 +71,19 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     for (const [, at] of late) expect(Math.abs(at - (6 * hour - 10_000))).toBeLessThan(20);
   });
 
+  test("a step whose turn at a lock comes while the run is paused does not begin", async () => {
+    const lock = { lock: { key: "k" } };
+    const branches = {
+      first: [{ id: "s", type: "sequence", ...lock, steps: [wait("w", "1s")] }],
+      second: [wait("w", "500ms"), tool("a", lock)],
+    };
+    const ended = await run([{ id: "p", type: "parallel", branches }], (walk, at) => {
+      at.at(700, () => void walk.pause.pause(halt));
+      at.at(5_000, () => void walk.pause.resume(resume));
+    });
+    expect(started(ended)).toEqual([["p.second.a", 5_000]]);
+  });
+
   test("being frozen twice adds up, and the log tells how long", async () => {
     const ended = await run([tool("a"), wait("w", "1h"), tool("b")], (walk, at) => {
       for (const n of [1, 2]) {
