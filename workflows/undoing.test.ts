@@ -125,6 +125,12 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "step.compensated")).toEqual(["t.a"]);
   });
 
+  test("a run that fails in its `finally` undoes its steps, too", async () => {
+    const ended = await run([undoable("a")], { answer: fails("finally.bad") }, { finally: [tool("bad")] });
+    expect(ended.end.error).toMatchObject({ instance: "finally.bad" });
+    expect(told(ended, "step.compensated")).toEqual(["a"]);
+  });
+
   test("what the run's `finally` does is not undone", async () => {
     const last = [undoable("tidy"), { id: "w", type: "wait", duration: "1s" }, tool("end")];
     const ended = await run([undoable("a"), tool("bad")], { answer: fails("bad") }, { finally: last });

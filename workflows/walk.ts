@@ -274,7 +274,10 @@ export class Walk {
     }
   }
 
-  /** The envelope is a `try` around all steps. What is undone when nothing takes the error is undone before `finally`. */
+  /**
+   * The envelope is a `try` around all steps. What is undone when nothing takes the error is undone before `finally`; when only
+   * `finally` fails, after it.
+   */
   async #body(): Promise<Json> {
     const { plan } = this.options;
     const around: Context = {
@@ -286,15 +289,29 @@ export class Walk {
       exports: {},
       rest: { scope: this.#root, running: [] },
     };
+    let end: () => Json;
     try {
-      return await (this.options.part ? runPart(this, this.options.part, around) : this.#tried(around));
+      const output = await (this.options.part ? runPart(this, this.options.part, around) : this.#tried(around));
+      end = () => output;
     } catch (error) {
-      const isBad = !(error instanceof Ended && error.status === "completed");
-      throw isBad ? withUnresolved(error, await this.undoing.undo(around)) : error;
-    } finally {
+      const left = await this.#undone(error, around);
+      end = () => {
+        throw left;
+      };
+    }
+    try {
       if (plan.finally && !this.options.part)
         await this.block(plan.finally, { ...around, frame: new Frame(this.#top), path: "finally", scope: new Scope() });
+    } catch (error) {
+      throw await this.#undone(error, around);
     }
+    return end();
+  }
+
+  /** The error with which the run ends, after everything was undone that can be. */
+  async #undone(error: unknown, around: Context): Promise<unknown> {
+    if (error instanceof Ended && error.status === "completed") return error;
+    return withUnresolved(error, await this.undoing.undo(around));
   }
 
   async #tried(around: Context): Promise<Json> {
