@@ -24,6 +24,8 @@ export class Attention {
     const about = { path, lane: context.lane, attempt };
     if (!this.#walk.ledger.place(path)?.["parked"]) this.#walk.tell("step.parked", about, { type: step.type, error: problem as Json });
     this.#walk.ledger.note(path, { parked: true });
+    // Until it is in the record nobody knows that they are needed, however long a call beside it takes.
+    this.#walk.journal.hurry();
     const { action, by } = await this.#walk.inspector.waiting(path, "a person: retry, skip or fail", () =>
       context.scope.guard<UpdateArguments["attend"]>((resolve) => {
         this.#parked.set(path, resolve);

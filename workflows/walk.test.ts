@@ -90,6 +90,26 @@ function portCalls(path: string): number {
   return counted.get(path)!;
 }
 
+test("a parked step is in the record at once, also while a child is at work beside it", async () => {
+  const child = { id: "child", type: "workflow", workflow: "other" };
+  const bad = { id: "bad", type: "tool", tool: "test.echo", arguments: {}, onError: "park", needs: [] };
+  let parkedAt = 0;
+  await runPlain(
+    { name: "test", version: "1.0.0", steps: [child, bad] },
+    {
+      answer: (path) => (path === "bad" ? { problem: makeProblem("tool", "boom") } : { output: 1, afterMs: 60_000 }),
+      steer: (walk, port) => {
+        port.heard = ({ type }) => {
+          if (type !== "step.parked") return;
+          parkedAt = port.now();
+          port.at(port.now() + 10, () => void walk.attention.attend({ path: "bad", action: "skip", by: "ada" }));
+        };
+      },
+    },
+  );
+  expect(parkedAt).toBeLessThan(100);
+});
+
 test("an error that a scope around takes does not park", async () => {
   const parked = tool("bad", { onError: "park" });
   const { end, port } = await runPlain(definition([{ id: "t", type: "try", steps: [parked], catch: [{ steps: [tool("mend")] }] }]), {

@@ -235,6 +235,17 @@ describe("a retry", () => {
     expect(await place.calls()).toHaveLength(602);
   }, 120_000);
 
+  test("does again what was undone in windows", async () => {
+    const [paid, refunded, bad] = [new Place(), new Place(), new Place()];
+    await bad.script({ status: 400 });
+    const pay = call("pay", paid, { compensate: [call("refund", refunded)] });
+    const each = { id: "each", type: "foreach", items: [0, 1], isolate: true, steps: [pay] };
+    const first = await failed({ steps: [each, call("bad", bad)] });
+    expect([await paid.calls(), await refunded.calls()].map(({ length }) => length)).toEqual([2, 2]);
+    expect(await (await begun(first, "retry")).end()).toMatchObject({ status: "completed" });
+    expect(await paid.calls()).toHaveLength(4);
+  });
+
   test("is refused for a run that completed or is at work", async () => {
     const done = await admin.begin({ steps: [set("a", 1)] });
     await done.end();

@@ -12,7 +12,7 @@ export function answerByPath(path: string, fields: unknown): Answer {
   return { output: ((typeof n === "number" ? n : 0) * 31 + hash(path)) % 100, afterMs };
 }
 
-function hash(text: string): number {
+export function hash(text: string): number {
   let mixed = 2_166_136_261;
   for (const character of text) mixed = Math.imul(mixed ^ character.charCodeAt(0), 16_777_619) >>> 0;
   return mixed;

@@ -29,7 +29,8 @@ export function rowsOf(log: readonly RunEvent[]): Row[] {
     const before = rows.get(step);
     const isUndone = before?.isUndone === true || (type as string) === "step.compensated";
     const error = data["error"] ?? data["caught"] ?? null;
-    if (status === undefined) rows.set(step, { ...before!, isUndone });
+    // Of a step that was performed in a window the log tells only that it was undone.
+    if (status === undefined) rows.set(step, { ...(before ?? undoneElsewhere(step)), isUndone });
     else
       rows.set(step, {
         path: step,
@@ -43,6 +44,16 @@ export function rowsOf(log: readonly RunEvent[]): Row[] {
   }
   return [...rows.values()];
 }
+
+const undoneElsewhere = (path: string): Row => ({
+  path,
+  status: "completed",
+  isCaught: false,
+  isUndone: true,
+  output: null,
+  error: null,
+  exports: null,
+});
 
 export interface Continued {
   kept: Kept;

@@ -20,6 +20,7 @@ export type Answers = (path: string, fields: unknown, attempt: number) => Answer
 export interface RunningPart {
   end: Promise<Json>;
   cancel: () => void;
+  hold: (holds: Holds) => void;
 }
 
 export type BeginPart = (request: ChildRequest, parent: PlainPort) => RunningPart;
@@ -30,6 +31,10 @@ export class PlainPort implements Port {
   readonly trace: { at: number; what: "start" | "end" | "cancel"; path: string }[] = [];
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
+  /** Different events that claim to be the same one: the record would keep only the first. */
+  readonly collisions: RunEvent[] = [];
+  /** Hears of every event once it is in the log. */
+  heard: ((event: RunEvent) => void) | undefined;
   /** What children were told. */
   readonly held: { at: number; id: string; holds: Holds }[] = [];
   shown = "";
@@ -82,12 +87,21 @@ export class PlainPort implements Port {
     if (part) this.#running.set(id, this.#begin!(request, this));
     const running = this.#running.get(id);
     if (running) return this.#part(running, scope, started);
-    const { answer, startedAt } = this.#children.get(id) ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
+    const known = this.#children.get(id);
+    const { answer, startedAt } = known ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
     this.#children.set(id, { answer, startedAt });
     started();
-    return this.#perform(path, { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) }, scope);
+    return this.#perform(
+      path,
+      { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) },
+      scope,
+      known !== undefined,
+    );
   };
-  hold: Port["hold"] = async (id, holds) => void this.held.push({ at: this.now(), id, holds });
+  hold: Port["hold"] = async (id, holds) => {
+    this.held.push({ at: this.now(), id, holds });
+    this.#running.get(id)?.hold(holds);
+  };
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
@@ -127,7 +141,8 @@ export class PlainPort implements Port {
   };
 
   acquire: Port["acquire"] = async (request, scope) => {
-    await this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
+    // In no time: what waits for it before the run goes on elsewhere shall not be late.
+    await this.#time.later<void>({ scope, ms: 0, owner: this }, (resolve) => resolve());
     return this.#locks.acquire(request);
   };
 
@@ -136,9 +151,9 @@ export class PlainPort implements Port {
     return fill(template, { name: (name) => allRoots![name], step: (id) => allSteps![id] });
   };
 
-  #perform(path: string, answer: Answer, scope: Scope): Promise<Json> {
+  #perform(path: string, answer: Answer, scope: Scope, isStarted = false): Promise<Json> {
     const note = (what: "start" | "end" | "cancel"): void => void this.trace.push({ at: this.now(), what, path });
-    note("start");
+    if (!isStarted) note("start");
     const running = this.#time.later<Json>({ scope, ms: answer.afterMs ?? 1, owner: this }, (resolve, reject) => {
       note("end");
       if ("problem" in answer) reject(Fault.of({ ...answer.problem, instance: path }));
@@ -166,8 +181,11 @@ export class PlainPort implements Port {
   }
 
   #append(events: RunEvent[]): RunStatus {
-    const known = new Set(this.log.map((event) => event.identity));
-    this.log.push(...events.filter((event) => !known.has(event.identity)));
+    const known = new Map(this.log.map((event) => [event.identity, event]));
+    this.collisions.push(...events.filter((event) => isOther(event, known.get(event.identity))));
+    const fresh = events.filter((event) => !known.has(event.identity));
+    this.log.push(...fresh);
+    if (this.heard) for (const event of fresh) this.heard(event);
     const last = this.log.findLast((event) => event.type.startsWith("run."))?.type.slice("run.".length) ?? "running";
     return isTerminal(last) ? last : "running";
   }
@@ -180,3 +198,7 @@ export class PlainPort implements Port {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#load(item)]));
   }
 }
+
+/** The same thing may be told again later: only the time differs. */
+const isOther = (event: RunEvent, known: RunEvent | undefined): boolean =>
+  known !== undefined && JSON.stringify({ ...event, time: known.time }) !== JSON.stringify(known);

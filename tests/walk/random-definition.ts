@@ -11,15 +11,21 @@ export function createRandom(seed: number): () => number {
   };
 }
 
-interface Maker {
+export interface Maker {
   random: () => number;
   stepsLeft: number;
   nextId: number;
+  /** What steps are made of; the plain ones without it. */
+  kinds?: {
+    leaves: Make[];
+    scopes: Make[];
+    finish: (maker: Maker, step: JsonObject, where: { depth: number; isFirst: boolean }) => JsonObject;
+  };
 }
 
-const pick = <T>(maker: Maker, choices: readonly T[]): T => choices[Math.floor(maker.random() * choices.length)]!;
-const chance = (maker: Maker, share: number): boolean => maker.random() < share;
-const upTo = (maker: Maker, max: number): number => 1 + Math.floor(maker.random() * max);
+export const pick = <T>(maker: Maker, choices: readonly T[]): T => choices[Math.floor(maker.random() * choices.length)]!;
+export const chance = (maker: Maker, share: number): boolean => maker.random() < share;
+export const upTo = (maker: Maker, max: number): number => 1 + Math.floor(maker.random() * max);
 
 /** A definition of at most 40 steps: every scope, calls that fail, needs, ifs, joins. Expressions read what is in sight. */
 export function randomDefinition(seed: number): JsonObject {
@@ -29,7 +35,7 @@ export function randomDefinition(seed: number): JsonObject {
 }
 
 /** Steps of one scope; `sight` are expressions that give a number (or null, or fail: all of that is meant). */
-function block(maker: Maker, sight: readonly string[], depth: number): JsonObject[] {
+export function block(maker: Maker, sight: readonly string[], depth: number): JsonObject[] {
   const steps: JsonObject[] = [];
   // What each step may read: with `needs`, only what has surely ended.
   const seenBy = new Map<string, string[]>();
@@ -37,13 +43,15 @@ function block(maker: Maker, sight: readonly string[], depth: number): JsonObjec
   for (let n = 0; n < count && maker.stepsLeft > 0; n++) {
     maker.stepsLeft -= 1;
     const id = `s${maker.nextId++}`;
-    const needs = steps.length > 0 && chance(maker, 0.3) ? chooseNeeds(maker, steps) : undefined;
-    const before = needs ?? (steps.length > 0 ? [steps.at(-1)!["id"] as string] : []);
+    // Nothing can wait for a step in the background.
+    const awaited = steps.filter((step) => step["background"] !== true);
+    const needs = awaited.length > 0 && chance(maker, 0.3) ? chooseNeeds(maker, awaited) : undefined;
+    const before = needs ?? (awaited.length > 0 ? [awaited.at(-1)!["id"] as string] : []);
     const visible = [...new Set([...sight, ...before.flatMap((need) => seenBy.get(need)!)])];
     const step = anyStep(maker, id, visible, depth);
     if (needs) step["needs"] = needs;
     if (chance(maker, 0.15)) step["if"] = `\${${condition(maker, visible)}}`;
-    steps.push(step);
+    steps.push(maker.kinds?.finish(maker, step, { depth, isFirst: awaited.length === 0 }) ?? step);
     seenBy.set(id, [...visible, outputOf(step)]);
   }
   return steps;
@@ -53,13 +61,14 @@ const chooseNeeds = (maker: Maker, steps: JsonObject[]): string[] =>
   steps.map((step) => step["id"] as string).filter(() => chance(maker, 0.4));
 
 function anyStep(maker: Maker, id: string, sight: string[], depth: number): JsonObject {
+  const { leaves, scopes } = maker.kinds ?? plainKinds;
   const kinds = depth >= 4 || maker.stepsLeft <= 0 ? leaves : [...leaves, ...leaves, ...scopes];
   return pick(maker, kinds)(maker, id, sight, depth);
 }
 
-type Make = (maker: Maker, id: string, sight: string[], depth: number) => JsonObject;
+export type Make = (maker: Maker, id: string, sight: string[], depth: number) => JsonObject;
 
-const call: Make = (maker, id, sight) => ({
+export const call: Make = (maker, id, sight) => ({
   id,
   type: "tool",
   tool: chance(maker, 0.08) ? "test.fail" : "test.number",
@@ -67,17 +76,16 @@ const call: Make = (maker, id, sight) => ({
   retry: { maxAttempts: 1 },
   ...(chance(maker, 0.3) ? { onError: "continue" } : {}),
 });
-const set: Make = (maker, id, sight) => ({ id, type: "set", values: `\${${number(maker, sight)}}` });
-const leaves: Make[] = [call, call, set];
+export const set: Make = (maker, id, sight) => ({ id, type: "set", values: `\${${number(maker, sight)}}` });
 
-const sequence: Make = (maker, id, sight, depth) => ({ id, type: "sequence", steps: inner(maker, sight, depth) });
-const choice: Make = (maker, id, sight, depth) => ({
+export const sequence: Make = (maker, id, sight, depth) => ({ id, type: "sequence", steps: inner(maker, sight, depth) });
+export const choice: Make = (maker, id, sight, depth) => ({
   id,
   type: "switch",
   cases: [{ when: `\${${condition(maker, sight)}}`, steps: inner(maker, sight, depth) }],
   ...(chance(maker, 0.6) ? { default: inner(maker, sight, depth) } : {}),
 });
-const parallel: Make = (maker, id, sight, depth) => {
+export const parallel: Make = (maker, id, sight, depth) => {
   const names = ["left", "middle", "right"].slice(0, 1 + upTo(maker, 2));
   const join = pick(maker, ["all", "all", "any", "race", "quorum"]);
   return {
@@ -89,7 +97,7 @@ const parallel: Make = (maker, id, sight, depth) => {
     ...(join === "quorum" ? { quorum: upTo(maker, names.length) } : {}),
   };
 };
-const foreach: Make = (maker, id, sight, depth) => ({
+export const foreach: Make = (maker, id, sight, depth) => ({
   id,
   type: "foreach",
   items: `\${[${Array.from({ length: upTo(maker, 4) }, () => number(maker, sight)).join(", ")}]}`,
@@ -98,7 +106,7 @@ const foreach: Make = (maker, id, sight, depth) => ({
   steps: inner(maker, [...sight, `${id}_item`, "index"], depth),
   ...(chance(maker, 0.4) ? { onItemError: pick(maker, ["collect", "skip"]) } : {}),
 });
-const loop: Make = (maker, id, sight, depth) => ({
+export const loop: Make = (maker, id, sight, depth) => ({
   id,
   type: "loop",
   maxIterations: upTo(maker, 4),
@@ -106,7 +114,7 @@ const loop: Make = (maker, id, sight, depth) => ({
   until: `\${${condition(maker, ["index"])}}`,
   steps: inner(maker, [...sight, "index"], depth),
 });
-const attempt: Make = (maker, id, sight, depth) => ({
+export const attempt: Make = (maker, id, sight, depth) => ({
   id,
   type: "try",
   steps: inner(maker, sight, depth),
@@ -114,7 +122,7 @@ const attempt: Make = (maker, id, sight, depth) => ({
   // Takes no time: that it also runs after a cancel, and is awaited, has tests of its own.
   ...(chance(maker, 0.3) ? { finally: [set(maker, `s${maker.nextId++}`, sight, depth)] } : {}),
 });
-const scopes: Make[] = [sequence, choice, parallel, foreach, loop, attempt];
+const plainKinds = { leaves: [call, call, set], scopes: [sequence, choice, parallel, foreach, loop, attempt] };
 
 function timed(maker: Maker, sight: string[], depth: number): JsonObject[] {
   const first = call(maker, `s${maker.nextId++}`, sight, depth);
@@ -122,7 +130,7 @@ function timed(maker: Maker, sight: string[], depth: number): JsonObject[] {
   return [first, { ...second, needs: [first["id"] as string] }, ...rest];
 }
 
-function inner(maker: Maker, sight: string[], depth: number): JsonObject[] {
+export function inner(maker: Maker, sight: string[], depth: number): JsonObject[] {
   const steps = block(maker, sight, depth + 1);
   return steps.length > 0 ? steps : [set(maker, `s${maker.nextId++}`, sight, depth)];
 }
@@ -134,11 +142,11 @@ function outputOf(step: JsonObject): string {
   return isNumber ? path : `(${path} == null ? 0 : 1)`;
 }
 
-function number(maker: Maker, sight: readonly string[]): string {
+export function number(maker: Maker, sight: readonly string[]): string {
   const source = pick(maker, sight);
   if (chance(maker, 0.3)) return `${source} * ${upTo(maker, 3)} + ${upTo(maker, 9)}`;
   return chance(maker, 0.2) ? `${source} + ${pick(maker, sight)}` : source;
 }
 
-const condition = (maker: Maker, sight: readonly string[]): string =>
+export const condition = (maker: Maker, sight: readonly string[]): string =>
   `${pick(maker, sight)} ${pick(maker, ["<", ">", "==", "!="])} ${upTo(maker, 50)}`;

@@ -90,8 +90,13 @@ async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { wa
 }
 
 /** A child run for some items of a `foreach`, as Temporal would start it. */
-function beginPart(given: Given, { id, part }: ChildRequest, port: PlainPort): RunningPart {
-  const own: Given = { ...given, run: { ...given.run, id, parentId: given.run.id }, part: JSON.parse(JSON.stringify(part)) as RunPart };
+function beginPart(given: Given, { id, part, word }: ChildRequest, port: PlainPort): RunningPart {
+  const own: Given = {
+    ...given,
+    run: { ...given.run, id, parentId: given.run.id },
+    part: JSON.parse(JSON.stringify(part)) as RunPart,
+    holds: word ? [word] : [],
+  };
   let walk = new Walk(own, port);
   const next = (other: Walk): void => void (walk = other);
   const end = async (): Promise<Json> => {
@@ -99,7 +104,7 @@ function beginPart(given: Given, { id, part }: ChildRequest, port: PlainPort): R
     if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
     return result.output;
   };
-  return { end: end(), cancel: () => walk.cancel("the parent cancelled it") };
+  return { end: end(), cancel: () => walk.cancel("the parent cancelled it"), hold: (holds) => void port.attended(walk.pause.hold(holds)) };
 }
 
 /** The walk of the execution that is there when it is spoken to; what it is told is counted until it is answered. */
