@@ -1,7 +1,9 @@
+import { readFile } from "node:fs/promises";
+import type { WorkerDeploymentVersion } from "@temporalio/common";
 import { Worker, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
 import { queues } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
-import { bundleWorkflows } from "./bundle.ts";
+import { bundleWorkflows, withBuild } from "./bundle.ts";
 
 export interface TenutoWorkerOptions {
   connection: NativeConnection;
@@ -9,16 +11,18 @@ export interface TenutoWorkerOptions {
   activities: Activities;
   /** A file made by `writeBundle`; built here when absent. */
   bundleFile?: string | undefined;
+  /** Absent: every worker of the queue takes every task. */
+  version?: WorkerDeploymentVersion | undefined;
 }
 
 /** The worker of our own queue: workflows from one bundle, activities beside them so that short ones start eagerly. */
-export async function createWorker({ connection, namespace, activities, bundleFile }: TenutoWorkerOptions): Promise<Worker> {
+export async function createWorker({ bundleFile, version, ...given }: TenutoWorkerOptions): Promise<Worker> {
+  const code = await (bundleFile === undefined ? bundleWorkflows() : readFile(bundleFile, "utf8"));
   return Worker.create({
-    connection,
-    namespace,
+    ...given,
     taskQueue: queues.runs,
-    activities,
-    workflowBundle: bundleFile === undefined ? { code: await bundleWorkflows() } : { codePath: bundleFile },
+    workflowBundle: { code: version ? withBuild(code) : code },
+    ...(version && { workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: "PINNED" } }),
     ...tuning,
   });
 }
