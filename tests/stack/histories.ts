@@ -59,18 +59,7 @@ export async function openHistories(address: string): Promise<Histories> {
     async startContinuing(name, input, continueAfterEvents, origin) {
       const id = `r_${randomBytes(13).toString("hex")}`;
       const from = origin ? { origin } : {};
-      const args: RunArguments = {
-        tenant,
-        id,
-        engine: ENGINE_VERSION,
-        workflow: name,
-        input,
-        env: {},
-        startedBy: "test",
-        depth: 0,
-        continueAfterEvents,
-        ...from,
-      };
+      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: name, input, continueAfterEvents, ...from };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },
@@ -121,3 +110,5 @@ async function wearLock(workflow: Client["workflow"], workflowId: string): Promi
     await new Promise((later) => setTimeout(later, 50));
   }
 }
+
+const argumentsOf = (tenant: string, id: string) => ({ tenant, id, engine: ENGINE_VERSION, env: {}, startedBy: "test", depth: 0 });
