@@ -65,7 +65,7 @@ export async function openHistories(address: string): Promise<Histories> {
     },
     async startPlan(plan) {
       const id = `r_${randomBytes(13).toString("hex")}`;
-      const args: RunArguments = { tenant, id, workflow: "broken", input: {}, env: {}, startedBy: "test", depth: 0, plan };
+      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: "broken", input: {}, plan };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },
