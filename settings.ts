@@ -16,6 +16,12 @@ const flag = z
   .default("false")
   .transform((text) => text === "true");
 
+// Temporal writes the two with a dot between them.
+const versionName = z
+  .string()
+  .regex(/^[\w-]{1,100}$/, "must be 1 to 100 letters, digits, _ or -")
+  .optional();
+
 /** Every variable we read, once. `.env.example` shows the same list. */
 const variables = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(3_000),
@@ -34,6 +40,8 @@ const variables = z.object({
   TENUTO_MODELS: list,
   TENUTO_WEBHOOK_SECRETS: list,
   TENUTO_WORKFLOW_BUNDLE: z.string().optional(),
+  TENUTO_WORKER_DEPLOYMENT: versionName,
+  TENUTO_WORKER_BUILD: versionName,
   TEMPORAL_ADDRESS: z.string().optional(),
   TEMPORAL_NAMESPACE: z.string().default("default"),
   TEMPORAL_API_KEY: z.string().optional(),
@@ -52,6 +60,8 @@ export type Settings = Readonly<z.infer<typeof variables>> & {
   expressionEnv: Record<string, string>;
   /** By `tenant/name`. */
   webhookSecrets: Record<string, string>;
+  /** Which build a worker is, where Temporal is to tell builds apart. */
+  workerVersion: { deploymentName: string; buildId: string } | undefined;
 };
 
 /**
@@ -68,7 +78,15 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const values = parsed.data;
   const expressionEnv = Object.fromEntries(values.TENUTO_EXPRESSION_ENV.map((name) => [name, env[name] ?? ""]));
   const webhookSecrets = Object.fromEntries(values.TENUTO_WEBHOOK_SECRETS.map(pairOf));
-  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv, webhookSecrets };
+  const workerVersion = workerVersionOf(values);
+  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv, webhookSecrets, workerVersion };
+}
+
+function workerVersionOf(values: z.infer<typeof variables>): Settings["workerVersion"] {
+  const { TENUTO_WORKER_DEPLOYMENT: deploymentName, TENUTO_WORKER_BUILD: buildId } = values;
+  if (deploymentName !== undefined && buildId !== undefined) return { deploymentName, buildId };
+  if (deploymentName === undefined && buildId === undefined) return undefined;
+  throw new Error("Settings cannot be read:\n  TENUTO_WORKER_DEPLOYMENT and TENUTO_WORKER_BUILD: set both or neither");
 }
 
 // A secret may hold "=": only the first ends the name.

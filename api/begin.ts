@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
+import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -84,6 +85,7 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
   const run: RunArguments = {
     tenant,
     id,
+    engine: ENGINE_VERSION,
     workflow: plan.name,
     version: plan.version,
     input,

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Client, WorkflowHandle } from "@temporalio/client";
+import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { signals, workflowTypes, type ExternalEvent, type RunArguments } from "../contracts/messages.ts";
@@ -77,6 +78,7 @@ function walked(definition: ReturnType<typeof definitionOf>, client: Client): Pi
       const run: RunArguments = {
         tenant: "default",
         id,
+        engine: ENGINE_VERSION,
         plan,
         workflow: definition.name,
         version: definition.version,

@@ -1,18 +1,22 @@
 import { readFileSync } from "node:fs";
 import { ask, Refused, type Server } from "../cli/api-client.ts";
+import type { Stack } from "../cli/stack.ts";
+import { cpuMs } from "./cpu.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
 import { someAtOnce } from "./measure.ts";
 import { quantile } from "./statistics.ts";
-import { withStack, type Log } from "./test-bed.ts";
+import { pidOf, withStack, type Log } from "./test-bed.ts";
 
 const perSecond = 50;
 const decisionsMax = 1_000;
+const decisionsAlone = 20;
 
 /** Many runs that wait for a person, what they cost the worker, and how fast people are answered. */
 export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | undefined }): Promise<Figure[]> =>
-  withStack({ log }, async ({ apiUrl: url, apiKey, databaseUrl, worker }) => {
+  withStack({ log }, async (stack) => {
+    const { apiUrl: url, apiKey, databaseUrl, worker } = stack;
     const server = { url, apiKey };
     const steps = [{ id: "ask", type: "approval", title: "Go on?", payload: { order: "${input.order}" } }];
     await ask(server, "/api/v2/workflows", { method: "POST", body: JSON.stringify({ name: "bench-parked", version: "1.0.0", steps }) });
@@ -24,29 +28,69 @@ export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | 
     );
     const approvals = await untilAsked(databaseUrl, runs, log);
     const seconds = (performance.now() - startedAt) / 1_000;
+    const parked = approvals.length;
     const memory = memoryOf(worker!.pid!);
     log("parked: deciding …");
+    const alone = await decideAlone(server, approvals.splice(0, decisionsAlone));
+    const before = cpuOf(stack);
     const decided = await decide(server, approvals.slice(0, decisionsMax));
+    const after = cpuOf(stack);
+    // Also those whose answer came too late: their work is in the figures.
+    const recorded = approvals.length - (await pendingIn(databaseUrl)).length;
     return [
-      figure("parked.runs", { value: approvals.length, unit: "runs", demand: runs }),
-      figure("parked.started and asked", { value: approvals.length / seconds, unit: "runs/s" }),
+      figure("parked.runs", { value: parked, unit: "runs", demand: runs }),
+      figure("parked.started and asked", { value: parked / seconds, unit: "runs/s" }),
       figure("parked.worker memory (RSS)", { value: memory.now, unit: "MB", demand: 600 }),
       figure("parked.worker memory (largest RSS)", { value: memory.largest, unit: "MB" }),
+      figure("parked.decision p50, one at a time", { value: quantile(alone, 0.5), unit: "ms" }),
       figure("parked.decisions answered", { value: decided.perSecond, unit: "1/s", demand: perSecond }),
       figure("parked.decisions without an answer after 5 s", { value: decided.unanswered, unit: "decisions", demand: 0 }),
       figure("parked.decision p50", { value: quantile(decided.times, 0.5), unit: "ms" }),
       figure("parked.decision p95", { value: quantile(decided.times, 0.95), unit: "ms", demand: 300 }),
+      ...Object.entries(after).map(([part, ms]) =>
+        figure(`parked.CPU of ${part} per decision`, { value: (ms - before[part]!) / recorded, unit: "ms" }),
+      ),
     ];
   });
 
 async function untilAsked(databaseUrl: string, runs: number, log: Log): Promise<string[]> {
   for (let before = -1; ; await new Promise((later) => setTimeout(later, 5_000))) {
-    const pending = await queryOnce<{ id: string }>(databaseUrl, "SELECT id FROM approvals WHERE status = 'pending' ORDER BY md5(id)");
+    const pending = await pendingIn(databaseUrl);
     log(`parked: ${pending.length} of ${runs} wait`);
     // Stuck is an answer too: it is told by the number of runs.
-    if (pending.length >= runs || pending.length === before) return pending.map(({ id }) => id);
+    if (pending.length >= runs || pending.length === before) return pending;
     before = pending.length;
   }
+}
+
+async function pendingIn(databaseUrl: string): Promise<string[]> {
+  const sql = "SELECT id FROM approvals WHERE status = 'pending' ORDER BY md5(id)";
+  return (await queryOnce<{ id: string }>(databaseUrl, sql)).map(({ id }) => id);
+}
+
+async function decideAlone(server: Server, approvals: string[]): Promise<number[]> {
+  const times: number[] = [];
+  for (const id of approvals) {
+    const startedAt = performance.now();
+    if (await isAnswered(server, id)) times.push(performance.now() - startedAt);
+  }
+  return times;
+}
+
+const isAnswered = (server: Server, id: string): Promise<boolean> =>
+  ask(server, `/api/v2/approvals/${id}/decision`, { method: "POST", body: JSON.stringify({ decision: "approve" }) }).then(
+    () => true,
+    isLate,
+  );
+
+/** Nothing of a part that is not ours, or where there is no /proc. */
+function cpuOf(stack: Stack): Record<string, number> {
+  const parts = { worker: stack.worker!.pid, API: stack.api!.pid, Temporal: pidOf(stack, "temporal"), Postgres: pidOf(stack, "postgres") };
+  const known = Object.entries(parts).flatMap(([part, pid]) => {
+    const ms = pid === undefined ? undefined : cpuMs([pid]);
+    return ms === undefined ? [] : [[part, ms] as const];
+  });
+  return Object.fromEntries(known);
 }
 
 interface Decided {
@@ -58,17 +102,15 @@ interface Decided {
 /** So many a second whatever the answers take; a time counts from when the decision was due, so that a queue shows. */
 async function decide(server: Server, approvals: string[]): Promise<Decided> {
   const startedAt = performance.now();
-  const body = JSON.stringify({ decision: "approve" });
   const outcomes = await Promise.all(
     approvals.map(async (id, n) => {
       const dueAt = startedAt + (n / perSecond) * 1_000;
       await new Promise((due) => setTimeout(due, dueAt - performance.now()));
-      const isAnswered = await ask(server, `/api/v2/approvals/${id}/decision`, { method: "POST", body }).then(() => true, isLate);
-      return { isAnswered, ms: performance.now() - dueAt };
+      return { isInTime: await isAnswered(server, id), ms: performance.now() - dueAt };
     }),
   );
   const seconds = (performance.now() - startedAt) / 1_000;
-  const times = outcomes.filter(({ isAnswered }) => isAnswered).map(({ ms }) => ms);
+  const times = outcomes.filter(({ isInTime }) => isInTime).map(({ ms }) => ms);
   return { times, perSecond: times.length / seconds, unanswered: outcomes.length - times.length };
 }
 

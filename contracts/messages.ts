@@ -17,6 +17,8 @@ export const workflowTypes = {
 export interface RunArguments {
   tenant: string;
   id: string;
+  /** `ENGINE_VERSION` of who started the run, or its tree's. */
+  engine: number;
   /** The compiled Plan; absent in a child run, which loads it in its first local activity. */
   plan?: Json;
   workflow: string;

@@ -1,14 +1,15 @@
 // By hand: node --import tsx tests/record-histories.ts [name …]
-// Runs each recording on a real stack and keeps its Temporal history in tests/histories. Histories are never replaced
-// by newer ones without need: an old one proves that running workflows survive a change of the walk.
+// Runs each recording on a real stack and keeps its Temporal history in tests/histories, in the folder of the engine that
+// made it. Those of a released engine are never replaced: they prove that its runs survive a change of the walk.
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { recordings, type Recording } from "./recorded-definitions.ts";
 import { startHost, stopHost } from "./stack/host-process.ts";
 import { FOREIGN_QUEUE } from "./stack/protocol.ts";
 
-const folder = path.join(import.meta.dirname, "histories");
+const folder = path.join(import.meta.dirname, "histories", `engine-${ENGINE_VERSION}`);
 const BYTES_MAX = 100 * 1_024;
 
 // The client reads where the stack is when it is loaded.

@@ -24,6 +24,9 @@ async function bundle(workflowsPath: string, preloadModules: string[]): Promise<
 // run stands. All code of the bundle sees the real `Error`. On the first line, so that source maps stay right.
 const noPromiseStacks = "const Error=globalThis.Error;globalThis.Error=class{};";
 
+/** The bundle for a worker that is part of a deployment: `workflows/lock.ts` asks for it. */
+export const withBuild = (bundle: string): string => `globalThis.workerHasBuild=true;${bundle}`;
+
 /** Build the bundle into a file; whoever reads it at the same time sees the old one or the new one. */
 export async function writeBundle(file: string): Promise<string> {
   await mkdir(path.dirname(file), { recursive: true });

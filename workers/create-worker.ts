@@ -1,7 +1,10 @@
+import { readFile } from "node:fs/promises";
+import { getHeapStatistics } from "node:v8";
+import type { WorkerDeploymentVersion } from "@temporalio/common";
 import { Worker, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
 import { queues } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
-import { bundleWorkflows } from "./bundle.ts";
+import { bundleWorkflows, withBuild } from "./bundle.ts";
 
 export interface TenutoWorkerOptions {
   connection: NativeConnection;
@@ -9,23 +12,32 @@ export interface TenutoWorkerOptions {
   activities: Activities;
   /** A file made by `writeBundle`; built here when absent. */
   bundleFile?: string | undefined;
+  /** Absent: every worker of the queue takes every task. */
+  version?: WorkerDeploymentVersion | undefined;
 }
 
 /** The worker of our own queue: workflows from one bundle, activities beside them so that short ones start eagerly. */
-export async function createWorker({ connection, namespace, activities, bundleFile }: TenutoWorkerOptions): Promise<Worker> {
+export async function createWorker({ bundleFile, version, ...given }: TenutoWorkerOptions): Promise<Worker> {
+  const code = await (bundleFile === undefined ? bundleWorkflows() : readFile(bundleFile, "utf8"));
   return Worker.create({
-    connection,
-    namespace,
+    ...given,
     taskQueue: queues.runs,
-    activities,
-    workflowBundle: bundleFile === undefined ? { code: await bundleWorkflows() } : { codePath: bundleFile },
+    workflowBundle: { code: version ? withBuild(code) : code },
+    ...(version && { workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: "PINNED" } }),
     ...tuning,
   });
 }
 
+/**
+ * How many runs a worker keeps in memory; one per 4 MB that its heap may take. With 500 waiting ones it stays below 600 MB, with
+ * 1,000 it did not, and thousands that wait for people would not fit anyhow. What was put out is replayed when it goes on.
+ */
+const cachedRuns = (): number => Math.min(500, Math.floor(getHeapStatistics().heap_size_limit / (4 * 1_024 * 1_024)));
+
 /** How much a worker process takes on; also what the benchmark gives the worker it compares with. */
 export const tuning: Partial<WorkerOptions> = {
   shutdownGraceTime: "10s",
+  maxCachedWorkflows: cachedRuns(),
   maxConcurrentWorkflowTaskExecutions: 40,
   // Calls to models and tools wait for the network: many fit beside each other.
   maxConcurrentActivityTaskExecutions: 200,

@@ -36,6 +36,7 @@ async function main(): Promise<void> {
     namespace: settings.TEMPORAL_NAMESPACE,
     activities,
     bundleFile: settings.TENUTO_WORKFLOW_BUNDLE,
+    version: settings.workerVersion,
   });
   await ensureReconcileSchedule(client);
   for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)

@@ -1,4 +1,5 @@
 import { ParentClosePolicy, startChild, workflowInfo } from "@temporalio/workflow";
+import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { Fault } from "../contracts/faults.ts";
 import { firedRunId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { workflowTypes, type FireArguments, type RunArguments } from "../contracts/messages.ts";
@@ -15,7 +16,7 @@ export async function fire(args: FireArguments): Promise<void> {
   const { tenant, workflow, input, schedule, priority, fairnessKey } = args;
   const id = firedRunId(workflowInfo().firstExecutionRunId);
   const startedBy = `schedule:${schedule}`;
-  const run: RunArguments = { tenant, id, workflow, version, input, env, startedBy, depth: 0 };
+  const run: RunArguments = { tenant, id, engine: ENGINE_VERSION, workflow, version, input, env, startedBy, depth: 0 };
   const handle = await startChild(workflowTypes.run, {
     workflowId: workflowIdOf(tenant, id),
     taskQueue: queues.runs,

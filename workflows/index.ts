@@ -12,6 +12,7 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
+import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import type { Holds } from "../contracts/holds.ts";
 import {
@@ -46,6 +47,7 @@ import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
  * Continues as new, with `state`, when its history has become long.
  */
 export async function run(args: RunArguments, state?: WalkState): Promise<RunResult> {
+  refuseNewerEngine(args);
   const desk = openDesk();
   // At once when the Plan came along: messages of the very first task already find the walk.
   if (args.plan && (state || !args.origin)) desk.serve(createWalk(args, args.plan as unknown as Plan, state && { state }));
@@ -59,6 +61,12 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
     await condition(allHandlersFinished);
     return resultOf(end);
   });
+}
+
+/** Fails the task, not the run: Temporal offers the task again until a worker that knows the engine takes it. */
+function refuseNewerEngine({ id, engine }: RunArguments): void {
+  if (engine > ENGINE_VERSION)
+    throw new Error(`Run ${id} was started with engine ${engine}; this worker knows engines up to ${ENGINE_VERSION}. Upgrade the workers.`);
 }
 
 export { fire } from "./fire.ts";
@@ -100,11 +108,12 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { input, env, depth, part, origin, effectRoot = args.id, holds = [] } = args;
+  const { engine, input, env, depth, part, origin, effectRoot = args.id, holds = [] } = args;
   return new Walk(
     {
       plan,
       run: runOf(args, plan),
+      engine,
       input,
       env,
       depth,

@@ -7,6 +7,7 @@ import {
   getExternalWorkflowHandle,
   proxyActivities,
   setHandler,
+  setWorkflowOptions,
   workflowInfo,
 } from "@temporalio/workflow";
 import type { Activities } from "../contracts/activities.ts";
@@ -35,6 +36,15 @@ export async function lock(args: LockArguments): Promise<void> {
   // A lock has nothing to stop for: only terminating it frees what it guards.
   await CancellationScope.nonCancellable(() => entity.serve());
 }
+
+declare global {
+  /** Written by workers/bundle.ts. */
+  var workerHasBuild: true | undefined;
+}
+
+// A lock outlives every build: runs are pinned to the one they began on, it goes on with the newest. From a worker without a
+// build Temporal refuses every task that says so.
+if (globalThis.workerHasBuild) setWorkflowOptions({ versioningBehavior: "AUTO_UPGRADE" }, lock);
 
 class LockEntity {
   readonly #args: LockArguments;

@@ -148,6 +148,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
   return {
     tenant: run.tenant,
     id: request.id,
+    engine: run.engine,
     workflow: request.workflow,
     ...(request.version === undefined ? {} : { version: request.version }),
     input: request.input,

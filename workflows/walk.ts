@@ -31,6 +31,8 @@ import { runPart } from "./windows.ts";
 export interface WalkOptions {
   plan: Plan;
   run: RunRef;
+  /** By which rules the run is walked: those of the engine it was started with. */
+  engine: number;
   input: Json;
   env: Record<string, string>;
   depth: number;

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
+import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
 import { limits } from "../../contracts/limits.ts";
@@ -61,13 +62,13 @@ export async function openHistories(address: string): Promise<Histories> {
     async startContinuing(name, input, continueAfterEvents, origin) {
       const id = `r_${randomBytes(13).toString("hex")}`;
       const from = origin ? { origin } : {};
-      const args: RunArguments = { tenant, id, workflow: name, input, env: {}, startedBy: "test", depth: 0, continueAfterEvents, ...from };
+      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: name, input, continueAfterEvents, ...from };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },
     async startPlan(plan) {
       const id = `r_${randomBytes(13).toString("hex")}`;
-      const args: RunArguments = { tenant, id, workflow: "broken", input: {}, env: {}, startedBy: "test", depth: 0, plan };
+      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: "broken", input: {}, plan };
       await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
       return id;
     },
@@ -132,3 +133,5 @@ async function wearLock(workflow: Client["workflow"], workflowId: string): Promi
     await new Promise((later) => setTimeout(later, 50));
   }
 }
+
+const argumentsOf = (tenant: string, id: string) => ({ tenant, id, engine: ENGINE_VERSION, env: {}, startedBy: "test", depth: 0 });

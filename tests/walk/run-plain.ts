@@ -1,3 +1,4 @@
+import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import type { Json } from "../../contracts/json.ts";
 import type { End } from "../../workflows/end.ts";
 import { Walk, type WalkOptions, type WalkState } from "../../workflows/walk.ts";
@@ -55,6 +56,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
   const given = {
     plan,
     run,
+    engine: ENGINE_VERSION,
     input: options.input ?? null,
     env: {},
     depth: 0,
