@@ -39,6 +39,8 @@ export async function openHistories(address: string): Promise<Histories> {
   const { workflow, schedule } = new Client({ connection });
   const handleOf = (tenant: string, run: string) => workflow.getHandle(workflowIdOf(tenant, run));
   return {
+    ...startsOf(workflow),
+    ...looksOf(connection, workflow),
     async sizeOf(tenant, run) {
       const { historyLength, historySize } = await handleOf(tenant, run).describe();
       return { events: historyLength, bytes: historySize ?? 0 };
@@ -59,43 +61,10 @@ export async function openHistories(address: string): Promise<Histories> {
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    async startContinuing(name, input, continueAfterEvents, origin) {
-      const id = `r_${randomBytes(13).toString("hex")}`;
-      const from = origin ? { origin } : {};
-      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: name, input, continueAfterEvents, ...from };
-      await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
-      return id;
-    },
-    async startPlan(plan) {
-      const id = `r_${randomBytes(13).toString("hex")}`;
-      const args: RunArguments = { ...argumentsOf(tenant, id), workflow: "broken", input: {}, plan };
-      await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
-      return id;
-    },
     async executions(of, run) {
       let count = 0;
       for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
       return count;
-    },
-    async listed(query) {
-      const found: string[] = [];
-      for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
-      return found;
-    },
-    async details(tenant, run) {
-      const metadata = await handleOf(tenant, run).query<{ currentDetails?: string }>("__temporal_workflow_metadata");
-      return metadata.currentDetails ?? "";
-    },
-    async forget(tenant, run) {
-      const workflowId = workflowIdOf(tenant, run);
-      await connection.workflowService.deleteWorkflowExecution({ namespace: "default", workflowExecution: { workflowId } });
-      // Deleted by a task of the server's own.
-      while (
-        await handleOf(tenant, run)
-          .describe()
-          .then(Boolean, () => false)
-      )
-        await new Promise((later) => setTimeout(later, 100));
     },
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
@@ -118,6 +87,48 @@ export async function openHistories(address: string): Promise<Histories> {
 }
 
 const tenant = "default";
+
+/** Starts that no route of the API makes. */
+const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuing" | "startPlan"> => ({
+  async startContinuing(name, input, continueAfterEvents, origin) {
+    const id = `r_${randomBytes(13).toString("hex")}`;
+    const from = origin ? { origin } : {};
+    const args: RunArguments = { ...argumentsOf(tenant, id), workflow: name, input, continueAfterEvents, ...from };
+    await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
+    return id;
+  },
+  async startPlan(plan) {
+    const id = `r_${randomBytes(13).toString("hex")}`;
+    const args: RunArguments = { ...argumentsOf(tenant, id), workflow: "broken", input: {}, plan };
+    await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
+    return id;
+  },
+});
+
+/** What people see in the Temporal Web UI. */
+const looksOf = (connection: Connection, workflow: Client["workflow"]): Pick<Histories, "listed" | "details" | "forget"> => ({
+  async listed(query) {
+    const found: string[] = [];
+    for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
+    return found;
+  },
+  async details(tenant, run) {
+    const metadata = await workflow.getHandle(workflowIdOf(tenant, run)).query<{ currentDetails?: string }>("__temporal_workflow_metadata");
+    return metadata.currentDetails ?? "";
+  },
+  async forget(tenant, run) {
+    const workflowId = workflowIdOf(tenant, run);
+    await connection.workflowService.deleteWorkflowExecution({ namespace: "default", workflowExecution: { workflowId } });
+    // Deleted by a task of the server's own.
+    while (
+      await workflow
+        .getHandle(workflowIdOf(tenant, run))
+        .describe()
+        .then(Boolean, () => false)
+    )
+      await new Promise((later) => setTimeout(later, 100));
+  },
+});
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;

@@ -26,7 +26,7 @@ export interface Played {
   faults: string[];
 }
 
-export async function steered(
+async function steered(
   seed: number,
   definition: JsonObject,
   acts: readonly Act[],
