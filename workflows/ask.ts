@@ -64,9 +64,9 @@ async function open(walk: Walk, here: HereAsk): Promise<Asking> {
 }
 
 async function questionOf(walk: Walk, here: HereAsk): Promise<Question> {
-  const { step, context } = here;
+  const { step, path, context } = here;
   const title = await walk.value(step.title, context.frame);
-  const payload = await walk.shrink(await walk.value(step.payload, context.frame));
+  const payload = await walk.shrink(await walk.value(step.payload, context.frame), path);
   return {
     title: typeof title === "string" ? title : JSON.stringify(title),
     payload,

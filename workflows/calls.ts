@@ -81,7 +81,7 @@ async function call(
   const carried = carry instanceof Promise ? await carry : carry;
   const request = {
     kind,
-    call: stepCall(walk, here, await walk.shrink(fields as unknown as Json), carried),
+    call: stepCall(walk, here, await walk.shrink(fields as unknown as Json, here.path), carried),
     options: here.step,
     ...(here.step.fairnessKey ? { fairnessKey: await fairnessOf(walk, here.step.fairnessKey, here) } : {}),
     summary: here.step.summary ? await summaryOf(walk, here) : here.path,

@@ -14,6 +14,7 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
   const request =
     known === undefined ? await openChild(walk, here) : { ...(await describe(walk, here, known)), input: null, isStarted: true };
+  walk.inspector.child(path, request.id, step.type);
   // An abandoned child goes on when this scope is left: its wait ends, it does not.
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
   const running = walk.inspector.busy(() => follow(walk, request, scope));
@@ -31,7 +32,7 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
   if (!step.await && walk.childrenLeft >= limits.childrenLeftMax)
     throw new Fault("limit", `A run may leave ${limits.childrenLeftMax} children to themselves; step ${path} would be one more.`);
   const id = childRunId(walk.options.run.id, attempt === 1 ? path : `${path}_attempt${attempt}`, () => walk.port.uuid());
-  const input = await walk.shrink(await walk.value(step.input, context.frame));
+  const input = await walk.shrink(await walk.value(step.input, context.frame), path);
   walk.tell(
     "child.started",
     { path, lane: context.lane, attempt },
@@ -52,7 +53,8 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
     ...(step.version ? { version: step.version } : {}),
     path,
     await: step.await,
-    summary: await summaryOf(walk, here),
+    // The child shows it as its own, too.
+    summary: step.summary ? await summaryOf(walk, here) : `${path} · ${step.workflow}`,
   };
 }
 

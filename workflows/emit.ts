@@ -17,7 +17,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const to = step.to && receiver(path, await walk.value(step.to, context.frame));
   const event: ExternalEvent = {
     event: await eventName(walk, step.event, here),
-    data: await walk.shrink(await walk.value(step.data, context.frame)),
+    data: await walk.shrink(await walk.value(step.data, context.frame), path),
     id: effectKey(walk.options.effectRoot, path),
     at: walk.port.now(),
   };

@@ -71,14 +71,15 @@ async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): 
   }
   const itemsMax = step.isolate ? 0 : isWindowed(step) ? limits.foreachInlineMax : limits.foreachJoinMax;
   if (Array.isArray(given) && given.length <= itemsMax) return noteItems(walk, path, given, given);
-  const list = await walk.list({ list: given, itemsMax, pageSize: step.isolate ? 1 : limits.windowItems, mayPage: isWindowed(step) });
+  const pageSize = step.isolate ? 1 : limits.windowItems;
+  const list = await walk.list({ list: given, itemsMax, pageSize, mayPage: isWindowed(step) }, path);
   if ("items" in list) return noteItems(walk, path, list.items, given);
   walk.ledger.note(path, { pages: list.pages });
   return list;
 }
 
 async function noteItems(walk: Walk, path: string, items: Json[], given: Json): Promise<Items> {
-  walk.ledger.note(path, { items: await walk.shrink(given) });
+  walk.ledger.note(path, { items: await walk.shrink(given, path) });
   return { items, from: 0 };
 }
 

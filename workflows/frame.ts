@@ -8,10 +8,18 @@ export class Frame implements Roots {
   readonly #parent: Frame | undefined;
   readonly #names: Map<string, Json>;
   readonly #steps = new Map<string, Json>();
+  readonly #path: string | undefined;
 
-  constructor(parent: Frame | undefined, names: JsonObject = {}) {
+  /** `path` of the step that sees it, where it is one's own. */
+  constructor(parent: Frame | undefined, names: JsonObject = {}, path?: string) {
     this.#parent = parent;
+    this.#path = path;
     this.#names = new Map(Object.entries(names));
+  }
+
+  /** Whose expressions are filled here; "run" around all steps. */
+  get path(): string {
+    return this.#path ?? this.#parent?.path ?? "run";
   }
 
   name(name: string): Json | undefined {

@@ -9,6 +9,7 @@ import {
   defineQuery,
   defineSignal,
   defineUpdate,
+  upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
 import { Fault, makeProblem } from "../contracts/faults.ts";
@@ -25,6 +26,7 @@ import {
   type RunState,
   type UpdateArguments,
 } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities, LoadedPlan, RunRef } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
@@ -50,6 +52,7 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
   const cancelRequested = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(async () => {
     const walk = desk.walk ?? desk.serve(await loadWalk(args));
+    showVersion(walk);
     cancelRequested.catch(() => walk.cancel("the run was cancelled"));
     const end = await walk.run();
     if (!end) return continueAsNew<typeof run>(continued(args, walk), walk.state());
@@ -60,6 +63,12 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
 
 export { fire } from "./fire.ts";
 export { lock } from "./lock.ts";
+
+/** A child learns its version with its plan, and a changed plan is another version: lists and filters see it. */
+function showVersion({ options: { run } }: Walk): void {
+  const key = searchAttributes.version;
+  if (workflowInfo().typedSearchAttributes.get(key) !== run.version) upsertSearchAttributes([{ key, value: run.version }]);
+}
 
 /** The same arguments, with what an execution learns at its start. */
 function continued(args: RunArguments, { leaving: { plan }, options: { run: ref } }: Walk): RunArguments {
@@ -91,9 +100,20 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { input, env, depth, part, effectRoot = args.id, holds = [] } = args;
+  const { input, env, depth, part, origin, effectRoot = args.id, holds = [] } = args;
   return new Walk(
-    { plan, run: runOf(args, plan), input, env, depth, effectRoot, holds, ...(part ? { part } : {}), ...known },
+    {
+      plan,
+      run: runOf(args, plan),
+      input,
+      env,
+      depth,
+      effectRoot,
+      holds,
+      ...(origin ? { origin } : {}),
+      ...(part ? { part } : {}),
+      ...known,
+    },
     createTemporalPort(args),
   );
 }

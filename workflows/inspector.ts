@@ -1,9 +1,9 @@
 import { limits } from "../contracts/limits.ts";
-import type { Json } from "../contracts/json.ts";
+import { jsonBytes, type Json } from "../contracts/json.ts";
 import type { RunState } from "../contracts/messages.ts";
 import type { RunStatus, StepStatus } from "../contracts/events.ts";
-import type { Plan } from "../language/plan.ts";
 import type { Port } from "./port.ts";
+import type { WalkOptions } from "./walk.ts";
 
 interface Row {
   type: string;
@@ -11,7 +11,12 @@ interface Row {
   attempt: number;
   startedAt: number;
   endedAt?: number;
+  /** Where the Temporal Web UI shows what began with it. */
+  page: string;
 }
+
+/** What does not change while the run is walked. */
+type About = Pick<WalkOptions, "plan" | "run" | "origin">;
 
 export type InspectorRows = [path: string, row: Row][];
 
@@ -20,18 +25,18 @@ const open: ReadonlySet<StepStatus> = new Set(["running", "waiting", "needs_atte
 /** What people see of a run in the Temporal Web UI: a table of its steps and what it waits for. */
 export class Inspector {
   isDirty = true;
-  /** Lines above the table that others write. */
+  /** Lines of plain text above the table that others write. */
   heading: () => string[] = () => [];
   readonly #rows: Map<string, Row>;
   readonly #waits = new Map<string, string>();
   /** Steps at work that are not waits: as long as there is one, the run is running. */
   #busy = 0;
   readonly #port: Port;
-  readonly #plan: Plan;
+  readonly #about: About;
 
-  constructor(port: Port, plan: Plan, rows: InspectorRows = []) {
+  constructor(port: Port, about: About, rows: InspectorRows = []) {
     this.#port = port;
-    this.#plan = plan;
+    this.#about = about;
     this.#rows = new Map(rows);
   }
 
@@ -51,13 +56,25 @@ export class Inspector {
   set(path: string, type: string, status: StepStatus, attempt = 1): void {
     this.isDirty = true;
     const now = this.#port.now();
-    const row = this.#rows.get(path);
+    const row = this.#rows.get(path) ?? { type, status, attempt, startedAt: now, page: this.#port.pageOfNow() };
     const isOpen = open.has(status);
-    if (row) Object.assign(row, { status, attempt, ...(isOpen ? {} : { endedAt: now }) });
-    else if (this.#rows.size < limits.detailsRowsMax || isOpen)
-      this.#rows.set(path, { type, status, attempt, startedAt: now, ...(isOpen ? {} : { endedAt: now }) });
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
-    if (!isOpen && path.includes("[")) this.#rows.delete(path);
+    if (!isOpen && itemNumber.test(path)) this.#rows.delete(path);
+    else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt: isOpen ? undefined : now }));
+    if (!isOpen) this.#forgetOldest();
+  }
+
+  /** The step is a run of its own, which has a page of its own. */
+  child(path: string, id: string, type: string): void {
+    this.set(path, type, "running", this.#rows.get(path)?.attempt);
+    this.#rows.get(path)!.page = this.#port.pageOf(id);
+  }
+
+  /** Of those that have ended, the last are kept. */
+  #forgetOldest(): void {
+    if (this.#rows.size <= limits.detailsRowsMax) return;
+    const ended = [...this.#rows].filter(([, row]) => !open.has(row.status));
+    for (const [path] of ended.slice(0, Math.max(0, ended.length - limits.detailsRowsMax))) this.#rows.delete(path);
   }
 
   async busy<T>(work: () => Promise<T>): Promise<T> {
@@ -84,9 +101,11 @@ export class Inspector {
     return [...this.#waits].slice(0, limits.detailsRowsMax).map(([path, what]) => ({ path, for: what }));
   }
 
-  /** Steps that have begun and not ended, waits apart. */
+  /** Steps that have begun and not ended, waits and windows apart. */
   running(): string[] {
-    return [...this.#rows].filter(([path, row]) => row.status === "running" && !this.#waits.has(path)).map(([path]) => path);
+    return [...this.#rows]
+      .filter(([path, row]) => row.status === "running" && row.type !== "window" && !this.#waits.has(path))
+      .map(([path]) => path);
   }
 
   parked(): string[] {
@@ -98,23 +117,72 @@ export class Inspector {
     return { status, steps, waitingFor: [...this.#waits].map(([path, what]) => ({ path, for: what })) };
   }
 
+  /** Within one moment of what has changed. The open steps and those that ended last come first to their place. */
   show(status: RunStatus): void {
     this.isDirty = false;
-    const lines = [
-      `**${this.#plan.title ?? this.#plan.name}** ${this.#plan.version} · ${status.replaceAll("_", " ")}`,
-      ...this.heading(),
-      ...[...this.#waits].slice(0, 20).map(([path, what]) => `- \`${path}\` waits for ${what}`),
-      "",
-      "| step | type | status | attempts | duration |",
-      "| --- | --- | --- | --- | --- |",
-      ...[...this.#rows].slice(0, limits.detailsRowsMax).map(([path, row]) => this.#line(path, row)),
-    ];
-    this.#port.show(lines.join("\n").slice(0, limits.detailsBytesMax));
+    const { plan, run } = this.#about;
+    const waits = [...this.#waits].slice(0, waitsShown).map(([path, what]) => `${code(path)} waits for ${plain(what)}`);
+    const head = [
+      `**${plain(plan.title ?? plan.name)}** · ${plain(plan.name)} ${plan.version} · **${status.replaceAll("_", " ")}**`,
+      [...this.heading().map(plain), ...waits, ...this.#lineage()].map((line) => `- ${line}`).join("\n"),
+      "| step | type | status | attempt | took |\n| --- | --- | --- | --- | --- |",
+    ].join("\n\n");
+    const foot = `\n\nAll steps with their results: \`GET /api/v2/runs/${run.id}/steps\``;
+    const room = limits.detailsBytesMax - jsonBytes(head) - jsonBytes(foot);
+    this.#port.show(`${head}\n${this.#table(room).join("\n")}${foot}`);
   }
 
-  #line(path: string, row: Row): string {
-    const ms = (row.endedAt ?? this.#port.now()) - row.startedAt;
-    const duration = ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`;
-    return `| \`${path}\` | ${row.type} | ${row.status.replaceAll("_", " ")} | ${row.attempt} | ${duration} |`;
+  #lineage(): string[] {
+    const { run, origin } = this.#about;
+    const link = (id: string): string => `[${id}](${this.#port.pageOf(id)})`;
+    return [
+      ...(origin ? [`${origin.kind} of ${link(origin.run)}`] : []),
+      run.parentId === undefined ? `started by ${plain(run.startedBy)}` : `child of ${link(run.parentId)}`,
+    ];
   }
+
+  /** As many lines as there is room for, in the order in which the steps began. */
+  #table(room: number): string[] {
+    const rows = [...this.#rows];
+    const ranked = [...rows.filter(([, row]) => open.has(row.status)), ...rows.filter(([, row]) => !open.has(row.status)).toReversed()];
+    const lines = new Map<string, string>();
+    let left = room;
+    for (const [path, row] of ranked.slice(0, limits.detailsRowsMax)) {
+      const line = this.#line(path, row);
+      left -= jsonBytes(line);
+      if (left < 0) break;
+      lines.set(path, line);
+    }
+    return rows.map(([path]) => lines.get(path)).filter((line) => line !== undefined);
+  }
+
+  #line(path: string, { type, status, attempt, startedAt, endedAt, page }: Row): string {
+    // An open one is not shown again as time goes by: when it began stays true.
+    const took = endedAt === undefined ? `since ${moment(startedAt)}` : duration(endedAt - startedAt);
+    const shown = status === "running" && this.#waits.has(path) ? "waiting" : status;
+    return `| [${code(path)}](${page}) | ${type} | ${shown.replaceAll("_", " ")} | ${attempt} | ${took} |`;
+  }
+}
+
+const waitsShown = 20;
+
+/** The number of an item: such steps come and go by the thousand. */
+const itemNumber = /\[\d+\]/;
+
+const code = (path: string): string => `\`${path}\``;
+
+/** What people wrote, as text in one line: it must neither end the table nor pass off a link of its own as ours. */
+const plain = (text: string): string =>
+  text
+    .slice(0, 200)
+    .replaceAll(/\s+/g, " ")
+    .replaceAll(/[\\`*_[\]<>|~]|:(?=\/\/)/g, "\\$&");
+
+const moment = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+function duration(ms: number): string {
+  if (ms < 1_000) return `${ms} ms`;
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)} s`;
+  const minutes = Math.floor(ms / 60_000);
+  return minutes < 60 ? `${minutes} min ${Math.floor(ms / 1_000) % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

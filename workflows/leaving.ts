@@ -113,7 +113,7 @@ export class Leaving {
     if (excess <= 0) return false;
     const heavy = ledger.heaviest(excess);
     if (heavy.length === 0) throw new Fault("limit", `What the run must remember needs more than ${limits.stateBytesMax} bytes.`);
-    await Promise.all(heavy.map(async ({ path, output }) => ledger.replaceOutput(path, await port.store(output))));
+    await Promise.all(heavy.map(async ({ path, output }) => ledger.replaceOutput(path, await port.store(output, path))));
     return true;
   }
 }

@@ -7,6 +7,7 @@ import { signals, type RunArguments } from "../contracts/messages.ts";
 import type { LockRequest, Port } from "./port.ts";
 import { quick } from "./quick.ts";
 import { Canceled, type Scope } from "./scope.ts";
+import { summaryText } from "./summary.ts";
 
 type LockPort = Pick<Port, "acquire" | "turn" | "release">;
 
@@ -39,7 +40,7 @@ export function createLockPort({ tenant, id: run }: RunArguments): LockPort {
       const answer = current();
       return answer !== undefined && fits(answer);
     };
-    const summary = `${request.path}: ask for ${request.key} again`.slice(0, 50);
+    const summary = summaryText(`${request.path}: ask for ${request.key} again`);
     while (!isThere()) if (!(await within(scope, () => condition(isThere, limits.lockAskAgainMs, { summary })))) await ask(request);
     const answer = current()!;
     if (answer.state === "refused") throw Fault.of({ ...(answer.problem ?? makeProblem("lock", "Refused.")), instance: request.path });

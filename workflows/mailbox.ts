@@ -144,7 +144,7 @@ export class Mailbox {
 
   async #fits(interest: Interest, event: ExternalEvent, frame: Frame): Promise<boolean> {
     if (interest.event !== event.event) return false;
-    if (interest.schema && (await this.#walk.validate(interest.schema, event.data))) return false;
+    if (interest.schema && (await this.#walk.validate(interest.schema, event.data, frame.path))) return false;
     return !interest.when || this.#walk.condition(interest.when, new Frame(frame, { event: receivedEvent(event) }));
   }
 

@@ -1,5 +1,4 @@
 import { ActivityCancellationType, CancellationScope, isCancellation, type ActivityOptions } from "@temporalio/workflow";
-import { limits } from "../contracts/limits.ts";
 import type { CallOptions } from "../language/plan.ts";
 import { Canceled, type Scope } from "./scope.ts";
 
@@ -50,17 +49,3 @@ export const timeouts = (
 });
 
 export const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
-
-// Counted in bytes by the server; four per character is the most UTF-8 needs.
-export const summaryText = (text: string): string => (text.length <= limits.summaryBytesMax / 4 ? text : clipped(text));
-
-function clipped(text: string): string {
-  let bytes = 0;
-  for (const [index, character] of [...text].entries()) {
-    bytes += utf8Length(character.codePointAt(0)!);
-    if (bytes > limits.summaryBytesMax - 3) return `${[...text].slice(0, index).join("")}…`;
-  }
-  return text;
-}
-
-const utf8Length = (code: number): number => (code < 0x80 ? 1 : code < 0x8_00 ? 2 : code < 0x1_00_00 ? 3 : 4);

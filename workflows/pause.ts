@@ -97,11 +97,11 @@ export class Pause {
     while (this.isPaused) await this.passed(scope);
   }
 
-  /** For people who look at the run in the Temporal Web UI. */
+  /** For people who look at the run in the Temporal Web UI: plain text. */
   lines(): string[] {
     return this.holds().map(({ reason, by, at, timers, why }) => {
       const stopped = timers === "freeze" ? ", its timers stand still" : "";
-      return `- paused (${reason}) by ${by} since ${at}${stopped}${why === undefined ? "" : `: ${why}`}`;
+      return `paused (${reason}) by ${by} since ${at}${stopped}${why === undefined ? "" : `: ${why}`}`;
     });
   }
 

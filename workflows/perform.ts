@@ -123,6 +123,6 @@ async function raise(walk: Walk, { step, path, context }: HereOf<"raise">): Prom
   throw Fault.of({ ...makeProblem("raised", detail, given as JsonObject), code: "raised", detail, instance: path });
 }
 
-async function end(walk: Walk, { step, context }: HereOf<"end">): Promise<Outcome> {
-  throw new Ended(step.status, step.output === undefined ? null : await walk.shrink(await walk.value(step.output, context.frame)));
+async function end(walk: Walk, { step, path, context }: HereOf<"end">): Promise<Outcome> {
+  throw new Ended(step.status, step.output === undefined ? null : await walk.shrink(await walk.value(step.output, context.frame), path));
 }

@@ -102,14 +102,19 @@ export interface Port {
   /** Send an event to all runs of the tenant that wait for one of its name; gives how many got it. */
   broadcast(request: BroadcastRequest, scope: Scope): Promise<number>;
   record(run: RunRef, events: RunEvent[]): Promise<Appended>;
-  store(value: Json): Promise<Json>;
-  evaluate(template: Template, roots: JsonObject, steps: JsonObject): Promise<Json>;
-  list(request: ListRequest): Promise<Listed>;
+  /** From here on `path` is whose step asks: people see it beside the event. */
+  store(value: Json, path: string): Promise<Json>;
+  evaluate(template: Template, read: { roots: JsonObject; steps: JsonObject }, path: string): Promise<Json>;
+  list(request: ListRequest, path: string): Promise<Listed>;
   /** One value of many pages of a list, or of parts of an object. */
-  concat(pages: Json[]): Promise<Json>;
-  validate(schema: JsonSchema, value: Json): Promise<Problem | null>;
+  concat(pages: Json[], path: string): Promise<Json>;
+  validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;
   /** Show the run to people; costs nothing. */
   show(markdown: string): void;
+  /** Where the Temporal Web UI shows a run, as a link in what `show` shows. */
+  pageOf(run: string): string;
+  /** Where it shows the first event of what this execution asks for now. */
+  pageOfNow(): string;
   /** A coarse change of state that lists and filters see. */
   mark(change: { status: RunStatus; approvals: number }): void;
   /** The history of this execution so far. When it has become long, the run should go on in another. */

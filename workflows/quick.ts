@@ -1,6 +1,7 @@
 import { ActivityFailure, ApplicationFailure, CancellationScope, proxyActivities, proxyLocalActivities } from "@temporalio/workflow";
 import { isProblem, Fault } from "../contracts/faults.ts";
 import type { Activities } from "../contracts/activities.ts";
+import { summaryText } from "./summary.ts";
 
 type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
 
@@ -59,7 +60,7 @@ function locally<Name extends Quick>(name: Name, args: Parameters<Activities[Nam
     startToCloseTimeout: localMs,
     scheduleToCloseTimeout: localMs,
     retry: { maximumAttempts: 1 },
-    summary,
+    summary: summaryText(summary),
   });
   return invoke(activities, name, args);
 }
@@ -73,7 +74,7 @@ function remotely<Name extends Quick>(
   const activities = proxyActivities<Activities>({
     startToCloseTimeout: timeoutMs,
     retry: { initialInterval: 500, maximumInterval: 15_000 },
-    summary,
+    summary: summaryText(summary),
   });
   return invoke(activities, name, args);
 }

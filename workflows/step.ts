@@ -24,8 +24,10 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
     // What takes no time need not wait for another execution, only for the end of a pause.
     if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
   }
+  const frame = new Frame(context.frame, {}, path);
   for (;;) {
-    const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: { ...context, exports: {} } };
+    const inner = { ...context, frame, exports: {} };
+    const here: Here<Step> = { step, path, attempt: walk.ledger.badEnds(path) + 1, context: inner };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
     if (walk.pause.isPaused) await walk.pause.over(context.scope);
@@ -60,9 +62,9 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   }
   const act = (): Promise<Outcome> => (step.compensate ? performUndoably(walk, here) : performInTime(walk, here));
   const performed = step.lock ? await withLock(walk, { ...here, lock: step.lock }, act) : await act();
-  const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output) };
+  const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output, path) };
   // Each await costs the workflow thread more than what it waits for: none without need.
-  if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output);
+  if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output, path);
   if (step.retry?.while && !outcome.isRecorded) await checkContent(walk, here, outcome.output);
   if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome.output, context.frame));
   if (step.compensate) await walk.undoing.register(here, outcome.output);
@@ -115,7 +117,7 @@ async function ownCatch(walk: Walk, here: Here<Step>, problem: Problem): Promise
   if (step.type === "try" || walk.ledger.place(path)?.["handled"]) return { problem };
   try {
     const found = await findHandler(walk, step.catch, problem, { ...context, path });
-    return found ? { output: await walk.shrink(await runHandler(walk, found, problem, { ...context, path })), problem } : { problem };
+    return found ? { output: await walk.shrink(await runHandler(walk, found, problem, { ...context, path }), path), problem } : { problem };
   } catch (error) {
     const failed = problemOf(walk, here, error);
     walk.ledger.note(path, { failed: failed as Json, handled: true });
@@ -187,8 +189,8 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
 }
 
 /** Our own calls check it in the activity, where `llm` can still repair the answer. */
-async function checkOutput(walk: Walk, schema: JsonSchema, output: Json): Promise<void> {
-  const problem = await walk.port.validate(schema, output);
+async function checkOutput(walk: Walk, schema: JsonSchema, output: Json, path: string): Promise<void> {
+  const problem = await walk.port.validate(schema, output, path);
   if (problem) throw Fault.of(problem);
 }
 

@@ -10,10 +10,11 @@ import { isProblem } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { Activities, StepCall, StepDone } from "../contracts/activities.ts";
 import { faultOfCall, isTimeout } from "./failures.ts";
-import { activityId, cancellable, summaryText, timeouts } from "./operation.ts";
+import { activityId, cancellable, timeouts } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
 import { quick } from "./quick.ts";
 import type { Scope } from "./scope.ts";
+import { summaryText } from "./summary.ts";
 
 /** How a call of our own workers is made: most by an activity, short ones first beside the walk. */
 export class Calls {

@@ -22,11 +22,12 @@ import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { faultOfActivity, faultOfCall, faultOfChild } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
-import { activityId, cancellable, summaryText, timeouts } from "./operation.ts";
+import { activityId, cancellable, timeouts } from "./operation.ts";
 import { quick } from "./quick.ts";
 import type { BroadcastRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
+import { logSummary, summaryText } from "./summary.ts";
 import { Calls } from "./temporal-calls.ts";
 
 /** The port on Temporal. Every activity, timer and child carries the path of its step. */
@@ -48,14 +49,20 @@ export function createTemporalPort(run: RunArguments): Port {
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),
     broadcast: (request, scope) => slots.hold(jsonBytes(request.event.data), scope, () => broadcast(tenant, request, scope)),
-    record: (ref, events) => quick("record", [{ run: ref, events }], "run log"),
-    store: (value) => quick("store", [{ tenant, value }], "store a large value"),
-    evaluate: (template, roots, steps) =>
-      quick("evaluate", [{ tenant, template: template as Json, roots, steps }], "expression over a stored value"),
-    list: (request) => quick("list", [{ tenant, ...request }], "items of a list"),
-    concat: (pages) => quick("concat", [{ tenant, pages }], "one list of all windows"),
-    validate: (schema, value) => quick("validate", [{ tenant, schema, value }], "check against the schema"),
+    record: (ref, events) => quick("record", [{ run: ref, events }], logSummary(events)),
+    store: (value, path) => quick("store", [{ tenant, value }], `${path}: store a large value`),
+    evaluate: (template, { roots, steps }, path) =>
+      quick("evaluate", [{ tenant, template: template as Json, roots, steps }], `${path}: expression over a stored value`),
+    list: (request, path) => quick("list", [{ tenant, ...request }], `${path}: items of a list`),
+    concat: (pages, path) => quick("concat", [{ tenant, pages }], `${path}: one value of all windows`),
+    validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     show: (markdown) => setCurrentDetails(markdown),
+    pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),
+    pageOfNow: () => {
+      const { workflowId, runId, historyLength } = workflowInfo();
+      // After what this task began with comes its completion, then what it asks for.
+      return `${workflowPage(workflowId)}/${runId}/history/events/${historyLength + 2}`;
+    },
     mark: ({ status, approvals }) =>
       upsertSearchAttributes([
         { key: searchAttributes.status, value: status },
@@ -119,6 +126,7 @@ async function startedEnd(run: RunArguments, request: ChildRequest): Promise<Chi
     typedSearchAttributes: [
       { key: searchAttributes.tenant, value: run.tenant },
       { key: searchAttributes.workflow, value: request.workflow },
+      ...(request.version === undefined ? [] : [{ key: searchAttributes.version, value: request.version }]),
       { key: searchAttributes.status, value: "running" },
       { key: searchAttributes.parent, value: run.id },
     ],
@@ -210,3 +218,7 @@ function notAtOnce(predicate: () => boolean): () => boolean {
     return false;
   };
 }
+
+// Relative to where the Temporal Web UI shows Markdown, so that nobody must know its address.
+const workflowPage = (workflowId: string): string =>
+  `namespaces/${encodeURIComponent(workflowInfo().namespace)}/workflows/${encodeURIComponent(workflowId)}`;

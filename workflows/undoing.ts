@@ -42,7 +42,7 @@ export class Undoing {
     if (!step.compensate) return;
     if (this.#stack.length >= limits.undosMax)
       throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
-    const undo = { path, attempt, ...(await this.#read(step.compensate, new Frame(context.frame, { output }))) };
+    const undo = { path, attempt, ...(await this.#read(step.compensate, new Frame(context.frame, { output }), path)) };
     const known = this.#stack.findIndex((other) => other.path === path);
     if (known >= 0) this.#stack.splice(known, 1);
     this.#stack.push(undo);
@@ -76,7 +76,7 @@ export class Undoing {
     const size = limits.undosMax;
     const list = Array.isArray(page.page)
       ? { items: page.page }
-      : await this.#walk.list({ list: page.page, itemsMax: size, pageSize: size, mayPage: false });
+      : await this.#walk.list({ list: page.page, itemsMax: size, pageSize: size, mayPage: false }, page.path);
     const undos = "items" in list ? (list.items as unknown as Undo[]) : [];
     this.#stack.splice(this.#stack.indexOf(page), 1, ...undos);
   }
@@ -102,13 +102,13 @@ export class Undoing {
     }
   }
 
-  async #read(block: Block, frame: Frame): Promise<{ names: JsonObject; steps: JsonObject }> {
+  async #read(block: Block, frame: Frame, path: string): Promise<{ names: JsonObject; steps: JsonObject }> {
     const reads = freeRoots(block);
     const pick = async (names: string[], read: (name: string) => Json | undefined): Promise<JsonObject> => {
       const picked: JsonObject = {};
       for (const name of names) {
         const value = read(name);
-        if (value !== undefined) picked[name] = await this.#walk.shrink(value);
+        if (value !== undefined) picked[name] = await this.#walk.shrink(value, path);
       }
       return picked;
     };

@@ -189,7 +189,7 @@ test("a value above the inline limit travels as a reference, and expressions tha
   const { end } = await runPlain(definition(steps), {
     input: { $tenutoRef: "0", bytes: 1 } as Json,
     answer: () => ({ output: { $tenutoRef: "0", bytes: 1 } }),
-    steer: (_, port) => void port.store(big),
+    steer: (_, port) => void port.store(big, "before"),
   });
   expect(end.result.output).toBe("word3999");
 });

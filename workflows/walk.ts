@@ -3,7 +3,7 @@ import { isTerminal, type EventType, type RunStatus } from "../contracts/events.
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.ts";
-import type { RunPart } from "../contracts/messages.ts";
+import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -38,6 +38,8 @@ export interface WalkOptions {
   effectRoot: string;
   /** Finished steps of the run this one continues. */
   ledger?: LedgerSeed;
+  /** Where that came from. */
+  origin?: Origin;
   /** This run walks only these items of a `foreach`, for its parent. */
   part?: RunPart;
   /** Stand in for the Plan's initial variables. */
@@ -113,7 +115,7 @@ export class Walk {
     this.isContinued = state !== undefined;
     this.ledger = new Ledger(state?.ledger ?? options.ledger);
     this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
-    this.inspector = new Inspector(port, options.plan, state?.rows);
+    this.inspector = new Inspector(port, options, state?.rows);
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
     this.inspector.heading = () => this.pause.lines();
@@ -217,19 +219,18 @@ export class Walk {
       return fill(template, frame);
     } catch (error) {
       if (!(error instanceof ReferenceRead)) throw error;
-      const { roots, steps } = frame.rootsOf(template);
-      return this.outside(() => this.port.evaluate(template, roots, steps));
+      return this.outside(() => this.port.evaluate(template, frame.rootsOf(template), frame.path));
     }
   }
 
   /** The items of a list, or its pages when it is long. */
-  list(list: ListRequest): Promise<Listed> {
-    return this.outside(() => this.port.list(list));
+  list(list: ListRequest, path: string): Promise<Listed> {
+    return this.outside(() => this.port.list(list, path));
   }
 
   /** What is wrong with the value, or null. */
-  validate(schema: JsonSchema, value: Json): Promise<Problem | null> {
-    return this.outside(() => this.port.validate(schema, value));
+  validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null> {
+    return this.outside(() => this.port.validate(schema, value, path));
   }
 
   async condition(expression: Expression, frame: Frame): Promise<boolean> {
@@ -239,8 +240,8 @@ export class Walk {
   }
 
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
-  async shrink(value: Json): Promise<Json> {
-    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value)) : value;
+  async shrink(value: Json, path: string): Promise<Json> {
+    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
   }
 
   /** Put an event into the run's log; it reaches Postgres with the next append. */
@@ -268,7 +269,7 @@ export class Walk {
   async #reachEnd(): Promise<End> {
     try {
       const place = { frame: this.#top, scope: this.#root };
-      return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body())), this.passedErrors);
+      return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body(), "output")), this.passedErrors);
     } catch (error) {
       return endOfError(error);
     }
@@ -325,7 +326,7 @@ export class Walk {
 
   async #checked(output: Json): Promise<Json> {
     const { outputSchema } = this.options.plan;
-    const problem = outputSchema && (await this.validate(outputSchema, output));
+    const problem = outputSchema && (await this.validate(outputSchema, output, "output"));
     if (problem) throw Fault.of({ ...problem, detail: `The run's output: ${problem.detail}` });
     return output;
   }

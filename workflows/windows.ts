@@ -38,7 +38,12 @@ export async function runWindows(walk: Walk, here: HereOf<"foreach">, pages: Jso
   const results = ends
     .map((end) => (end?.status === "done" ? (end.output as WindowResult) : undefined))
     .filter((each) => each !== undefined);
-  return walk.outside(() => walk.port.concat(results.map(({ output }) => output)));
+  return walk.outside(() =>
+    walk.port.concat(
+      results.map(({ output }) => output),
+      here.path,
+    ),
+  );
 }
 
 interface Window {
@@ -60,11 +65,12 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
     input: walk.options.input,
     path,
     await: true,
-    summary: `${here.path}, items from ${from}`,
+    summary: `${path} · items ${from} and after`,
     ...(part ? { part } : { isStarted: true }),
     ...(known === undefined ? walk.ledger.child(path) : {}),
   };
   if (part) tellWindow(walk, here, request);
+  walk.inspector.child(path, request.id, "window");
   const { output, exports, undos } = await endOf(walk, request, around.scope);
   walk.setVariables(exports);
   Object.assign(around.exports, exports);
@@ -75,8 +81,11 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
 /** An item's error is told as the item's, not as the window's. */
 async function endOf(walk: Walk, request: ChildRequest, scope: Scope): Promise<WindowResult> {
   try {
-    return (await walk.inspector.busy(() => follow(walk, request, scope))) as WindowResult;
+    const result = (await walk.inspector.busy(() => follow(walk, request, scope))) as WindowResult;
+    walk.inspector.set(request.path, "window", "completed");
+    return result;
   } catch (error) {
+    walk.inspector.set(request.path, "window", scope.isCanceled ? "canceled" : "failed");
     if (!(error instanceof Fault) || typeof error.problem["childStep"] !== "string") throw error;
     throw Fault.of({ ...error.problem, instance: error.problem["childStep"] });
   }
@@ -99,7 +108,7 @@ async function partOf(
     const picked: JsonObject = {};
     for (const name of names) {
       const value = read(name);
-      if (value !== undefined) picked[name] = await walk.shrink(value);
+      if (value !== undefined) picked[name] = await walk.shrink(value, path);
     }
     return picked;
   };
@@ -137,16 +146,20 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
     attempt: part.attempt,
     context: { ...around, path: outerOf(part.path), frame, exports, takes: () => part.isTaken },
   };
-  const items = await itemsOf(walk, part.items);
+  const items = await itemsOf(walk, part);
   const list = { items, from: part.from };
   const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
   const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
-  return { output: await walk.shrink(output), exports, undos: await walk.shrink(walk.undoing.state() as unknown as Json) };
+  return {
+    output: await walk.shrink(output, part.path),
+    exports,
+    undos: await walk.shrink(walk.undoing.state() as unknown as Json, part.path),
+  };
 }
 
-async function itemsOf(walk: Walk, items: Json): Promise<Json[]> {
+async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {
   if (Array.isArray(items)) return items;
-  const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false });
+  const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false }, path);
   return "items" in list ? list.items : [];
 }
 

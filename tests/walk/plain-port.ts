@@ -106,6 +106,8 @@ export class PlainPort implements Port {
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
   show = (markdown: string): void => void (this.shown = markdown);
+  pageOf = (run: string): string => `runs/${run}`;
+  pageOfNow = (): string => `now/${this.now()}`;
   mark = (): void => undefined;
   /** A message is being answered until then. */
   async attended(answer: Promise<unknown>): Promise<void> {
@@ -129,7 +131,7 @@ export class PlainPort implements Port {
     return this.#locks.acquire(request);
   };
 
-  evaluate: Port["evaluate"] = async (template, roots, steps) => {
+  evaluate: Port["evaluate"] = async (template, { roots, steps }) => {
     const [allRoots, allSteps] = [this.#load(roots), this.#load(steps)] as JsonObject[];
     return fill(template, { name: (name) => allRoots![name], step: (id) => allSteps![id] });
   };
