@@ -28,6 +28,14 @@ export const pageQuery = z.strictObject({
   limit,
 });
 
+export const stepsQuery = pageQuery.extend({
+  links: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true")
+    .meta({ description: "With each step's `links`; Temporal is asked where its events are." }),
+});
+
 export const waitQuery = z.strictObject({
   wait: z.coerce
     .number()

@@ -180,6 +180,8 @@ const meanings: Record<keyof typeof limits, string> = {
   waitSecondsMax: "`?wait=`",
   idempotencyKeyBytesMax: "`Idempotency-Key`",
   idempotencyKeepMs: "how long the first answer to a POST is kept; a run's key lives as long as Temporal keeps the run",
+  linkEventsMax: "history events the API reads to link steps; steps beyond link to their run",
+  linkExecutionsKept: "executions that have ended whose events an API process remembers for links",
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",

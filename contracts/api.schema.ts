@@ -159,6 +159,16 @@ export const runSchema = runRowSchema
   })
   .meta({ id: "Run", description: "A run with its data; large values are resolved." });
 
+const stepLinksSchema = z
+  .object({
+    self: z.string(),
+    run: z.string(),
+    temporal: z.string().meta({
+      description: "The step's event in the Temporal Web UI; the run, when the step has none or Temporal has forgotten it.",
+    }),
+  })
+  .meta({ id: "StepLinks" });
+
 export const stepSchema = z
   .object({
     path: z.string(),
@@ -171,6 +181,7 @@ export const stepSchema = z
     reusedFrom: z.string().nullable().meta({ description: "The run that performed it, when its result was taken over." }),
     startedAt: time,
     endedAt: time.nullable(),
+    links: stepLinksSchema.optional().meta({ description: "In lists with `links=true`." }),
   })
   .meta({
     id: "Step",

@@ -98,6 +98,8 @@ export const limits = {
   idempotencyKeyBytesMax: 255,
   idempotencyKeepMs: 24 * hour,
   updateDeadlineMs: 5 * second,
+  linkEventsMax: 50_000,
+  linkExecutionsKept: 50,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
   defectAttempts: 5,

@@ -1,8 +1,8 @@
 import type { Settings } from "../settings.ts";
 
-/** The Temporal Web UI's page of one execution, or of the workflow id's latest one when the run id is not known. */
-export function temporalLink(settings: UiSettings, workflowId: string, temporalRunId?: string): string {
-  const run = temporalRunId === undefined ? "" : `/${temporalRunId}/history`;
+/** The Temporal Web UI's page of one execution or one of its events, or of the workflow id's latest execution when the run id is not known. */
+export function temporalLink(settings: UiSettings, workflowId: string, temporalRunId?: string, event?: number): string {
+  const run = temporalRunId === undefined ? "" : `/${temporalRunId}/history${event === undefined ? "" : `/events/${event}`}`;
   return `${temporalUiBase(settings)}/namespaces/${settings.TEMPORAL_NAMESPACE}/workflows/${encodeURIComponent(workflowId)}${run}`;
 }
 

@@ -23,6 +23,9 @@ export interface Histories {
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   startPlan(plan: Json): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
+  listed(query: string): Promise<string[]>;
+  details(tenant: string, run: string): Promise<string>;
+  forget(tenant: string, run: string): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   wearLock(tenant: string, key: string): Promise<number>;
   /** Of any workflow of the type. */
@@ -72,6 +75,26 @@ export async function openHistories(address: string): Promise<Histories> {
       let count = 0;
       for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
       return count;
+    },
+    async listed(query) {
+      const found: string[] = [];
+      for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
+      return found;
+    },
+    async details(tenant, run) {
+      const metadata = await handleOf(tenant, run).query<{ currentDetails?: string }>("__temporal_workflow_metadata");
+      return metadata.currentDetails ?? "";
+    },
+    async forget(tenant, run) {
+      const workflowId = workflowIdOf(tenant, run);
+      await connection.workflowService.deleteWorkflowExecution({ namespace: "default", workflowExecution: { workflowId } });
+      // Deleted by a task of the server's own.
+      while (
+        await handleOf(tenant, run)
+          .describe()
+          .then(Boolean, () => false)
+      )
+        await new Promise((later) => setTimeout(later, 100));
     },
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);

@@ -56,6 +56,12 @@ export interface HostCommands {
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
   /** Start a run with a plan that no checker has seen. */
   startPlan(plan: Json): Promise<string>;
+  /** Runs that the list of the Temporal Web UI finds with a filter. */
+  listed(query: string): Promise<string[]>;
+  /** What the Temporal Web UI shows of a run as its current details. */
+  details(tenant: string, run: string): Promise<string>;
+  /** Forget a run's history, as Temporal does after the retention. */
+  forget(tenant: string, run: string): Promise<void>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */
