@@ -118,13 +118,15 @@ export class Inspector {
   }
 
   /** Within one moment of what has changed. The open steps and those that ended last come first to their place. */
-  show(status: RunStatus): void {
+  show(status: RunStatus, why?: string): void {
     this.isDirty = false;
     const { plan, run } = this.#about;
     const waits = [...this.#waits].slice(0, waitsShown).map(([path, what]) => `${code(path)} waits for ${plain(what)}`);
     const head = [
       `**${plain(plan.title ?? plan.name)}** · ${plain(plan.name)} ${plan.version} · **${status.replaceAll("_", " ")}**`,
-      [...this.heading().map(plain), ...waits, ...this.#lineage()].map((line) => `- ${line}`).join("\n"),
+      [...(why === undefined ? [] : [plain(why)]), ...this.heading().map(plain), ...waits, ...this.#lineage()]
+        .map((line) => `- ${line}`)
+        .join("\n"),
       "| step | type | status | attempt | took |\n| --- | --- | --- | --- | --- |",
     ].join("\n\n");
     const foot = `\n\nAll steps with their results: \`GET /api/v2/runs/${run.id}/steps\``;
