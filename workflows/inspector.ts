@@ -60,7 +60,11 @@ export class Inspector {
     const isOpen = open.has(status);
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
     if (!isOpen && itemNumber.test(path)) this.#rows.delete(path);
-    else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt: isOpen ? undefined : now }));
+    else
+      this.#rows.set(
+        path,
+        Object.assign(row, { status, attempt, endedAt: isOpen ? undefined : status === "compensated" ? (row.endedAt ?? now) : now }),
+      );
     if (!isOpen) this.#forgetOldest();
   }
 
