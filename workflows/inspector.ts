@@ -58,13 +58,11 @@ export class Inspector {
     const now = this.#port.now();
     const row = this.#rows.get(path) ?? { type, status, attempt, startedAt: now, page: this.#port.pageOfNow() };
     const isOpen = open.has(status);
+    // What is undone had ended before.
+    const endedAt = isOpen ? undefined : status === "compensated" ? (row.endedAt ?? now) : now;
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
     if (!isOpen && itemNumber.test(path)) this.#rows.delete(path);
-    else
-      this.#rows.set(
-        path,
-        Object.assign(row, { status, attempt, endedAt: isOpen ? undefined : status === "compensated" ? (row.endedAt ?? now) : now }),
-      );
+    else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt }));
     if (!isOpen) this.#forgetOldest();
   }
 

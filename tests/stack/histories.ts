@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { Client, Connection } from "@temporalio/client";
+import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
@@ -76,26 +76,11 @@ export async function openHistories(address: string): Promise<Histories> {
       for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
       return count;
     },
-    async listed(query) {
-      const found: string[] = [];
-      for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
-      return found;
-    },
+    listed: (query) => listed(workflow, query),
     async details(tenant, run) {
-      const metadata = await handleOf(tenant, run).query<{ currentDetails?: string }>("__temporal_workflow_metadata");
-      return metadata.currentDetails ?? "";
+      return (await handleOf(tenant, run).query<{ currentDetails?: string }>("__temporal_workflow_metadata")).currentDetails ?? "";
     },
-    async forget(tenant, run) {
-      const workflowId = workflowIdOf(tenant, run);
-      await connection.workflowService.deleteWorkflowExecution({ namespace: "default", workflowExecution: { workflowId } });
-      // Deleted by a task of the server's own.
-      while (
-        await handleOf(tenant, run)
-          .describe()
-          .then(Boolean, () => false)
-      )
-        await new Promise((later) => setTimeout(later, 100));
-    },
+    forget: (tenant, run) => forget(connection, handleOf(tenant, run)),
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
       // The record knows the end a moment before Temporal does.
@@ -120,6 +105,24 @@ const tenant = "default";
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
+
+async function listed(workflow: Client["workflow"], query: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
+  return found;
+}
+
+async function forget({ workflowService }: Connection, handle: WorkflowHandle): Promise<void> {
+  const { workflowId } = handle;
+  await workflowService.deleteWorkflowExecution({ namespace: "default", workflowExecution: { workflowId } });
+  const isThere = (): Promise<boolean> =>
+    handle.describe().then(
+      () => true,
+      () => false,
+    );
+  // Deleted by a task of the server's own.
+  while (await isThere()) await new Promise((later) => setTimeout(later, 100));
+}
 
 async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
   const nobody = { run: "r_nobody", ticket: "none" };
