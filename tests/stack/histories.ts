@@ -52,12 +52,7 @@ export async function openHistories(address: string): Promise<Histories> {
         quiet = !raw.pendingWorkflowTask && (raw.pendingActivities ?? []).length === 0 ? quiet + 1 : 0;
       }
     },
-    async fillMailbox(tenant, run, count) {
-      const events = Array.from({ length: count }, (_, n) => ({ event: "filler", data: n, id: `filler-${n}`, at: Date.now() }));
-      const handle = handleOf(tenant, run);
-      for (let at = 0; at < count; at += 50)
-        await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
-    },
+    fillMailbox: (tenant, run, count) => fillMailbox(handleOf(tenant, run), count),
     async startContinuing(name, input, continueAfterEvents, origin) {
       const id = `r_${randomBytes(13).toString("hex")}`;
       const from = origin ? { origin } : {};
@@ -105,6 +100,11 @@ const tenant = "default";
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
+
+async function fillMailbox(handle: WorkflowHandle, count: number): Promise<void> {
+  const events = Array.from({ length: count }, (_, n) => ({ event: "filler", data: n, id: `filler-${n}`, at: Date.now() }));
+  for (let at = 0; at < count; at += 50) await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
+}
 
 async function listed(workflow: Client["workflow"], query: string): Promise<string[]> {
   const found: string[] = [];
