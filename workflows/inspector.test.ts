@@ -1,4 +1,5 @@
 import { expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
 import { jsonBytes } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
@@ -62,6 +63,11 @@ test("who paused the run stands above the table", async () => {
   });
   expect(shown).toContain("1.0.0 · **paused**");
   expect(shown).toMatch(/^- paused \(run\) by ada since .*: look \\\| first$/m);
+});
+
+test("a run that failed says why", async () => {
+  const { port } = await runPlain(definition([tool("a")]), { answer: () => ({ problem: makeProblem("tool", "out | of order") }) });
+  expect(port.shown).toMatch(/\*\*failed\*\*\n\n- out \\\| of order\n/);
 });
 
 test("a child step links to the child's page", async () => {

@@ -58,9 +58,11 @@ export class Inspector {
     const now = this.#port.now();
     const row = this.#rows.get(path) ?? { type, status, attempt, startedAt: now, page: this.#port.pageOfNow() };
     const isOpen = open.has(status);
+    // What is undone had ended before.
+    const endedAt = isOpen ? undefined : status === "compensated" ? (row.endedAt ?? now) : now;
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
     if (!isOpen && itemNumber.test(path)) this.#rows.delete(path);
-    else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt: isOpen ? undefined : now }));
+    else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt }));
     if (!isOpen) this.#forgetOldest();
   }
 
@@ -118,13 +120,15 @@ export class Inspector {
   }
 
   /** Within one moment of what has changed. The open steps and those that ended last come first to their place. */
-  show(status: RunStatus): void {
+  show(status: RunStatus, why?: string): void {
     this.isDirty = false;
     const { plan, run } = this.#about;
     const waits = [...this.#waits].slice(0, waitsShown).map(([path, what]) => `${code(path)} waits for ${plain(what)}`);
     const head = [
       `**${plain(plan.title ?? plan.name)}** · ${plain(plan.name)} ${plan.version} · **${status.replaceAll("_", " ")}**`,
-      [...this.heading().map(plain), ...waits, ...this.#lineage()].map((line) => `- ${line}`).join("\n"),
+      [...(why === undefined ? [] : [plain(why)]), ...this.heading().map(plain), ...waits, ...this.#lineage()]
+        .map((line) => `- ${line}`)
+        .join("\n"),
       "| step | type | status | attempt | took |\n| --- | --- | --- | --- | --- |",
     ].join("\n\n");
     const foot = `\n\nAll steps with their results: \`GET /api/v2/runs/${run.id}/steps\``;

@@ -356,7 +356,7 @@ export class Walk {
     this.tell(`run.${status}`, undefined, endData(reached));
     const recorded = await this.journal.drain();
     // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
-    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status);
+    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status, reached.error?.detail);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Json } from "../../contracts/json.ts";
 import { admin, host, type Page, type StepBody } from "./client.ts";
 
 const set = (id: string, values: unknown = 1) => ({ id, type: "set", values });
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, short: false, ...more });
+const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.double", arguments: { n: 1 }, ...more });
 const listen = (id: string) => ({ id, type: "listen", one: { event: "go" } });
 
 type Linked = StepBody & { links?: { self: string; run: string; temporal: string } };
@@ -29,7 +29,7 @@ describe("a step's link into the Temporal Web UI", () => {
       tool("call"),
       { id: "time", type: "wait", duration: "10ms" },
       { id: "sub", type: "workflow", workflow, input: {} },
-      tool("near", { short: true, tool: "text.lines", arguments: { text: "a" } }),
+      tool("near", { tool: "time.now", arguments: {} }),
       set("none"),
     ];
     const run = await admin.begin({ steps });
@@ -81,8 +81,9 @@ describe("the list of the Temporal Web UI", () => {
       run.id,
     );
     expect(found).toEqual([run.id]);
-    await admin.post(`/api/v2/runs/${run.id}/cancel`);
-    await untilListed(filters(workflow, 'TenutoStatus = "canceled" AND TenutoApprovals = 0'), run.id);
+    await run.cancel();
+    await untilListed(filters(workflow, 'ExecutionStatus = "Canceled" AND TenutoApprovals = 0'), run.id);
+    expect(await host.listed(filters(workflow, 'TenutoStatus = "waiting"'))).toEqual([]);
   });
 
   test("finds the children of a run, with the version that they took", async () => {
