@@ -142,7 +142,7 @@ function outputOf(step: JsonObject): string {
   return isNumber ? path : `(${path} == null ? 0 : 1)`;
 }
 
-export function number(maker: Maker, sight: readonly string[]): string {
+function number(maker: Maker, sight: readonly string[]): string {
   const source = pick(maker, sight);
   if (chance(maker, 0.3)) return `${source} * ${upTo(maker, 3)} + ${upTo(maker, 9)}`;
   return chance(maker, 0.2) ? `${source} + ${pick(maker, sight)}` : source;

@@ -101,7 +101,7 @@ function change(seed: number, { walk, steered, definitions }: Around): void {
 }
 
 /** The definition with one step added, replaced or removed somewhere. */
-export function changed(definition: JsonObject, seed: number): JsonObject {
+function changed(definition: JsonObject, seed: number): JsonObject {
   const random = createRandom(seed);
   const copy = structuredClone(definition);
   const lists = listsOf(copy);
