@@ -20,7 +20,7 @@ export async function play(seed: number): Promise<string[]> {
   return [...whole.faults, ...first.faults, ...differs(definition, acts, whole.run, first.run), ...(await goneOn(seed, first))];
 }
 
-export interface Played {
+interface Played {
   run: PlainRun;
   definition: JsonObject;
   faults: string[];
