@@ -9,7 +9,7 @@ interface HistoryEvent {
   workflowExecutionStartedEventAttributes?: { input?: { payloads: { data: string }[] } };
 }
 
-const folder = new URL("histories/", import.meta.url);
+const folder = new URL("histories/engine-1/", import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
 
 /** What people look for beside it: signals to others and upserts cannot carry one. */

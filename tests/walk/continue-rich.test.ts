@@ -7,7 +7,7 @@ import { richDefinition } from "./rich-definition.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
 import { timedByWaits } from "./timed-by-waits.ts";
 
-const cases = Number(process.env["CONTINUE_RICH_CASES"] ?? 300);
+const cases = Number(process.env["CONTINUE_RICH_CASES"] ?? 120);
 const firstSeed = Number(process.env["CONTINUE_SEED"] ?? 1);
 
 test(`${cases} definitions with everything that keeps a run open, continued as new after every step, do the same`, async () => {

@@ -6,7 +6,7 @@ import { randomDefinition } from "./random-definition.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
 import { timedByWaits } from "./timed-by-waits.ts";
 
-const cases = Number(process.env["CONTINUE_CASES"] ?? 600);
+const cases = Number(process.env["CONTINUE_CASES"] ?? 200);
 const firstSeed = Number(process.env["CONTINUE_SEED"] ?? 1);
 
 test(`${cases} random definitions that continue as new after every step do the same things at the same times`, async () => {

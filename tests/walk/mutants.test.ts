@@ -10,7 +10,7 @@ import { runPlain } from "./run-plain.ts";
 import { sampleOf } from "./sample.ts";
 import { Stuck } from "./virtual-time.ts";
 
-const count = Number(process.env["MUTANTS"] ?? 1_500);
+const count = Number(process.env["MUTANTS"] ?? 1_000);
 const firstSeed = Number(process.env["MUTANT_SEED"] ?? 1);
 
 test(`${count} damaged definitions are refused with a reason, or run to an end`, async () => {

@@ -5,7 +5,7 @@ import { randomDefinition } from "./random-definition.ts";
 import { referenceRun } from "./reference.ts";
 import { runPlain } from "./run-plain.ts";
 
-const cases = Number(process.env["WALK_CASES"] ?? 2_000);
+const cases = Number(process.env["WALK_CASES"] ?? 1_000);
 const firstSeed = Number(process.env["WALK_SEED"] ?? 1);
 
 test(`${cases} random definitions give the same output and the same calls at the same times as the plain evaluator`, async () => {
