@@ -20,7 +20,8 @@ import { readDefinitionValue, type Plan } from "../language/index.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { patchDefinition, type PlanOperation } from "../language/surgery.ts";
 import { audit } from "../prisma/audit.ts";
-import { Plans, type FrozenPlan } from "../prisma/plans.ts";
+import type { FrozenPlan } from "../prisma/plans.ts";
+import { plansOf } from "./begin.ts";
 import { sha256 } from "./hash.ts";
 import { runParams } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
@@ -110,13 +111,13 @@ async function patch(call: OnRun<PatchPlan>): Promise<Answer> {
   const bad = unkeepable(source);
   if (bad) throw faultOf("definition_invalid", bad.message, [{ code: "wrong_value", path: bad.pointer, message: bad.message }]);
   const { principal, tenant } = call.caller;
-  if (!call.body.dryRun) await new Plans(call.deps.database).keepPatched(tenant, { source, plan: read.plan, by: principal.name });
+  if (!call.body.dryRun) await plansOf(call.deps).keepPatched(tenant, { source, plan: read.plan, by: principal.name });
   return change(call, { run: run.id, plan: read.plan, kind: "patch", dryRun: call.body.dryRun });
 }
 
 async function migrate(call: OnRun<Migrate>): Promise<Answer> {
   const { run } = await walked(call);
-  const plan = await new Plans(call.deps.database).load(call.caller.tenant, run.workflow, call.body.version);
+  const plan = await plansOf(call.deps).load(call.caller.tenant, run.workflow, call.body.version);
   return change(call, { run: run.id, plan, kind: "migrate", dryRun: call.body.dryRun });
 }
 
@@ -128,14 +129,21 @@ interface Wanted {
 }
 
 async function change(call: Call, wanted: Wanted): Promise<Answer> {
-  const { run, plan, dryRun } = wanted;
-  const refusals = dryRun ? await refusalsOf(call, wanted) : await ask(call, wanted).then(() => []);
+  const { run, plan } = wanted;
+  const refusals = await attempted(call, wanted);
   return ok({ runId: run, version: plan.version, planHash: plan.hash, accepted: refusals.length === 0, refusals: refusals as Json });
+}
+
+/** A dry run asks why not; otherwise the run is told, and throws why not. */
+async function attempted(call: Call, wanted: Wanted): Promise<PlanRefusal[]> {
+  if (wanted.dryRun) return refusalsOf(call, wanted);
+  await ask(call, wanted);
+  return [];
 }
 
 async function migrateAll(call: Call<{ name: string }, unknown, MigrateAll>): Promise<Answer> {
   const { deps, caller, body, params } = call;
-  const plan = await new Plans(deps.database).load(caller.tenant, params.name, body.to);
+  const plan = await plansOf(deps).load(caller.tenant, params.name, body.to);
   const rows = await deps.database.run.findMany({
     where: {
       tenant: caller.tenant,
@@ -166,9 +174,9 @@ async function migrateAll(call: Call<{ name: string }, unknown, MigrateAll>): Pr
 const abreast = 10;
 
 async function reportOn(call: Call, wanted: Wanted): Promise<JsonObject> {
-  const { run, dryRun } = wanted;
+  const { run } = wanted;
   try {
-    const refusals = dryRun ? await refusalsOf(call, wanted) : await ask(call, wanted).then(() => []);
+    const refusals = await attempted(call, wanted);
     return { runId: run, accepted: refusals.length === 0, refusals: refusals as Json };
   } catch (error) {
     // One that ended meanwhile, or cannot answer, does not keep the others.
@@ -202,5 +210,5 @@ async function walked(
     select: { workflow: true, version: true, planHash: true },
   });
   if (!row) throw new Fault("unavailable", `Run ${seen.id} has not told its plan yet; ask again in a moment.`);
-  return { run: { id: seen.id, ...row }, frozen: await new Plans(call.deps.database).frozen(tenant, row) };
+  return { run: { id: seen.id, ...row }, frozen: await plansOf(call.deps).frozen(tenant, row) };
 }

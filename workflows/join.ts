@@ -1,11 +1,12 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Join, Step } from "../language/plan.ts";
-import { Ended, type Here } from "./context.ts";
+import type { Here } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { JoinState, type JoinMark, type TaskEnd } from "./join-state.ts";
+import { isEnd } from "./ledger.ts";
 import type { Lane } from "./outbox.ts";
-import { Canceled, Scope } from "./scope.ts";
+import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
 
 /** One branch or item. */
@@ -65,8 +66,8 @@ function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions)
   walk.ledger.note(here.path, { join: mark });
   const state = new JoinState(tasks.length, options, mark);
   // In the order in which they ended; what is in the ledger beyond that comes from a run that this one continues.
-  const known = mark.order.splice(0);
-  const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.includes(index));
+  const known = new Set(mark.order.splice(0));
+  const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.has(index));
   for (const index of [...known, ...others]) recallTask(walk, here, state, { task: tasks[index]!, index });
   return { walk, here, tasks, options, state, scope: new Scope() };
 }
@@ -99,7 +100,7 @@ async function runTask({ walk, here, tasks, options, state, scope }: Joining, in
     walk.ledger.enter(task.path, { status: "completed", output, exports });
     state.done(index, output);
   } catch (error) {
-    if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.ledger.throw(task.path, error);
+    if (isEnd(error)) walk.ledger.throw(task.path, error);
     state.failed(index, error);
   }
   Object.assign(here.context.exports, exports);

@@ -235,7 +235,8 @@ function throwOf(error: Fault | Canceled | Ended): Throw {
   return error instanceof Canceled ? { canceled: error.message } : { ended: error.status, output: error.output };
 }
 
-const outerOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("."), path.lastIndexOf("[")));
+/** The slot or step that a path lies in; empty at the top. */
+export const outerOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf("."), path.lastIndexOf("[")));
 
 function outersOf(path: string): string[] {
   const outers: string[] = [];

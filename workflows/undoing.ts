@@ -1,13 +1,13 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Undo } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import type { Json } from "../contracts/json.ts";
 import { findStep } from "../language/plan-steps.ts";
-import { freeRoots } from "../language/roots.ts";
-import type { Block, Step } from "../language/plan.ts";
+import type { Step } from "../language/plan.ts";
 import type { Context, Here } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { Canceled, Scope } from "./scope.ts";
+import { frameOf, seenBy } from "./sight.ts";
 import type { Walk } from "./walk.ts";
 
 /** Steps of a window that can be undone: the list of them, or its reference. */
@@ -15,9 +15,6 @@ export interface UndoPage {
   path: string;
   page: Json;
 }
-
-/** The same at any time: they need not be kept. */
-const lasting = new Set(["input", "env", "run"]);
 
 /**
  * Steps that can be undone, in the order in which they ended. When the run fails or is cancelled, their `compensate`
@@ -42,7 +39,7 @@ export class Undoing {
     if (!step.compensate) return;
     if (this.#stack.length >= limits.undosMax)
       throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
-    const undo = { path, attempt, ...(await this.#read(step.compensate, new Frame(context.frame, { output }), path)) };
+    const undo = { path, attempt, ...(await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path })) };
     const known = this.#stack.findIndex((other) => other.path === path);
     if (known >= 0) this.#stack.splice(known, 1);
     this.#stack.push(undo);
@@ -97,8 +94,7 @@ export class Undoing {
     const step = findStep(walk.options.plan, path);
     try {
       if (!step?.compensate) throw new Fault("not_found", `The plan has no \`compensate\` for step ${path} any more.`);
-      const frame = new Frame(context.frame, names);
-      for (const [id, view] of Object.entries(steps)) frame.setStep(id, view);
+      const frame = frameOf(context.frame, { names, steps });
       // In a scope of its own, below which nothing parks: what cannot be undone is told, and the others are undone.
       const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
       await walk.block(step.compensate, around);
@@ -111,20 +107,6 @@ export class Undoing {
       walk.tell("compensation.failed", about, { error: error.problem as Json });
       return error.problem;
     }
-  }
-
-  async #read(block: Block, frame: Frame, path: string): Promise<{ names: JsonObject; steps: JsonObject }> {
-    const reads = freeRoots(block);
-    const pick = async (names: string[], read: (name: string) => Json | undefined): Promise<JsonObject> => {
-      const picked: JsonObject = {};
-      for (const name of names) {
-        const value = read(name);
-        if (value !== undefined) picked[name] = await this.#walk.shrink(value, path);
-      }
-      return picked;
-    };
-    const names = reads.names.filter((name) => !lasting.has(name));
-    return { names: await pick(names, (name) => frame.name(name)), steps: await pick(reads.steps, (id) => frame.step(id)) };
   }
 }
 

@@ -334,7 +334,6 @@ export class Walk {
   async #setFirstVariables(): Promise<void> {
     for (const [name, template] of this.options.plan.vars)
       if (!(name in this.#vars)) this.setVariables({ [name]: await this.value(template, this.#top) });
-    if (!this.isContinued && this.options.vars) this.setVariables(this.options.vars);
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */

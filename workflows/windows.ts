@@ -4,15 +4,15 @@ import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunPart } from "../contracts/messages.ts";
 import { findStep } from "../language/plan-steps.ts";
-import { freeRoots } from "../language/roots.ts";
 import { follow } from "./child.ts";
 import type { Context, HereOf, StepOf } from "./context.ts";
 import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
-import { Frame } from "./frame.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";
 import type { ChildRequest } from "./port.ts";
+import { outerOf } from "./ledger.ts";
 import type { Scope } from "./scope.ts";
+import { frameOf, seenBy } from "./sight.ts";
 import type { UndoPage } from "./undoing.ts";
 import type { Walk } from "./walk.ts";
 
@@ -103,15 +103,7 @@ async function partOf(
   { from, items, concurrency }: Omit<Window, "around">,
 ): Promise<RunPart> {
   const { frame } = context;
-  const reads = freeRoots(step.body);
-  const pick = async (names: string[], read: (name: string) => Json | undefined): Promise<JsonObject> => {
-    const picked: JsonObject = {};
-    for (const name of names) {
-      const value = read(name);
-      if (value !== undefined) picked[name] = await walk.shrink(value, path);
-    }
-    return picked;
-  };
+  const { names, steps } = await seenBy(walk, step.body, { frame, path });
   return {
     path,
     attempt,
@@ -119,16 +111,14 @@ async function partOf(
     items,
     concurrency,
     isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
-    names: await pick(["vars", ...reads.names.filter((name) => !always.has(name))], (name) => frame.name(name)),
-    steps: await pick(reads.steps, (id) => frame.step(id)),
+    // Also when no item reads them: what items set is added to them.
+    names: { ...names, vars: await walk.shrink(frame.name("vars") ?? {}, path) },
+    steps,
   };
 }
 
 /** Whether something around takes errors cannot be asked error by error from within a child. */
 const anyError = makeProblem("tool", "any error");
-
-/** Every run of the plan has them. */
-const always = new Set(["input", "env", "run", "vars"]);
 
 /** The window's own side: the items of the part, as the parent would have run them. */
 export async function runPart(walk: Walk, part: RunPart, around: Context): Promise<Json> {
@@ -137,8 +127,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
   const { isolate: _, ...step } = found as StepOf<"foreach">;
   const { vars, ...names } = part.names;
   if (!walk.isContinued) walk.setVariables(vars as JsonObject);
-  const frame = new Frame(around.frame, names);
-  for (const [id, view] of Object.entries(part.steps)) frame.setStep(id, view);
+  const frame = frameOf(around.frame, { names, steps: part.steps });
   const exports: JsonObject = {};
   const here: HereOf<"foreach"> = {
     step: { ...step, concurrency: part.concurrency } as StepOf<"foreach">,
@@ -162,5 +151,3 @@ async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {
   const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false }, path);
   return "items" in list ? list.items : [];
 }
-
-const outerOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf(".")));
