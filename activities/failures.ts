@@ -1,4 +1,5 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
+import { backOffMs } from "../contracts/back-off.ts";
 import { faults, type Problem } from "../contracts/faults.ts";
 import type { Retry } from "../contracts/limits.ts";
 
@@ -18,8 +19,5 @@ export function failureOf(problem: Problem, retry: Retry): ApplicationFailure {
   });
 }
 
-/** Temporal's own back-off knows no jitter; without it, what failed together comes back together. Never above `maxInterval`. */
-export function retryDelayMs({ initialIntervalMs, backoff, maxIntervalMs, jitter }: Retry, attempt: number): number {
-  const plain = initialIntervalMs * backoff ** (attempt - 1);
-  return Math.round(Math.min(maxIntervalMs, plain * (1 + jitter * (Math.random() * 2 - 1))));
-}
+/** Temporal's own back-off knows no jitter; without it, what failed together comes back together. */
+export const retryDelayMs = (retry: Retry, attempt: number): number => backOffMs(retry, attempt, Math.random());

@@ -1,6 +1,7 @@
+import { backOffMs } from "../contracts/back-off.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { RetryWhile, Step } from "../language/plan.ts";
+import type { Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
 import { Frame } from "./frame.ts";
 import type { Walk } from "./walk.ts";
@@ -17,7 +18,7 @@ export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step
   if (!step.retry || (isCall(step) && !isUnwanted)) return false;
   const { tries: before = 0, totalUntil } = (walk.ledger.place(path) ?? {}) as Tries;
   const tries = before + 1;
-  const retryAt = walk.clock.now() + delayMs(step.retry, tries, `${walk.options.run.id}${path}`);
+  const retryAt = walk.clock.now() + backOffMs(step.retry, tries, spread(`${walk.options.run.id}${path}#${tries}`));
   if (tries >= step.retry.maxAttempts || step.retry.nonRetryable.includes(problem.type)) return false;
   if (totalUntil !== undefined && retryAt > totalUntil) return false;
   walk.tell(
@@ -67,13 +68,7 @@ export async function checkContent(walk: Walk, { step, path, context }: Here<Ste
 
 const isCall = (step: Step): boolean => "timeoutMs" in step;
 
-/** Never above `maxInterval`. The spread comes from the run and the path: equal in every replay, different between runs. */
-function delayMs({ initialIntervalMs, backoff, maxIntervalMs, jitter }: RetryWhile, tries: number, seed: string): number {
-  const plain = initialIntervalMs * backoff ** (tries - 1);
-  return Math.round(Math.min(maxIntervalMs, plain * (1 + jitter * (spread(`${seed}#${tries}`) * 2 - 1))));
-}
-
-/** A number from 0 to 1 (FNV-1a). */
+/** A number from 0 to 1 (FNV-1a): equal in every replay, different between runs and paths. */
 function spread(text: string): number {
   let mixed = 2_166_136_261;
   for (let at = 0; at < text.length; at++) mixed = Math.imul(mixed ^ text.charCodeAt(at), 16_777_619) >>> 0;
