@@ -81,6 +81,8 @@ export class Journal {
       data: about?.attempt === undefined ? data : { attempt: about.attempt, ...data },
     };
     this.#outbox.add(event, about?.lane ?? this.root);
+    // At once: when the pause is over before anybody looks, what the run does then must be told again.
+    if (type === "run.paused") this.#mark({ ...this.#told, status: "paused" });
     if (this.#outbox.size >= limits.outboxEventsMax) void this.flush();
   }
 
@@ -165,14 +167,18 @@ export class Journal {
   #tellState(state: State, inspector: Inspector): void {
     const { status } = state;
     const hasChanged = status !== this.#told.status;
-    this.#told = state;
-    this.#port.mark(state);
+    this.#mark(state);
     if (!hasChanged) return;
-    // A run that works again tells it with its next call; pausing has told its own event.
+    // Pausing has told its own event.
     if (status === "running") return this.tell("run.running", undefined, {});
     if (status === "queued") this.tell("run.queued", undefined, { for: inspector.waits() });
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
     if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
+  }
+
+  #mark(state: State): void {
+    this.#told = state;
+    this.#port.mark(state);
   }
 
   async #append(): Promise<RunStatus | undefined> {

@@ -50,6 +50,17 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(dataOf(ended, "run.resumed")).toEqual([{ by: "ada" }]);
   });
 
+  test("a pause that is over in the moment it came leaves a run that waits, not one that runs", async () => {
+    const ended = await run([wait("w", "1h")], (walk, at) => {
+      at.at(10_000, () => {
+        void walk.pause.pause(halt);
+        void walk.pause.resume(resume);
+      });
+    });
+    const told = ended.port.log.map(({ type }) => type).filter((type) => type.startsWith("run."));
+    expect(told).toEqual(["run.started", "run.waiting", "run.paused", "run.resumed", "run.waiting", "run.completed"]);
+  });
+
   test("deadlines of events and questions, time limits and back-offs stand still", async () => {
     const branches = {
       hear: [{ id: "l", type: "listen", one: { event: "never" }, timeout: "1h", onTimeout: [tool("late")] }],
