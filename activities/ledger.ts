@@ -64,7 +64,7 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
     givenVars(database, old.id),
   ]);
   const kept = keep({ plan, before, origin, ...log });
-  const inside = insideOf(kept, origin);
+  const inside = insideOf(kept, origin, before);
   const standing = new Set(log.steps.filter(({ path, isUndone }) => inside(path) && !isUndone).map(({ path }) => path));
   return {
     plan,
@@ -78,12 +78,19 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
   };
 }
 
-/** Whether a path lies in what is kept. */
-function insideOf({ entries }: Kept, origin: Origin): (path: string) => boolean {
+/** Whether a path lies in what is kept. What undid a step, or tried to, does not: it belongs to the end it came after. */
+function insideOf({ entries }: Kept, origin: Origin, before: Plan): (path: string) => boolean {
   const whole = new Set(entries.map(({ path }) => path));
   const byHand = ownOutputs(origin);
-  return (path) => !Object.hasOwn(byHand, path) && [path, ...prefixesOf(path)].some((around) => whole.has(around));
+  const isUndoing = (around: string): boolean =>
+    around.endsWith(UNDOING) && findStep(before, around.slice(0, -UNDOING.length))?.compensate !== undefined;
+  return (path) => {
+    const prefixes = prefixesOf(path);
+    return !Object.hasOwn(byHand, path) && [path, ...prefixes].some((around) => whole.has(around)) && !prefixes.some(isUndoing);
+  };
 }
+
+const UNDOING = ".compensate";
 
 type Children = [path: string, child: ChildOrigin][];
 

@@ -208,6 +208,19 @@ describe("a retry", () => {
     expect(await paid.calls()).toHaveLength(2);
   });
 
+  test("does not take over what tried to undo a step in vain: undoing begins anew", async () => {
+    const [paid, refunded, bad] = [new Place(), new Place(), new Place()];
+    await refunded.script({ status: 200 }, { status: 400 });
+    await bad.script({ status: 400 }, { status: 400 });
+    const pay = call("pay", paid, { compensate: [call("refund", refunded), call("tell", refunded, { needs: ["refund"] })] });
+    const first = await failed({ steps: [pay, call("bad", bad)] });
+    const second = await begun(first, "retry");
+    expect(await second.end()).toMatchObject({ status: "failed" });
+    const reused = (await second.events()).filter(({ type }) => type === "step.reused").map(({ step }) => step);
+    expect(reused).toEqual(["pay"]);
+    expect([await paid.calls(), await refunded.calls()].map(({ length }) => length)).toEqual([1, 4]);
+  });
+
   test("of a foreach in windows tries the one item again that was bad, and can be forked at one item", async () => {
     const [place, end] = [new Place(), new Place()];
     await place.script(...Array.from({ length: 400 }, () => ({ status: 200 })), broken);
