@@ -19,7 +19,8 @@ import { createLocks } from "./locks.ts";
 import type { Models } from "./model-port.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
-import { createRecord, type Announce } from "./record.ts";
+import type { Endings } from "./endings.ts";
+import type { Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
@@ -29,7 +30,8 @@ import { createValues } from "./values.ts";
 export interface ActivityDeps {
   database: Database;
   client: Client;
-  announce: Announce;
+  record: RunRecord;
+  endings: Endings;
   models: Models;
   tools: ToolRegistry;
   /** What expressions of scheduled runs see as `env`. */
@@ -40,8 +42,7 @@ export interface ActivityDeps {
 
 /** Everything our workflows ask of the outside. Each is safe to repeat. */
 export function createActivities(deps: ActivityDeps): Activities {
-  const { database } = deps;
-  const record = createRecord(database, deps.announce);
+  const { database, record, endings } = deps;
   const step = { database, record };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
@@ -51,6 +52,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...createValues(database),
     record: async ({ run, events }) => {
       const { status, lastSeq } = await record.append(run, events);
+      if (events.some(({ isPending }) => isPending)) void endings.follow(run);
       return { status, lastSeq };
     },
     finished: (step) => finishedStep(database, step),

@@ -13,6 +13,7 @@ import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
+import { toldEnd } from "./endings.ts";
 import type { Record } from "./record.ts";
 import { hears, isTold } from "./spread-pause.ts";
 
@@ -123,7 +124,8 @@ async function endOf(client: Client, row: Row): Promise<End | { description: Wor
   try {
     const description = await handle.describe();
     if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return { description };
-    return await endFrom(description, () => handle.result() as Promise<RunResult>);
+    const told = toldEnd(row, description.status.name);
+    return told ?? (await endFrom(description, () => handle.result() as Promise<RunResult>));
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
     return { type: "run.terminated", time: Date.now(), data: { reason: "Temporal no longer knows this run" } };

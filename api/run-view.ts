@@ -15,7 +15,7 @@ import { describeRun, firstRunId, memoText } from "./temporal.ts";
 type Row = Prisma.RunGetPayload<object>;
 
 /** A run as recorded, or, before its first record, as Temporal knows it. */
-export type SeenRun = Omit<Row, "planHash" | "tenant" | "effectRoot">;
+export type SeenRun = Omit<Row, "planHash" | "tenant" | "effectRoot" | "ending" | "endingAt">;
 
 /** Fault `not_found` for an unknown run and for another tenant's alike. */
 export async function seeRun({ deps, caller }: Call, id: string): Promise<SeenRun> {
@@ -60,7 +60,7 @@ async function findRun({ database, temporal }: Deps, tenant: string, id: string)
   if (row) return row;
   const description = await describeRun({ temporal, tenant, run: id });
   if (!description) return undefined;
-  // It may have ended between the two questions; a run that has ended has been recorded.
+  // It may have ended between the two questions: a run that has ended by itself has a row.
   const recorded = description.closeTime ? await database.run.findFirst({ where: { id, tenant } }) : undefined;
   return recorded ?? fromTemporal(id, description);
 }

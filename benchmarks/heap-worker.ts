@@ -1,5 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
+import { Endings } from "../activities/endings.ts";
+import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
 import { queues } from "../contracts/ids.ts";
@@ -17,6 +19,7 @@ const settings = readSettings();
 Runtime.install({ logger: new DefaultLogger("WARN"), shutdownSignals: [] });
 const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
 const database = openDatabase(settings.DATABASE_URL!, 5);
+const record = createRecord(database, () => undefined);
 // Nothing here calls a model.
 const models = undefined as never;
 const ours = async () => ({
@@ -24,7 +27,8 @@ const ours = async () => ({
   activities: createActivities({
     database,
     client,
-    announce: () => undefined,
+    record,
+    endings: new Endings({ database, client, record }),
     models,
     tools: createToolRegistry(tools),
     httpAllow: [],

@@ -190,6 +190,10 @@ const meanings: Record<keyof typeof limits, string> = {
   fairnessKeyBytesMax: "a `fairnessKey`",
   defectAttempts: "failed attempts of one workflow task after which the run counts as needing attention: its code has a defect",
   reconcileEveryMs: "time between two comparisons of Temporal and the record, and two looks at the failures of workflows",
+  endingFollowedMs: "how long whoever recorded a run's end waits for Temporal to close the run",
+  endingsFollowedMax: "runs one worker process follows to their end at once; the others are swept",
+  endingsSweptAfterMs: "a told end that is not in the log after that time is looked for again, so often",
+  endingsSweptMax: "ends looked for in one sweep",
   autoPauseRunsMax: "`minimumRuns` of an auto-pause",
   autoPauseWindowMs: "`window` of an auto-pause, at most",
 };

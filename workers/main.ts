@@ -4,7 +4,9 @@ import { createActivities } from "../activities/index.ts";
 import { createBuiltinTools } from "../activities/builtin-tools.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { createToolRegistry, loadTools } from "../activities/tool-registry.ts";
-import type { Announce } from "../activities/record.ts";
+import { Endings } from "../activities/endings.ts";
+import { createRecord, type Announce } from "../activities/record.ts";
+import { limits } from "../contracts/limits.ts";
 import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
@@ -19,10 +21,13 @@ async function main(): Promise<void> {
   const database = openDatabase(settings.DATABASE_URL ?? missing("DATABASE_URL"), 20);
   const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
   const { announce, close } = openAnnouncer(settings.REDIS_URL);
+  const record = createRecord(database, announce);
+  const endings = new Endings({ database, client, record });
   const activities = createActivities({
     database,
     client,
-    announce,
+    record,
+    endings,
     models: createModels(settings),
     tools: createToolRegistry([
       ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
@@ -42,8 +47,10 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)
     process.once(signal, () => worker.getState() === "RUNNING" && worker.shutdown());
   const running = worker.run();
+  const sweeping = setInterval(() => void endings.sweep().catch(() => undefined), limits.endingsSweptAfterMs);
   process.send?.({ ready: true, models: describeModels(settings) });
   await running;
+  clearInterval(sweeping);
   close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { untilTold } from "../../cli/stack.ts";
+import { openDatabase } from "../../prisma/client.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
 import { openStage, type Stage } from "../chaos/stage.ts";
@@ -44,6 +45,8 @@ const commands: HostCommands = {
   heal: () => parts.heal(),
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
   decide: (tenant, run, decision) => histories.decide(tenant, run, decision),
+  holdRow: (run, ms) => holdRow(run, ms),
+  loseEnd: (run) => loseEnd(run),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
   startContinuing: (workflow, input, events, origin) => histories.startContinuing(workflow, input, events, origin),
@@ -91,6 +94,31 @@ async function answer(request: IncomingMessage): Promise<HostAnswer> {
   } catch (error) {
     return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
+}
+
+async function holdRow(run: string, ms: number): Promise<void> {
+  const database = openDatabase(stack.databaseUrl);
+  await new Promise<void>((held) => {
+    const holding = database.$transaction(
+      async (transaction) => {
+        await transaction.$queryRaw`SELECT id FROM runs WHERE id = ${run} FOR UPDATE`;
+        held();
+        await new Promise((over) => setTimeout(over, ms));
+      },
+      { timeout: ms + 10_000 },
+    );
+    void holding.then(() => database.$disconnect());
+  });
+}
+
+async function loseEnd(run: string): Promise<void> {
+  const database = openDatabase(stack.databaseUrl);
+  await database.$transaction([
+    database.$executeRaw`DELETE FROM events WHERE run_id = ${run} AND seq = (SELECT last_seq FROM runs WHERE id = ${run})`,
+    database.$executeRaw`UPDATE runs SET status = 'running', ended_at = NULL, output = NULL, error = NULL, last_seq = last_seq - 1, ending_at = now()
+      WHERE id = ${run}`,
+  ]);
+  await database.$disconnect();
 }
 
 async function untilCalled(calls: () => Recorded[], atLeast: number): Promise<Recorded[]> {
