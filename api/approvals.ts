@@ -125,7 +125,7 @@ async function decide(call: DecisionCall): Promise<Answer> {
   const answer = await update(address, "decide", { updateId: updateIdOf(call, row), argument }).catch((error: unknown) => {
     throw error instanceof Fault && error.code === "run_ended" ? closed(row.id, "over: its run has ended") : error;
   });
-  const recorded = await find(call);
+  const recorded = { ...row, ...(await deps.database.approval.findUniqueOrThrow({ where: { id: row.id } })) };
   return ok(await resolved(call, { ...recorded, ...unrecorded(call, recorded, answer as Voted) }));
 }
 
