@@ -183,6 +183,7 @@ const meanings: Record<keyof typeof limits, string> = {
   linkEventsMax: "history events the API reads to link steps; steps beyond link to their run",
   linkExecutionsKept: "executions that have ended whose events an API process remembers for links",
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
+  updatesUnderWayMax: "requests of one API process that wait for a run's answer; one more is answered 503 at once",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",

@@ -98,6 +98,7 @@ export const limits = {
   idempotencyKeyBytesMax: 255,
   idempotencyKeepMs: 24 * hour,
   updateDeadlineMs: 5 * second,
+  updatesUnderWayMax: 20,
   linkEventsMax: 50_000,
   linkExecutionsKept: 50,
   sseClientsPerProcessMax: 1_000,
