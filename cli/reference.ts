@@ -195,6 +195,8 @@ const meanings: Record<keyof typeof limits, string> = {
   endingsFollowedMax: "runs one worker process follows to their end at once; the others are swept",
   endingsSweptAfterMs: "a told end that is not in the log after that time is looked for again, so often",
   endingsSweptMax: "ends looked for in one sweep",
+  reconcileAsksMax:
+    "runs that Temporal lists as running and that a comparison asks about all the same, in turn: workflow code that fails shows only there",
   autoPauseRunsMax: "`minimumRuns` of an auto-pause",
   autoPauseWindowMs: "`window` of an auto-pause, at most",
 };

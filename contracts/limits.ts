@@ -107,6 +107,7 @@ export const limits = {
   endingsFollowedMax: 1_000,
   endingsSweptAfterMs: 2 * second,
   endingsSweptMax: 100,
+  reconcileAsksMax: 250,
   defectAttempts: 5,
   triggersPerEventMax: 100,
   triggerSweepMs: 15 * second,
