@@ -15,6 +15,7 @@ import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import { toldEnd } from "./endings.ts";
 import type { Record } from "./record.ts";
+import { readRunning, type IsKnownToRun } from "./running.ts";
 import { hears, isTold } from "./spread-pause.ts";
 
 interface Deps {
@@ -43,10 +44,13 @@ export function createReconcile(deps: Deps): () => Promise<number> {
     let healed = 0;
     await deps.autoPause();
     const holdsOf = await allPauses(deps.database);
+    const isKnownToRun = await readRunning(deps.client);
     for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
       for (let at = 0; at < rows.length; at += abroad) {
         const some = rows.slice(at, at + abroad);
-        const ends = await Promise.all(some.map((row) => healRow(deps, row, holdsOf(row.tenant, row.workflow)).catch(() => skip(row))));
+        const ends = await Promise.all(
+          some.map((row) => healRow(deps, row, { holds: holdsOf(row.tenant, row.workflow), isKnownToRun }).catch(() => skip(row))),
+        );
         const over = some.filter((_, index) => ends[index]);
         healed += over.length;
         await freeLocks(deps.client, over);
@@ -88,10 +92,10 @@ async function tellUntold({ database, client, record }: Deps): Promise<number> {
 }
 
 /** Gives whether the run has ended. */
-async function healRow(deps: Deps, row: Row, holds: Holds): Promise<boolean> {
-  const end = await endOf(deps.client, row);
-  if ("description" in end) {
-    const defect = defectEvent(row, end.description);
+async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: Holds; isKnownToRun: IsKnownToRun }): Promise<boolean> {
+  const end = isKnownToRun(row) ? "open" : await endOf(deps.client, row);
+  if (end === "open" || "description" in end) {
+    const defect = end === "open" ? undefined : defectEvent(row, end.description);
     if (defect) await deps.record.append(refOf(row), [defect]);
     if (!isTold(row, holds)) await hears(deps.client, row, holds);
     return false;

@@ -12,7 +12,7 @@ import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { jsonOf } from "./run-view.ts";
-import { update } from "./temporal.ts";
+import { requireRoom, update } from "./temporal.ts";
 
 const params = z.object({ id: z.string().min(1).max(1_000).meta({ description: "Approval id." }) });
 const name = z.string().min(1).max(255);
@@ -107,6 +107,7 @@ async function get(call: Call<{ id: string }>): Promise<Answer> {
 async function decide(call: DecisionCall): Promise<Answer> {
   const { deps, caller, body } = call;
   if (caller.principal.kind !== "person") throw new Fault("forbidden", "Only a person may decide; this key belongs to a program.");
+  requireRoom();
   const row = await find(call);
   if (row.status !== "pending") throw closed(row.id, row.status);
   refuseRepeated(call, row);
@@ -125,7 +126,7 @@ async function decide(call: DecisionCall): Promise<Answer> {
   const answer = await update(address, "decide", { updateId: updateIdOf(call, row), argument }).catch((error: unknown) => {
     throw error instanceof Fault && error.code === "run_ended" ? closed(row.id, "over: its run has ended") : error;
   });
-  const recorded = await find(call);
+  const recorded = { ...row, ...(await deps.database.approval.findUniqueOrThrow({ where: { id: row.id } })) };
   return ok(await resolved(call, { ...recorded, ...unrecorded(call, recorded, answer as Voted) }));
 }
 

@@ -10,7 +10,7 @@ import { sha256 } from "./hash.ts";
 import { runParams, stepParams } from "./parameters.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { hasEnded, seeRun, summaryOf, type SeenRun } from "./run-view.ts";
-import { reach, update, type RunAddress } from "./temporal.ts";
+import { reach, requireRoom, update, type RunAddress } from "./temporal.ts";
 
 type RunCall<B = unknown> = Call<{ id: string }, unknown, B>;
 type StepCall = Call<{ id: string; path: string }>;
@@ -143,6 +143,7 @@ async function terminate(call: RunCall<{ reason?: string }>): Promise<Answer> {
 }
 
 async function signal(call: RunCall<Signal>): Promise<Answer> {
+  requireRoom();
   const { address } = await open(call);
   const { event, data = null } = call.body;
   const id = call.body.id ?? call.idempotencyKey ?? randomUUID();

@@ -21,13 +21,30 @@ export interface RunAddress {
   run: string;
 }
 
-/** Ask the run's workflow, with its answer. A refusal comes back as the fault that the workflow named. */
+/**
+ * Ask the run's workflow, with its answer. A refusal comes back as the fault that the workflow named; `unavailable` at once
+ * when this process waits for as many answers as it may: one more would not come in time, and its work would be done all the same.
+ */
 export async function update<Name extends keyof UpdateArguments>(
   address: RunAddress,
   name: Name,
   message: { updateId: string; argument: UpdateArguments[Name] },
 ): Promise<unknown> {
-  return reach(address, (handle) => handle.executeUpdate(updates[name], { updateId: message.updateId, args: [message.argument] }));
+  requireRoom();
+  updatesUnderWay += 1;
+  try {
+    return await reach(address, (handle) => handle.executeUpdate(updates[name], { updateId: message.updateId, args: [message.argument] }));
+  } finally {
+    updatesUnderWay -= 1;
+  }
+}
+
+let updatesUnderWay = 0;
+
+/** The same refusal for who would read much before. */
+export function requireRoom(): void {
+  if (updatesUnderWay >= limits.updatesUnderWayMax)
+    throw new Fault("unavailable", `${updatesUnderWay} requests wait for their runs' answers already; ask again in a second.`);
 }
 
 /** One call to the run's workflow within the deadline. Unknown: `not_found`; over: `run_ended`; no answer: `unavailable`. */

@@ -44,7 +44,7 @@ export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | 
       figure("parked.worker memory (largest RSS)", { value: memory.largest, unit: "MB" }),
       figure("parked.decision p50, one at a time", { value: quantile(alone, 0.5), unit: "ms" }),
       figure("parked.decisions answered", { value: decided.perSecond, unit: "1/s", demand: perSecond }),
-      figure("parked.decisions without an answer after 5 s", { value: decided.unanswered, unit: "decisions", demand: 0 }),
+      figure("parked.decisions refused or not answered in 5 s", { value: decided.unanswered, unit: "decisions", demand: 0 }),
       figure("parked.decision p50", { value: quantile(decided.times, 0.5), unit: "ms" }),
       figure("parked.decision p95", { value: quantile(decided.times, 0.95), unit: "ms", demand: 300 }),
       ...Object.entries(after).map(([part, ms]) =>
@@ -114,7 +114,7 @@ async function decide(server: Server, approvals: string[]): Promise<Decided> {
   return { times, perSecond: times.length / seconds, unanswered: outcomes.length - times.length };
 }
 
-/** 503 after the API's own 5 s: a figure. Anything else is an error. */
+/** 503, at once or after the API's own 5 s: a figure. Anything else is an error. */
 function isLate(error: unknown): false {
   if (error instanceof Refused && error.problem.code === "unavailable") return false;
   throw error;

@@ -183,6 +183,7 @@ const meanings: Record<keyof typeof limits, string> = {
   linkEventsMax: "history events the API reads to link steps; steps beyond link to their run",
   linkExecutionsKept: "executions that have ended whose events an API process remembers for links",
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
+  updatesUnderWayMax: "requests of one API process that wait for a run's answer; one more is answered 503 at once",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
@@ -194,6 +195,8 @@ const meanings: Record<keyof typeof limits, string> = {
   endingsFollowedMax: "runs one worker process follows to their end at once; the others are swept",
   endingsSweptAfterMs: "a told end that is not in the log after that time is looked for again, so often",
   endingsSweptMax: "ends looked for in one sweep",
+  reconcileAsksMax:
+    "runs that Temporal lists as running and that a comparison asks about all the same, in turn: workflow code that fails shows only there",
   autoPauseRunsMax: "`minimumRuns` of an auto-pause",
   autoPauseWindowMs: "`window` of an auto-pause, at most",
 };

@@ -141,8 +141,9 @@ export class Walk {
    */
   async run(): Promise<End | undefined> {
     if (!this.isContinued) this.#tellStart();
-    // One that is leaving only seems to wait: the next execution goes on at once.
-    const seen = (): State => (this.leaving.isNear ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
+    // One that is leaving only seems to wait: the next execution goes on at once. One that is over tells its end, and no state after it.
+    const isLast = (): boolean => this.leaving.isNear || this.isOver;
+    const seen = (): State => (isLast() ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
     const watch = this.journal.watch(seen, this.inspector);
     const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { limits } from "../../contracts/limits.ts";
 import { admin, host, Model, Place, type Answer, type ApprovalBody, type EventBody, type Page, type Run, type RunBody } from "./client.ts";
 
 // What is killed here is found by its process on Linux only.
@@ -62,6 +63,27 @@ describe("a worker killed by kill -9", () => {
     await run.until("listen.started");
     await host.kill("worker");
     expect(await admin.post(`${run.path}/signals`, { event: "go" })).toMatchObject({ status: 503, body: { code: "unavailable" } });
+  });
+
+  test("more requests than may wait for answers are refused at once, and are taken when there is room again", async () => {
+    const workflow = await admin.publish({ steps: [{ id: "l", type: "listen", one: { event: "go" } }] });
+    const runs = await Promise.all(Array.from({ length: limits.updatesUnderWayMax + 5 }, () => admin.start(workflow)));
+    await Promise.all(runs.map((run) => run.until("listen.started")));
+    await host.kill("worker");
+    const send = (run: Run) => admin.post(`${run.path}/signals`, { event: "go", id: run.id });
+    const sentAt = Date.now();
+    const sent = await Promise.all(runs.map(async (run) => ({ run, answer: await send(run), ms: Date.now() - sentAt })));
+    // None was answered by its run. Those that found room waited as long as an answer may take, the others did not.
+    expect(sent.filter(({ answer }) => answer.status !== 503)).toEqual([]);
+    const refused = sent.filter(({ ms }) => ms < limits.updateDeadlineMs / 2);
+    expect(
+      refused.map(({ answer }) => [answer.headers.get("content-type"), answer.headers.get("retry-after"), answer.body["code"]]),
+    ).toEqual(Array.from({ length: 5 }, () => ["application/problem+json; charset=utf-8", "1", "unavailable"]));
+    await host.start("worker");
+    // Nothing was begun for them.
+    expect(new Set(await Promise.all(refused.map(async ({ run }) => (await run.read()).status)))).toEqual(new Set(["waiting"]));
+    expect(await Promise.all(refused.map(async ({ run }) => (await send(run)).status))).toEqual(refused.map(() => 202));
+    expect(new Set(await Promise.all(refused.map(async ({ run }) => (await run.end()).status)))).toEqual(new Set(["completed"]));
   });
 });
 
