@@ -5,6 +5,7 @@ import { validateValue } from "../language/validate.ts";
 import { fillSchema } from "./local-fill.ts";
 import { createLocalModel } from "./model-local.ts";
 import type { Message } from "./model-port.ts";
+import { casesOf } from "../tests/cases.ts";
 
 async function answer(prompt: string, outputSchema?: JsonSchema): Promise<string> {
   const messages: Message[] = [{ role: "user", content: prompt }];
@@ -191,7 +192,7 @@ describe("whatever the schema asks", () => {
       fc.property(schema, fc.oneof(fc.constant(report), fc.lorem({ mode: "sentences" }), fc.string()), (wanted, given) => {
         expect(validateValue(wanted, fillSchema(wanted, { text: given, instruction: "" }))).toEqual([]);
       }),
-      { numRuns: 150 },
+      { numRuns: casesOf(150) },
     );
   });
 
