@@ -22,6 +22,8 @@ interface Start {
   id: string;
   /** Of the request: kept in the run's memo, so that the same id asked for with another request is noticed. */
   requestHash: string;
+  /** Of the Idempotency-Key, where it does not make the id: a repetition is known by it. */
+  keyHash?: string | undefined;
   startedBy: string;
   /** 1 (first) to 5. */
   priority?: number | undefined;
@@ -79,7 +81,7 @@ export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): 
 
 /** As `begin`, with everything that is to be known before. */
 export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<Begun> {
-  const { tenant, id, requestHash, startedBy, priority, fairnessKey } = start;
+  const { tenant, id, requestHash, keyHash, startedBy, priority, fairnessKey } = start;
   const holds = await platformHolds(deps.database, tenant, plan.name);
   const status = holds.holds.length > 0 ? "paused" : "running";
   const run: RunArguments = {
@@ -105,7 +107,7 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
       workflowIdReusePolicy: "REJECT_DUPLICATE",
       taskQueue: queues.runs,
       args: [run],
-      memo: { requestHash, startedBy, status, ...lineage },
+      memo: { requestHash, ...(keyHash !== undefined && { keyHash }), startedBy, status, ...lineage },
       staticSummary: `${plan.name} ${plan.version}`,
       // What the workflow calls inherits it.
       ...((priority !== undefined || fairnessKey !== undefined) && {

@@ -1,5 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { Fault, isProblem } from "../contracts/faults.ts";
+import { runIdOf } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
 import { requireScope, type Authenticator, type Caller } from "./auth.ts";
 import { idempotencyKeyOf, readBody, readBytes, readParameters } from "./body.ts";
@@ -17,7 +18,7 @@ export function handlersOf(route: Route, deps: Deps, authenticator: Authenticato
   const act = async (request: Request, response: Response): Promise<void> => {
     const caller = response.locals["caller"] as Caller;
     const call: Call = {
-      ...readCall(route, request),
+      ...readCall(route, request, caller),
       deps,
       caller,
       isStillAllowed: () => authenticator.isValid(caller),
@@ -60,12 +61,18 @@ function asNobody(error: unknown): Caller {
   throw error;
 }
 
-const readCall = (route: Route, request: Request) => ({
-  params: readParameters(route.params, request.params),
+const readCall = (route: Route, request: Request, caller: Caller) => ({
+  params: readParameters(route.params, paramsOf(route, request, caller)),
   query: readParameters(route.query, { ...request.query }),
   idempotencyKey: route.idempotency ? idempotencyKeyOf(request) : undefined,
   body: readBody(route, request),
 });
+
+// A run is found under the id that its caller gave it, too.
+function paramsOf(route: Route, { params }: Request, { tenant }: Caller): Request["params"] {
+  const { id } = params;
+  return typeof id === "string" && route.path.startsWith("/api/v2/runs/{id}") ? { ...params, id: runIdOf(tenant, id) } : params;
+}
 
 // By hand: AbortSignal.any would keep something of each request on the signal that lives as long as the process.
 function signalOf({ closing }: Deps, response: Response): AbortSignal {

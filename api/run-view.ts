@@ -19,7 +19,7 @@ export type SeenRun = Omit<Row, "planHash" | "tenant" | "effectRoot" | "ending" 
 
 /** Fault `not_found` for an unknown run and for another tenant's alike. */
 export async function seeRun({ deps, caller }: Call, id: string): Promise<SeenRun> {
-  const run = runIdPattern.test(id) ? await findRun(deps, caller.tenant, id) : undefined;
+  const run = await findRun(deps, caller.tenant, id);
   if (!run) throw new Fault("not_found", `No run ${id}.`);
   return run;
 }
@@ -53,9 +53,9 @@ export const rowOf = (
   endedAt: run.endedAt?.toISOString() ?? null,
 });
 
-const runIdPattern = new RegExp(RUN_ID_PATTERN);
-
-async function findRun({ database, temporal }: Deps, tenant: string, id: string): Promise<SeenRun | undefined> {
+/** As recorded, else as Temporal knows it; undefined where neither does. */
+export async function findRun({ database, temporal }: Deps, tenant: string, id: string): Promise<SeenRun | undefined> {
+  if (!runIdPattern.test(id)) return undefined;
   const row = await database.run.findFirst({ where: { id, tenant } });
   if (row) return row;
   const description = await describeRun({ temporal, tenant, run: id });
@@ -96,5 +96,7 @@ function statusOf(temporalStatus: string, own: string | undefined): RunStatus {
   if (temporalStatus === "COMPLETED") return own !== undefined && isTerminal(own) ? own : "completed";
   return closed[temporalStatus] ?? (own === "paused" ? own : "running");
 }
+
+const runIdPattern = new RegExp(RUN_ID_PATTERN);
 
 export const jsonOf = (value: unknown): Json => (value ?? null) as Json;

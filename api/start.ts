@@ -1,11 +1,12 @@
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { runSummarySchema, startRunSchema, type StartRun } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
+import { runIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { begin, runIdFor, type Begun } from "./begin.ts";
 import { sha256 } from "./hash.ts";
 import { route, type Answer, type Call } from "./route.ts";
-import { linksOf } from "./run-view.ts";
+import { findRun, linksOf, summaryOf } from "./run-view.ts";
 import { describeRun, firstRunId, memoText } from "./temporal.ts";
 
 export const startRoutes = [
@@ -20,8 +21,11 @@ export const startRoutes = [
     scope: "start",
     body: startRunSchema,
     idempotency: "handler",
-    answers: { 202: { description: "Started.", schema: runSummarySchema, headers: ["Location"] } },
-    faults: ["not_found", "idempotency_mismatch", "input_invalid", "reserved_key", "concurrency"],
+    answers: {
+      200: { description: "With `onConflict: useExisting`: the run that has the id.", schema: runSummarySchema, headers: ["Location"] },
+      202: { description: "Started.", schema: runSummarySchema, headers: ["Location"] },
+    },
+    faults: ["not_found", "idempotency_mismatch", "run_exists", "input_invalid", "reserved_key", "concurrency"],
     handle: start,
   }),
 ];
@@ -30,25 +34,33 @@ type StartCall = Call<unknown, unknown, StartRun>;
 
 function start(call: StartCall): Promise<Answer> {
   const { deps, caller, body, idempotencyKey } = call;
-  const { workflow, version, input = {}, priority, fairnessKey } = body;
-  return startOnce(call, {
-    id: runIdFor(caller.tenant, idempotencyKey),
+  const { id, workflow, version, input = {}, priority, fairnessKey } = body;
+  const once: Once = {
+    id: id === undefined ? runIdFor(caller.tenant, idempotencyKey) : runIdOf(caller.tenant, id),
     request: body as Json,
     begin: (base) => begin(deps, { ...base, workflow, version, input: input as Json, priority, fairnessKey }),
-  });
+  };
+  return id === undefined ? startOnce(call, once) : startUnderOwnId(call, once);
 }
 
 interface Once {
   id: string;
   /** What was asked for: the same key with another request is noticed. */
   request: Json;
-  begin: (base: { tenant: string; id: string; requestHash: string; startedBy: string }) => Promise<Begun>;
+  begin: (base: Started) => Promise<Begun>;
+}
+
+interface Started {
+  tenant: string;
+  id: string;
+  requestHash: string;
+  keyHash?: string;
+  startedBy: string;
 }
 
 /** Start a run, or find the one that the same request has started before. */
 export async function startOnce(call: Call, { id, request, begin: beginIt }: Once): Promise<Answer> {
-  const { tenant, principal } = call.caller;
-  const started = { tenant, id, requestHash: sha256(canonicalJson(request)), startedBy: principal.name };
+  const started = startedBy(call, id, request);
   try {
     return accepted(call, id, await beginIt(started));
   } catch (error) {
@@ -63,13 +75,58 @@ const mayBeRepeated = ({ idempotencyKey }: Call, error: unknown): boolean =>
   error instanceof WorkflowExecutionAlreadyStartedError || (idempotencyKey !== undefined && error instanceof Fault);
 
 /** The start with this id; undefined when there was none. */
-async function earlierStart({ deps, caller }: Call, { id, requestHash }: { id: string; requestHash: string }): Promise<Begun | undefined> {
-  const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: id });
-  if (!description) return undefined;
+async function earlierStart({ deps }: Call, { tenant, id, requestHash, keyHash }: Started): Promise<Begun | undefined> {
+  const description = await describeRun({ temporal: deps.temporal, tenant, run: id });
+  if (!description || memoText(description, "keyHash") !== keyHash) return undefined;
   if (memoText(description, "requestHash") === requestHash)
     return { temporalRunId: firstRunId(description), status: memoText(description, "status") === "paused" ? "paused" : "running" };
   throw new Fault("idempotency_mismatch", "This Idempotency-Key has started a run from another request; take a new one.");
 }
+
+/**
+ * Start a run under an id of the caller's, which is used once and never again. Who comes second is told of the run that has
+ * it, or given that run, whatever else is wrong with the request.
+ */
+async function startUnderOwnId(call: StartCall, { id, request, begin: beginIt }: Once): Promise<Answer> {
+  const keyHash = call.idempotencyKey === undefined ? {} : { keyHash: sha256(call.idempotencyKey) };
+  const started = { ...startedBy(call, id, request), ...keyHash };
+  try {
+    await refuseRecorded(call, id);
+    return accepted(call, id, await beginIt(started));
+  } catch (error) {
+    const isExpected = error instanceof WorkflowExecutionAlreadyStartedError || error instanceof Fault;
+    const answer = isExpected ? await answerOfExisting(call, started) : undefined;
+    if (answer === undefined) throw error;
+    return answer;
+  }
+}
+
+/** Temporal decides between starts at the same moment; past its retention it would take an id again. */
+async function refuseRecorded({ deps }: Call, id: string): Promise<void> {
+  const row = await deps.database.run.findFirst({ where: { id }, select: { id: true } });
+  if (row) throw new Fault("run_exists", `There is a run ${id}.`);
+}
+
+/** What the run that has the id makes of this start; undefined when there is none. */
+async function answerOfExisting(call: StartCall, started: Started): Promise<Answer | undefined> {
+  const { deps, caller, body } = call;
+  const repeated = started.keyHash === undefined ? undefined : await earlierStart(call, started);
+  if (repeated) return accepted(call, started.id, repeated);
+  const run = await findRun(deps, caller.tenant, started.id);
+  if (!run) return undefined;
+  const existing = summaryOf(call, run);
+  const { self } = linksOf(deps.settings, { ...run, tenant: caller.tenant });
+  if (body.onConflict === "useExisting") return { status: 200, body: existing, headers: { Location: self } };
+  const advice = 'take another id, or say `onConflict: "useExisting"` for that run.';
+  throw new Fault("run_exists", `The id is that of ${self} (${run.status}): ${advice}`, { extra: { run: existing } });
+}
+
+const startedBy = ({ caller }: Call, id: string, request: Json): Started => ({
+  tenant: caller.tenant,
+  id,
+  requestHash: sha256(canonicalJson(request)),
+  startedBy: caller.principal.name,
+});
 
 /** The same bytes for the first answer and for every repetition. */
 function accepted({ deps, caller }: Call, id: string, { temporalRunId, status }: Begun): Answer {

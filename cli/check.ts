@@ -5,7 +5,7 @@ import pc from "picocolors";
 import { diffSql } from "../prisma/migrate.ts";
 import { inheritedEnv } from "./laptop.ts";
 
-// `npm run check [-- --report <file>]`: everything that needs no server, each part with its time.
+// `npm run check [-- --report <file>]`: everything that needs no server, side by side, each part with its time.
 const root = path.dirname(import.meta.dirname);
 const at = (file: string): string => path.join(root, "node_modules", file);
 const seconds = (sinceMs: number): string => `${((Date.now() - sinceMs) / 1_000).toFixed(1)} s`;
@@ -16,6 +16,9 @@ interface Part {
   run: () => Promise<string>;
 }
 
+/** Of the cases of each property (tests/cases.ts); `npm test` plays all. */
+const TEST_SHARE = "0.1";
+
 const jest = ["--experimental-vm-modules", "--disable-warning=ExperimentalWarning", at("jest/bin/jest.js")];
 
 const parts: Part[] = [
@@ -24,12 +27,12 @@ const parts: Part[] = [
   { name: "types", run: () => node(at("typescript/bin/tsc"), "--noEmit", "-p", ".") },
   { name: "prisma", run: checkPrisma },
   { name: "unused", run: () => node(at("knip/bin/knip.js"), "--no-progress") },
-  { name: "unit tests", run: () => node(...jest, "--selectProjects", "unit", "--silent") },
+  { name: "unit tests", run: () => node(...jest, "--selectProjects", "unit", "--silent", "--maxWorkers", "100%") },
 ];
 
 const failed: string[] = [];
 const beganAt = Date.now();
-for (const part of parts) await runPart(part);
+await Promise.all(parts.map(runPart));
 
 const passed = parts.length - failed.length;
 console.log(`check: ${passed} passed, ${failed.length} failed${failed.length > 0 ? ` (${failed.join(", ")})` : ""} in ${seconds(beganAt)}`);
@@ -50,7 +53,7 @@ async function runPart({ name, run }: Part): Promise<void> {
 /** Nothing when it ends well; else all it said. */
 function node(...args: string[]): Promise<string> {
   // Prisma's stand-in: see bootstrap.mjs.
-  const env = { ...inheritedEnv(), PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: "1" };
+  const env = { TEST_SHARE, ...inheritedEnv(), PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, CHECKPOINT_DISABLE: "1" };
   const child = spawn(process.execPath, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));

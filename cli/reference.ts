@@ -71,7 +71,10 @@ export const referencePage = (): string =>
 const names = (): string[][] => [
   ["workflow id of a run", "`run.{tenant}.{runId}`"],
   ["workflow id of a pause that is being told", "`spread-pause.{tenant}`, of a workflow with `.{name}`"],
-  ["run id", "`r_` and 26 characters of base 32; from the `Idempotency-Key` when there is one"],
+  [
+    "run id",
+    "`r_` and 26 characters of base 32, from the `Idempotency-Key` when there is one; `r_{tenant}_{id}` with an `id` of the caller's",
+  ],
   ["run id of a child", "`{parent}.{step path}`, brackets as `-n`; with a random tail above 200 characters"],
   ["approval id", "`{runId}~{step path}`, brackets as `-n`"],
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
@@ -113,6 +116,7 @@ const meanings: Record<keyof typeof limits, string> = {
   remindersMax: "reminders of one approval; then nobody is reminded any more",
   eventNameMax: "characters of an event's name: fault `expression`",
   idBytesMax: "a step's id",
+  ownRunIdMax: "characters of the `id` of `POST /runs`: 422",
   foreachItemsMax: "items of a `foreach`: fault `limit`",
   foreachInlineMax: "items of a `foreach` that its run does itself; more are done in windows, each a child run",
   foreachJoinMax: "items of a `foreach` whose join is not `all`, or has `until` or `rest: finish`: fault `limit`",

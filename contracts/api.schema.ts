@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { eventTypes, runStatuses, stepStatuses } from "./events.ts";
 import { faults, type FaultCode } from "./faults.ts";
-import { TENANT_PATTERN } from "./ids.ts";
+import { OWN_RUN_ID_PATTERN, TENANT_PATTERN } from "./ids.ts";
 import { limits } from "./limits.ts";
 
 /** Every request and answer of the HTTP API. Routes parse with these objects and the OpenAPI document is made from them. */
@@ -88,12 +88,28 @@ export const urgency = {
     .meta({ description: "Who shares the workers fairly with whom: such as a customer's id." }),
 };
 
+const ownRunIdRule = `1 to ${limits.ownRunIdMax} letters, digits, "-" and "_"; the first a letter or digit, and not "r_" at the beginning`;
+
 export const startRunSchema = z
   .strictObject({
+    id: z
+      .string()
+      .max(limits.ownRunIdMax, ownRunIdRule)
+      .regex(new RegExp(OWN_RUN_ID_PATTERN), ownRunIdRule)
+      .optional()
+      .meta({ description: "The run's id of your own, once in the tenant; `/runs/{id}` takes it. Absent: one is made." }),
+    onConflict: z
+      .enum(["fail", "useExisting"])
+      .optional()
+      .meta({ description: "Only with `id`, when a run has it: 409 `run_exists` (default), or 200 with that run, open or ended." }),
     workflow: text(limits.idBytesMax),
     version: text(64).optional().meta({ description: "Absent: the highest published version." }),
     input: json.optional().meta({ description: "Absent: `{}`." }),
     ...urgency,
+  })
+  .refine(({ id, onConflict }) => onConflict === undefined || id !== undefined, {
+    path: ["onConflict"],
+    error: "`onConflict` is about `id`: give one, or leave it out.",
   })
   .meta({ id: "StartRun", description: "What to run." });
 

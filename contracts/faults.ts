@@ -42,6 +42,7 @@ export const faults = {
   conflict: { status: 409, retryable: false, title: "Conflict" },
   version_exists: { status: 409, retryable: false, title: "Version is published with other content" },
   idempotency_mismatch: { status: 409, retryable: false, title: "Key was used for another request" },
+  run_exists: { status: 409, retryable: false, title: "Run id is taken" },
   run_ended: { status: 409, retryable: false, title: "Run has ended" },
   not_retryable: { status: 409, retryable: false, title: "Run cannot be retried" },
   approval_closed: { status: 409, retryable: false, title: "Approval is decided or expired" },

@@ -1,8 +1,10 @@
-/** A run's public id: `r_` and 26 characters for a run started over HTTP; a child run adds its step path. */
+/** A run's public id: `r_` and 26 characters, or `r_{tenant}_{own id}`; a child run adds its step path. */
 export type RunId = string;
 
 export const TENANT_PATTERN = "^[a-z0-9][a-z0-9-]{0,31}$";
-export const RUN_ID_PATTERN = "^r_[0-9a-z]{26}(\\.[A-Za-z0-9_.-]+)?$";
+export const RUN_ID_PATTERN = "^r_([0-9a-z]{26}|[a-z0-9][a-z0-9-]{0,31}_[A-Za-z0-9][A-Za-z0-9_-]*)(\\.[A-Za-z0-9_.-]+)?$";
+/** What a caller may name a run itself: no dot, which begins a child's path, and never the beginning of a whole id. */
+export const OWN_RUN_ID_PATTERN = "^(?!r_)[A-Za-z0-9][A-Za-z0-9_-]*$";
 export const STEP_ID_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$";
 
 /** Task queues of our own workers. */
@@ -14,6 +16,14 @@ export const scheduleIds = { reconcile: "tenuto-reconcile" } as const;
 /** The workflow that tells the open runs of a definition, or of a tenant, what holds them. */
 export const spreadPauseId = ({ tenant, workflow }: { tenant: string; workflow?: string }): string =>
   ["spread-pause", tenant, ...(workflow === undefined ? [] : [workflow])].join(".");
+
+/**
+ * The run that is meant by an id: a caller's own id stands for the run of the tenant that was started under it.
+ * Not the own id alone: the tables and the outside know runs of all tenants by their ids.
+ */
+export const runIdOf = (tenant: string, id: string): RunId => (ownRunIdPattern.test(id) ? `r_${tenant}_${id}` : id);
+
+const ownRunIdPattern = new RegExp(OWN_RUN_ID_PATTERN);
 
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
@@ -47,7 +57,7 @@ export const firedRunId = (firing: string): RunId => `r_${firing.replaceAll("-",
 export function childRunId(parent: RunId, path: string, uuid: () => string): RunId {
   const id = `${parent}.${slugOf(path)}`;
   // Temporal on SQL stores ids up to 255 characters; a deep path gives way to a random tail.
-  return id.length <= 200 ? id : `${parent.slice(0, 28)}.x-${uuid()}`;
+  return id.length <= 200 ? id : `${parent.split(".", 1)[0]!}.x-${uuid()}`;
 }
 
 /** Whether a path is that of a window of a `foreach`: `each[200+]` are its items from the 200th. */

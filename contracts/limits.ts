@@ -28,6 +28,7 @@ export const limits = {
   remindersMax: 1_000,
   eventNameMax: 255,
   idBytesMax: 64,
+  ownRunIdMax: 100,
   // runs
   foreachItemsMax: 50_000,
   foreachConcurrencyMax: 200,

@@ -68,7 +68,7 @@ const errorType: Type = {
 function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (--checking.stepsLeft === -1)
     checking.add("too_large", path, `There are more than ${limits.definitionStepsMax} steps; move some into sub-workflows.`);
-  const inner = scope.with({ hidesNames: checking.damage.isBroken(path), pathLength: step.id.length + 1 });
+  const inner = scope.with({ pathLength: step.id.length + 1 });
   checkPathLength(checking, path, inner);
   if (!checkFeatures(checking, step, path)) return anyType;
   checking.condition(step.if, [...path, "if"], inner);

@@ -23,8 +23,8 @@ interface ScopeFields {
   isUndoing?: boolean;
   /** Key of a lock that is held here. */
   lock?: string | undefined;
-  /** A broken field stands here: names that seem unknown may come from it. */
-  hidesNames?: boolean;
+  /** Texts of broken fields: one may be what should have given an expression its name. */
+  mayBeNames?: ReadonlySet<string>;
   /** A broken step stands here whose id is not known. */
   hidesSteps?: boolean;
   pathLength?: number;
@@ -68,8 +68,8 @@ export class Scope {
     return [...(lock === undefined ? [] : [lock]), ...(this.#parent?.locks() ?? [])];
   }
 
-  get hidesNames(): boolean {
-    return this.#fields.hidesNames === true || this.#parent?.hidesNames === true;
+  mayBeName(name: string): boolean {
+    return this.#fields.mayBeNames?.has(name) === true || this.#parent?.mayBeName(name) === true;
   }
 
   get hidesSteps(): boolean {
@@ -118,7 +118,7 @@ export class Lookup implements TypeScope {
     const type = this.#scope.name(name);
     if (type !== undefined || name === "steps") return type;
     if (name === "secrets") this.#reportName("not_available", "`secrets` are not yet available in this version.");
-    if (name === "secrets" || this.#scope.hidesNames) return anyType;
+    if (name === "secrets" || this.#scope.mayBeName(name)) return anyType;
     this.code = "unknown_name";
     return undefined;
   }

@@ -20,7 +20,8 @@ export interface Shape {
 /** Whether a value has the shape of a definition; names every field that does not fit. */
 export function checkShape(value: Json): Shape {
   const first = parse(value);
-  if (first.definition) return { findings: [], definition: first.definition, damage: { isAnywhere: false, isBroken: () => false } };
+  if (first.definition)
+    return { findings: [], definition: first.definition, damage: { isAnywhere: false, isBroken: () => false, texts: new Set() } };
   const { value: mended, damage } = repair(value, first.issues);
   // Leaving a broken field out can leave a required one missing: then the whole step gives way.
   const second = parse(mended);

@@ -51,7 +51,7 @@ function rootScope(checking: Checking, definition: Definition, input: Type): Sco
       ["startedAt", stringType],
     ]),
   };
-  return new Scope({ names, hidesNames: checking.damage.isBroken([]) });
+  return new Scope({ names, mayBeNames: checking.damage.texts });
 }
 
 const anyStrings: Type = { kind: "object", fields: {}, required: [], open: true };

@@ -8,6 +8,8 @@ export interface Progress {
   done: string[];
   /** Scopes and waits that are open. */
   open: string[];
+  /** Keys of the locks that steps hold. */
+  held: ReadonlyMap<string, string>;
 }
 
 export type PlanRefusal = { path: string; why: string };
@@ -16,19 +18,24 @@ export type PlanRefusal = { path: string; why: string };
  * Why a run that walks `from` cannot go on with `to`; empty when it can. Steps that have ended must stand there unchanged,
  * open ones too, apart from the steps inside them: what has not started may be anything.
  */
-export function planRefusals(from: Plan, to: Plan, { done, open }: Progress): PlanRefusal[] {
+export function planRefusals(from: Plan, to: Plan, { done, open, held }: Progress): PlanRefusal[] {
   if (from.name !== to.name) return [{ path: "", why: `The plan is of ${to.name}, the run of ${from.name}.` }];
   const changed = (path: string, shape: (step: Step) => string): PlanRefusal | undefined => {
     const before = findStep(from, path);
     // Branches and items have places of their own, but are no steps.
     if (!before) return undefined;
     const after = findStep(to, path);
+    const key = held.get(path);
+    if (key !== undefined && lockOf(before) !== lockOf(after))
+      return { path, why: `The step holds lock ${key}, and the new plan removes or changes its \`lock\`; wait until the step has ended.` };
     if (!after) return { path, why: "The step has started, and the new plan has none at its path." };
     return shape(before) === shape(after) ? undefined : { path, why: "The step has started, and the new plan changes it." };
   };
   const refusals = [...done.map((path) => changed(path, whole)), ...open.map((path) => changed(path, outside))];
   return refusals.filter((refusal) => refusal !== undefined);
 }
+
+const lockOf = (step: Step | undefined): string => canonicalJson((step?.lock ?? null) as unknown as Json);
 
 // A plan that was stored has its keys in another order than one that was just compiled.
 const whole = (step: Step): string => canonicalJson(step as unknown as Json);

@@ -4,6 +4,7 @@ import { expect, test } from "@jest/globals";
 import { canonicalJson, isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { parse } from "yaml";
 import { readDefinition, readDefinitionValue } from "./index.ts";
+import { casesOf } from "../tests/cases.ts";
 
 const hashOf = (text: string): string => String(text.length);
 const folder = new URL("../tests/definitions/good/", import.meta.url);
@@ -34,7 +35,7 @@ const readable = (text: string): void => {
 };
 
 test("no text makes reading throw", () => {
-  fc.assert(fc.property(noise, readable), { numRuns: 400 });
+  fc.assert(fc.property(noise, readable), { numRuns: casesOf(400) });
 });
 
 test("no damage to the text of a good definition makes reading throw", () => {
@@ -42,7 +43,7 @@ test("no damage to the text of a good definition makes reading throw", () => {
     const start = at % text.length;
     return text.slice(0, start) + put + text.slice(start + length);
   });
-  fc.assert(fc.property(damaged, readable), { numRuns: 200 });
+  fc.assert(fc.property(damaged, readable), { numRuns: casesOf(200) });
 });
 
 test("no damage to a node of a good definition makes reading throw, and what passes gives the same plan again", () => {
@@ -60,7 +61,7 @@ test("no damage to a node of a good definition makes reading throw, and what pas
       if (result.ok) expect(readDefinitionValue(JSON.parse(canonicalJson(result.definition as Json)), { hashOf }).ok).toBe(true);
       else expect(result.problems.length).toBeGreaterThan(0);
     }),
-    { numRuns: 500 },
+    { numRuns: casesOf(500) },
   );
 });
 

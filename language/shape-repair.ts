@@ -9,6 +9,8 @@ export interface Damage {
   /** Whether anything was taken out. */
   isAnywhere: boolean;
   isBroken(step: Path): boolean;
+  /** Texts in what was taken out: one may be the name that an expression uses. */
+  texts: ReadonlySet<string>;
 }
 
 /** Ids of stand-ins for steps whose own id is not known begin with it. */
@@ -21,13 +23,27 @@ export const STAND_IN = "broken_step_";
 export function repair(value: Json, issues: Issue[], earlier?: Damage): { value: Json; damage: Damage } {
   const copy = structuredClone(value);
   const broken = new Set<string>();
+  const texts = new Set(earlier?.texts);
   for (const issue of issues) {
     const step = stepAround(issue.path as Path);
+    for (const taken of partsIn(value, issue)) collectTexts(taken, texts);
     broken.add(pathText(step ?? []));
     if (!step) mendEnvelope(copy, issue);
     else if (earlier || !mendField(copy, issue, step)) replaceStep(copy, step);
   }
-  return { value: copy, damage: { isAnywhere: true, isBroken: (path) => broken.has(pathText(path)) || earlier?.isBroken(path) === true } };
+  const isBroken = (path: Path): boolean => broken.has(pathText(path)) || earlier?.isBroken(path) === true;
+  return { value: copy, damage: { isAnywhere: true, isBroken, texts } };
+}
+
+/** What an issue is about, as it was written. */
+function partsIn(value: Json, issue: Issue): (Json | undefined)[] {
+  const at = issue.path as Path;
+  return issue.code === "unrecognized_keys" ? issue.keys.map((key) => valueAt(value, [...at, key])) : [valueAt(value, at)];
+}
+
+function collectTexts(value: Json | undefined, into: Set<string>): void {
+  if (typeof value === "string") into.add(value);
+  else if (typeof value === "object" && value !== null) for (const inside of Object.values(value)) collectTexts(inside, into);
 }
 
 const stepLists = new Set(["steps", "default", "onTimeout", "onExpire", "finally", "compensate"]);
@@ -82,8 +98,9 @@ function mendField(copy: Json, issue: Issue, step: Path): boolean {
     const field = issue.path[end - 1];
     const container = valueAt(copy, issue.path.slice(0, end - 1) as Path);
     if (typeof field !== "string" || !isObject(container)) continue;
-    if (end === step.length + 1 && (field === "type" || field === "id")) return false;
-    if (Object.hasOwn(standIns, field)) container[field] = structuredClone(standIns[field]!);
+    if (end === step.length + 1 && field === "type") return false;
+    if (end === step.length + 1 && field === "id") container["id"] = standInId(step);
+    else if (Object.hasOwn(standIns, field)) container[field] = structuredClone(standIns[field]!);
     else if (Object.hasOwn(container, field)) delete container[field];
     else return false;
     return true;
@@ -96,10 +113,12 @@ function replaceStep(copy: Json, step: Path): void {
   if (!Array.isArray(container)) return;
   const index = Number(step.at(-1));
   const old = isObject(container[index]) ? container[index] : {};
-  const standIn: JsonObject = { id: isName(old["id"]) ? old["id"] : `broken_standIn${index}`, type: "set", values: null };
+  const standIn: JsonObject = { id: isName(old["id"]) ? old["id"] : standInId(step), type: "set", values: null };
   if (Array.isArray(old["needs"])) standIn["needs"] = old["needs"].filter(isName);
   container[index] = standIn;
 }
+
+const standInId = (step: Path): string => `${STAND_IN}${String(step.at(-1))}`;
 
 const namePattern = new RegExp(STEP_ID_PATTERN);
 const isName = (value: unknown): value is string =>

@@ -16,14 +16,31 @@ const set = (id: string, values: unknown = 1) => ({ id, type: "set", values }) a
 const http = (id: string, more: JsonObject = {}): JsonObject => ({ id, type: "http", url: "${input.url}", ...more });
 const raise: JsonObject = { id: "r", type: "raise", error: { type: "odd", status: 418, detail: "no" } };
 const listen: JsonObject = { id: "l", type: "listen", one: { event: "go" } };
+const short = (id: string): JsonObject => ({ id, type: "tool", tool: "test.short", arguments: {}, short: true });
 const list: JsonObject = { id: "list", type: "tool", tool: "test.list", arguments: { count: 40, bytes: 500 } };
 
-export const recordings = (place: { child: string; foreignQueue: string }): Record<string, Recording> => ({
+interface Place {
+  child: string;
+  foreignQueue: string;
+}
+
+export const recordings = (place: Place): Record<string, Recording> => ({ ...calls(place), ...scopes, ...waits, ...steered });
+
+const calls = (place: Place): Record<string, Recording> => ({
   llm: { steps: [{ id: "say", type: "llm", prompt: "Hi ${input.url}" }] },
   tool: { steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 } }] },
+  short: { steps: [short("a"), http("b"), short("c")] },
   http: { steps: [http("a"), http("b", { method: "POST", body: { of: "${steps.a.output.status}" } })] },
   activity: { steps: [{ id: "sum", type: "activity", activity: "add", taskQueue: place.foreignQueue, arguments: [1, 2] }] },
   set: { steps: [{ ...set("a", "${1 + 1}"), export: { n: "${output}" } }, set("b", "${vars.n}")], more: { vars: { n: 0 } } },
+  workflow: { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }] },
+  "workflow-child": { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }], child: "c" },
+  raise: { steps: [raise] },
+  end: { steps: [{ id: "stop", type: "end", output: 1 }] },
+  "large-values": { steps: [list, set("n", "${size(steps.list.output)}"), { ...set("m"), if: "${steps.list.output[3].n == 3}" }] },
+});
+
+const scopes: Record<string, Recording> = {
   sequence: { steps: [{ id: "s", type: "sequence", steps: [set("a"), http("b")] }] },
   switch: { steps: [{ id: "s", type: "switch", cases: [{ when: "${false}", steps: [set("a")] }], default: [http("b")] }] },
   parallel: { steps: [{ id: "p", type: "parallel", branches: { a: [http("x")], b: [http("y")], c: [set("z")] } }] },
@@ -31,30 +48,64 @@ export const recordings = (place: { child: string; foreignQueue: string }): Reco
   foreach: { steps: [{ id: "f", type: "foreach", items: "${range(5)}", concurrency: 2, steps: [http("c")] }] },
   "foreach-collect": { steps: [{ id: "f", type: "foreach", items: [1, 2], onItemError: "collect", steps: [raise] }] },
   loop: { steps: [{ id: "l", type: "loop", maxIterations: 5, until: "${steps.c.output.body.n >= 3}", steps: [http("c")] }] },
-  workflow: { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }] },
-  "workflow-child": { steps: [{ id: "c", type: "workflow", workflow: place.child, input: { n: 1 } }], child: "c" },
+  try: { steps: [{ id: "t", type: "try", steps: [raise], catch: [{ errors: ["odd"], steps: [http("a")] }], finally: [set("f")] }] },
+  continue: {
+    steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, onError: "continue", retry: { maxAttempts: 1 } }, http("a")],
+  },
+};
+
+const waits: Record<string, Recording> = {
   wait: { steps: [{ id: "w", type: "wait", duration: "20ms" }] },
   listen: { steps: [listen], during: (run) => run.signal("go", { n: 1 }) },
   "listen-timeout": { steps: [{ ...listen, timeout: "20ms", onTimeout: [set("late")] }] },
+  stream: {
+    steps: [{ ...listen, foreach: { steps: [http("a"), set("n", "${event.data}")] }, until: "${last == 2}" }],
+    during: async (run) => {
+      for (const n of [1, 2]) await run.signal("go", n);
+    },
+  },
   emit: { steps: [{ id: "e", type: "emit", event: "go", to: "${run.id}", data: 1 }, listen] },
+  "emit-to-all": {
+    steps: [
+      {
+        id: "p",
+        type: "parallel",
+        branches: {
+          a: [
+            { id: "now", type: "listen", one: { event: "now" } },
+            { id: "e", type: "emit", event: "go", data: 1 },
+          ],
+          b: [listen],
+        },
+      },
+    ],
+    during: async (run) => {
+      await run.until("listen.started", "p.b.l");
+      await run.signal("now");
+    },
+  },
   approval: {
     steps: [{ id: "ask", type: "approval", title: "Pay?" }],
     during: async (run, client) => client.decide(await run.approval("ask"), { decision: "approve" }),
   },
+  "approval-quorum": {
+    steps: [{ id: "ask", type: "approval", title: "Pay?", quorum: 2 }],
+    during: async (run, client) => {
+      const id = await run.approval("ask");
+      for (const principal of ["ada", "eve"])
+        await (await client.withKey({ principal, kind: "person", roles: [] })).decide(id, { decision: "approve" });
+    },
+  },
   "approval-expired": { steps: [{ id: "ask", type: "approval", title: "Pay?", expiresAfter: "20ms", onExpire: [set("late")] }] },
-  try: { steps: [{ id: "t", type: "try", steps: [raise], catch: [{ errors: ["odd"], steps: [http("a")] }], finally: [set("f")] }] },
-  raise: { steps: [raise] },
-  end: { steps: [{ id: "stop", type: "end", output: 1 }] },
-  "large-values": { steps: [list, set("n", "${size(steps.list.output)}"), { ...set("m"), if: "${steps.list.output[3].n == 3}" }] },
+};
+
+const steered: Record<string, Recording> = {
   park: {
     steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, onError: "park", retry: { maxAttempts: 1 } }],
     during: async (run) => {
       await run.until("step.parked");
       await run.attend("t", "skip");
     },
-  },
-  continue: {
-    steps: [{ id: "t", type: "tool", tool: "test.breaks", arguments: {}, onError: "continue", retry: { maxAttempts: 1 } }, http("a")],
   },
   pause: {
     steps: [listen, http("a")],
@@ -72,4 +123,4 @@ export const recordings = (place: { child: string; foreignQueue: string }): Reco
       await run.cancel();
     },
   },
-});
+};

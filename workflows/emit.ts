@@ -1,5 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
-import { effectKey, RUN_ID_PATTERN } from "../contracts/ids.ts";
+import { effectKey, OWN_RUN_ID_PATTERN, RUN_ID_PATTERN } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
@@ -56,4 +56,4 @@ export async function eventName(walk: Walk, template: Template, { path, context 
   });
 }
 
-const runIdPattern = new RegExp(RUN_ID_PATTERN);
+const runIdPattern = new RegExp(`${RUN_ID_PATTERN}|${OWN_RUN_ID_PATTERN}`);

@@ -72,7 +72,7 @@ export class Leaving {
     const { done, open } = ledger.known();
     // A call that is under way has no place.
     const calls = inspector.running().filter((path) => !ledger.place(path));
-    return planRefusals(options.plan, plan, { done: [...done, ...calls], open });
+    return planRefusals(options.plan, plan, { done: [...done, ...calls], open, held: this.#walk.lockedPaths });
   }
 
   /** Fault `plan_refused`. */

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { LockAsk } from "../contracts/locks.ts";
 import { limits } from "../contracts/limits.ts";
 import { LockLine, type Word } from "./lock-line.ts";
+import { casesOf } from "../tests/cases.ts";
 
 const ask = (run: string, more: Partial<LockAsk> = {}): LockAsk => ({ run, ticket: "t", limit: 1, onLimit: "queue", ...more });
 const said = (words: Word[]): string[] => words.map(({ to, state }) => `${state} ${to.run}`);
@@ -77,7 +78,7 @@ test("whatever happens: never more holders than the last let in allows, in the o
         if (head) expect(holders.length).toBeGreaterThanOrEqual(head.limit);
       }
     }),
-    { numRuns: 5_000 },
+    { numRuns: casesOf(5_000) },
   );
 });
 

@@ -4,6 +4,7 @@ import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
 const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
+const scope = (more: object, inner = tool("a", { lock: { key: "inner" } })) => ({ id: "s", type: "sequence", steps: [inner], ...more });
 const planOf = (value: object): Plan => {
   const read = readDefinitionValue(value, { hashOf: () => "new" });
   if (!read.ok) throw new Error(JSON.stringify(read.problems));
@@ -58,6 +59,29 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const run = await changed(each([tool("x"), tool("y")]), each([tool("x"), tool("z")]), 2_500, undefined);
     // The second item was at x: it goes on with what comes after it in the new plan.
     expect(started(run)).toEqual(["each[0].x", "each[0].y", "each[1].x", "each[1].z", "each[2].x", "each[2].z", "end"]);
+  });
+
+  test.each<[what: string, after: object, path: string, key: string]>([
+    ["removed", definition([scope({}), tool("end")]), "s", "outer"],
+    ["with another key", definition([scope({ lock: { key: "other" } }), tool("end")]), "s", "outer"],
+    ["with another limit", definition([scope({ lock: { key: "outer", limit: 2 } }), tool("end")]), "s", "outer"],
+    ["removed with its step", definition([tool("end")]), "s", "outer"],
+    ["removed from the call inside", definition([scope({ lock: { key: "outer" } }, tool("a")), tool("end")]), "s.a", "inner"],
+    ["changed while a step inside runs", definition([scope({ lock: { key: "other" } }, tool("b")), tool("end")]), "s", "outer"],
+  ])("a lock that is held cannot be %s", async (_, after, path, key) => {
+    const refused: string[] = [];
+    const before = definition([scope({ lock: { key: "outer" } }), tool("end")]);
+    const run = await changed(before, after, 500, ({ message }) => refused.push(message));
+    expect(refused).toEqual([expect.stringMatching(`^${path}: The step holds lock ${key}, and the new plan removes or changes`)]);
+    expect(started(run)).toEqual(["s.a", "end"]);
+  });
+
+  test("a lock that no step holds any more, or yet, can be changed", async () => {
+    const before = definition([tool("a", { lock: { key: "k" } }), tool("b"), tool("c", { lock: { key: "k" } })]);
+    const after = definition([tool("a", { lock: { key: "k" } }), tool("b"), tool("c")]);
+    const run = await changed(before, after, 1_500);
+    expect(run.port.log.map(({ type }) => type)).toContain("plan.changed");
+    expect(started(run)).toEqual(["a", "b", "c"]);
   });
 
   test("a wait that is open keeps its time", async () => {

@@ -15,7 +15,7 @@ import {
 } from "@temporalio/workflow";
 import { isRunEnd, type RunEvent } from "../contracts/events.ts";
 import { Fault } from "../contracts/faults.ts";
-import { queues, workflowIdOf } from "../contracts/ids.ts";
+import { queues, runIdOf, workflowIdOf } from "../contracts/ids.ts";
 import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
 import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -178,7 +178,7 @@ async function cancelChild(tenant: string, id: string): Promise<void> {
 
 async function send(tenant: string, to: string, event: unknown): Promise<void> {
   try {
-    await getExternalWorkflowHandle(workflowIdOf(tenant, to)).signal(signals.deliver, event);
+    await getExternalWorkflowHandle(workflowIdOf(tenant, runIdOf(tenant, to))).signal(signals.deliver, event);
   } catch (error) {
     if (isCancellation(error)) throw error;
     throw new Fault("not_found", `Run ${to} does not exist or has ended; the event was not sent.`, { cause: error });

@@ -6,6 +6,7 @@ import type { BinaryOperator, Expression } from "../plan.ts";
 import { Fault } from "../../contracts/faults.ts";
 import { evaluate, fill, render, type Roots } from "./evaluate.ts";
 import { parseExpression, parseTemplate } from "./parse.ts";
+import { casesOf } from "../../tests/cases.ts";
 
 const nothing: Roots = { name: () => undefined, step: () => undefined };
 
@@ -30,7 +31,7 @@ test("arithmetic is JavaScript's", () => {
       if (actual instanceof Fault) expect(isBeyondJson(expression)).toBe(true);
       else expect(actual).toBe(expected === 0 ? 0 : expected);
     }),
-    { numRuns: 500 },
+    { numRuns: casesOf(500) },
   );
 });
 
@@ -97,7 +98,7 @@ test("parsing what a tree renders to gives the tree", () => {
     fc.property(tree, (expression) => {
       expect(parseExpression(render(expression))).toStrictEqual(expression);
     }),
-    { numRuns: 2_000 },
+    { numRuns: casesOf(2_000) },
   );
 });
 
@@ -112,7 +113,7 @@ test("evaluating any tree gives JSON or a fault", () => {
         if (!(error instanceof Fault)) throw error;
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: casesOf(2_000) },
   );
 });
 
@@ -125,6 +126,6 @@ test("any text comes out of a template as it went in", () => {
       expect(fill(parseTemplate("[${input}]"), roots)).toBe(`[${value}]`);
       expect(fill(parseTemplate("${input}"), roots)).toBe(value);
     }),
-    { numRuns: 1_000 },
+    { numRuns: casesOf(1_000) },
   );
 });

@@ -1,5 +1,12 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
 import { admin, host } from "./client.ts";
+
+/** The line of a file of TypeScript that a stack trace in the history points to. */
+function lineOf(file: string, history: string): string | undefined {
+  const [, where, line] = new RegExp(`(/[^":()]*/${file}):(\\d+):\\d+`).exec(history) ?? [];
+  return where && readFileSync(where, "utf8").split("\n")[Number(line) - 1];
+}
 
 const step = (id: string, more: object) => ({ id, needs: [], export: [], catch: [], onError: "fail", ...more });
 
@@ -13,4 +20,5 @@ test("a run whose workflow code fails again and again is told as needing attenti
   expect(told.data["for"]).toEqual([{ path: "", for: expect.stringContaining("mended workflow code") }]);
   expect((await admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] })).output).toBe(1);
   await admin.post(`/api/v2/runs/${id}/terminate`);
+  expect(lineOf("workflows/perform.ts", JSON.stringify(await host.history("default", id)))).toContain("walk.value(step.values");
 }, 180_000);

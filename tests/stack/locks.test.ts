@@ -122,16 +122,24 @@ describe("a step with a lock", () => {
   });
 });
 
+/** Three in the order of asking. The first calls for so long; `after` is told by whose turn comes. */
+async function line(heldMs: number): Promise<{ holder: Run; quitter: Run; last: Run; after: Place }> {
+  const key = uniqueName("key");
+  const [place, after] = [new Place(), new Place()];
+  await place.script({ delayMs: heldMs });
+  const holder = await holding(place, key);
+  const waiting = async (body: string): Promise<Run> => {
+    const run = await admin.begin({ steps: [locked(after, key, { method: "POST", body })] });
+    await waitsFor(run, `lock ${key}`);
+    return run;
+  };
+  const quitter = await waiting("quitter");
+  return { holder, quitter, last: await waiting("last"), after };
+}
+
 describe("a lock comes free", () => {
   test("when its holder is cancelled; who is cancelled waiting leaves the line", async () => {
-    const key = uniqueName("key");
-    const [place, after] = [new Place(), new Place()];
-    await place.script({ delayMs: 60_000 });
-    const holder = await holding(place, key);
-    const quitter = await admin.begin({ steps: [locked(after, key, { method: "POST", body: "quitter" })] });
-    await waitsFor(quitter, `lock ${key}`);
-    const last = await admin.begin({ steps: [locked(after, key, { method: "POST", body: "last" })] });
-    await waitsFor(last, `lock ${key}`);
+    const { holder, quitter, last, after } = await line(60_000);
     await quitter.cancel();
     expect((await quitter.end()).status).toBe("canceled");
     await holder.cancel();
@@ -151,15 +159,8 @@ describe("a lock comes free", () => {
   });
 
   test("when who is next in line was terminated meanwhile", async () => {
-    const key = uniqueName("key");
-    const [place, after] = [new Place(), new Place()];
-    await place.script({ delayMs: 1_500 });
-    const holder = await holding(place, key);
-    const gone = await admin.begin({ steps: [locked(after, key, { method: "POST", body: "gone" })] });
-    await waitsFor(gone, `lock ${key}`);
-    const last = await admin.begin({ steps: [locked(after, key, { method: "POST", body: "last" })] });
-    await waitsFor(last, `lock ${key}`);
-    await gone.terminate();
+    const { holder, quitter, last, after } = await line(1_500);
+    await quitter.terminate();
     expect([(await holder.end()).status, (await last.end()).status]).toEqual(["completed", "completed"]);
     expect((await after.calls()).map(({ body }) => body)).toEqual(["last"]);
   });

@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
-import { admin, type Run } from "./client.ts";
+import { admin, uniqueName, type Run } from "./client.ts";
 
 const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const listen = (id: string) => ({ id, type: "listen", one: { event: id } });
@@ -10,7 +10,7 @@ const signal = (run: Run, event: string) => admin.post(`${run.path}/signals`, { 
 async function waiting(steps: object[] = [listen("go"), set("last", "old")]): Promise<{ run: Run; workflow: string }> {
   const workflow = await admin.publish({ steps });
   const run = await admin.start(workflow);
-  await run.until("listen.started", "go");
+  await run.until("listen.started");
   return { run, workflow };
 }
 
@@ -52,6 +52,24 @@ test("changes of started steps, of unknown paths, of an old plan and of ended ru
   await signal(run, "go");
   await run.end();
   expect(await patch(run, { operations: [{ op: "remove", path: "go" }] })).toMatchObject({ status: 409, body: { code: "run_ended" } });
+});
+
+test("a lock that is held is neither removed nor changed: the answer names it", async () => {
+  const key = uniqueName("key");
+  const held = (more: object) => ({ id: "held", type: "sequence", steps: [listen("go")], ...more });
+  const { run } = await waiting([held({ lock: { key } }), set("last", 1)]);
+  const changes = [
+    { op: "remove", path: "held" },
+    { op: "replace", path: "held", step: held({}) },
+    { op: "replace", path: "held", step: held({ lock: { key: "other" } }) },
+  ];
+  for (const change of changes)
+    expect(await patch(run, { operations: [change] })).toMatchObject({
+      status: 409,
+      body: { code: "plan_refused", detail: expect.stringMatching(`^held: The step holds lock ${key}, .* wait until the step has ended`) },
+    });
+  await signal(run, "go");
+  expect(await run.end()).toMatchObject({ status: "completed", output: 1 });
 });
 
 test("runs migrate in bulk: a dry run tells who can, who cannot and why, and those who can take the new branch", async () => {

@@ -8,9 +8,10 @@ import { richDefinition } from "../walk/rich-definition.ts";
 import { planOf } from "../walk/run-plain.ts";
 import { admin, Place, type EventBody, type Run } from "./client.ts";
 import { begun } from "./going-on.ts";
+import { casesOf, firstSeedOf } from "../cases.ts";
 
-const cases = Number(process.env["SEQUENCE_CASES"] ?? 50);
-const firstSeed = Number(process.env["SEQUENCE_SEED"] ?? 1);
+const cases = casesOf(50, "SEQUENCE");
+const firstSeed = firstSeedOf("SEQUENCE");
 /** At the same time: more would only wait for the two workers. */
 const atOnce = 10;
 

@@ -5,9 +5,10 @@ import { answerRich, attended } from "./people.ts";
 import { plain } from "./plain.ts";
 import { richDefinition } from "./rich-definition.ts";
 import type { PlainRun } from "./run-plain.ts";
+import { casesOf, firstSeedOf } from "../cases.ts";
 
-const cases = Number(process.env["CONTINUE_RICH_CASES"] ?? 120);
-const firstSeed = Number(process.env["CONTINUE_SEED"] ?? 1);
+const cases = casesOf(1_000, "CONTINUE_RICH");
+const firstSeed = firstSeedOf("CONTINUE");
 
 test(`${cases} definitions with everything that keeps a run open, continued as new after every step, do the same`, async () => {
   await expectSameWhenContinued({

@@ -5,9 +5,10 @@ import type { Answer } from "./plain-port.ts";
 import { plain } from "./plain.ts";
 import { randomDefinition } from "./random-definition.ts";
 import type { PlainRun } from "./run-plain.ts";
+import { casesOf, firstSeedOf } from "../cases.ts";
 
-const cases = Number(process.env["CONTINUE_CASES"] ?? 200);
-const firstSeed = Number(process.env["CONTINUE_SEED"] ?? 1);
+const cases = casesOf(1_000, "CONTINUE");
+const firstSeed = firstSeedOf("CONTINUE");
 
 test(`${cases} random definitions that continue as new after every step do the same things at the same times`, async () => {
   await expectSameWhenContinued({ firstSeed, cases, definition: randomDefinition, options: { answer: atOnce }, toldBy, compared: 0.9 });

@@ -9,9 +9,10 @@ import { createRandom } from "./random-definition.ts";
 import { runPlain } from "./run-plain.ts";
 import { sampleOf } from "./sample.ts";
 import { Stuck } from "./virtual-time.ts";
+import { casesOf, firstSeedOf } from "../cases.ts";
 
-const count = Number(process.env["MUTANTS"] ?? 1_000);
-const firstSeed = Number(process.env["MUTANT_SEED"] ?? 1);
+const count = casesOf(1_000, "MUTANT");
+const firstSeed = firstSeedOf("MUTANT");
 
 test(`${count} damaged definitions are refused with a reason, or run to an end`, async () => {
   const definitions = goodDefinitions();

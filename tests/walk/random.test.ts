@@ -4,9 +4,10 @@ import { plain } from "./plain.ts";
 import { randomDefinition } from "./random-definition.ts";
 import { referenceRun } from "./reference.ts";
 import { runPlain } from "./run-plain.ts";
+import { casesOf, firstSeedOf } from "../cases.ts";
 
-const cases = Number(process.env["WALK_CASES"] ?? 1_000);
-const firstSeed = Number(process.env["WALK_SEED"] ?? 1);
+const cases = casesOf(1_000, "WALK");
+const firstSeed = firstSeedOf("WALK");
 
 test(`${cases} random definitions give the same output and the same calls at the same times as the plain evaluator`, async () => {
   const ends = new Map<string, number>();

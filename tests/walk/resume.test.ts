@@ -5,8 +5,9 @@ import type { LedgerSeed } from "../../workflows/ledger.ts";
 import type { Walk } from "../../workflows/walk.ts";
 import type { PlainPort } from "./plain-port.ts";
 import { runPlain } from "./run-plain.ts";
+import { casesOf } from "../cases.ts";
 
-const cases = Number(process.env["RESUME_CASES"] ?? 300);
+const cases = casesOf(300, "RESUME");
 
 test("a run that is picked up from its ledger at any moment ends the same, and repeats nothing that was finished", async () => {
   let resumed = 0;

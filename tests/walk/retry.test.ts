@@ -8,8 +8,9 @@ import { ledgerOfLog, rowsOf } from "./ledger-of-log.ts";
 import type { Answers, PlainPort } from "./plain-port.ts";
 import { createRandom, randomDefinition } from "./random-definition.ts";
 import { runPlain } from "./run-plain.ts";
+import { casesOf } from "../cases.ts";
 
-const cases = Number(process.env["RETRY_CASES"] ?? 300);
+const cases = casesOf(300, "RETRY");
 const input = { n: 1 };
 
 describe("random definitions, continued from their log", () => {
