@@ -4,7 +4,6 @@ import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
-import { limits } from "../../contracts/limits.ts";
 import { lockSignals } from "../../contracts/locks.ts";
 import {
   queries,
@@ -133,15 +132,14 @@ const looksOf = (connection: Connection, workflow: Client["workflow"]): Pick<His
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
 
+/** By messages that mean nothing, as many as it takes. */
 async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
   const nobody = { run: "r_nobody", ticket: "none" };
-  for (let sent = 0; sent < limits.lockSignalsMax; sent += 100)
-    // In the moment in which it continues as new, the server says of the old execution that it is over.
-    await Promise.allSettled(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
   for (;;) {
+    // In the moment in which it continues as new, the server says of the old execution that it is over; a busy one takes some only.
+    await Promise.allSettled(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
     const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
     if (count > 1) return count;
-    await new Promise((later) => setTimeout(later, 50));
   }
 }
 

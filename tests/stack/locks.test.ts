@@ -184,13 +184,15 @@ describe("a run that goes on in new executions", () => {
 
 test("a lock that continues as new keeps who holds it and who waits", async () => {
   const key = uniqueName("key");
-  const [place, after] = [new Place(), new Place()];
-  await place.script({ delayMs: 20_000 });
-  const holder = await holding(place, key, { timeout: "60s" });
+  const after = new Place();
+  const listen = { id: "go", type: "listen", one: { event: "go" } };
+  const holder = await admin.begin({ steps: [{ id: "held", type: "sequence", lock: { key }, steps: [listen] }] });
+  await holder.until("listen.started");
   const waiting = await admin.begin({ steps: [locked(after, key)] });
   await waitsFor(waiting, `lock ${key}`);
   expect(await host.wearLock("default", key)).toBeGreaterThan(1);
   expect(await after.calls()).toEqual([]);
+  await holder.signal("go");
   expect([(await holder.end()).status, (await waiting.end()).status]).toEqual(["completed", "completed"]);
 });
 
