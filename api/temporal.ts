@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   ApplicationFailure,
   isGrpcServiceError,
@@ -33,13 +34,35 @@ export async function update<Name extends keyof UpdateArguments>(
   requireRoom();
   updatesUnderWay += 1;
   try {
-    return await reach(address, (handle) => handle.executeUpdate(updates[name], { updateId: message.updateId, args: [message.argument] }));
+    const send = (): Promise<unknown> =>
+      reach(address, (handle) => handle.executeUpdate(updates[name], { updateId: message.updateId, args: [message.argument] }));
+    return await untilHeard(send);
   } finally {
     updatesUnderWay -= 1;
   }
 }
 
 let updatesUnderWay = 0;
+
+/** What came while the run went on in another execution, or while its task failed, has not been heard: it is sent again. */
+async function untilHeard<T>(send: () => Promise<T>): Promise<T> {
+  for (const giveUpAt = Date.now() + limits.updateUnheardMs; ; await sleep(50)) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!isUnheard(error) || Date.now() > giveUpAt) throw error;
+    }
+  }
+}
+
+// FAILED_PRECONDITION. The limit of updates is one, too; waiting does not lift it.
+function isUnheard(error: unknown): boolean {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcServiceError(cause) && cause.code === 9 && /update|workflow task/i.test(cause.details) && !isUpdateLimit(cause.details);
+}
+
+// An execution takes 2,000 updates (history.maxTotalUpdates).
+const isUpdateLimit = (details: string): boolean => /limit.*update/i.test(details);
 
 /** The same refusal for who would read much before. */
 export function requireRoom(): void {
@@ -78,11 +101,9 @@ export function temporalFault(error: unknown): Fault | undefined {
     return new Fault("unavailable", "No worker has answered in time; ask again with the same key.", { cause: error });
   const cause = error instanceof ServiceError ? error.cause : error;
   if (!isGrpcServiceError(cause)) return undefined;
-  // FAILED_PRECONDITION: an execution takes 2,000 updates (history.maxTotalUpdates).
-  if (cause.code === 9 && /limit.*update/i.test(cause.details))
+  if (cause.code === 9 && isUpdateLimit(cause.details))
     return new Fault("mailbox_full", "The run has taken all the messages it can for now.", { cause: error });
-  // An update that came while the run went on in another execution, or while its task failed.
-  if (cause.code === 9 && /update|workflow task/i.test(cause.details))
+  if (isUnheard(cause))
     return new Fault("unavailable", "The run could not answer in this moment; ask again with the same key.", { cause: error });
   return grpcMeansUnavailable.has(cause.code)
     ? new Fault("unavailable", "Temporal does not answer; try again.", { cause: error })

@@ -2,8 +2,8 @@
 ALTER TABLE "runs" ADD COLUMN     "ending" JSONB,
 ADD COLUMN     "ending_at" TIMESTAMPTZ(3);
 
--- Those that nobody has brought into the log yet.
-CREATE INDEX runs_ending ON runs (ending_at) WHERE ended_at IS NULL AND ending_at IS NOT NULL;
+-- CreateIndex
+CREATE INDEX "runs_ending_at_idx" ON "runs"("ending_at");
 
 -- As before, but that the end of a run waits until Temporal has closed it.
 CREATE OR REPLACE FUNCTION append_events(p_run jsonb, p_events jsonb) RETURNS TABLE (status text, last_seq int, appended int)
