@@ -10,7 +10,7 @@ import { findStep } from "../language/plan-steps.ts";
 import { prefixesOf } from "../language/step-path.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
-import { exportsOf, givenVars, logOf, undosOf, type Exports, type RecordedStep, type RunLog } from "../prisma/run-log.ts";
+import { exportsOf, givenVars, logOf, timesUndone, undosOf, type Exports, type RecordedStep, type RunLog } from "../prisma/run-log.ts";
 import { exportedBy, pagesOf } from "./ledger-pages.ts";
 import type { Record } from "./record.ts";
 
@@ -30,8 +30,8 @@ export function createLoadLedger(database: Database, record: Record): Activities
     const source = await sourceOf(database, plans, call);
     const children = await keptChildren(database, call.run, source);
     await enter(record, call, source);
-    const { undos, vars } = source;
-    return { pages: await pagesOf(database, tenant, source), children, undos, vars };
+    const { undos, undone, vars } = source;
+    return { pages: await pagesOf(database, tenant, source), children, undos, undone, vars };
   };
 }
 
@@ -46,6 +46,7 @@ export interface Source {
   reused: RecordedStep[];
   exports: Map<string, Exports>;
   undos: Undo[];
+  undone: [path: string, times: number][];
   /** Variables that stand in for the Plan's, the origin's own among them. */
   vars: JsonObject;
 }
@@ -57,10 +58,12 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
   // The same object need not be compared.
   const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
   const log = await logOf(database, old);
-  const [exports, undos, vars] = await Promise.all([
+  const [exports, undos, undone, vars] = await Promise.all([
     exportsOf(database, old.id),
     // What a fork takes over was done by another run and is that run's to undo.
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
+    // A fork has keys of its own.
+    origin.kind === "retry" ? timesUndone(database, log.undoneIn) : [],
     givenVars(database, old.id),
   ]);
   const kept = keep({ plan, before, origin, ...log });
@@ -74,6 +77,7 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
     reused: log.steps.filter(({ run: of, path }) => of === old.id && inside(path)),
     exports,
     undos: undos.filter(({ path }) => standing.has(path)),
+    undone,
     vars: { ...vars, ...origin.vars },
   };
 }
@@ -122,6 +126,7 @@ async function enter(record: Record, { run, input, origin, effectRoot }: Call, s
     ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
     ...parentage,
     ...(Object.keys(source.vars).length > 0 ? { vars: source.vars } : {}),
+    ...(source.undone.length > 0 ? { undone: Object.fromEntries(source.undone) } : {}),
   };
   const events: RunEvent[] = [
     { identity: eventIdentity("run.started"), type: "run.started", time: run.startedAt, data: started },

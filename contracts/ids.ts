@@ -25,6 +25,9 @@ export const runIdOf = (tenant: string, id: string): RunId => (ownRunIdPattern.t
 
 const ownRunIdPattern = new RegExp(OWN_RUN_ID_PATTERN);
 
+/** `told` names what is told: the same is told once. */
+export const noticeWorkflowId = (tenant: string, told: string): string => `notice.${tenant}.${told}`;
+
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
 
@@ -63,8 +66,11 @@ export function childRunId(parent: RunId, path: string, uuid: () => string): Run
 /** Whether a path is that of a window of a `foreach`: `each[200+]` are its items from the 200th. */
 export const isWindow = (path: string): boolean => path.endsWith("+]");
 
-/** The key all outbound calls of a step carry, equal for all its attempts. */
-export const effectKey = (run: RunId, path: string): string => `${run}:${path}`;
+/**
+ * The key all outbound calls of a step carry, equal for all its attempts. After it was undone it is another effect: under the old
+ * key the outside would answer with what was taken back.
+ */
+export const effectKey = (run: RunId, path: string, undone = 0): string => `${run}:${path}${undone === 0 ? "" : `#${undone + 1}`}`;
 
 export const approvalIdOf = (run: RunId, path: string): string => `${run}~${slugOf(path)}`;
 

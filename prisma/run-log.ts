@@ -24,6 +24,8 @@ export interface RunLog {
   children: Map<string, string>;
   /** Of a window: the `foreach` whose items it does. */
   part?: string;
+  /** These, and the runs that a window is part of: what windows did is undone there. */
+  undoneIn: string[];
 }
 
 export async function logOf(database: Database, run: { id: string; parentId: string | null }): Promise<RunLog> {
@@ -36,8 +38,9 @@ export async function logOf(database: Database, run: { id: string; parentId: str
   const above = await aboveOf(database, run);
   const [around] = above;
   const part = around?.path.slice(0, around.path.lastIndexOf("["));
-  const steps = await recordedSteps(database, runs, [...runs, ...above.map(({ id }) => id)]);
-  return { runs, steps, children, ...(part === undefined ? {} : { part }) };
+  const undoneIn = [...runs, ...above.map(({ id }) => id)];
+  const steps = await recordedSteps(database, runs, undoneIn);
+  return { runs, steps, children, undoneIn, ...(part === undefined ? {} : { part }) };
 }
 
 const windowsIn = (children: Map<string, string>): string[] => [...children].filter(([path]) => isWindow(path)).map(([, id]) => id);
@@ -97,6 +100,18 @@ export async function givenVars(database: Database, run: string): Promise<JsonOb
   const [row] = await database.$queryRaw<{ vars: JsonObject | null }[]>`
     SELECT data -> 'vars' AS vars FROM events WHERE run_id = ${run} AND type = 'run.started'`;
   return row?.vars ?? {};
+}
+
+/** How often steps of these runs were undone, those times included that they began with. */
+export async function timesUndone(database: Database, runs: string[]): Promise<[path: string, times: number][]> {
+  const rows = await database.$queryRaw<{ path: string; times: number }[]>`
+    SELECT path, sum(times)::int AS times FROM (
+      SELECT step AS path, 1 AS times FROM events WHERE run_id = ANY(${runs}) AND type = 'step.compensated'
+      UNION ALL
+      SELECT u.key, u.value::int FROM events, jsonb_each_text(data -> 'undone') u
+      WHERE run_id = ANY(${runs}) AND type = 'run.started' AND data ? 'undone'
+    ) t GROUP BY path ORDER BY path`;
+  return rows.map(({ path, times }) => [path, times]);
 }
 
 /** What was to be undone when the runs ended, in the order in which it was done. Also what was undone since. */

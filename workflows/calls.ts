@@ -101,7 +101,7 @@ function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carr
     path,
     attempt,
     ...(walk.options.plan.record ? { record: walk.options.plan.record } : {}),
-    idempotencyKey: effectKey(walk.options.effectRoot, path),
+    idempotencyKey: effectKey(walk.options.effectRoot, path, walk.ledger.timesUndone(path)),
     carried,
     retry,
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),

@@ -18,7 +18,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const event: ExternalEvent = {
     event: await eventName(walk, step.event, here),
     data: await walk.shrink(await walk.value(step.data, context.frame), path),
-    id: effectKey(walk.options.effectRoot, path),
+    id: effectKey(walk.options.effectRoot, path, walk.ledger.timesUndone(path)),
     at: walk.port.now(),
   };
   return to === undefined ? toAll(walk, here, event) : toOne(walk, here, { to, event });

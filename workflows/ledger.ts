@@ -15,6 +15,8 @@ export interface LedgerSeed {
   badEnds?: (readonly [path: string, count: number])[];
   /** Steps that were undone and not done again. */
   undone?: string[];
+  /** How often steps were undone in all. */
+  undoneTimes?: [path: string, times: number][];
   /** The highest attempt so far, and which one came before a step was forgotten. */
   highest?: number;
   before?: (readonly [path: string, attempt: number])[];
@@ -47,6 +49,8 @@ export class Ledger {
   readonly #badEnds: Map<string, number>;
   readonly #children: Map<string, ChildOrigin>;
   readonly #undone: Set<string>;
+  /** Never forgotten. */
+  readonly #undoneTimes: Map<string, number>;
   #highest: number;
   readonly #before: Map<string, number>;
   readonly #inside = new Map<string, Set<string>>();
@@ -58,6 +62,7 @@ export class Ledger {
     this.#badEnds = new Map(seed.badEnds);
     this.#children = new Map(seed.children);
     this.#undone = new Set(seed.undone);
+    this.#undoneTimes = new Map(seed.undoneTimes);
     this.#highest = seed.highest ?? 0;
     this.#before = new Map(seed.before);
     for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds, this.#children, this.#undone, this.#before])
@@ -72,6 +77,7 @@ export class Ledger {
       badEnds: [...this.#badEnds],
       children: [...this.#children],
       undone: [...this.#undone],
+      undoneTimes: [...this.#undoneTimes],
       highest: this.#highest,
       before: [...this.#before],
     };
@@ -177,7 +183,19 @@ export class Ledger {
     }
   }
 
+  /** How often what is done at the path has been undone: by itself, or with a step around it. */
+  timesUndone(path: string): number {
+    if (this.#undoneTimes.size === 0) return 0;
+    return [path, ...outersOf(path)].reduce((sum, outer) => sum + (this.#undoneTimes.get(outer) ?? 0), 0);
+  }
+
+  /** The same for all that stands at a path or below it. */
+  undoneBelow(path: string): [path: string, times: number][] {
+    return [...this.#undoneTimes].filter(([inner]) => inner === path || outersOf(inner).includes(path));
+  }
+
   undone(path: string): void {
+    this.#undoneTimes.set(path, (this.#undoneTimes.get(path) ?? 0) + 1);
     this.#undone.add(path);
     this.#hang(path);
   }

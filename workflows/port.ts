@@ -47,6 +47,8 @@ export interface ChildRequest {
   summary: string;
   /** The child walks only these items of a `foreach`. */
   part?: RunPart;
+  /** Of a part. */
+  undone?: [path: string, times: number][];
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
   /** What holds it from its start on. */

@@ -161,6 +161,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     depth: run.depth + (request.part ? 0 : 1),
     ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
     ...(request.origin === undefined ? {} : { origin: request.origin }),
+    ...(request.undone && request.undone.length > 0 ? { undone: request.undone } : {}),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),

@@ -104,6 +104,16 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(ended.end.result.status).toBe("completed");
   });
 
+  test("what is done again after it was undone is another effect, what undoes it then too; all else keeps its key", async () => {
+    const steps = [tool("mail"), undoable("pay"), tool("bad")];
+    const { port } = await run([{ id: "t", type: "try", undo: true, ...twice, steps, catch: [{ steps: [{ id: "no", type: "raise" }] }] }], {
+      answer: fails("t.bad"),
+    });
+    const root = port.keys[0]!.slice(0, port.keys[0]!.indexOf(":"));
+    const round = (again: string): string[] => [`t.pay${again}`, "t.bad", `t.pay.compensate.undo${again}`];
+    expect(port.keys).toEqual(["t.mail", ...round(""), ...round("#2")].map((path) => `${root}:${path}`));
+  });
+
   test("handlers and `finally` come anew with each attempt", async () => {
     const handler = { steps: [tool("note"), { id: "again", type: "raise" }] };
     const steps = [tool("good"), tool("bad")];

@@ -57,8 +57,9 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
   const part = known === undefined ? await partOf(walk, here, { from, items, concurrency }) : undefined;
+  const again = here.attempt === 1 ? "" : `_attempt${here.attempt}`;
   const request: ChildRequest = {
-    id: known ?? childRunId(walk.options.run.id, `${here.path}_from${from}`, () => walk.port.uuid()),
+    id: known ?? childRunId(walk.options.run.id, `${here.path}_from${from}${again}`, () => walk.port.uuid()),
     workflow: walk.options.run.workflow,
     version: walk.options.run.version,
     planHash: walk.options.plan.hash,
@@ -66,7 +67,7 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
     path,
     await: true,
     summary: `${path} · items ${from} and after`,
-    ...(part ? { part } : { isStarted: true }),
+    ...(part ? { part, undone: undoneAround(walk, here.path) } : { isStarted: true }),
     ...(known === undefined ? walk.ledger.child(path) : {}),
   };
   if (part) tellWindow(walk, here, request);
@@ -76,6 +77,12 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
   Object.assign(around.exports, exports);
   if (!Array.isArray(undos) || undos.length > 0) walk.undoing.registerPage({ path, page: undos } satisfies UndoPage);
   return { output, exports, undos: [] };
+}
+
+/** Of steps around the `foreach` the window needs the sum only. */
+function undoneAround({ ledger }: Walk, path: string): [string, number][] {
+  const times = ledger.timesUndone(path);
+  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneBelow(path).filter(([inner]) => inner !== path)];
 }
 
 /** An item's error is told as the item's, not as the window's. */

@@ -29,6 +29,8 @@ export type BeginPart = (request: ChildRequest, parent: PlainPort) => RunningPar
 export class PlainPort implements Port {
   /** Starts and ends of calls, in the order they happened. */
   readonly trace: { at: number; what: "start" | "end" | "cancel"; path: string }[] = [];
+  /** Idempotency keys of the calls, in the order in which they were made. */
+  readonly keys: string[] = [];
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
   /** Different events that claim to be the same one: the record would keep only the first. */
@@ -133,7 +135,8 @@ export class PlainPort implements Port {
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong });
 
   call: Port["call"] = async ({ call }, scope) => {
-    const { path, fields, attempt, carried } = call as StepCall<unknown>;
+    const { path, fields, attempt, carried, idempotencyKey } = call as StepCall<unknown>;
+    this.keys.push(idempotencyKey);
     const output = await this.#perform(path, this.#answers(path, fields, attempt), scope);
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
