@@ -29,6 +29,7 @@ const ours = async () => ({
     client,
     record,
     endings: new Endings({ database, client, record }),
+    notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
     tools: createToolRegistry(tools),
     httpAllow: [],

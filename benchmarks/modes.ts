@@ -27,6 +27,17 @@ const kinds = {
     workers: ["ours"],
     noop: { type: "tool", tool: "bench.noop", arguments: {} },
   },
+  ends: {
+    title: "the same with `record: ends`: the log has the run's start and end, nothing of its steps",
+    workers: ["ours"],
+    noop: { type: "tool", tool: "bench.noop", arguments: {} },
+    envelope: { record: "ends" },
+  },
+  short: {
+    title: "our walk, short `tool` steps: beside the walk, each recorded",
+    workers: ["ours"],
+    noop: { type: "tool", tool: "bench.noop", arguments: {}, short: true },
+  },
   activity: {
     title: "our walk, `activity` steps on the hand-written side's worker: the walk appends, by local activities",
     workers: ["ours", "hand-written"],

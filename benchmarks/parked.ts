@@ -10,7 +10,7 @@ import { quantile } from "./statistics.ts";
 import { pidOf, withStack, type Log } from "./test-bed.ts";
 
 const perSecond = 50;
-const decisionsMax = 1_000;
+const wordsMax = 1_000;
 const decisionsAlone = 20;
 
 /** Many runs that wait for a person, what they cost the worker, and how fast people are answered. */
@@ -30,10 +30,12 @@ export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | 
     const seconds = (performance.now() - startedAt) / 1_000;
     const parked = approvals.length;
     const memory = memoryOf(worker!.pid!);
+    log("parked: signalling …");
+    const signalled = await atRate(approvals.slice(0, wordsMax), (id) => isSignalled(server, id));
     log("parked: deciding …");
     const alone = await decideAlone(server, approvals.splice(0, decisionsAlone));
     const before = cpuOf(stack);
-    const decided = await decide(server, approvals.slice(0, decisionsMax));
+    const decided = await atRate(approvals.slice(0, wordsMax), (id) => isDecided(server, id));
     const after = cpuOf(stack);
     // Also those whose answer came too late: their work is in the figures.
     const recorded = approvals.length - (await pendingIn(databaseUrl)).length;
@@ -42,16 +44,21 @@ export const measureParked = ({ log, runs = 5_000 }: { log: Log; runs: number | 
       figure("parked.started and asked", { value: parked / seconds, unit: "runs/s" }),
       figure("parked.worker memory (RSS)", { value: memory.now, unit: "MB", demand: 600 }),
       figure("parked.worker memory (largest RSS)", { value: memory.largest, unit: "MB" }),
+      ...figuresOf("signal", signalled),
       figure("parked.decision p50, one at a time", { value: quantile(alone, 0.5), unit: "ms" }),
-      figure("parked.decisions answered", { value: decided.perSecond, unit: "1/s", demand: perSecond }),
-      figure("parked.decisions refused or not answered in 5 s", { value: decided.unanswered, unit: "decisions", demand: 0 }),
-      figure("parked.decision p50", { value: quantile(decided.times, 0.5), unit: "ms" }),
-      figure("parked.decision p95", { value: quantile(decided.times, 0.95), unit: "ms", demand: 300 }),
+      ...figuresOf("decision", decided),
       ...Object.entries(after).map(([part, ms]) =>
         figure(`parked.CPU of ${part} per decision`, { value: (ms - before[part]!) / recorded, unit: "ms" }),
       ),
     ];
   });
+
+const figuresOf = (word: string, { perSecond: rate, unanswered, times }: AtRate): Figure[] => [
+  figure(`parked.${word}s answered`, { value: rate, unit: "1/s", demand: perSecond }),
+  figure(`parked.${word}s refused or not answered in 5 s`, { value: unanswered, unit: `${word}s`, demand: 0 }),
+  figure(`parked.${word} p50`, { value: quantile(times, 0.5), unit: "ms" }),
+  figure(`parked.${word} p95`, { value: quantile(times, 0.95), unit: "ms", demand: 300 }),
+];
 
 async function untilAsked(databaseUrl: string, runs: number, log: Log): Promise<string[]> {
   for (let before = -1; ; await new Promise((later) => setTimeout(later, 5_000))) {
@@ -72,16 +79,20 @@ async function decideAlone(server: Server, approvals: string[]): Promise<number[
   const times: number[] = [];
   for (const id of approvals) {
     const startedAt = performance.now();
-    if (await isAnswered(server, id)) times.push(performance.now() - startedAt);
+    if (await isDecided(server, id)) times.push(performance.now() - startedAt);
   }
   return times;
 }
 
-const isAnswered = (server: Server, id: string): Promise<boolean> =>
-  ask(server, `/api/v2/approvals/${id}/decision`, { method: "POST", body: JSON.stringify({ decision: "approve" }) }).then(
-    () => true,
-    isLate,
-  );
+const isDecided = (server: Server, id: string): Promise<boolean> =>
+  isAnswered(server, `/api/v2/approvals/${id}/decision`, { decision: "approve" });
+
+/** An event that the run keeps and nobody listens for: the run stays where it is. */
+const isSignalled = (server: Server, approval: string): Promise<boolean> =>
+  isAnswered(server, `/api/v2/runs/${approval.slice(0, approval.indexOf("~"))}/signals`, { event: "note", data: null });
+
+const isAnswered = (server: Server, path: string, body: object): Promise<boolean> =>
+  ask(server, path, { method: "POST", body: JSON.stringify(body) }).then(() => true, isLate);
 
 /** Nothing of a part that is not ours, or where there is no /proc. */
 function cpuOf(stack: Stack): Record<string, number> {
@@ -93,20 +104,20 @@ function cpuOf(stack: Stack): Record<string, number> {
   return Object.fromEntries(known);
 }
 
-interface Decided {
+interface AtRate {
   perSecond: number;
   times: number[];
   unanswered: number;
 }
 
-/** So many a second whatever the answers take; a time counts from when the decision was due, so that a queue shows. */
-async function decide(server: Server, approvals: string[]): Promise<Decided> {
+/** So many a second whatever the answers take; a time counts from when the word was due, so that a queue shows. */
+async function atRate(approvals: string[], isAnsweredOf: (approval: string) => Promise<boolean>): Promise<AtRate> {
   const startedAt = performance.now();
   const outcomes = await Promise.all(
     approvals.map(async (id, n) => {
       const dueAt = startedAt + (n / perSecond) * 1_000;
       await new Promise((due) => setTimeout(due, dueAt - performance.now()));
-      return { isInTime: await isAnswered(server, id), ms: performance.now() - dueAt };
+      return { isInTime: await isAnsweredOf(id), ms: performance.now() - dueAt };
     }),
   );
   const seconds = (performance.now() - startedAt) / 1_000;
