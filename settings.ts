@@ -39,6 +39,8 @@ const variables = z.object({
   TENUTO_EXPRESSION_ENV: list,
   TENUTO_MODELS: list,
   TENUTO_WEBHOOK_SECRETS: list,
+  TENUTO_NOTICE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  TENUTO_NOTICE_SECRET: z.string().min(16, "must have at least 16 characters").optional(),
   TENUTO_WORKFLOW_BUNDLE: z.string().optional(),
   TENUTO_WORKER_DEPLOYMENT: versionName,
   TENUTO_WORKER_BUILD: versionName,

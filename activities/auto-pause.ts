@@ -1,5 +1,7 @@
 import type { Database, Prisma } from "../prisma/client.ts";
 import { changePause } from "../prisma/pauses.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Notices } from "./notices.ts";
 
 /** Who pauses, where no person does. */
 const actor = "auto-pause";
@@ -7,10 +9,20 @@ const actor = "auto-pause";
 /**
  * Pause each definition of whose latest runs too many failed; its open runs are told by reconcile. A person resumes it; only runs that end after that count again.
  */
-export function createAutoPause(database: Database): () => Promise<void> {
+export function createAutoPause(database: Database, notices: Notices): () => Promise<void> {
   return async () => {
-    for (const rule of await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] })) await keep(database, rule);
+    for (const rule of await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] })) {
+      await keep(database, rule);
+      await tell(database, notices, rule);
+    }
   };
+}
+
+/** Also in a later round: the one that paused may not have come so far. */
+async function tell(database: Database, notices: Notices, { tenant, workflow }: Rule): Promise<void> {
+  const pause = await database.pause.findUnique({ where: { tenant_workflow: { tenant, workflow } } });
+  if (!pause?.isPaused || pause.changedBy !== actor || Date.now() - pause.changedAt.getTime() > limits.noticeKeepMs) return;
+  await notices.ofPause({ tenant, workflow, at: pause.changedAt, why: pause.why ?? "" });
 }
 
 type Rule = Prisma.AutoPauseGetPayload<object>;

@@ -20,6 +20,7 @@ import type { Models } from "./model-port.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import type { Endings } from "./endings.ts";
+import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
@@ -32,6 +33,7 @@ export interface ActivityDeps {
   client: Client;
   record: RunRecord;
   endings: Endings;
+  notices: NoticeSettings;
   models: Models;
   tools: ToolRegistry;
   /** What expressions of scheduled runs see as `env`. */
@@ -44,6 +46,7 @@ export interface ActivityDeps {
 export function createActivities(deps: ActivityDeps): Activities {
   const { database, record, endings } = deps;
   const step = { database, record };
+  const notices = new Notices(deps.client, deps.notices);
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
   const tool = createTool(deps);
@@ -53,6 +56,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     record: async ({ run, events }) => {
       const { status, lastSeq } = await record.append(run, events);
       if (events.some(({ isPending }) => isPending)) void endings.follow(run);
+      await notices.ofEvents(run, events);
       return { status, lastSeq };
     },
     finished: (step) => finishedStep(database, step),
@@ -76,7 +80,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
-    reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database) }),
+    reconcile: createReconcile({ database, record, client: deps.client, notices, autoPause: createAutoPause(database, notices) }),
+    sendNotice: createSendNotice(deps.notices),
     spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),
   } as Activities;

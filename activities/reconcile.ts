@@ -1,6 +1,6 @@
 import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type WorkflowExecutionDescription, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
-import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
+import { eventIdentity, terminalStatuses, type EventType, type RunEvent } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -13,6 +13,7 @@ import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
+import type { Notices } from "./notices.ts";
 import { toldEnd } from "./endings.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
@@ -22,6 +23,7 @@ interface Deps {
   database: Database;
   record: Record;
   client: Client;
+  notices: Notices;
   autoPause: () => Promise<void>;
 }
 
@@ -96,7 +98,7 @@ async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: H
   const end = isKnownToRun(row) ? "open" : await endOf(deps.client, row);
   if (end === "open" || "description" in end) {
     const defect = end === "open" ? undefined : defectEvent(row, end.description);
-    if (defect) await deps.record.append(refOf(row), [defect]);
+    if (defect) await tellDefect(deps, row, defect);
     if (!isTold(row, holds)) await hears(deps.client, row, holds);
     return false;
   }
@@ -104,6 +106,12 @@ async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: H
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
   await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
   return true;
+}
+
+/** The notice first: when this is lost in between, the next round does both. */
+async function tellDefect({ notices, record }: Deps, row: Row, defect: RunEvent): Promise<void> {
+  await notices.ofEvents(row, [defect]);
+  await record.append(refOf(row), [defect]);
 }
 
 /** A run that ended without its walk has given nothing back. */

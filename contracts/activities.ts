@@ -5,7 +5,7 @@ import type { Problem } from "./faults.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
-import type { ExternalEvent, Origin, PausedScope, RunResult } from "./messages.ts";
+import type { ExternalEvent, Notice, Origin, PausedScope, RunResult } from "./messages.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {
@@ -87,6 +87,8 @@ export interface TakenOver {
   pages: Json[];
   children: [path: string, child: ChildOrigin][];
   undos: Undo[];
+  /** How often steps were undone under the keys that this run goes on with. */
+  undone: [path: string, times: number][];
   /** Stand in for the Plan's initial variables. */
   vars: JsonObject;
 }
@@ -196,6 +198,8 @@ export interface Activities {
   childEnd(call: { tenant: string; run: string }): Promise<RunResult>;
   /** Compare Temporal with the record and heal what crashes, terminations and timeouts left behind. Gives the number of rows healed. */
   reconcile(): Promise<number>;
+  /** Send a notice out. Rejects while nobody has taken it: Temporal tries it again. */
+  sendNotice(notice: Notice): Promise<void>;
   /** Tell a child what its parent is held for now. Gives false when it has ended. */
   hold(call: { tenant: string; run: string; holds: Holds }): Promise<boolean>;
   /** Tell the open runs of a scope what holds them now. Gives how many were told. Goes on where a lost attempt stood. */

@@ -11,7 +11,20 @@ export const workflowTypes = {
   lock: "lock",
   fire: "fire",
   spreadPause: "spreadPause",
+  notice: "notice",
 } as const;
+
+/** A person is needed; the only argument of workflow type `notice`, and what is sent out. */
+export interface Notice {
+  type: "run.needs_attention" | "workflow.paused";
+  tenant: string;
+  /** ISO 8601 */
+  at: string;
+  /** Path of the API, and where there is one the page in the Temporal Web UI. */
+  links: { self: string; temporal?: string };
+  /** Of a run: its id, and what it needs, by step; of a workflow: its name, and why it was paused. */
+  data: JsonObject;
+}
 
 /** The only argument of workflow type `run`. */
 export interface RunArguments {
@@ -36,6 +49,8 @@ export interface RunArguments {
   effectRoot?: string;
   /** The run walks only these items of a `foreach` of its parent's plan. */
   part?: RunPart;
+  /** How often steps were undone, of a part that does them again: what is done after that is another effect. */
+  undone?: [path: string, times: number][];
   /** The run whose finished steps this one takes over. */
   origin?: Origin;
   /** When the run was started: known to the executions that go on with it. */

@@ -35,7 +35,10 @@ async function recordOthers(): Promise<void> {
   await (await admin.start(locked)).end();
   await done("/api/v2/schedules", { id: "recorded", workflow: locked, every: "1h" });
   await done("/api/v2/schedules/recorded/trigger");
-  for (const type of ["maintenance", "lock", "fire", "spreadPause"]) {
+  const place = new Place();
+  await place.script({ status: 400 });
+  await (await admin.begin({ steps: [{ id: "a", type: "http", url: place.url, onError: "park" }] })).until("run.needs_attention");
+  for (const type of ["maintenance", "lock", "fire", "spreadPause", "notice"]) {
     if (type === "spreadPause") await done(`/api/v2/workflows/${locked}/pause`);
     const file = path.join(folder, `${type}.json`);
     if (!existsSync(file)) await keep(file, await host.historyOfType(type));

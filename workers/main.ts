@@ -9,6 +9,7 @@ import { createRecord, type Announce } from "../activities/record.ts";
 import { limits } from "../contracts/limits.ts";
 import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
+import { temporalLink } from "../temporal-config/ui.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { createWorker } from "./create-worker.ts";
@@ -28,6 +29,11 @@ async function main(): Promise<void> {
     client,
     record,
     endings,
+    notices: {
+      url: settings.TENUTO_NOTICE_URL,
+      secret: settings.TENUTO_NOTICE_SECRET,
+      pageOf: (workflowId) => temporalLink(settings, workflowId),
+    },
     models: createModels(settings),
     tools: createToolRegistry([
       ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),

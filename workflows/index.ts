@@ -71,6 +71,7 @@ function refuseNewerEngine({ id, engine }: RunArguments): void {
 
 export { fire } from "./fire.ts";
 export { lock } from "./lock.ts";
+export { notice } from "./notice.ts";
 
 /** A child learns its version with its plan, and a changed plan is another version: lists and filters see it. */
 function showVersion({ options: { run } }: Walk): void {
@@ -147,12 +148,15 @@ async function loadWalk(args: RunArguments): Promise<Walk> {
   try {
     const { plan, holds } = args.plan ? { plan: args.plan } : await loadPlan(args);
     const held = holds ? { ...args, holds: [...(args.holds ?? []), holds] } : args;
-    const known = args.origin && (await loadLedger(args, runOf(args, plan as unknown as Plan), args.origin));
+    const known = args.origin ? await loadLedger(args, runOf(args, plan as unknown as Plan), args.origin) : undoneBefore(args);
     return createWalk(held, plan as unknown as Plan, known);
   } catch (error) {
     throw error instanceof Fault ? failureOf(error.problem) : error;
   }
 }
+
+const undoneBefore = ({ undone }: RunArguments): Known | undefined =>
+  undone && { ledger: { entries: [], places: [], undoneTimes: undone } };
 
 async function loadPlan({ tenant, workflow, version, planHash, input }: RunArguments): Promise<LoadedPlan> {
   const which = { ...(version === undefined ? {} : { version }), ...(planHash === undefined ? {} : { planHash }) };
@@ -161,14 +165,14 @@ async function loadPlan({ tenant, workflow, version, planHash, input }: RunArgum
 
 async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Promise<Known> {
   const { tenant, id, input, effectRoot = id } = args;
-  const { pages, children, ...known } = await slow("loadLedger", [{ run, input, origin, effectRoot }], `ledger of ${origin.run}`);
+  const { pages, children, undone, ...known } = await slow("loadLedger", [{ run, input, origin, effectRoot }], `ledger of ${origin.run}`);
   const entries: LedgerSeed["entries"] = [];
   // One at a time: together they would be more than one workflow task can take in.
   for (const page of pages) {
     const list = Array.isArray(page) ? page : await slow("loadLedgerPage", [{ tenant, page }], `ledger of ${origin.run}`);
     entries.push(...(list as unknown as LedgerSeed["entries"]));
   }
-  return { ledger: { entries, places: [], children }, ...known };
+  return { ledger: { entries, places: [], children, undoneTimes: args.undone ?? undone }, ...known };
 }
 
 function resultOf({ result, error }: End): RunResult {

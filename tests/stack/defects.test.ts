@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "@jest/globals";
 import { admin, host } from "./client.ts";
+import { NOTICES } from "./protocol.ts";
 
 /** The line of a file of TypeScript that a stack trace in the history points to. */
 function lineOf(file: string, history: string): string | undefined {
@@ -18,6 +19,8 @@ test("a run whose workflow code fails again and again is told as needing attenti
   while ((await admin.run(id).read()).status !== "needs_attention") await host.historyOfType("maintenance");
   const told = await admin.run(id).until("run.needs_attention");
   expect(told.data["for"]).toEqual([{ path: "", for: expect.stringContaining("mended workflow code") }]);
+  const notices = async () => (await host.ledgerCalls(NOTICES, 0)).filter(({ body }) => body.includes(id));
+  while ((await notices()).length === 0) await new Promise((later) => setTimeout(later, 100));
   expect((await admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] })).output).toBe(1);
   await admin.post(`/api/v2/runs/${id}/terminate`);
   expect(lineOf("workflows/perform.ts", JSON.stringify(await host.history("default", id)))).toContain("walk.value(step.values");

@@ -26,6 +26,7 @@ const started = await startTestStack({
   TENUTO_TEST_PLACE: "here",
   TENUTO_FILES_ROOT: import.meta.dirname,
   TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET}`,
+  TENUTO_NOTICE_SECRET: WEBHOOK_SECRET,
 });
 const { stack, parts, ledger } = started;
 const [histories, foreign] = await Promise.all([openHistories(stack.temporalAddress), startForeignWorker(stack.temporalAddress)]);

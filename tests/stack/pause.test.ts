@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { NOTICES } from "./protocol.ts";
 import { admin, host, Place, uniqueName, type Answer, type Client, type Page, type Run, type RunBody } from "./client.ts";
 
 const listen = (id: string, more: object = {}) => ({ id, type: "listen", one: { event: id }, ...more });
@@ -218,6 +219,9 @@ describe("a workflow", () => {
     const { body } = await until(pauses, ({ body: { data } }) => data.length > 0, 60_000);
     expect(body.data).toMatchObject([{ workflow, by: "auto-pause", why: expect.stringMatching(/^19 of the last 20 runs failed/) }]);
     expect(await audited(workflow, by)).toEqual(["ada autoPause.set", "auto-pause definition.paused"]);
+    const told = async () => (await host.ledgerCalls(NOTICES, 0)).filter(({ body: text }) => text.includes(`"workflow":"${workflow}"`));
+    const [notice] = await until(told, ({ length }) => length > 0);
+    expect(JSON.parse(notice!.body)).toMatchObject({ type: "workflow.paused", data: { workflow, why: body.data[0]!.why } });
     const held = await by.start(workflow, { n: 1 });
     expect(await held.read()).toMatchObject({ status: "paused" });
     await by.post(`/api/v2/workflows/${workflow}/resume`);

@@ -79,6 +79,9 @@ export interface HostCommands {
 export type HostAnswer = { value: unknown } | { error: string };
 
 /** What webhooks of tenant `default` are signed with that name the secret `test`. */
+/** Path of the place that takes the stack's notices. */
+export const NOTICES = "/notices";
+
 export const WEBHOOK_SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHM=";
 
 /** Task queue of the foreign worker. */

@@ -5,6 +5,7 @@ import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import { readSettings } from "../../settings.ts";
 import { startLedgerServer, type LedgerServer } from "../servers/ledger-server.ts";
 import { Parts } from "./parts.ts";
+import { NOTICES } from "./protocol.ts";
 
 /** A whole stack with servers of its own, which can be killed, and an outside world that keeps a ledger. */
 export interface TestStack {
@@ -24,7 +25,12 @@ export async function startTestStack(env: Record<string, string>): Promise<TestS
   const ledger = await startLedgerServer();
   // Nothing of this machine's own services: the tests kill theirs.
   const own = { TEMPORAL_ADDRESS: "", DATABASE_URL: "", REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
-  const roles = { TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`, TENUTO_LOG_LEVEL: "warn", ...env };
+  const roles = {
+    TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`,
+    TENUTO_NOTICE_URL: `${ledger.url}${NOTICES}`,
+    TENUTO_LOG_LEVEL: "warn",
+    ...env,
+  };
   Object.assign(process.env, own, roles);
   const settings = readSettings();
   const log = (line: string): void => void process.stderr.write(`${line}\n`);

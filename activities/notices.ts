@@ -1,0 +1,83 @@
+import { createHash, createHmac } from "node:crypto";
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import { WorkflowExecutionAlreadyStartedError, type Client } from "@temporalio/client";
+import { request } from "undici";
+import type { Activities } from "../contracts/activities.ts";
+import type { RunEvent } from "../contracts/events.ts";
+import { noticeWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
+import { limits } from "../contracts/limits.ts";
+import { workflowTypes, type Notice } from "../contracts/messages.ts";
+
+export interface NoticeSettings {
+  /** Whoever operates the platform takes notices here; absent: none are sent. */
+  url: string | undefined;
+  secret: string | undefined;
+  /** A workflow's page in the Temporal Web UI. */
+  pageOf: (workflowId: string) => string;
+}
+
+/** Notices to whoever operates the platform. Each is sent by a workflow of its own, so that no restart and no outage loses it. */
+export class Notices {
+  readonly #client: Client;
+  readonly #settings: NoticeSettings;
+
+  constructor(client: Client, settings: NoticeSettings) {
+    this.#client = client;
+    this.#settings = settings;
+  }
+
+  /** What of a run's events a person must know of. Safe to repeat. */
+  async ofEvents({ tenant, id }: { tenant: string; id: string }, events: readonly RunEvent[]): Promise<void> {
+    for (const { type, identity, time, data } of events) {
+      if (type !== "run.needs_attention") continue;
+      const links = { self: `/api/v2/runs/${id}`, temporal: this.#settings.pageOf(workflowIdOf(tenant, id)) };
+      const needs = { run: id, needs: data["for"] ?? [] };
+      await this.#tell({ type, tenant, at: new Date(time).toISOString(), links, data: needs }, `${id}.${shortHash(identity)}`);
+    }
+  }
+
+  /** A workflow has paused itself. Safe to repeat: one notice for each pause. */
+  async ofPause({ tenant, workflow, at, why }: { tenant: string; workflow: string; at: Date; why: string }): Promise<void> {
+    const links = { self: `/api/v2/workflows/${workflow}` };
+    const told = { type: "workflow.paused", tenant, at: at.toISOString(), links, data: { workflow, why } } as const;
+    await this.#tell(told, `${workflow}.${at.getTime()}`);
+  }
+
+  async #tell(told: Notice, name: string): Promise<void> {
+    if (this.#settings.url === undefined) return;
+    const workflowId = noticeWorkflowId(told.tenant, name);
+    const options = { workflowId, taskQueue: queues.runs, args: [told], staticSummary: `${told.type} ${told.links.self}` };
+    try {
+      await this.#client.workflow.start(workflowTypes.notice, { ...options, workflowIdReusePolicy: "REJECT_DUPLICATE" });
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+  }
+}
+
+const shortHash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+/** Signed as standardwebhooks.com says, with the same `webhook-id` in each attempt. Taken: any 2xx; 410 ends the attempts. */
+export function createSendNotice({ url, secret }: NoticeSettings): Activities["sendNotice"] {
+  return async (notice) => {
+    if (url === undefined) throw ApplicationFailure.nonRetryable("TENUTO_NOTICE_URL is not set on this worker.", "config");
+    const body = JSON.stringify(notice);
+    const headers = { "content-type": "application/json", ...signed(body, secret) };
+    const signal = AbortSignal.any([AbortSignal.timeout(limits.noticeTimeoutMs), Context.current().cancellationSignal]);
+    const { statusCode, body: answer } = await request(url, { method: "POST", body, headers, signal });
+    answer.on("error", () => undefined).destroy();
+    if (statusCode >= 200 && statusCode < 300) return;
+    const message = `The receiver of notices answered ${statusCode}.`;
+    throw ApplicationFailure.create({ type: "http", message, nonRetryable: statusCode === 410 });
+  };
+}
+
+function signed(body: string, secret: string | undefined): Record<string, string> {
+  const id = Context.current().info.workflowExecution!.workflowId;
+  const timestamp = String(Math.floor(Date.now() / 1_000));
+  const named = { "webhook-id": id, "webhook-timestamp": timestamp };
+  if (secret === undefined) return named;
+  const key = secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : Buffer.from(secret);
+  const signature = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
+  return { ...named, "webhook-signature": `v1,${signature}` };
+}

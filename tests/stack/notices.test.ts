@@ -1,0 +1,42 @@
+import { createHmac } from "node:crypto";
+import { expect, test } from "@jest/globals";
+import type { Notice } from "../../contracts/messages.ts";
+import { admin, host, Place } from "./client.ts";
+import { NOTICES, WEBHOOK_SECRET } from "./protocol.ts";
+
+/** What was sent out about a run, as often as it was sent. */
+async function noticesOf(run: string, atLeast: number) {
+  for (const patience = Date.now() + 60_000; Date.now() < patience; await new Promise((later) => setTimeout(later, 100))) {
+    const sent = (await host.ledgerCalls(NOTICES, 0)).filter(({ body }) => (JSON.parse(body) as Notice).data["run"] === run);
+    if (sent.length >= atLeast) return sent;
+  }
+  throw new Error(`No ${atLeast} notices of ${run}.`);
+}
+
+test("a run that needs a person is told outside, signed, again until it is taken, and once", async () => {
+  const place = new Place();
+  await place.script({ status: 400 });
+  await host.scriptLedger(NOTICES, [{ status: 500 }, { status: 302, headers: { location: place.url } }]);
+  const run = await admin.begin({ steps: [{ id: "pay", type: "http", url: place.url, onError: "park" }] });
+  await run.until("run.needs_attention");
+  await host.kill("worker");
+  await host.start("worker");
+  const sent = await noticesOf(run.id, 3);
+  expect(JSON.parse(sent[2]!.body)).toEqual({
+    type: "run.needs_attention",
+    tenant: "default",
+    at: expect.any(String),
+    links: { self: `/api/v2/runs/${run.id}`, temporal: expect.stringContaining(run.id) },
+    data: { run: run.id, needs: [{ path: "pay", for: "a person: retry, skip or fail" }] },
+  });
+  const [first, ...others] = sent.map(({ headers }) => headers["webhook-id"]);
+  expect(others).toEqual([first, first]);
+  for (const { headers, body } of sent) {
+    const key = Buffer.from(WEBHOOK_SECRET.slice("whsec_".length), "base64");
+    const signature = createHmac("sha256", key).update(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`).digest("base64");
+    expect(headers["webhook-signature"]).toBe(`v1,${signature}`);
+  }
+  await run.attend("pay", "skip");
+  expect((await run.end()).status).toBe("completed");
+  expect(await noticesOf(run.id, 3)).toHaveLength(3);
+}, 120_000);
