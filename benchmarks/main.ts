@@ -31,7 +31,10 @@ interface Options {
 /** Benchmarks whose figures stand beside a demand, or alone. */
 const others: Record<string, { title: string; measure: (options: Options) => Promise<Figure[]> }> = {
   boot: { title: "boot: `npm start` until everything serves", measure: measureBoot },
-  handover: { title: "handover: end of a step until the start of the next, no-op remote `tool` steps", measure: measureHandover },
+  handover: {
+    title: "handover: end of a step until the start of the next, no-op `tool` steps, remote and short",
+    measure: measureHandover,
+  },
   stored: { title: "stored: answers of the API with 100,000 runs and 1,000,000 events in the tables", measure: measureStored },
   parked: { title: "parked: runs that wait for a person", measure: measureParked },
   size: { title: "size: the workflow bundle, and the heap of a cached run of W1", measure: measureSize },

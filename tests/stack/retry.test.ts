@@ -259,7 +259,8 @@ describe("a retry", () => {
     expect([await paid.calls(), await refunded.calls()].map(({ length }) => length)).toEqual([2, 2]);
     expect(await (await begun(first, "retry")).end()).toMatchObject({ status: "completed" });
     const keys = (await paid.calls()).map(({ headers }) => headers["idempotency-key"]!.split(":")[1]);
-    expect(keys.toSorted()).toEqual(["each[0].pay", "each[0].pay#2", "each[1].pay", "each[1].pay#2"]);
+    expect(keys).toHaveLength(4);
+    expect(new Set(keys)).toEqual(new Set(["each[0].pay", "each[0].pay#2", "each[1].pay", "each[1].pay#2"]));
   });
 
   test("is refused for a run that completed or is at work", async () => {
