@@ -1,6 +1,6 @@
+import { Context } from "@temporalio/activity";
 import type { Database, Prisma } from "../prisma/client.ts";
 import { changePause } from "../prisma/pauses.ts";
-import { limits } from "../contracts/limits.ts";
 import type { Notices } from "./notices.ts";
 
 /** Who pauses, where no person does. */
@@ -13,7 +13,7 @@ export function createAutoPause(database: Database, notices: Notices): () => Pro
   return async () => {
     for (const rule of await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] })) {
       await keep(database, rule);
-      await tell(database, notices, rule);
+      await tell(database, notices, rule).catch(() => Context.current().log.warn("a pause was not told", { workflow: rule.workflow }));
     }
   };
 }
@@ -21,9 +21,12 @@ export function createAutoPause(database: Database, notices: Notices): () => Pro
 /** Also in a later round: the one that paused may not have come so far. */
 async function tell(database: Database, notices: Notices, { tenant, workflow }: Rule): Promise<void> {
   const pause = await database.pause.findUnique({ where: { tenant_workflow: { tenant, workflow } } });
-  if (!pause?.isPaused || pause.changedBy !== actor || Date.now() - pause.changedAt.getTime() > limits.noticeKeepMs) return;
+  if (!pause?.isPaused || pause.changedBy !== actor || Date.now() - pause.changedAt.getTime() > toldWithinMs) return;
   await notices.ofPause({ tenant, workflow, at: pause.changedAt, why: pause.why ?? "" });
 }
+
+/** Several rounds; longer, and Temporal might have forgotten that it was told. */
+const toldWithinMs = 10 * 60_000;
 
 type Rule = Prisma.AutoPauseGetPayload<object>;
 

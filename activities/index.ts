@@ -44,9 +44,10 @@ export interface ActivityDeps {
 
 /** Everything our workflows ask of the outside. Each is safe to repeat. */
 export function createActivities(deps: ActivityDeps): Activities {
-  const { database, record, endings } = deps;
-  const step = { database, record };
+  const { database, endings } = deps;
   const notices = new Notices(deps.client, deps.notices);
+  const record = notices.telling(deps.record);
+  const step = { database, record };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
   const tool = createTool(deps);
@@ -56,7 +57,6 @@ export function createActivities(deps: ActivityDeps): Activities {
     record: async ({ run, events }) => {
       const { status, lastSeq } = await record.append(run, events);
       if (events.some(({ isPending }) => isPending)) void endings.follow(run);
-      await notices.ofEvents(run, events);
       return { status, lastSeq };
     },
     finished: (step) => finishedStep(database, step),
@@ -80,7 +80,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
-    reconcile: createReconcile({ database, record, client: deps.client, notices, autoPause: createAutoPause(database, notices) }),
+    reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database, notices) }),
     sendNotice: createSendNotice(deps.notices),
     spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),

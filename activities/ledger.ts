@@ -63,7 +63,7 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
     // What a fork takes over was done by another run and is that run's to undo.
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
     // A fork has keys of its own.
-    origin.kind === "retry" ? timesUndone(database, log.undoneIn) : [],
+    origin.kind === "retry" ? timesUndone(database, old.id, log.undoneIn) : [],
     givenVars(database, old.id),
   ]);
   const kept = keep({ plan, before, origin, ...log });

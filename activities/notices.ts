@@ -7,6 +7,7 @@ import type { RunEvent } from "../contracts/events.ts";
 import { noticeWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { workflowTypes, type Notice } from "../contracts/messages.ts";
+import type { Record as RunRecord } from "./record.ts";
 
 export interface NoticeSettings {
   /** Whoever operates the platform takes notices here; absent: none are sent. */
@@ -32,7 +33,10 @@ export class Notices {
       if (type !== "run.needs_attention") continue;
       const links = { self: `/api/v2/runs/${id}`, temporal: this.#settings.pageOf(workflowIdOf(tenant, id)) };
       const needs = { run: id, needs: data["for"] ?? [] };
-      await this.#tell({ type, tenant, at: new Date(time).toISOString(), links, data: needs }, `${id}.${shortHash(identity)}`);
+      await this.#tell(
+        { type, tenant, at: new Date(time).toISOString(), links, data: needs },
+        `${id.slice(0, 150)}.${shortHash(`${id} ${identity}`)}`,
+      );
     }
   }
 
@@ -41,6 +45,17 @@ export class Notices {
     const links = { self: `/api/v2/workflows/${workflow}` };
     const told = { type: "workflow.paused", tenant, at: at.toISOString(), links, data: { workflow, why } } as const;
     await this.#tell(told, `${workflow}.${at.getTime()}`);
+  }
+
+  /** A log whose events are told outside where a person must know; first, so that who tries again does both again. */
+  telling(record: RunRecord): RunRecord {
+    return {
+      ...record,
+      append: async (run, events) => {
+        await this.ofEvents(run, events);
+        return record.append(run, events);
+      },
+    };
   }
 
   async #tell(told: Notice, name: string): Promise<void> {
@@ -60,7 +75,8 @@ const shortHash = (text: string): string => createHash("sha256").update(text).di
 /** Signed as standardwebhooks.com says, with the same `webhook-id` in each attempt. Taken: any 2xx; 410 ends the attempts. */
 export function createSendNotice({ url, secret }: NoticeSettings): Activities["sendNotice"] {
   return async (notice) => {
-    if (url === undefined) throw ApplicationFailure.nonRetryable("TENUTO_NOTICE_URL is not set on this worker.", "config");
+    // Another worker may have it, or this one after its next start.
+    if (url === undefined) throw new Error("TENUTO_NOTICE_URL is not set on this worker.");
     const body = JSON.stringify(notice);
     const headers = { "content-type": "application/json", ...signed(body, secret) };
     const signal = AbortSignal.any([AbortSignal.timeout(limits.noticeTimeoutMs), Context.current().cancellationSignal]);

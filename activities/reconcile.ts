@@ -1,6 +1,6 @@
 import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type WorkflowExecutionDescription, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
-import { eventIdentity, terminalStatuses, type EventType, type RunEvent } from "../contracts/events.ts";
+import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
 import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -13,7 +13,6 @@ import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
-import type { Notices } from "./notices.ts";
 import { toldEnd } from "./endings.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
@@ -23,7 +22,6 @@ interface Deps {
   database: Database;
   record: Record;
   client: Client;
-  notices: Notices;
   autoPause: () => Promise<void>;
 }
 
@@ -46,7 +44,8 @@ export function createReconcile(deps: Deps): () => Promise<number> {
     let healed = 0;
     await deps.autoPause();
     const holdsOf = await allPauses(deps.database);
-    const isKnownToRun = await readRunning(deps.client);
+    // Without the list all are asked about.
+    const isKnownToRun = await readRunning(deps.client).catch(() => () => false);
     for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
       for (let at = 0; at < rows.length; at += abroad) {
         const some = rows.slice(at, at + abroad);
@@ -95,10 +94,10 @@ async function tellUntold({ database, client, record }: Deps): Promise<number> {
 
 /** Gives whether the run has ended. */
 async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: Holds; isKnownToRun: IsKnownToRun }): Promise<boolean> {
-  const end = isKnownToRun(row) ? "open" : await endOf(deps.client, row);
+  const end = isKnownToRun(row) ? "open" : await endOf(deps, row);
   if (end === "open" || "description" in end) {
     const defect = end === "open" ? undefined : defectEvent(row, end.description);
-    if (defect) await tellDefect(deps, row, defect);
+    if (defect) await deps.record.append(refOf(row), [defect]);
     if (!isTold(row, holds)) await hears(deps.client, row, holds);
     return false;
   }
@@ -106,12 +105,6 @@ async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: H
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
   await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
   return true;
-}
-
-/** The notice first: when this is lost in between, the next round does both. */
-async function tellDefect({ notices, record }: Deps, row: Row, defect: RunEvent): Promise<void> {
-  await notices.ofEvents(row, [defect]);
-  await record.append(refOf(row), [defect]);
 }
 
 /** A run that ended without its walk has given nothing back. */
@@ -131,13 +124,14 @@ interface End {
 type Closed = Pick<WorkflowExecutionInfo, "status" | "closeTime">;
 
 /** How Temporal says the run ended; undefined while it is open. */
-async function endOf(client: Client, row: Row): Promise<End | { description: WorkflowExecutionDescription }> {
+async function endOf({ client, database }: Deps, row: Row): Promise<End | { description: WorkflowExecutionDescription }> {
   const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
   try {
     const description = await handle.describe();
     if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return { description };
-    const told = toldEnd(row, description.status.name);
-    return told ?? (await endFrom(description, () => handle.result() as Promise<RunResult>));
+    // Read anew: a run that has ended tells no more.
+    const told = await database.run.findUnique({ where: { id: row.id }, select: { ending: true } });
+    return (told && toldEnd(told, description.status.name)) ?? (await endFrom(description, () => handle.result() as Promise<RunResult>));
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
     return { type: "run.terminated", time: Date.now(), data: { reason: "Temporal no longer knows this run" } };
@@ -149,8 +143,8 @@ async function endFrom(execution: Closed, result: () => Promise<RunResult>): Pro
   const time = timeOf(execution);
   switch (status.name) {
     case "COMPLETED": {
-      const { status: ended, output } = await result();
-      return { type: `run.${ended}`, time, data: { output } };
+      const { status: ended, output, errors } = await result();
+      return { type: `run.${ended}`, time, data: { output, ...(errors ? { errors: errors as Json[] } : {}) } };
     }
     case "FAILED":
       return { type: "run.failed", time, data: { error: (await problemOf(result)) as Json } };

@@ -38,6 +38,12 @@ const kinds = {
     workers: ["ours"],
     noop: { type: "tool", tool: "bench.noop", arguments: {}, short: true },
   },
+  "short-ends": {
+    title: "short `tool` steps with `record: ends`: their results are in Temporal's history only",
+    workers: ["ours"],
+    noop: { type: "tool", tool: "bench.noop", arguments: {}, short: true },
+    envelope: { record: "ends" },
+  },
   activity: {
     title: "our walk, `activity` steps on the hand-written side's worker: the walk appends, by local activities",
     workers: ["ours", "hand-written"],

@@ -80,7 +80,11 @@ const names = (): string[][] => [
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
   [
     "idempotency key of a step",
-    "`{runId}:{step path}`, in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls",
+    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls",
+  ],
+  [
+    "workflow id of a notice",
+    "`notice.{tenant}.{150 characters of the runId}.{hash}`; of a workflow that paused itself `notice.{tenant}.{name}.{time}`",
   ],
   ["task queue", code(queues.runs)],
   [

@@ -102,14 +102,14 @@ export async function givenVars(database: Database, run: string): Promise<JsonOb
   return row?.vars ?? {};
 }
 
-/** How often steps of these runs were undone, those times included that they began with. */
-export async function timesUndone(database: Database, runs: string[]): Promise<[path: string, times: number][]> {
+/** How often steps of a run were undone: before it began, and since, in it or in the runs that do parts of it. */
+export async function timesUndone(database: Database, run: string, undoneIn: string[]): Promise<[path: string, times: number][]> {
   const rows = await database.$queryRaw<{ path: string; times: number }[]>`
     SELECT path, sum(times)::int AS times FROM (
-      SELECT step AS path, 1 AS times FROM events WHERE run_id = ANY(${runs}) AND type = 'step.compensated'
+      SELECT step AS path, 1 AS times FROM events WHERE run_id = ANY(${undoneIn}) AND type = 'step.compensated'
       UNION ALL
       SELECT u.key, u.value::int FROM events, jsonb_each_text(data -> 'undone') u
-      WHERE run_id = ANY(${runs}) AND type = 'run.started' AND data ? 'undone'
+      WHERE run_id = ${run} AND type = 'run.started' AND data ? 'undone'
     ) t GROUP BY path ORDER BY path`;
   return rows.map(({ path, times }) => [path, times]);
 }

@@ -173,7 +173,9 @@ export class Journal {
     if (status === "running") return this.tell("run.running", undefined, {});
     if (status === "queued") this.tell("run.queued", undefined, { for: inspector.waits() });
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
-    if (status === "needs_attention") this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
+    if (status !== "needs_attention") return;
+    this.hurry();
+    this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
   }
 
   #mark(state: State): void {

@@ -183,6 +183,12 @@ export class Ledger {
     }
   }
 
+  /** Something inside is about to be undone that stands under other paths: it is to be done again as a whole. */
+  spoil(path: string): void {
+    this.#undone.add(path);
+    this.#hang(path);
+  }
+
   /** How often what is done at the path has been undone: by itself, or with a step around it. */
   timesUndone(path: string): number {
     if (this.#undoneTimes.size === 0) return 0;

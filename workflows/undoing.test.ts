@@ -114,6 +114,25 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(port.keys).toEqual(["t.mail", ...round(""), ...round("#2")].map((path) => `${root}:${path}`));
   });
 
+  test("a window that was finished and then undone is done again, under other keys", async () => {
+    let isMended = false;
+    const answer = (path: string): Answer => {
+      if (path !== "t.each[1].may" || isMended) return { output: path };
+      isMended = true;
+      return { problem: makeProblem("tool", "boom") };
+    };
+    const each = { id: "each", type: "foreach", items: [0, 1], isolate: true, concurrency: 1, steps: [undoable("pay"), tool("may")] };
+    const again = { steps: [{ id: "no", type: "raise" }] };
+    const ended = await run([{ id: "t", type: "try", undo: true, ...twice, steps: [each], catch: [again] }], { answer });
+    expect(ended.end.result.status).toBe("completed");
+    const keys = [ended.port, ...ended.port.parts].flatMap((port) => port.keys).map((key) => key.slice(key.indexOf(":") + 1));
+    expect(keys.filter((key) => key.startsWith("t.each[0].pay")).toSorted()).toEqual([
+      "t.each[0].pay",
+      "t.each[0].pay#2",
+      "t.each[0].pay.compensate.undo",
+    ]);
+  });
+
   test("handlers and `finally` come anew with each attempt", async () => {
     const handler = { steps: [tool("note"), { id: "again", type: "raise" }] };
     const steps = [tool("good"), tool("bad")];

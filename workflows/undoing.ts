@@ -85,6 +85,7 @@ export class Undoing {
       ? { items: page.page }
       : await this.#walk.list({ list: page.page, itemsMax: size, pageSize: size, mayPage: false }, page.path);
     const undos = "items" in list ? (list.items as unknown as Undo[]) : [];
+    if (undos.length > 0) this.#walk.ledger.spoil(page.path);
     this.#stack.splice(this.#stack.indexOf(page), 1, ...undos);
   }
 

@@ -67,7 +67,7 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
     path,
     await: true,
     summary: `${path} · items ${from} and after`,
-    ...(part ? { part, undone: undoneAround(walk, here.path) } : { isStarted: true }),
+    ...(part ? { part, undone: undoneOf(walk, here.path, part) } : { isStarted: true }),
     ...(known === undefined ? walk.ledger.child(path) : {}),
   };
   if (part) tellWindow(walk, here, request);
@@ -79,10 +79,14 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
   return { output, exports, undos: [] };
 }
 
-/** Of steps around the `foreach` the window needs the sum only. */
-function undoneAround({ ledger }: Walk, path: string): [string, number][] {
+/** Of the window's own items, and of all that stands around them the sum. */
+function undoneOf({ ledger }: Walk, path: string, { from }: RunPart): [string, number][] {
   const times = ledger.timesUndone(path);
-  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneBelow(path).filter(([inner]) => inner !== path)];
+  const isOwn = ([inner]: [string, number]): boolean => {
+    const index = inner.startsWith(`${path}[`) ? Number.parseInt(inner.slice(path.length + 1), 10) : -1;
+    return index >= from && index < from + limits.windowItems;
+  };
+  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneBelow(path).filter(isOwn)];
 }
 
 /** An item's error is told as the item's, not as the window's. */

@@ -263,6 +263,25 @@ describe("a retry", () => {
     expect(new Set(keys)).toEqual(new Set(["each[0].pay", "each[0].pay#2", "each[1].pay", "each[1].pay#2"]));
   });
 
+  test("counts what was undone before once, however many windows there are", async () => {
+    const [paid, refunded, bad] = [new Place(), new Place(), new Place()];
+    await bad.script({ status: 400 });
+    const ok = { status: 200 };
+    await paid.script(ok, ok, ok, ok, ok, { status: 200, delayMs: 60_000 });
+    const pay = call("pay", paid, { compensate: [call("refund", refunded)] });
+    const each = { id: "each", type: "foreach", items: [0, 1, 2], isolate: true, steps: [pay] };
+    const first = await failed({ steps: [each, call("bad", bad)] });
+    const second = await begun(first, "retry");
+    await paid.calls(6);
+    await second.terminate();
+    await second.end();
+    const third = await begun(second, "retry");
+    expect(await third.end()).toMatchObject({ status: "completed" });
+    // The one that was under way is sent again under its key: whether it was paid nobody knows.
+    const keys = (await paid.calls()).map(({ headers }) => headers["idempotency-key"]!);
+    expect(new Set(keys.slice(3))).toEqual(new Set([0, 1, 2].map((n) => `${first.id}:each[${n}].pay#2`)));
+  });
+
   test("is refused for a run that completed or is at work", async () => {
     const done = await admin.begin({ steps: [set("a", 1)] });
     await done.end();

@@ -92,14 +92,14 @@ async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { wa
 }
 
 /** A child run for some items of a `foreach`, as Temporal would start it. */
-function beginPart(given: Given, { id, part, word }: ChildRequest, port: PlainPort): RunningPart {
+function beginPart(given: Given, { id, part, word, undone }: ChildRequest, port: PlainPort): RunningPart {
   const own: Given = {
     ...given,
     run: { ...given.run, id, parentId: given.run.id },
     part: JSON.parse(JSON.stringify(part)) as RunPart,
     holds: word ? [word] : [],
   };
-  let walk = new Walk(own, port);
+  let walk = new Walk({ ...own, ledger: { entries: [], places: [], undoneTimes: undone ?? [] } }, port);
   const next = (other: Walk): void => void (walk = other);
   const end = async (): Promise<Json> => {
     const { result, error } = await walkOn(own, port, { walk, next });
