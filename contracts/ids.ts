@@ -66,6 +66,12 @@ export function childRunId(parent: RunId, path: string, uuid: () => string): Run
 /** Whether a path is that of a window of a `foreach`: `each[200+]` are its items from the 200th. */
 export const isWindow = (path: string): boolean => path.endsWith("+]");
 
+/** Whether a path is that of an item of the list, or lies in one, with a number from `from` to before `end`. */
+export function isItemOf(list: string, path: string, { from, end }: { from: number; end: number }): boolean {
+  const index = path.startsWith(`${list}[`) ? Number.parseInt(path.slice(list.length + 1), 10) : -1;
+  return index >= from && index < end;
+}
+
 /**
  * The key all outbound calls of a step carry, equal for all its attempts. After it was undone it is another effect: under the old
  * key the outside would answer with what was taken back.

@@ -1,5 +1,5 @@
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
-import { isWindow } from "../contracts/ids.ts";
+import { isItemOf, isWindow } from "../contracts/ids.ts";
 import type { Origin } from "../contracts/messages.ts";
 import type { Block, Plan, Step } from "./plan.ts";
 import { blocksOf, findStep } from "./plan-steps.ts";
@@ -178,10 +178,7 @@ function inWindow(window: string, children: readonly string[]): Inner {
   const list = listOf(window);
   const first = firstOf(window);
   const end = Math.min(...children.filter((other) => listOf(other) === list && firstOf(other) > first).map(firstOf));
-  return (of) => {
-    const index = of.startsWith(`${list}[`) ? Number.parseInt(of.slice(list.length + 1), 10) : -1;
-    return index >= first && index < end ? [of] : [];
-  };
+  return (of) => (isItemOf(list, of, { from: first, end }) ? [of] : []);
 }
 
 /** Of the path of a window: the `foreach`, and the number of its first item. */

@@ -1,5 +1,6 @@
 import type { ChildOrigin } from "../contracts/activities.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
+import { isItemOf } from "../contracts/ids.ts";
 import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import { Ended, type Entry } from "./context.ts";
 import { Canceled } from "./scope.ts";
@@ -195,15 +196,14 @@ export class Ledger {
     return [path, ...outersOf(path)].reduce((sum, outer) => sum + (this.#undoneTimes.get(outer) ?? 0), 0);
   }
 
-  /** The same for all that stands at a path or below it. */
-  undoneBelow(path: string): [path: string, times: number][] {
-    return [...this.#undoneTimes].filter(([inner]) => inner === path || outersOf(inner).includes(path));
+  /** How often each item of a `foreach`, from one number up to another, and what stands in it, was undone by itself. */
+  undoneItems(list: string, from: number, end: number): [path: string, times: number][] {
+    return [...this.#undoneTimes].filter(([path]) => isItemOf(list, path, { from, end }));
   }
 
   undone(path: string): void {
     this.#undoneTimes.set(path, (this.#undoneTimes.get(path) ?? 0) + 1);
-    this.#undone.add(path);
-    this.#hang(path);
+    this.spoil(path);
   }
 
   /** Finished, or a loop that is past it, with something inside that was undone. */

@@ -82,11 +82,7 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, it
 /** Of the window's own items, and of all that stands around them the sum. */
 function undoneOf({ ledger }: Walk, path: string, { from }: RunPart): [string, number][] {
   const times = ledger.timesUndone(path);
-  const isOwn = ([inner]: [string, number]): boolean => {
-    const index = inner.startsWith(`${path}[`) ? Number.parseInt(inner.slice(path.length + 1), 10) : -1;
-    return index >= from && index < from + limits.windowItems;
-  };
-  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneBelow(path).filter(isOwn)];
+  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneItems(path, from, from + limits.windowItems)];
 }
 
 /** An item's error is told as the item's, not as the window's. */

@@ -5,51 +5,24 @@ ADD COLUMN     "ending_at" TIMESTAMPTZ(3);
 -- CreateIndex
 CREATE INDEX "runs_ending_at_idx" ON "runs"("ending_at");
 
--- As before, but that the end of a run waits until Temporal has closed it.
-CREATE OR REPLACE FUNCTION append_events(p_run jsonb, p_events jsonb) RETURNS TABLE (status text, last_seq int, appended int)
+-- As append_events, but the end that a walk tells waits in runs.ending until Temporal has closed the run.
+CREATE FUNCTION append_told(p_run jsonb, p_events jsonb) RETURNS TABLE (status text, last_seq int, appended int)
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_id text := p_run ->> 'id';
-  v_tenant text := p_run ->> 'tenant';
-  v_status text;
-  v_seq int;
-  v_first int;
-  e jsonb;
+  v_end jsonb;
 BEGIN
-  SELECT r.status, r.last_seq INTO v_status, v_seq FROM runs r WHERE r.id = v_id FOR UPDATE;
-  IF NOT FOUND THEN
-    INSERT INTO runs (id, tenant, workflow, version, plan_hash, status, parent_id, temporal_run_id, started_by, started_at)
-    VALUES (v_id, v_tenant, p_run ->> 'workflow', p_run ->> 'version', p_run ->> 'planHash', 'running', p_run ->> 'parentId',
-            p_run ->> 'temporalRunId', p_run ->> 'startedBy', to_timestamp((p_run ->> 'startedAt')::float8 / 1000))
-    ON CONFLICT (id) DO NOTHING;
-    SELECT r.status, r.last_seq INTO v_status, v_seq FROM runs r WHERE r.id = v_id FOR UPDATE;
+  SELECT value INTO v_end FROM jsonb_array_elements(p_events) WITH ORDINALITY AS t(value, n)
+  WHERE value ? 'isPending' ORDER BY (value ->> 'time')::float8 DESC, n DESC LIMIT 1;
+  IF v_end IS NULL THEN
+    RETURN QUERY SELECT * FROM append_events(p_run, p_events);
+    RETURN;
   END IF;
-  v_first := v_seq;
-
-  FOR e IN SELECT value FROM jsonb_array_elements(p_events) WITH ORDINALITY AS t(value, n) ORDER BY n LOOP
-    CONTINUE WHEN is_terminal(v_status) AND e ->> 'type' LIKE 'run.%';
-    IF e ? 'isPending' THEN
-      -- Temporal may still refuse it: what a later task says stands.
-      UPDATE runs r SET ending = e - 'isPending', ending_at = now()
-      WHERE r.id = v_id AND coalesce((r.ending ->> 'time')::float8, 0) <= (e ->> 'time')::float8;
-      CONTINUE;
-    END IF;
-    INSERT INTO events (run_id, seq, tenant, identity, type, time, step, data)
-    VALUES (v_id, v_seq + 1, v_tenant, e ->> 'identity', e ->> 'type', to_timestamp((e ->> 'time')::float8 / 1000), e ->> 'step', e -> 'data')
-    ON CONFLICT (run_id, identity) DO NOTHING;
-    CONTINUE WHEN NOT FOUND;
-    v_seq := v_seq + 1;
-    IF e ->> 'type' LIKE 'run.%' THEN
-      v_status := project_run(v_id, v_status, e);
-    ELSIF e ->> 'type' = 'plan.changed' THEN
-      UPDATE runs r SET version = e -> 'data' ->> 'version', plan_hash = e -> 'data' ->> 'planHash' WHERE r.id = v_id;
-    ELSE
-      PERFORM project_step(v_id, v_tenant, v_seq, e);
-    END IF;
-  END LOOP;
-
-  IF v_seq > v_first THEN
-    UPDATE runs r SET last_seq = v_seq, status = v_status WHERE r.id = v_id;
-  END IF;
-  RETURN QUERY SELECT v_status, v_seq, v_seq - v_first;
+  -- Also without events: it makes the run's row.
+  RETURN QUERY SELECT * FROM append_events(p_run, (
+    SELECT coalesce(jsonb_agg(value ORDER BY n), '[]') FROM jsonb_array_elements(p_events) WITH ORDINALITY AS t(value, n)
+    WHERE NOT value ? 'isPending'));
+  -- Temporal may still refuse it: what a later task says stands.
+  UPDATE runs r SET ending = v_end - 'isPending', ending_at = now()
+  WHERE r.id = p_run ->> 'id' AND NOT is_terminal(r.status)
+    AND coalesce((r.ending ->> 'time')::float8, 0) <= (v_end ->> 'time')::float8;
 END $$;
