@@ -2,7 +2,7 @@ import { ApplicationFailure } from "@temporalio/activity";
 import { WorkflowFailedError, WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
-import type { RunResult } from "../contracts/messages.ts";
+import type { RunResult } from "../contracts/run-end.ts";
 
 /**
  * How a child ended, for a parent whose execution did not start it. A child that has not ended fails the attempt:

@@ -1,90 +1,96 @@
-import { WorkflowFailedError, type Client } from "@temporalio/client";
-import { ApplicationFailure, CancelledFailure } from "@temporalio/common";
+import { WorkflowFailedError, type Client, type WorkflowHandle } from "@temporalio/client";
+import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from "@temporalio/common";
 import type { RunKey } from "../contracts/activities.ts";
-import type { RunEvent, TerminalStatus } from "../contracts/events.ts";
+import type { RunEvent } from "../contracts/events.ts";
+import { isProblem, makeProblem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Database } from "../prisma/client.ts";
+import { CANCELED_MEMO, endEvent, type RunEnd, type RunResult } from "../contracts/run-end.ts";
 import type { Record } from "./record.ts";
 
 interface Deps {
-  database: Database;
   client: Client;
   record: Record;
 }
 
-/** Which ends the walk may have told of a run that Temporal closed so. */
-const toldEnds: { [closed: string]: readonly TerminalStatus[] } = {
-  COMPLETED: ["completed", "completed_with_errors"],
-  FAILED: ["failed"],
-  CANCELLED: ["canceled"],
-};
-
-/** The end that the walk told, when it is the one that Temporal closed the run with. */
-export function toldEnd({ ending }: { ending: unknown }, closed: string): RunEvent | undefined {
-  const told = ending as RunEvent | null;
-  return toldEnds[closed]?.some((status) => told?.type === `run.${status}`) ? told! : undefined;
-}
-
 /**
- * Ends that walks have told, on their way into the log: each goes there when Temporal has closed the run, and not before. Whoever
- * recorded an end follows the run to it; should that process die, `sweep` of any other finds it, and what that misses, reconcile.
+ * Brings the ends of runs into their logs. A worker that is about to end a run follows it until Temporal has closed it, and tells what
+ * Temporal has: only Temporal says when a run has ended, and how. What a worker that dies leaves untold, reconcile finds.
  */
 export class Endings {
   readonly #deps: Deps;
-  #followed = 0;
+  readonly #followed = new Map<string, Promise<void>>();
 
   constructor(deps: Deps) {
     this.#deps = deps;
   }
 
-  /** Resolves when the run's end is in the log, or somebody else sees to it; never rejects. */
-  async follow(run: RunKey): Promise<void> {
-    if (this.#followed >= limits.endingsFollowedMax) return;
-    this.#followed += 1;
-    try {
-      await this.#enter(run, await this.#close(run));
-    } catch {
-      // The next sweep asks again.
-    } finally {
-      this.#followed -= 1;
-    }
+  /** The run is about to end; or goes on after all, since something came in meanwhile. Never rejects. */
+  follow(run: RunKey): void {
+    if (this.#followed.has(run.id) || this.#followed.size >= limits.endingsFollowedMax) return;
+    const following = this.#follow(run)
+      .catch(() => undefined)
+      .finally(() => this.#followed.delete(run.id));
+    this.#followed.set(run.id, following);
   }
 
-  /** Ends that were told a while ago and are not in the log: a process died, or the run went on after all. */
-  async sweep(): Promise<void> {
-    const { database, client } = this.#deps;
-    const rows = await database.$queryRaw<RunKey[]>`
-      SELECT tenant, id FROM runs
-      WHERE ended_at IS NULL AND ending_at BETWEEN now() - interval '1 minute' AND now() - ${limits.endingsSweptAfterMs}::int * interval '1 ms'
-      ORDER BY ending_at LIMIT ${limits.endingsSweptMax}`;
-    const closed = async ({ tenant, id }: RunKey): Promise<string> =>
-      (await client.workflow.getHandle(workflowIdOf(tenant, id)).describe()).status.name;
-    await Promise.all(
-      rows.map((run) =>
-        closed(run)
-          .then((status) => this.#enter(run, status))
-          .catch(() => undefined),
-      ),
+  /** Resolves when all that is followed now is in the log. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#followed.values());
+  }
+
+  async #follow(run: RunKey): Promise<void> {
+    const { client, record } = this.#deps;
+    const handle = client.workflow.getHandle(workflowIdOf(run.tenant, run.id), undefined, { followRuns: false });
+    const closedBy = Date.now() + limits.endingFollowedMs;
+    const end = await client.connection.withDeadline(closedBy, () => endOf(handle, Date.now));
+    // Postgres may be away for a while: better late from here than later from reconcile.
+    if (end) await untilWorks(() => record.append(run, [end]));
+  }
+}
+
+async function untilWorks(append: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await append();
+      return;
+    } catch (error) {
+      if (tries >= limits.endingTriesMax) throw error;
+      await new Promise((wake) => setTimeout(wake, Math.min(tries * 100, 2_000)));
+    }
+  }
+}
+
+/**
+ * The last event of a run that has ended as Temporal has it; waits for the end of one that has not. Undefined for a run that another
+ * execution goes on with, and for one that was terminated or timed out: its walk had no say, and may have left children.
+ */
+export async function endOf(handle: WorkflowHandle, time: () => number): Promise<RunEvent | undefined> {
+  try {
+    return endEvent({ result: (await handle.result()) as RunResult }, time());
+  } catch (error) {
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    const { cause } = error;
+    if (cause instanceof TerminatedFailure || cause instanceof TimeoutFailure) return undefined;
+    if (cause instanceof CancelledFailure) return endEvent(await canceledEnd(handle), time());
+    if (!(cause instanceof ApplicationFailure)) return undefined;
+    const [problem, output = null] = cause.details ?? [];
+    return endEvent(
+      {
+        result: { status: "failed", output: output as Json },
+        error: isProblem(problem) ? problem : makeProblem("defect", cause.message || "The run failed."),
+      },
+      time(),
     );
   }
+}
 
-  async #enter(run: RunKey, closed: string): Promise<void> {
-    const row = await this.#deps.database.run.findUnique({ where: { id: run.id }, select: { ending: true } });
-    const end = row && toldEnd(row, closed);
-    if (end) await this.#deps.record.append(run, [end]);
-  }
-
-  /** How Temporal closes the run, as soon as it does. Rejects when that takes long, or when another execution goes on with it. */
-  async #close({ tenant, id }: RunKey): Promise<string> {
-    const { client } = this.#deps;
-    const handle = client.workflow.getHandle(workflowIdOf(tenant, id), undefined, { followRuns: false });
-    try {
-      await client.connection.withDeadline(Date.now() + limits.endingFollowedMs, () => handle.result());
-      return "COMPLETED";
-    } catch (error) {
-      if (!(error instanceof WorkflowFailedError)) throw error;
-      return error.cause instanceof CancelledFailure ? "CANCELLED" : error.cause instanceof ApplicationFailure ? "FAILED" : "";
-    }
-  }
+async function canceledEnd(handle: WorkflowHandle): Promise<RunEnd> {
+  const { memo } = await handle.describe();
+  const { reason, output } = (memo?.[CANCELED_MEMO] as { reason: string; output: Json } | undefined) ?? {
+    reason: "canceled",
+    output: null,
+  };
+  return { result: { status: "canceled", output }, error: makeProblem("canceled", reason) };
 }

@@ -19,7 +19,6 @@ import { createLocks } from "./locks.ts";
 import type { Models } from "./model-port.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
-import type { Endings } from "./endings.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
@@ -32,7 +31,6 @@ export interface ActivityDeps {
   database: Database;
   client: Client;
   record: RunRecord;
-  endings: Endings;
   notices: NoticeSettings;
   models: Models;
   tools: ToolRegistry;
@@ -44,7 +42,7 @@ export interface ActivityDeps {
 
 /** Everything our workflows ask of the outside. Each is safe to repeat. */
 export function createActivities(deps: ActivityDeps): Activities {
-  const { database, endings } = deps;
+  const { database } = deps;
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
   const step = { database, record };
@@ -56,7 +54,6 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...createValues(database),
     record: async ({ run, events }) => {
       const { status, lastSeq } = await record.append(run, events);
-      if (events.some(({ isPending }) => isPending)) void endings.follow(run);
       return { status, lastSeq };
     },
     finished: (step) => finishedStep(database, step),

@@ -1,19 +1,19 @@
 import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type WorkflowExecutionDescription, type Client, type WorkflowExecutionInfo } from "@temporalio/client";
-import { eventIdentity, terminalStatuses, type EventType } from "../contracts/events.ts";
-import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
+import { eventIdentity, terminalStatuses, type EventType, type RunEvent } from "../contracts/events.ts";
+import { makeProblem } from "../contracts/faults.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
-import { workflowTypes, type RunResult } from "../contracts/messages.ts";
+import { workflowTypes } from "../contracts/messages.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
-import { toldEnd } from "./endings.ts";
+import { endOf } from "./endings.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
 import { hears, isTold } from "./spread-pause.ts";
@@ -85,8 +85,7 @@ async function tellUntold({ database, client, record }: Deps): Promise<number> {
   for await (const execution of client.workflow.list({ query })) {
     const run = refOfExecution(execution);
     if (!run || (await database.run.findUnique({ where: { id: run.id }, select: { id: true } }))) continue;
-    const { type, time, data } = endWithoutWord(execution);
-    await record.append(run, [{ identity: eventIdentity(type), type, time, data }]);
+    await record.append(run, [endWithoutWord(execution)]);
     told += 1;
   }
   return told;
@@ -94,7 +93,7 @@ async function tellUntold({ database, client, record }: Deps): Promise<number> {
 
 /** Gives whether the run has ended. */
 async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: Holds; isKnownToRun: IsKnownToRun }): Promise<boolean> {
-  const end = isKnownToRun(row) ? "open" : await endOf(deps, row);
+  const end = isKnownToRun(row) ? "open" : await endNow(deps, row);
   if (end === "open" || "description" in end) {
     const defect = end === "open" ? undefined : defectEvent(row, end.description);
     if (defect) await deps.record.append(refOf(row), [defect]);
@@ -103,7 +102,7 @@ async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: H
   }
   // Before the row is closed: after it nobody would look at this run again.
   if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
-  await deps.record.append(refOf(row), [{ identity: eventIdentity(end.type), type: end.type, time: end.time, data: end.data }]);
+  await deps.record.append(refOf(row), [end]);
   return true;
 }
 
@@ -115,66 +114,30 @@ async function freeLocks(client: Client, over: Row[]): Promise<void> {
   }
 }
 
-interface End {
-  type: EventType;
-  time: number;
-  data: JsonObject;
-}
-
 type Closed = Pick<WorkflowExecutionInfo, "status" | "closeTime">;
 
-/** How Temporal says the run ended; undefined while it is open. */
-async function endOf({ client, database }: Deps, row: Row): Promise<End | { description: WorkflowExecutionDescription }> {
+/** How Temporal says the run ended; its description while it is open. */
+async function endNow({ client }: Deps, row: Row): Promise<RunEvent | { description: WorkflowExecutionDescription }> {
   const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
   try {
     const description = await handle.describe();
     if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return { description };
-    // Read anew: a run that has ended tells no more.
-    const told = await database.run.findUnique({ where: { id: row.id }, select: { ending: true } });
-    return (told && toldEnd(told, description.status.name)) ?? (await endFrom(description, () => handle.result() as Promise<RunResult>));
+    return (await endOf(handle, () => timeOf(description))) ?? endWithoutWord(description);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
-    return { type: "run.terminated", time: Date.now(), data: { reason: "Temporal no longer knows this run" } };
+    return eventOf("run.terminated", Date.now(), { reason: "Temporal no longer knows this run" });
   }
 }
 
-async function endFrom(execution: Closed, result: () => Promise<RunResult>): Promise<End> {
-  const { status } = execution;
+function endWithoutWord(execution: Closed): RunEvent {
   const time = timeOf(execution);
-  switch (status.name) {
-    case "COMPLETED": {
-      const { status: ended, output, errors } = await result();
-      return { type: `run.${ended}`, time, data: { output, ...(errors ? { errors: errors as Json[] } : {}) } };
-    }
-    case "FAILED":
-      return { type: "run.failed", time, data: { error: (await problemOf(result)) as Json } };
-    case "CANCELLED":
-      return { type: "run.canceled", time, data: { reason: "canceled" } };
-    default:
-      return endWithoutWord(execution);
-  }
+  if (execution.status.name !== "TIMED_OUT") return eventOf("run.terminated", time, { reason: "terminated" });
+  return eventOf("run.timed_out", time, { error: makeProblem("timeout", "The run reached its execution timeout.") as Json });
 }
 
-function endWithoutWord(execution: Closed): End {
-  const time = timeOf(execution);
-  if (execution.status.name !== "TIMED_OUT") return { type: "run.terminated", time, data: { reason: "terminated" } };
-  return { type: "run.timed_out", time, data: { error: makeProblem("timeout", "The run reached its execution timeout.") as Json } };
-}
+const eventOf = (type: EventType, time: number, data: JsonObject): RunEvent => ({ identity: eventIdentity(type), type, time, data });
 
 const timeOf = ({ closeTime }: Closed): number => closeTime?.getTime() ?? Date.now();
-
-async function problemOf(result: () => Promise<RunResult>): Promise<Problem> {
-  try {
-    await result();
-  } catch (error) {
-    const details =
-      error instanceof Error && error.cause && typeof error.cause === "object" && "details" in error.cause ? error.cause.details : [];
-    const [problem] = Array.isArray(details) ? details : [];
-    if (isProblem(problem)) return problem;
-    return makeProblem("defect", error instanceof Error && error.cause instanceof Error ? error.cause.message : "The run failed.");
-  }
-  return makeProblem("defect", "The run failed.");
-}
 
 const refOf = (row: Row): RunRef => ({
   tenant: row.tenant,

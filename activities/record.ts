@@ -9,7 +9,7 @@ export type Announce = (channel: string, message: string) => void;
 
 export interface Record {
   /**
-   * Append events to a run's log and let its projections follow (`append_told`, `append_events` in `prisma/migrations`).
+   * Append events to a run's log and let its projections follow (`append_events` in `prisma/migrations`).
    * A run whose row is not there yet needs its whole reference. Idempotent by event identity. Rejects when Postgres does not answer: trying again is always safe.
    */
   append(run: RunRef | RunKey, events: RunEvent[]): Promise<Recorded>;
@@ -56,7 +56,7 @@ export function createRecord(database: Database, announce: Announce): Record {
   async function appendAll(groups: Group[]): Promise<void> {
     const rows = await database.$queryRaw<Row[]>`
       SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
-        WITH ORDINALITY AS a(value, n), LATERAL append_told(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
+        WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
     for (const [index, { status, last_seq: lastSeq, appended }] of rows.entries()) {
       const { run, events, appends } = groups[index]!;
       if (appended > 0) announce(runChannel(run.id), String(lastSeq));

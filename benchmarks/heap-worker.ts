@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
-import { Endings } from "../activities/endings.ts";
 import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
@@ -28,13 +27,13 @@ const ours = async () => ({
     database,
     client,
     record,
-    endings: new Endings({ database, client, record }),
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
     tools: createToolRegistry(tools),
     httpAllow: [],
     env: {},
   }),
+  sinks: { runs: { ending: { fn: () => undefined } } },
   workflowBundle: { code: await bundleWorkflows() },
 });
 const handWritten = async () => ({

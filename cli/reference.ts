@@ -202,10 +202,9 @@ const meanings: Record<keyof typeof limits, string> = {
   reconcileEveryMs: "time between two comparisons of Temporal and the record, and two looks at the failures of workflows",
   noticeTimeoutMs: "how long a notice's receiver may take",
   noticeKeepMs: "how long a notice is tried again",
-  endingFollowedMs: "how long whoever recorded a run's end waits for Temporal to close the run",
-  endingsFollowedMax: "runs one worker process follows to their end at once; the others are swept",
-  endingsSweptAfterMs: "a told end that is not in the log after that time is looked for again, so often",
-  endingsSweptMax: "ends looked for in one sweep",
+  endingFollowedMs: "how long the worker that is about to end a run waits for Temporal to close it",
+  endingsFollowedMax: "runs one worker process follows to their end at once; the others are left to reconcile",
+  endingTriesMax: "times it tries to tell the end, two seconds apart at most",
   reconcileAsksMax:
     "runs that Temporal lists as running and that a comparison asks about all the same, in turn: workflow code that fails shows only there",
   autoPauseRunsMax: "`minimumRuns` of an auto-pause",

@@ -5,7 +5,8 @@ import type { Problem } from "./faults.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
-import type { ExternalEvent, Notice, Origin, PausedScope, RunResult } from "./messages.ts";
+import type { ExternalEvent, Notice, Origin, PausedScope } from "./messages.ts";
+import type { RunResult } from "./run-end.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
 export interface RunRef {

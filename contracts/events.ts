@@ -94,15 +94,7 @@ export interface RunEvent {
   /** Step path. */
   step?: string;
   data: JsonObject;
-  /**
-   * Of a run's end as the walk tells it: it is not in the log before Temporal has closed the run. The task that told it may be lost, and
-   * the next one come to another end, because of a cancel that came in between.
-   */
-  isPending?: true;
 }
-
-/** Whether the event closes a run. */
-export const isRunEnd = ({ type }: Pick<RunEvent, "type">): boolean => type.startsWith("run.") && isTerminal(type.slice("run.".length));
 
 /** The same event for any teller: (step path, attempt, type, ordinal); the run is the log's own. */
 export const eventIdentity = (type: EventType, step = "", attempt = 1, ordinal = 0): string => `${step}#${attempt}/${type}/${ordinal}`;

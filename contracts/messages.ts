@@ -1,5 +1,4 @@
 import type { Json, JsonObject } from "./json.ts";
-import type { Problem } from "./faults.ts";
 import type { RunStatus, StepStatus } from "./events.ts";
 import type { Holds, Timers } from "./holds.ts";
 
@@ -100,13 +99,6 @@ export interface FireArguments {
   fairnessKey?: string;
   /** The schedule in its maker's words, to be read back. */
   words: Json;
-}
-
-export interface RunResult {
-  status: "completed" | "completed_with_errors" | "failed" | "canceled";
-  /** May be a reference. */
-  output: Json;
-  errors?: Problem[];
 }
 
 /** Who asks. Checked by the API, bound to the decision in the run's log. */

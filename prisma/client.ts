@@ -10,6 +10,6 @@ export const openDatabase = (url: string, poolMax = 10): Database =>
     adapter: new PrismaPg(
       { connectionString: url, max: poolMax, connectionTimeoutMillis: 5_000, query_timeout: 30_000 },
       // The one that every step asks for is parsed once per connection; an empty name leaves the others as they are.
-      { statementNameGenerator: ({ sql }) => (sql.includes("append_told") ? "append_told" : "") },
+      { statementNameGenerator: ({ sql }) => (sql.includes("append_events") ? "append_events" : "") },
     ),
   });

@@ -1,15 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { getHeapStatistics } from "node:v8";
 import type { WorkerDeploymentVersion } from "@temporalio/common";
-import { Worker, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
+import { Worker, type InjectedSinks, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
 import { queues } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
+import type { RunSinks } from "../contracts/run-end.ts";
 import { bundleWorkflows, withBuild } from "./bundle.ts";
 
 export interface TenutoWorkerOptions {
   connection: NativeConnection;
   namespace: string;
   activities: Activities;
+  sinks: InjectedSinks<RunSinks>;
   /** A file made by `writeBundle`; built here when absent. */
   bundleFile?: string | undefined;
   /** Absent: every worker of the queue takes every task. */

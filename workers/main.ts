@@ -6,7 +6,6 @@ import { createModels, describeModels } from "../activities/models.ts";
 import { createToolRegistry, loadTools } from "../activities/tool-registry.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
-import { limits } from "../contracts/limits.ts";
 import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
@@ -23,12 +22,11 @@ async function main(): Promise<void> {
   const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
   const { announce, close } = openAnnouncer(settings.REDIS_URL);
   const record = createRecord(database, announce);
-  const endings = new Endings({ database, client, record });
+  const endings = new Endings({ client, record });
   const activities = createActivities({
     database,
     client,
     record,
-    endings,
     notices: {
       url: settings.TENUTO_NOTICE_URL,
       secret: settings.TENUTO_NOTICE_SECRET,
@@ -46,6 +44,7 @@ async function main(): Promise<void> {
     connection,
     namespace: settings.TEMPORAL_NAMESPACE,
     activities,
+    sinks: { runs: { ending: { fn: (_, run) => endings.follow(run) } } },
     bundleFile: settings.TENUTO_WORKFLOW_BUNDLE,
     version: settings.workerVersion,
   });
@@ -53,10 +52,9 @@ async function main(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT", "disconnect"] as const)
     process.once(signal, () => worker.getState() === "RUNNING" && worker.shutdown());
   const running = worker.run();
-  const sweeping = setInterval(() => void endings.sweep().catch(() => undefined), limits.endingsSweptAfterMs);
   process.send?.({ ready: true, models: describeModels(settings) });
   await running;
-  clearInterval(sweeping);
+  await endings.settled();
   close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();

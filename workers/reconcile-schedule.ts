@@ -3,7 +3,7 @@ import { queues, scheduleIds } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { workflowTypes } from "../contracts/messages.ts";
 
-/** The schedule that heals the record; made by the first worker of a namespace. */
+/** The schedule that heals the record; made by the first worker of a namespace. Fires now, too: the worker before may have died. */
 export async function ensureReconcileSchedule(client: Client): Promise<void> {
   try {
     await client.schedule.create({
@@ -20,5 +20,6 @@ export async function ensureReconcileSchedule(client: Client): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    await client.schedule.getHandle(scheduleIds.reconcile).trigger(ScheduleOverlapPolicy.BUFFER_ONE);
   }
 }

@@ -7,6 +7,7 @@ import {
   TimeoutFailure,
 } from "@temporalio/workflow";
 import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
 import type { ChildRequest } from "./port.ts";
 
 /** A Temporal failure of one of our activities as the fault it carries. */
@@ -55,9 +56,14 @@ function problemOf(cause: unknown): Problem {
   return makeProblem("child", cause instanceof Error ? cause.message : "The child run failed.");
 }
 
-/** A fault as Temporal carries it: updates and runs end with it. */
-export const failureOf = (problem: Problem): ApplicationFailure =>
-  ApplicationFailure.create({ message: problem.detail, type: problem.type, nonRetryable: true, details: [problem] });
+/** A fault as Temporal carries it: updates and runs end with it, runs with the output they have all the same. */
+export const failureOf = (problem: Problem, output: Json = null): ApplicationFailure =>
+  ApplicationFailure.create({
+    message: problem.detail,
+    type: problem.type,
+    nonRetryable: true,
+    details: output === null ? [problem] : [problem, output],
+  });
 
 const timeoutText = (failure: TimeoutFailure, path: string): string =>
   failure.timeoutType === "HEARTBEAT"

@@ -5,10 +5,12 @@ import {
   condition,
   continueAsNew,
   proxyActivities,
+  proxySinks,
   setHandler,
   defineQuery,
   defineSignal,
   defineUpdate,
+  upsertMemo,
   upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
@@ -23,10 +25,10 @@ import {
   type Origin,
   type PausedScope,
   type RunArguments,
-  type RunResult,
   type RunState,
   type UpdateArguments,
 } from "../contracts/messages.ts";
+import { CANCELED_MEMO, endData, type RunEnd, type RunResult, type RunSinks } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities, LoadedPlan, RunRef } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
@@ -35,7 +37,6 @@ import { failureOf } from "./failures.ts";
 import type { LedgerSeed } from "./ledger.ts";
 import { quick, slow } from "./quick.ts";
 import { createTemporalPort } from "./temporal-port.ts";
-import type { End } from "./end.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
 
@@ -59,6 +60,7 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
     const end = await walk.run();
     if (!end) return continueAsNew<typeof run>(continued(args, walk), walk.state());
     await condition(allHandlersFinished);
+    proxySinks<RunSinks>().runs.ending({ tenant: args.tenant, id: args.id });
     return resultOf(end);
   });
 }
@@ -175,9 +177,14 @@ async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Prom
   return { ledger: { entries, places: [], children, undoneTimes: args.undone ?? undone }, ...known };
 }
 
-function resultOf({ result, error }: End): RunResult {
-  if (result.status === "canceled") throw new CancelledFailure(error?.detail ?? "canceled");
-  if (error) throw failureOf(error);
+/** As `contracts/run-end.ts` says. */
+function resultOf(end: RunEnd): RunResult {
+  const { result, error } = end;
+  if (result.status === "canceled") {
+    upsertMemo({ [CANCELED_MEMO]: endData(end) });
+    throw new CancelledFailure(error?.detail ?? "canceled");
+  }
+  if (error) throw failureOf(error, result.output);
   return result;
 }
 

@@ -13,10 +13,10 @@ import {
   uuid4,
   workflowInfo,
 } from "@temporalio/workflow";
-import { isRunEnd, type RunEvent } from "../contracts/events.ts";
 import { Fault } from "../contracts/faults.ts";
 import { queues, runIdOf, workflowIdOf } from "../contracts/ids.ts";
-import { signals, workflowTypes, type RunArguments, type RunResult } from "../contracts/messages.ts";
+import { signals, workflowTypes, type RunArguments } from "../contracts/messages.ts";
+import type { RunResult } from "../contracts/run-end.ts";
 import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities } from "../contracts/activities.ts";
@@ -50,7 +50,7 @@ export function createTemporalPort(run: RunArguments): Port {
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),
     broadcast: (request, scope) => slots.hold(jsonBytes(request.event.data), scope, () => broadcast(tenant, request, scope)),
-    record: (ref, events) => quick("record", [{ run: ref, events: events.map(pending) }], logSummary(events)),
+    record: (ref, events) => quick("record", [{ run: ref, events }], logSummary(events)),
     store: (value, path) => quick("store", [{ tenant, value }], `${path}: store a large value`),
     evaluate: (template, { roots, steps }, path) =>
       quick("evaluate", [{ tenant, template: template as Json, roots, steps }], `${path}: expression over a stored value`),
@@ -76,8 +76,6 @@ export function createTemporalPort(run: RunArguments): Port {
     isUnattended: allHandlersFinished,
   };
 }
-
-const pending = (event: RunEvent): RunEvent => (isRunEnd(event) ? { ...event, isPending: true } : event);
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
   const { activity, taskQueue, path, attempt, options, fairnessKey } = request;

@@ -1,9 +1,10 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
-import { isTerminal, type EventType, type RunStatus } from "../contracts/events.ts";
+import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
+import type { RunEnd } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -13,7 +14,7 @@ import { runBlock } from "./block.ts";
 import { Cascade, type CascadeState } from "./cascade.ts";
 import { Clock, type ClockState } from "./clock.ts";
 import { Ended, type Context } from "./context.ts";
-import { endData, endOfError, endOfOutput, type End } from "./end.ts";
+import { endOfError, endOfOutput } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Leaving } from "./leaving.ts";
@@ -105,7 +106,7 @@ export class Walk {
   childrenLeft: number;
   readonly #root = new Scope();
   readonly #top: Frame;
-  /** Set before the last event is told: from then on nobody would read a message. */
+  /** From then on nobody would read a message. */
   isOver = false;
   #vars: JsonObject;
   #isOverLimit = false;
@@ -136,10 +137,10 @@ export class Walk {
   }
 
   /**
-   * Walk to the end; the record knows the end before this resolves. Or, when this execution's history has become long,
-   * to a moment at which nothing but waits is open: undefined, and `state()` is what the next execution begins with.
+   * Walk to the end; the record knows everything but the end before this resolves. Or, when this execution's history has become
+   * long, to a moment at which nothing but waits is open: undefined, and `state()` is what the next execution begins with.
    */
-  async run(): Promise<End | undefined> {
+  async run(): Promise<RunEnd | undefined> {
     if (!this.isContinued) this.#tellStart();
     // One that is leaving only seems to wait: the next execution goes on at once. One that is over tells its end, and no state after it.
     const isLast = (): boolean => this.leaving.isNear || this.isOver;
@@ -148,7 +149,9 @@ export class Walk {
     const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;
     await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
-    await this.#tellEnd(end);
+    this.isOver = true;
+    await this.journal.drain();
+    this.inspector.show(end.result.status, end.error?.detail);
     await this.cascade.release();
     this.journal.close(end.result.status);
     await watch;
@@ -269,7 +272,7 @@ export class Walk {
     this.pause.tellStart();
   }
 
-  async #reachEnd(): Promise<End> {
+  async #reachEnd(): Promise<RunEnd> {
     try {
       const place = { frame: this.#top, scope: this.#root };
       return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body(), "output")), this.passedErrors);
@@ -348,15 +351,6 @@ export class Walk {
     const problem = outputSchema && (await this.validate(outputSchema, output, "output"));
     if (problem) throw Fault.of({ ...problem, detail: `The run's output: ${problem.detail}` });
     return output;
-  }
-
-  async #tellEnd(reached: End): Promise<void> {
-    const { status } = reached.result;
-    this.isOver = true;
-    this.tell(`run.${status}`, undefined, endData(reached));
-    const recorded = await this.journal.drain();
-    // When somebody closed the run's row first (reconcile, after a termination), theirs stands.
-    this.inspector.show(recorded !== undefined && isTerminal(recorded) ? recorded : status, reached.error?.detail);
   }
 }
 

@@ -14,11 +14,11 @@ interface Budget {
 }
 
 const budgets: Record<string, Budget> = {
-  llm: { events: 6, tasks: 2 },
-  tool: { events: 6, tasks: 2 },
-  "tool-short": { events: 4, tasks: 1 },
-  short: { events: 8, tasks: 2 },
-  http: { events: 9, tasks: 3 },
+  llm: { events: 5, tasks: 2 },
+  tool: { events: 5, tasks: 2 },
+  "tool-short": { events: 3, tasks: 1 },
+  short: { events: 7, tasks: 2 },
+  http: { events: 8, tasks: 3 },
   activity: { events: 7, tasks: 2 },
   set: { events: 3, tasks: 1 },
   sequence: { events: 6, tasks: 2 },
@@ -44,14 +44,14 @@ const budgets: Record<string, Budget> = {
   end: { events: 3, tasks: 1 },
   "large-values": { events: 9, tasks: 2 },
   park: { events: 11 },
-  continue: { events: 9, tasks: 3 },
-  pause: { events: 20 },
-  cancel: { events: 10 },
-  W1: { events: 39, tasks: 13 },
-  "W1-short": { events: 15, tasks: 1 },
-  "W1-ends": { events: 39, tasks: 13 },
+  continue: { events: 8, tasks: 3 },
+  pause: { events: 19 },
+  cancel: { events: 11 },
+  W1: { events: 38, tasks: 13 },
+  "W1-short": { events: 14, tasks: 1 },
+  "W1-ends": { events: 38, tasks: 13 },
   W2: { events: 154 },
-  W3: { events: 14 },
+  W3: { events: 13 },
 };
 
 const tool: JsonObject = { type: "tool", tool: "test.double", arguments: { n: 1 } };

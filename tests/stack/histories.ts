@@ -28,6 +28,8 @@ export interface Histories {
   forget(tenant: string, run: string): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
   wearLock(tenant: string, key: string): Promise<number>;
+  /** Compare Temporal with the record now. */
+  reconcile(): Promise<void>;
   /** Of any workflow of the type. */
   ofType(type: string): Promise<unknown>;
   close(): Promise<void>;
@@ -37,7 +39,9 @@ export async function openHistories(address: string): Promise<Histories> {
   const connection = await Connection.connect({ address });
   const { workflow, schedule } = new Client({ connection });
   const handleOf = (tenant: string, run: string) => workflow.getHandle(workflowIdOf(tenant, run));
+  const reconcile = (): Promise<void> => schedule.getHandle(scheduleIds.reconcile).trigger();
   return {
+    reconcile,
     ...startsOf(workflow),
     ...looksOf(connection, workflow),
     async sizeOf(tenant, run) {
@@ -73,7 +77,7 @@ export async function openHistories(address: string): Promise<Histories> {
     },
     wearLock: (tenant, key) => wearLock(workflow, lockWorkflowId(tenant, "step", key)!),
     async ofType(type) {
-      if (type === workflowTypes.maintenance) await schedule.getHandle(scheduleIds.reconcile).trigger();
+      if (type === workflowTypes.maintenance) await reconcile();
       // A lock lives on; the others are looked at when they have ended.
       const query = `WorkflowType = "${type}"${type === workflowTypes.lock ? "" : ' AND ExecutionStatus = "Completed"'}`;
       for (;;) {

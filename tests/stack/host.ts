@@ -116,10 +116,11 @@ async function loseEnd(run: string): Promise<void> {
   const database = openDatabase(stack.databaseUrl);
   await database.$transaction([
     database.$executeRaw`DELETE FROM events WHERE run_id = ${run} AND seq = (SELECT last_seq FROM runs WHERE id = ${run})`,
-    database.$executeRaw`UPDATE runs SET status = 'running', ended_at = NULL, output = NULL, error = NULL, last_seq = last_seq - 1, ending_at = now()
+    database.$executeRaw`UPDATE runs SET status = 'running', ended_at = NULL, output = NULL, error = NULL, last_seq = last_seq - 1
       WHERE id = ${run}`,
   ]);
   await database.$disconnect();
+  await histories.reconcile();
 }
 
 async function untilCalled(calls: () => Recorded[], atLeast: number): Promise<Recorded[]> {

@@ -1,6 +1,6 @@
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import type { Json } from "../../contracts/json.ts";
-import type { End } from "../../workflows/end.ts";
+import { endEvent, type RunEnd } from "../../contracts/run-end.ts";
 import { Walk, type WalkOptions, type WalkState } from "../../workflows/walk.ts";
 import { readDefinitionValue } from "../../language/index.ts";
 import type { Plan } from "../../language/plan.ts";
@@ -16,7 +16,7 @@ export const planOf = (definition: unknown): Plan => {
 };
 
 export interface PlainRun {
-  end: End;
+  end: RunEnd;
   port: PlainPort;
   walk: Walk;
   /** How many executions it took, without those of children. */
@@ -81,10 +81,13 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
 type Given = Omit<WalkOptions, "state">;
 
 /** Execution after execution, to the end. */
-async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { walk: Walk; next: (walk: Walk) => void }): Promise<End> {
+async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { walk: Walk; next: (walk: Walk) => void }): Promise<RunEnd> {
   for (let walk = first; ; next(walk)) {
     const end = await walk.run();
-    if (end) return end;
+    if (end) {
+      await port.record(given.run, [endEvent(end, port.now())]);
+      return end;
+    }
     const state = JSON.parse(JSON.stringify(walk.state())) as WalkState;
     port.forget();
     walk = new Walk({ ...given, plan: walk.leaving.plan, state }, port);
