@@ -16,7 +16,9 @@ import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
-import type { Models } from "./model-port.ts";
+import { ModelCalls } from "./model-calls.ts";
+import type { Models } from "./models.ts";
+import type { Prices } from "./prices.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import type { Endings } from "./endings.ts";
@@ -35,6 +37,7 @@ export interface ActivityDeps {
   endings: Endings;
   notices: NoticeSettings;
   models: Models;
+  prices: Prices;
   tools: ToolRegistry;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
@@ -68,7 +71,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     askLock: locks.askLock,
   } satisfies Partial<Activities>;
   return {
-    llm: createStepActivity("llm", step, createLlm(deps)),
+    llm: createStepActivity("llm", step, createLlm({ models: deps.models, calls: new ModelCalls(database, deps.prices) })),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return { output: await tool(fields, context) };

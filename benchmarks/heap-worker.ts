@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { Endings } from "../activities/endings.ts";
+import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
@@ -31,6 +32,7 @@ const ours = async () => ({
     endings: new Endings({ database, client, record }),
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
+    prices: new Prices(database),
     tools: createToolRegistry(tools),
     httpAllow: [],
     env: {},

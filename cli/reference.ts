@@ -80,7 +80,7 @@ const names = (): string[][] => [
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
   [
     "idempotency key of a step",
-    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `:repairN` and `:fallbackN` for a model's further calls",
+    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `:fallbackN`, `:againN` and `:repairN` for a model's further calls",
   ],
   [
     "workflow id of a notice",
@@ -181,6 +181,10 @@ const meanings: Record<keyof typeof limits, string> = {
   httpAnswerBytesMax: "the answer of an `http` step, after decompressing: fault `http`",
   httpRedirectsMax: "redirects that an `http` step follows",
   modelAnswerBytesMax: "a model's answer: fault `limit`",
+  modelCallsMax: "calls, and attempts, of one `llm` step: it fails with what the last one said",
+  fallbacksMax: "`fallbacks` of an `llm` step",
+  fallbackWaitMsMax: "a model that asks for a longer wait is left for the next of the chain",
+  routeCandidatesMax: "models that one alias stands for",
   toolAnswerBytesMax: "a tool's result: fault `limit`",
   bodyBytesMax: "a request's body: 413, before it is read",
   pageSizeMax: "entries of a page",
@@ -193,6 +197,7 @@ const meanings: Record<keyof typeof limits, string> = {
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
   updateUnheardMs: "how long the API sends a message again that came while its run went on in another execution",
   updatesUnderWayMax: "requests of one API process that wait for a run's answer; one more is answered 503 at once",
+  usageDaysMax: "days between `from` and `to` of `GET /usage`: 400",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",

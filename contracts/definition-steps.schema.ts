@@ -24,7 +24,7 @@ export const llmFields = {
   ...callFields,
   ...later(laterFields.llm),
   model: text.optional().describe("An alias or `provider/model`. Absent: `defaults.model`, or the alias `default`."),
-  fallbacks: z.array(text).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
   prompt: text.optional().describe("What the user says to the model. Either this or `messages`."),
   messages: z
     .array(

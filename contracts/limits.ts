@@ -90,6 +90,10 @@ export const limits = {
   httpAnswerBytesMax: 5 * MB,
   httpRedirectsMax: 5,
   modelAnswerBytesMax: 2 * MB,
+  modelCallsMax: 1_000,
+  fallbacksMax: 10,
+  fallbackWaitMsMax: 10 * second,
+  routeCandidatesMax: 8,
   toolAnswerBytesMax: 5 * MB,
   // API
   bodyBytesMax: 2 * MB,
@@ -103,6 +107,7 @@ export const limits = {
   updatesUnderWayMax: 20,
   linkEventsMax: 50_000,
   linkExecutionsKept: 50,
+  usageDaysMax: 366,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
   noticeTimeoutMs: 10 * second,
