@@ -19,11 +19,12 @@ import { createLocks } from "./locks.ts";
 import { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
+import { AnswerCache } from "./answer-cache.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import type { Endings } from "./endings.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
-import type { Record as RunRecord } from "./record.ts";
+import type { Announce, Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
@@ -38,6 +39,8 @@ export interface ActivityDeps {
   notices: NoticeSettings;
   models: Models;
   prices: Prices;
+  /** Whom live words are told. */
+  announce: Announce;
   tools: ToolRegistry;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
@@ -71,7 +74,11 @@ export function createActivities(deps: ActivityDeps): Activities {
     askLock: locks.askLock,
   } satisfies Partial<Activities>;
   return {
-    llm: createStepActivity("llm", step, createLlm({ models: deps.models, calls: new ModelCalls(database, deps.prices) })),
+    llm: createStepActivity(
+      "llm",
+      step,
+      createLlm({ ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) }),
+    ),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return { output: await tool(fields, context) };

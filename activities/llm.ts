@@ -1,20 +1,27 @@
-import type { LlmFields, Usage } from "../contracts/activities.ts";
+import type { LlmFields } from "../contracts/activities.ts";
 import { Fault, makeProblem } from "../contracts/faults.ts";
-import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import { requestHash, type AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
 import { judge, outcomeOfError } from "./llm-outcome.ts";
+import { routesOf, toldOf, totalOf } from "./llm-usage.ts";
+import { LiveTokens } from "./live-tokens.ts";
 import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { estimateInputTokens, noUsage, type ChatAnswer, type ChatRequest, type Message } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import type { Announce } from "./record.ts";
 import type { StepContext, Work, Worked } from "./step.ts";
 import { runHeaders, withDeadline } from "./work.ts";
 
 export interface LlmDeps {
   models: Models;
   calls: ModelCalls;
+  cache: AnswerCache;
+  /** Where the words of a streamed answer go. */
+  announce: Announce;
 }
 
 /**
@@ -41,6 +48,7 @@ class Asking {
   readonly #ask: Ask;
   readonly #owner: CallOwner;
   readonly #envelope: ReturnType<typeof objectSchema> | undefined;
+  #nextIndex = 0;
 
   constructor(deps: LlmDeps, ask: Ask) {
     const { tenant, runId, path, idempotencyKey, round } = ask.context;
@@ -53,26 +61,30 @@ class Asking {
   async attempt(): Promise<Worked> {
     const before = await this.#madeBefore();
     const next = this.#next(before);
-    return next.kind === "call" ? this.#afterCall(before, await this.#make(next, before)) : this.#conclude(next, before);
+    if (next.kind !== "call") return this.#conclude(next, before);
+    const cached = before.length === 0 ? await this.#cached() : undefined;
+    const made = [...before, cached ?? (await this.#make(next, before))];
+    return this.#conclude(this.#next(made), made);
   }
 
+  /**
+   * The calls of this step so far. Those of an execution that was reset count when they had come to an answer: what failed then is
+   * to be tried anew.
+   */
   async #madeBefore(): Promise<MadeCall[]> {
-    const { isAgain, left, patiently } = this.#ask.context;
-    if (!isAgain) return [];
+    const { left, patiently, execution } = this.#ask.context;
     const unsettled = left as unknown as Unsettled | undefined;
     if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
-    return patiently(() => this.#deps.calls.made(this.#owner));
+    const made = await patiently(() => this.#deps.calls.made(this.#owner));
+    this.#nextIndex = made.length;
+    const own = made.filter((call) => call.execution === execution);
+    return own.length === 0 && this.#next(made).kind === "answer" ? made : own;
   }
 
   #next(made: MadeCall[]): Next<MadeCall> {
     const { fields, context } = this.#ask;
     const rules: CallRules = { models: fields.models.length, repairs: fields.repairs, retry: context.retry };
     return nextCall(made, rules, Math.random());
-  }
-
-  #afterCall(before: MadeCall[], call: MadeCall): Worked {
-    const made = [...before, call];
-    return this.#conclude(this.#next(made), made);
   }
 
   #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
@@ -96,32 +108,42 @@ class Asking {
   async #make(next: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<MadeCall> {
     const { fields, context } = this.#ask;
     const routed = await this.#route(next, before);
-    const wanted = fields.models[next.position] ?? "default";
     const call: StartedCall = {
-      index: before.length,
+      index: this.#nextIndex,
+      execution: context.execution,
       position: next.position,
       model: routed,
-      wanted,
+      wanted: fields.models[next.position] ?? "default",
       ...(routed.route ? { route: routed.route } : {}),
     };
     await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
     const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next);
-    const costUsd = await this.#settle(call, outcome);
+    const made = await this.#settle(call, outcome);
     context.signal.throwIfAborted();
-    const { index, position } = call;
-    const { status, usage, answer, error } = outcome;
-    return {
-      index,
-      position,
-      status,
-      usage,
-      ...(answer === undefined ? {} : { answer }),
-      ...(error ? { error } : {}),
-      provider: routed.provider,
-      model: routed.name,
-      costUsd,
-      route: routed.route ?? null,
-    };
+    await this.#keepAnswer(made);
+    return made;
+  }
+
+  /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
+  async #cached(): Promise<MadeCall | undefined> {
+    const { fields, schema, context } = this.#ask;
+    if (!fields.cache) return undefined;
+    const found = await this.#deps.cache.find(context.tenant, requestHash(fields, schema)).catch(() => null);
+    if (!found || this.#judge({ text: found.answer, toolCalls: [], finish: "stop", usage: noUsage }, found.model).status !== "answered")
+      return undefined;
+    const [provider, ...name] = found.model.split("/");
+    const model = { provider: provider ?? "", name: name.join("/") };
+    const wanted = fields.models[0] ?? "default";
+    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted };
+    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
+    return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
+  }
+
+  async #keepAnswer({ status, answer = "", provider, model }: MadeCall): Promise<void> {
+    const { fields, schema, context } = this.#ask;
+    if (!fields.cache || status !== "answered") return;
+    const kept = { model: `${provider}/${model}`, answer, ttlMs: fields.cache.ttlMs };
+    await this.#deps.cache.keep(context.tenant, requestHash(fields, schema), kept);
   }
 
   /** What is mended goes to the model that said it. A name that nobody answers to ends the step. */
@@ -140,20 +162,29 @@ class Asking {
   async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
     const { context } = this.#ask;
     const startedAt = Date.now();
-    const outcome = await withDeadline(context, context.timeoutMs, (signal) => routed.model.chat(this.#request(routed, next, signal))).then(
-      (answer) => this.#judge(answer, routed),
+    const outcome = await withDeadline(context, context.timeoutMs, (signal) =>
+      this.#call(routed, this.#request(routed, next, signal)),
+    ).then(
+      (answer) => this.#judge(answer, labelOf(routed)),
       (error: unknown) => outcomeOfError(error, context.signal),
     );
     this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
     return outcome;
   }
 
-  #judge(answer: ChatAnswer, routed: Routed): CallOutcome {
-    return judge(answer, {
-      label: labelOf(routed),
-      schema: this.#envelope?.schema,
-      asksAgain: (text) => this.#ask.context.asksAgain(this.#read(text)),
-    });
+  async #call({ model }: Routed, request: ChatRequest): Promise<ChatAnswer> {
+    if (!this.#ask.fields.stream) return model.chat(request);
+    const { runId, path, round } = this.#owner;
+    const live = new LiveTokens(this.#deps.announce, { runId, path, round, index: this.#nextIndex });
+    try {
+      return await model.stream(request, (delta) => live.add(delta));
+    } finally {
+      live.flush();
+    }
+  }
+
+  #judge(answer: ChatAnswer, label: string): CallOutcome {
+    return judge(answer, { label, schema: this.#envelope?.schema, asksAgain: (text) => this.#ask.context.asksAgain(this.#read(text)) });
   }
 
   #request(routed: Routed, next: Next<MadeCall> & { kind: "call" }, signal: AbortSignal): ChatRequest {
@@ -169,14 +200,14 @@ class Asking {
   }
 
   /** A settled call is known to the next attempt whatever becomes of this one. */
-  async #settle(call: StartedCall, outcome: CallOutcome): Promise<number | null> {
+  async #settle(call: StartedCall, outcome: CallOutcome): Promise<MadeCall> {
     const { context } = this.#ask;
     const unsettled: Unsettled = { call: { index: call.index, model: modelOf(call) }, outcome };
     context.leave(unsettled as unknown as Json);
     try {
       const costUsd = await context.patiently(() => this.#deps.calls.settle(this.#owner, call, outcome));
       context.leave(undefined);
-      return costUsd;
+      return madeCall(call, outcome, costUsd);
     } catch (error) {
       context.signal.throwIfAborted();
       throw error;
@@ -200,34 +231,18 @@ const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
   }),
 });
 
+const madeCall = ({ model, route, ...call }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+  ...call,
+  ...outcome,
+  provider: model.provider,
+  model: model.name,
+  costUsd,
+  route: route ?? null,
+});
+
 const modelOf = ({ model: { provider, name, baseUrl } }: StartedCall): StartedCall["model"] => ({ provider, name, baseUrl });
 
 const mending = (messages: Message[], { answer = "" }: MadeCall, schema: JsonSchema): Message[] =>
   repairMessages(messages, answer, checkAnswer(answer, schema));
 
 const labelOf = ({ provider, name }: { provider: string; name: string }): string => `${provider}/${name}`;
-
-/** What a step has paid. Its model is the one asked last: the one that answered. */
-function totalOf(made: MadeCall[]): Usage {
-  const last = made.at(-1);
-  const sum = (tokens: (call: MadeCall) => number): number => made.reduce((total, call) => total + tokens(call), 0);
-  return {
-    model: last ? `${last.provider}/${last.model}` : "none",
-    inputTokens: sum(({ usage }) => (usage ?? noUsage).inputTokens),
-    outputTokens: sum(({ usage }) => (usage ?? noUsage).outputTokens),
-    costUsd: made.some(({ costUsd }) => costUsd === null) ? null : sum(({ costUsd }) => costUsd ?? 0),
-    calls: made.filter(({ status }) => status !== "cached" && status !== "skipped").length,
-  };
-}
-
-/** Why which model was asked, once per model. */
-function routesOf(made: MadeCall[]): { routes?: JsonObject[] } {
-  const routes = made.flatMap(({ route }) => (route ? [route] : []));
-  const distinct = [...new Map(routes.map((route) => [JSON.stringify(route), route])).values()];
-  return distinct.length === 0 ? {} : { routes: distinct };
-}
-
-const toldOf = (usage: Usage, made: MadeCall[]): { told?: JsonObject } => {
-  const routes = routesOf(made);
-  return routes.routes ? { told: { usage: { ...usage, ...routes } } } : {};
-};

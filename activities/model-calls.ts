@@ -18,6 +18,8 @@ export interface CallOwner {
 
 export interface StartedCall {
   index: number;
+  /** Temporal's id of the execution it is made for: another one after a reset. */
+  execution: string;
   position: number;
   model: PricedModel;
   /** An alias or `provider/model`. */
@@ -35,6 +37,7 @@ export interface CallOutcome {
 
 /** A call that was made before: what `nextCall` reads, and what it has cost. */
 export interface MadeCall extends CallRecord {
+  execution: string;
   provider: string;
   model: string;
   usage: TokenUsage | null;
@@ -57,20 +60,20 @@ export class ModelCalls {
 
   /** Calls of earlier attempts, in their order. One that is still open is lost: its worker went away before the answer was kept. */
   async made(owner: CallOwner): Promise<MadeCall[]> {
-    await this.#database.modelCall.updateMany({
-      where: { ...keyOf(owner), status: "open" },
-      data: { status: "lost", endedAt: new Date(), error: lostProblem },
-    });
     const rows = await this.#database.modelCall.findMany({ where: keyOf(owner), orderBy: { callIndex: "asc" } });
-    return rows.map(recordOf);
+    const lost = { status: "lost", error: lostProblem };
+    if (rows.some(({ status }) => status === "open"))
+      await this.#database.modelCall.updateMany({ where: { ...keyOf(owner), status: "open" }, data: { ...lost, endedAt: new Date() } });
+    return rows.map((row) => recordOf(row.status === "open" ? { ...row, ...lost } : row));
   }
 
   /** Before a call is made. Rejects when the same call is told twice, which only a worker that was given up can do. */
-  async begin(owner: CallOwner, { index, position, model, wanted, route }: StartedCall): Promise<void> {
+  async begin(owner: CallOwner, { index, execution, position, model, wanted, route }: StartedCall): Promise<void> {
     await this.#database.modelCall.create({
       data: {
         ...keyOf(owner),
         callIndex: index,
+        execution,
         tenant: owner.tenant,
         stepPath: owner.path,
         effectRoot: rootOf(owner),
@@ -114,13 +117,13 @@ const keyOf = ({ runId, idempotencyKey, round }: CallOwner): { runId: string; ef
 /** The key begins with the run it is rooted in; ids of runs hold no colon. */
 const rootOf = ({ idempotencyKey }: CallOwner): string => idempotencyKey.slice(0, idempotencyKey.indexOf(":"));
 
-const lostProblem = asJson({
+const lostProblem = {
   type: "model",
   code: "model",
   status: 502,
   title: "Model call failed",
   detail: "The worker went away before the model's answer was kept.",
-});
+};
 
 // Postgres stores neither NUL nor half of a surrogate pair.
 const storable = (text: string): string => text.replace(/[\u0000\ud800-\udfff]/gu, "\ufffd");
@@ -131,6 +134,7 @@ const withStorableTexts = (problem: Problem): JsonObject =>
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {
     index: row.callIndex,
+    execution: row.execution,
     position: row.position,
     status: row.status as ModelCallStatus,
     provider: row.provider,

@@ -36,8 +36,8 @@ export interface StepContext extends WorkContext {
   /** Rounds that a person asked for. */
   round: number;
   retry: Retry;
-  /** An attempt before this one may have done something. */
-  isAgain: boolean;
+  /** Temporal's id of the execution that asks. */
+  execution: string;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -163,7 +163,7 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
 const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
 function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
-  const { cancellationSignal, log } = Context.current();
+  const { cancellationSignal, info, log } = Context.current();
   return {
     idempotencyKey: call.idempotencyKey,
     runId: call.run.id,
@@ -174,7 +174,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
     tenant: call.run.tenant,
     round: call.attempt,
     retry: call.retry,
-    isAgain: isAgain(call),
+    execution: info.workflowExecution?.runId ?? "",
     left: desk.left,
     leave: (value) => desk.leave(value),
     patiently: (operation) => patiently(desk.endsAt, operation),

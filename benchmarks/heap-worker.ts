@@ -32,6 +32,7 @@ const ours = async () => ({
     endings: new Endings({ database, client, record }),
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
+    announce: () => undefined,
     prices: new Prices(database),
     tools: createToolRegistry(tools),
     httpAllow: [],

@@ -94,6 +94,9 @@ export const limits = {
   fallbacksMax: 10,
   fallbackWaitMsMax: 10 * second,
   routeCandidatesMax: 8,
+  cacheTtlMaxMs: 30 * 24 * hour,
+  cachedAnswerBytesMax: 256 * KB,
+  cachedAnswersMax: 10_000,
   toolAnswerBytesMax: 5 * MB,
   // API
   bodyBytesMax: 2 * MB,
@@ -108,6 +111,7 @@ export const limits = {
   linkEventsMax: 50_000,
   linkExecutionsKept: 50,
   usageDaysMax: 366,
+  sseUnreadBytesMax: 1 * MB,
   sseClientsPerProcessMax: 1_000,
   reconcileEveryMs: 30 * second,
   noticeTimeoutMs: 10 * second,

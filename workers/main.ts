@@ -24,7 +24,8 @@ async function main(): Promise<void> {
   const database = openDatabase(settings.DATABASE_URL ?? missing("DATABASE_URL"), 20);
   const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
   const redis = openRedis(settings.REDIS_URL);
-  const record = createRecord(database, announcing(redis));
+  const announce = announcing(redis);
+  const record = createRecord(database, announce);
   const endings = new Endings({ database, client, record });
   const activities = createActivities({
     database,
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
       pageOf: (workflowId) => temporalLink(settings, workflowId),
     },
     models: createModels(settings, new ModelHealth(redis)),
+    announce,
     prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
     tools: createToolRegistry([
       ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
@@ -71,6 +73,8 @@ function openRedis(url: string | undefined): Redis | undefined {
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
+    // A Redis that is there and does not answer must not hold up a call.
+    commandTimeout: 1_000,
     retryStrategy: (times) => Math.min(times * 100, 2_000),
   });
   redis.on("error", () => undefined);

@@ -19,8 +19,14 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
       step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string })),
     ),
     repairs: step.repairs,
+    ...(step.stream ? { stream: true } : {}),
+    ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
   };
   return call(walk, "llm", here, fields);
+}
+
+async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, frame: Frame): Promise<NonNullable<LlmFields["cache"]>> {
+  return { ttlMs: cache.ttlMs, ...(cache.key === undefined ? {} : { key: await walk.value(cache.key, frame) }) };
 }
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {

@@ -5,6 +5,7 @@ CREATE TABLE "model_calls" (
     "attempt" INTEGER NOT NULL,
     "call_index" INTEGER NOT NULL,
     "tenant" TEXT NOT NULL,
+    "execution" TEXT NOT NULL,
     "step_path" TEXT NOT NULL,
     "effect_root" TEXT NOT NULL,
     "agent" TEXT,
@@ -30,6 +31,18 @@ CREATE TABLE "model_calls" (
 );
 
 -- CreateTable
+CREATE TABLE "model_answers" (
+    "tenant" TEXT NOT NULL,
+    "hash" TEXT NOT NULL,
+    "model" TEXT NOT NULL,
+    "answer" TEXT NOT NULL,
+    "created_at" TIMESTAMPTZ(3) NOT NULL,
+    "expires_at" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "model_answers_pkey" PRIMARY KEY ("tenant","hash")
+);
+
+-- CreateTable
 CREATE TABLE "model_prices" (
     "tenant" TEXT NOT NULL,
     "model" TEXT NOT NULL,
@@ -48,3 +61,9 @@ CREATE INDEX "model_calls_tenant_started_at_idx" ON "model_calls"("tenant", "sta
 
 -- CreateIndex
 CREATE INDEX "model_calls_effect_root_idx" ON "model_calls"("effect_root");
+
+-- CreateIndex
+CREATE INDEX "model_answers_tenant_created_at_idx" ON "model_answers"("tenant", "created_at");
+
+-- CreateIndex
+CREATE INDEX "model_answers_expires_at_idx" ON "model_answers"("expires_at");
