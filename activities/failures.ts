@@ -19,5 +19,30 @@ export function failureOf(problem: Problem, retry: Retry): ApplicationFailure {
   });
 }
 
+/** Work that goes on in another attempt, as planned: what `nonRetryable` names does not end it. */
+export class AnotherAttempt extends Error {
+  readonly #problem: Problem;
+  readonly #afterMs: number;
+
+  /** `problem`: what the step fails with when no time or attempt is left for another. */
+  constructor(problem: Problem, afterMs: number) {
+    super(problem.detail);
+    this.#problem = problem;
+    this.#afterMs = afterMs;
+  }
+
+  failure(): ApplicationFailure {
+    const { retryable: _, retryAfterMs: __, ...kept } = this.#problem;
+    return ApplicationFailure.create({
+      message: this.message,
+      type: "another_attempt",
+      nonRetryable: false,
+      // Temporal reads a delay of 0 as "none given".
+      nextRetryDelay: Math.max(1, this.#afterMs),
+      details: [kept],
+    });
+  }
+}
+
 /** Temporal's own back-off knows no jitter; without it, what failed together comes back together. */
 export const retryDelayMs = (retry: Retry, attempt: number): number => backOffMs(retry, attempt, Math.random());

@@ -16,11 +16,14 @@ import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
-import type { Models } from "./model-port.ts";
+import { ModelCalls } from "./model-calls.ts";
+import type { Models } from "./models.ts";
+import type { Prices } from "./prices.ts";
+import { AnswerCache } from "./answer-cache.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
-import type { Record as RunRecord } from "./record.ts";
+import type { Announce, Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
@@ -33,6 +36,9 @@ export interface ActivityDeps {
   record: RunRecord;
   notices: NoticeSettings;
   models: Models;
+  prices: Prices;
+  /** Whom live words are told. */
+  announce: Announce;
   tools: ToolRegistry;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
@@ -65,7 +71,11 @@ export function createActivities(deps: ActivityDeps): Activities {
     askLock: locks.askLock,
   } satisfies Partial<Activities>;
   return {
-    llm: createStepActivity("llm", step, createLlm(deps)),
+    llm: createStepActivity(
+      "llm",
+      step,
+      createLlm({ ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) }),
+    ),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return { output: await tool(fields, context) };

@@ -1,140 +1,248 @@
-import type { LlmFields, Usage } from "../contracts/activities.ts";
-import { Fault } from "../contracts/faults.ts";
-import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
-import { checkAnswer, objectSchema, repairMessages, type AnswerCheck } from "./llm-output.ts";
-import type { ChatAnswer, ChatRequest, Models, ResolvedModel } from "./model-port.ts";
-import { fromOutside, runHeaders, withDeadline, type WorkContext } from "./work.ts";
+import type { LlmFields } from "../contracts/activities.ts";
+import { Fault, makeProblem } from "../contracts/faults.ts";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import { requestHash, type AnswerCache } from "./answer-cache.ts";
+import { AnotherAttempt } from "./failures.ts";
+import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
+import { judge, outcomeOfError } from "./llm-outcome.ts";
+import { routesOf, toldOf, totalOf } from "./llm-usage.ts";
+import { LiveTokens } from "./live-tokens.ts";
+import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import { estimateInputTokens, noUsage, type ChatAnswer, type ChatRequest, type Message } from "./model-port.ts";
+import type { Models, Routed } from "./models.ts";
+import type { Need } from "./route.ts";
+import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import type { Announce } from "./record.ts";
+import type { StepContext, Work, Worked } from "./step.ts";
+import { runHeaders, withDeadline } from "./work.ts";
 
-export type Llm = (
-  fields: LlmFields,
-  options: { outputSchema?: JsonSchema },
-  context: WorkContext,
-) => Promise<{ output: Json; usage: Usage }>;
+export interface LlmDeps {
+  models: Models;
+  calls: ModelCalls;
+  cache: AnswerCache;
+  /** Where the words of a streamed answer go. */
+  announce: Announce;
+}
 
 /**
- * Ask the wanted model, then its fallbacks, within one attempt.
+ * Ask the wanted model, mend what does not fit, go on to its fallbacks: one call per attempt of the activity, so that no answer
+ * is paid for again because of what came after it. What is to be done follows from the calls made so far (`nextCall`), which
+ * Postgres keeps (`ModelCalls`).
  *
- * Out: the text, or the value of `outputSchema`; usage over all calls, also of failed and repaired ones.
- * Faults: `model` (extensions `retryable`, `retryAfterMs`), `model_output`, `timeout`, `limit`, `reserved_key`; each with
- * `usage` as an extension, since failed calls are paid for too.
- * Retry: safe; the idempotency key is the step's, `:repairN` and `:fallbackN` are added for calls that differ.
+ * Out: the text, or the value of `outputSchema`; usage over all calls, also failed ones.
+ * Faults: `model` (extension `upstreamStatus`), `model_output`, `timeout`, `limit`, `reserved_key`; each with `usage` as an extension.
+ * `AnotherAttempt`: another call follows.
  */
-export function createLlm(deps: { models: Models }): Llm {
-  return async (fields, options, context) => {
-    const meter = createMeter(fields.models[0] ?? "default");
-    const endsAt = Date.now() + context.timeoutMs;
-    const faults: Fault[] = [];
-    const wanted = fields.models.length === 0 ? ["default"] : fields.models;
-    for (const [index, name] of wanted.entries()) {
-      try {
-        const resolved = deps.models.resolve(name);
-        // A model that hangs must leave time for those behind it.
-        const shareMs = Math.max(1, Math.ceil((endsAt - Date.now()) / (wanted.length - index)));
-        const ask = { fields, schema: options.outputSchema, resolved, fallback: index, context, meter };
-        const output = await withDeadline(context, shareMs, (signal) => askModel(ask, signal));
-        return { output: fromOutside(output, meter.usage().model), usage: meter.usage() };
-      } catch (error) {
-        if (context.signal.aborted || !(error instanceof Fault)) throw error;
-        faults.push(error);
-      }
-    }
-    throw withUsage(strongest(faults, wanted), meter);
-  };
+export function createLlm(deps: LlmDeps): Work<LlmFields> {
+  return async (fields, { outputSchema }, context) => new Asking(deps, { fields, schema: outputSchema, context }).attempt();
 }
 
 interface Ask {
   fields: LlmFields;
   schema: JsonSchema | undefined;
-  resolved: ResolvedModel;
-  /** 0 for the wanted model. */
-  fallback: number;
-  context: WorkContext;
-  meter: Meter;
+  context: StepContext;
 }
 
-async function askModel(ask: Ask, signal: AbortSignal): Promise<Json> {
-  const envelope = ask.schema && objectSchema(ask.schema);
-  let messages = ask.fields.messages;
-  for (let round = 0; ; round++) {
-    const answer = await callModel(ask, { messages, signal, ...(envelope ? { outputSchema: envelope.schema } : {}) }, round);
-    const text = usableText(answer, labelOf(ask.resolved), envelope !== undefined);
-    if (!envelope) return text;
-    const checked = checkAnswer(text, envelope.schema);
-    if (checked.problems.length === 0) return envelope.unwrap(checked.value);
-    if (round >= ask.fields.repairs) throw unfitFault(ask, checked, round + 1);
-    messages = repairMessages(ask.fields.messages, text, checked);
+class Asking {
+  readonly #deps: LlmDeps;
+  readonly #ask: Ask;
+  readonly #owner: CallOwner;
+  readonly #envelope: ReturnType<typeof objectSchema> | undefined;
+  #nextIndex = 0;
+
+  constructor(deps: LlmDeps, ask: Ask) {
+    const { tenant, runId, path, idempotencyKey, round } = ask.context;
+    this.#deps = deps;
+    this.#ask = ask;
+    this.#owner = { tenant, runId, path, idempotencyKey, round };
+    this.#envelope = ask.schema && objectSchema(ask.schema);
+  }
+
+  async attempt(): Promise<Worked> {
+    const before = await this.#madeBefore();
+    const next = this.#next(before);
+    if (next.kind !== "call") return this.#conclude(next, before);
+    const cached = before.length === 0 ? await this.#cached() : undefined;
+    const made = [...before, cached ?? (await this.#make(next, before))];
+    return this.#conclude(this.#next(made), made);
+  }
+
+  /**
+   * The calls of this step so far. Those of an execution that was reset count when they had come to an answer: what failed then is
+   * to be tried anew.
+   */
+  async #madeBefore(): Promise<MadeCall[]> {
+    const { left, patiently, execution } = this.#ask.context;
+    const unsettled = left as unknown as Unsettled | undefined;
+    if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
+    const made = await patiently(() => this.#deps.calls.made(this.#owner));
+    this.#nextIndex = made.length;
+    const own = made.filter((call) => call.execution === execution);
+    return own.length === 0 && this.#next(made).kind === "answer" ? made : own;
+  }
+
+  #next(made: MadeCall[]): Next<MadeCall> {
+    const { fields, context } = this.#ask;
+    const rules: CallRules = { models: fields.models.length, repairs: fields.repairs, retry: context.retry };
+    return nextCall(made, rules, Math.random());
+  }
+
+  #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
+    const usage = totalOf(made);
+    switch (next.kind) {
+      case "answer":
+        return { output: this.#read(next.record.answer ?? ""), usage, ...toldOf(usage, made) };
+      case "fail":
+        throw Fault.of({ ...next.error, usage: { ...usage, ...routesOf(made) } });
+      case "call": {
+        const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
+        throw new AnotherAttempt({ ...last, usage: { ...usage, ...routesOf(made) } }, next.afterMs);
+      }
+    }
+  }
+
+  #read(answer: string): Json {
+    return this.#envelope ? this.#envelope.unwrap(checkAnswer(answer, this.#envelope.schema).value) : answer;
+  }
+
+  async #make(next: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<MadeCall> {
+    const { fields, context } = this.#ask;
+    const routed = await this.#route(next, before);
+    const call: StartedCall = {
+      index: this.#nextIndex,
+      execution: context.execution,
+      position: next.position,
+      model: routed,
+      wanted: fields.models[next.position] ?? "default",
+      ...(routed.route ? { route: routed.route } : {}),
+    };
+    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
+    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next);
+    const made = await this.#settle(call, outcome);
+    context.signal.throwIfAborted();
+    await this.#keepAnswer(made);
+    return made;
+  }
+
+  /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
+  async #cached(): Promise<MadeCall | undefined> {
+    const { fields, schema, context } = this.#ask;
+    if (!fields.cache) return undefined;
+    const found = await this.#deps.cache.find(context.tenant, requestHash(fields, schema)).catch(() => null);
+    if (!found || this.#judge({ text: found.answer, toolCalls: [], finish: "stop", usage: noUsage }, found.model).status !== "answered")
+      return undefined;
+    const [provider, ...name] = found.model.split("/");
+    const model = { provider: provider ?? "", name: name.join("/") };
+    const wanted = fields.models[0] ?? "default";
+    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted };
+    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
+    return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
+  }
+
+  async #keepAnswer({ status, answer = "", provider, model }: MadeCall): Promise<void> {
+    const { fields, schema, context } = this.#ask;
+    if (!fields.cache || status !== "answered") return;
+    const kept = { model: `${provider}/${model}`, answer, ttlMs: fields.cache.ttlMs };
+    await this.#deps.cache.keep(context.tenant, requestHash(fields, schema), kept);
+  }
+
+  /** What is mended goes to the model that said it. A name that nobody answers to ends the step. */
+  async #route({ position, repairOf }: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<Routed> {
+    const { fields } = this.#ask;
+    const wanted = fields.models[position] ?? "default";
+    const need: Need = { inputTokens: estimateInputTokens(fields), task: this.#envelope ? "structured" : "text" };
+    try {
+      return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
+    } catch (error) {
+      if (!(error instanceof Fault) || before.length === 0) throw error;
+      throw Fault.of({ ...error.problem, usage: { ...totalOf(before) } });
+    }
+  }
+
+  async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
+    const { context } = this.#ask;
+    const startedAt = Date.now();
+    const outcome = await withDeadline(context, context.timeoutMs, (signal) =>
+      this.#call(routed, this.#request(routed, next, signal)),
+    ).then(
+      (answer) => this.#judge(answer, labelOf(routed)),
+      (error: unknown) => outcomeOfError(error, context.signal),
+    );
+    this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
+    return outcome;
+  }
+
+  async #call({ model }: Routed, request: ChatRequest): Promise<ChatAnswer> {
+    if (!this.#ask.fields.stream) return model.chat(request);
+    const { runId, path, round } = this.#owner;
+    const live = new LiveTokens(this.#deps.announce, { runId, path, round, index: this.#nextIndex });
+    try {
+      return await model.stream(request, (delta) => live.add(delta));
+    } finally {
+      live.flush();
+    }
+  }
+
+  #judge(answer: ChatAnswer, label: string): CallOutcome {
+    return judge(answer, { label, schema: this.#envelope?.schema, asksAgain: (text) => this.#ask.context.asksAgain(this.#read(text)) });
+  }
+
+  #request(routed: Routed, next: Next<MadeCall> & { kind: "call" }, signal: AbortSignal): ChatRequest {
+    const { fields, context } = this.#ask;
+    const schema = this.#envelope?.schema;
+    return {
+      model: routed.name,
+      messages: schema && next.repairOf ? mending(fields.messages, next.repairOf, schema) : fields.messages,
+      ...(schema ? { outputSchema: schema } : {}),
+      signal,
+      headers: runHeaders(context, next.suffix),
+    };
+  }
+
+  /** A settled call is known to the next attempt whatever becomes of this one. */
+  async #settle(call: StartedCall, outcome: CallOutcome): Promise<MadeCall> {
+    const { context } = this.#ask;
+    const unsettled: Unsettled = { call: { index: call.index, model: modelOf(call) }, outcome };
+    context.leave(unsettled as unknown as Json);
+    try {
+      const costUsd = await context.patiently(() => this.#deps.calls.settle(this.#owner, call, outcome));
+      context.leave(undefined);
+      return madeCall(call, outcome, costUsd);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      throw error;
+    }
   }
 }
 
-type Question = Pick<ChatRequest, "messages" | "signal" | "outputSchema">;
-
-async function callModel(ask: Ask, question: Question, round: number): Promise<ChatAnswer> {
-  const suffix = `${ask.fallback > 0 ? `:fallback${ask.fallback}` : ""}${round > 0 ? `:repair${round}` : ""}`;
-  ask.meter.begin(ask.resolved);
-  const answer = await ask.resolved.model.chat({
-    ...question,
-    model: ask.resolved.name,
-    idempotencyKey: `${ask.context.idempotencyKey}${suffix}`,
-    headers: runHeaders(ask.context, suffix),
-  });
-  ask.meter.add(answer.usage);
-  return answer;
+/** What an attempt leaves to the next when Postgres was away as the answer came. */
+interface Unsettled {
+  call: Pick<StartedCall, "index" | "model">;
+  outcome: CallOutcome;
 }
 
-function usableText(answer: ChatAnswer, label: string, isStructured: boolean): string {
-  if (answer.finish === "refusal")
-    throw new Fault("model_output", `${label} refused to answer: ${answer.text.slice(0, 300) || "no reason given"}`);
-  if (answer.text.trim() === "") throw new Fault("model_output", `${label} gave an empty answer.`);
-  if (answer.finish === "length" && !isStructured)
-    throw new Fault("model_output", `${label} reached its output limit; ask for a shorter answer or split the task.`);
-  return answer.text;
-}
+/** A provider that keeps failing is left alone for a while: the row says so. */
+const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
+  status: "skipped",
+  usage: noUsage,
+  error: makeProblem("model", `${provider}/${name} keeps failing and is not asked for ${Math.ceil((openForMs ?? 0) / 1_000)} s.`, {
+    retryable: true,
+    retryAfterMs: openForMs ?? 0,
+  }),
+});
 
-function unfitFault(ask: Ask, checked: AnswerCheck, calls: number): Fault {
-  const first = checked.problems[0]!;
-  const extra: JsonObject = { problems: checked.problems.slice(0, 20).map(({ pointer, message }) => ({ pointer, message })) };
-  const detail = `${labelOf(ask.resolved)} gave no answer that fits outputSchema in ${calls} call(s): ${first.pointer || "/"} ${first.message}`;
-  return new Fault("model_output", detail, { extra });
-}
+const madeCall = ({ model, route, ...call }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+  ...call,
+  ...outcome,
+  provider: model.provider,
+  model: model.name,
+  costUsd,
+  route: route ?? null,
+});
 
-const labelOf = (resolved: ResolvedModel): string => `${resolved.provider}/${resolved.name}`;
+const modelOf = ({ model: { provider, name, baseUrl } }: StartedCall): StartedCall["model"] => ({ provider, name, baseUrl });
 
-interface Meter {
-  begin(resolved: ResolvedModel): void;
-  add(usage: ChatAnswer["usage"]): void;
-  usage(): Usage;
-}
+const mending = (messages: Message[], { answer = "" }: MadeCall, schema: JsonSchema): Message[] =>
+  repairMessages(messages, answer, checkAnswer(answer, schema));
 
-/** Adds up what a step pays. Its model is the one asked last: the one that answered. */
-function createMeter(wanted: string): Meter {
-  const usage: Usage = { model: wanted, inputTokens: 0, outputTokens: 0, costUsd: 0, calls: 0 };
-  return {
-    begin({ provider, name, costUsd }) {
-      usage.model = `${provider}/${name}`;
-      usage.costUsd = usage.costUsd === null || costUsd === null ? null : usage.costUsd + costUsd;
-      usage.calls += 1;
-    },
-    add({ inputTokens, outputTokens }) {
-      usage.inputTokens += inputTokens;
-      usage.outputTokens += outputTokens;
-    },
-    usage: () => ({ ...usage }),
-  };
-}
-
-/** One fault for all models: another attempt makes sense as soon as one of them may answer then, after the shortest of their waits. */
-function strongest(faults: Fault[], names: string[]): Fault {
-  const isRetryable = ({ problem, code }: Fault): boolean => problem["retryable"] !== false && (code === "model" || code === "timeout");
-  const retryable = faults.filter(isRetryable);
-  const chosen = retryable[0] ?? faults[0]!;
-  if (faults.length === 1) return chosen;
-  const waits = retryable.map((fault) => fault.problem["retryAfterMs"]).map((wait) => (typeof wait === "number" ? wait : 0));
-  const detail = faults.map((fault, index) => `${names[index]}: ${fault.message}`).join(" | ");
-  const rest = { ...chosen.problem, detail, ...(waits.length === 0 ? {} : { retryAfterMs: Math.min(...waits) }) };
-  return Fault.of(rest);
-}
-
-function withUsage(fault: Fault, meter: Meter): Fault {
-  const usage = meter.usage();
-  return usage.calls === 0 ? fault : Fault.of({ ...fault.problem, usage: { ...usage } });
-}
+const labelOf = ({ provider, name }: { provider: string; name: string }): string => `${provider}/${name}`;

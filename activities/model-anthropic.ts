@@ -1,11 +1,13 @@
 import Anthropic from "@anthropic-ai/sdk";
-import type { JsonSchema } from "../contracts/json.ts";
+import { Fault } from "../contracts/faults.ts";
+import { gatherEvents, readMessage } from "./anthropic-answer.ts";
+import { messageBody } from "./anthropic-request.ts";
 import { createModelFetch } from "./model-fetch.ts";
-import { modelFault, shapeFault } from "./model-fault.ts";
-import { estimateInputTokens, estimateTokens, type ChatAnswer, type ChatRequest, type Message, type Model } from "./model-port.ts";
+import { modelFault } from "./model-fault.ts";
+import type { ChatAnswer, ChatRequest, Delta, Model } from "./model-port.ts";
 
-/** Claude. Structured output is a forced call of one tool whose input is the output. */
-export function createAnthropic(options: { apiKey?: string; baseUrl?: string; fetch?: typeof fetch }): Model {
+/** Claude. Structured output is a call of one more tool whose input is the output. */
+export function createAnthropic(options: { apiKey?: string | undefined; baseUrl?: string | undefined; fetch?: typeof fetch }): Model {
   const client = new Anthropic({
     apiKey: options.apiKey ?? "none",
     authToken: null,
@@ -16,67 +18,37 @@ export function createAnthropic(options: { apiKey?: string; baseUrl?: string; fe
     fetch: options.fetch ?? createModelFetch(),
     logLevel: "off",
   });
-  return { chat: (request) => chat(client, request) };
+  return {
+    chat: (request) => faulting(request, () => chat(client, request)),
+    stream: (request, onDelta) => faulting(request, () => stream(client, request, onDelta)),
+    async embed({ model }) {
+      throw new Fault("model", `${labelOf({ model })}: Anthropic has no embeddings; take a model of another provider.`, {
+        extra: { retryable: false },
+      });
+    },
+  };
 }
 
 // The step's signal decides; the SDK's own limit must not come first.
 const SDK_TIMEOUT_MS = 2 ** 31 - 1;
-// The API demands a bound. An answer that reaches it is a fault, never a silently cut text.
-const OUTPUT_TOKENS_MAX = 16_384;
-const TOOL = "output";
 
-async function chat(client: Anthropic, request: ChatRequest): Promise<ChatAnswer> {
-  const label = `anthropic/${request.model}`;
+const labelOf = ({ model }: { model: string }): string => `anthropic/${model}`;
+
+async function faulting(request: ChatRequest, work: () => Promise<ChatAnswer>): Promise<ChatAnswer> {
   try {
-    const message = await client.messages.create(bodyOf(request), { headers: request.headers, signal: request.signal });
-    return readMessage(message, request, label);
+    return await work();
   } catch (error) {
-    throw modelFault(error, label);
+    throw modelFault(error, labelOf(request));
   }
 }
 
-function bodyOf(request: ChatRequest): Anthropic.MessageCreateParamsNonStreaming {
-  const system = request.messages.filter((message) => message.role === "system").map((message) => message.content);
-  return {
-    model: request.model,
-    max_tokens: OUTPUT_TOKENS_MAX,
-    messages: turnsOf(request.messages),
-    ...(system.length === 0 ? {} : { system: system.join("\n\n") }),
-    ...(request.outputSchema ? forcedTool(request.outputSchema) : {}),
-  };
+async function chat(client: Anthropic, request: ChatRequest): Promise<ChatAnswer> {
+  const message = await client.messages.create(messageBody(request), { headers: request.headers, signal: request.signal });
+  return readMessage(message, request, labelOf(request));
 }
 
-// The API wants at least one turn, and the first must be the user's.
-function turnsOf(messages: Message[]): Anthropic.MessageParam[] {
-  const turns = messages.flatMap(({ role, content }) => (role === "system" ? [] : [{ role, content }]));
-  return turns[0]?.role === "user" ? turns : [{ role: "user", content: "Begin." }, ...turns];
-}
-
-const forcedTool = (schema: JsonSchema): Pick<Anthropic.MessageCreateParamsNonStreaming, "tools" | "tool_choice"> => ({
-  tools: [{ name: TOOL, description: "Give the output.", input_schema: { ...schema, type: "object" } }],
-  tool_choice: { type: "tool", name: TOOL, disable_parallel_tool_use: true },
-});
-
-function readMessage(message: Partial<Anthropic.Message> | null, request: ChatRequest, label: string): ChatAnswer {
-  if (!Array.isArray(message?.content)) throw shapeFault(label, "content");
-  const call = message.content.find((block) => block.type === "tool_use");
-  const written = message.content.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("");
-  const text = request.outputSchema && call ? JSON.stringify(call.input) : written;
-  return {
-    text,
-    usage: {
-      inputTokens: inputTokens(message.usage) ?? estimateInputTokens(request.messages),
-      outputTokens: message.usage?.output_tokens ?? estimateTokens(text),
-    },
-    finish: message.stop_reason === "refusal" ? "refusal" : isCut(message.stop_reason) ? "length" : "stop",
-  };
-}
-
-const isCut = (reason: Anthropic.Message["stop_reason"] | undefined): boolean =>
-  reason === "max_tokens" || reason === "model_context_window_exceeded";
-
-// Anthropic counts tokens read from and written to its cache apart from the others.
-function inputTokens(usage: Anthropic.Usage | undefined): number | undefined {
-  if (usage?.input_tokens === undefined) return undefined;
-  return usage.input_tokens + (usage.cache_read_input_tokens ?? 0) + (usage.cache_creation_input_tokens ?? 0);
+async function stream(client: Anthropic, request: ChatRequest, onDelta: (delta: Delta) => void): Promise<ChatAnswer> {
+  const body = { ...messageBody(request), stream: true as const };
+  const events = await client.messages.create(body, { headers: request.headers, signal: request.signal });
+  return readMessage(await gatherEvents(events, labelOf(request), onDelta), request, labelOf(request));
 }

@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { Fault } from "../contracts/faults.ts";
+import type { TokenUsage } from "./model-port.ts";
 import { retryAdvice } from "./retry-after.ts";
 
 /**
@@ -17,6 +18,12 @@ export function modelFault(error: unknown, label: string): unknown {
   if (isBrokenConnection(error)) return brokenFault(`${label} cannot be reached: ${deepestMessage(error)}.`, error);
   if (isSdkRefusal(error)) return new Fault("model", `${label}: ${error.message}`, { cause: error, extra: { retryable: false } });
   return error;
+}
+
+/** The fault of a stream that broke, with what its provider had counted by then. */
+export function withSpent(error: unknown, spent: TokenUsage | undefined, label: string): unknown {
+  const fault = modelFault(error, label);
+  return fault instanceof Fault && spent ? Fault.of({ ...fault.problem, spent: { ...spent } }) : fault;
 }
 
 /** A 200 whose body has not the shape of the provider's API. */

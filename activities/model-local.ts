@@ -1,7 +1,9 @@
 import type { JsonSchema } from "../contracts/json.ts";
 import { fillSchema } from "./local-fill.ts";
 import { splitSentences, summarise } from "./local-text.ts";
-import { estimateInputTokens, estimateTokens, type Message, type Model } from "./model-port.ts";
+import { embedText } from "./local-embedding.ts";
+import { chooseTool } from "./local-tools.ts";
+import { estimatedUsage, writtenText, type ChatAnswer, type ChatRequest, type Message, type Model } from "./model-port.ts";
 
 /**
  * A model for machines without a key or a network: extractive, deterministic, without reasoning.
@@ -9,12 +11,29 @@ import { estimateInputTokens, estimateTokens, type Message, type Model } from ".
  */
 export function createLocalModel(): Model {
   return {
-    async chat({ messages, outputSchema }) {
-      const text = outputSchema ? JSON.stringify(fill(messages, outputSchema)) : answer(messages);
-      const usage = { inputTokens: estimateInputTokens(messages), outputTokens: estimateTokens(text) };
-      return { text, usage, finish: "stop" };
+    chat: async (request) => chat(request),
+    async stream(request, onDelta) {
+      const answer = chat(request);
+      for (const text of answer.text.match(/\S+\s*/g) ?? []) {
+        request.signal.throwIfAborted();
+        onDelta({ kind: "text", text });
+      }
+      return answer;
+    },
+    async embed({ texts }) {
+      const messages = texts.map((content) => ({ role: "user" as const, content }));
+      return { vectors: texts.map(embedText), usage: estimatedUsage({ messages }, "") };
     },
   };
+}
+
+function chat(request: ChatRequest): ChatAnswer {
+  const { messages, outputSchema } = request;
+  const { instruction, material } = readTask(messages);
+  const call = chooseTool(request, { text: material, instruction });
+  const text = call ? "" : outputSchema ? JSON.stringify(fill(messages, outputSchema)) : answer(messages);
+  const written = { text, toolCalls: call ? [call] : [] };
+  return { ...written, usage: estimatedUsage(request, writtenText(written)), finish: call ? "tools" : "stop" };
 }
 
 function answer(messages: Message[]): string {
@@ -46,10 +65,17 @@ function readTask(messages: Message[]): Task {
     .join("\n");
   const colon = isForm(prompt) ? null : /^([^\n]{3,300}?):\s+(?=\S)/.exec(prompt);
   const split = colon ?? /^(.{3,500}?)\n\s*\n/s.exec(prompt);
-  const material = split ? prompt.slice(split[0].length) : prompt;
+  const given = split ? prompt.slice(split[0].length) : prompt;
   const said = split?.[1] ?? prompt;
-  return { instruction: `${system}\n${said}`, material: /\p{L}|\p{N}/u.test(material) ? material : prompt };
+  const material = /\p{L}|\p{N}/u.test(given) ? given : prompt;
+  return { instruction: `${system}\n${said}`, material: [material, ...results(messages)].join("\n") };
 }
+
+/** What tools have given since the user spoke last. */
+const results = (messages: Message[]): string[] =>
+  messages
+    .slice(messages.findLastIndex(({ role }) => role === "user") + 1)
+    .flatMap((message) => (message.role === "tool" ? [message.content] : []));
 
 /** "Customer: ACME", "Amount: 12": the first label is a fact and not what to do. */
 const isForm = (prompt: string): boolean =>

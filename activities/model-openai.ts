@@ -1,11 +1,21 @@
 import OpenAI from "openai";
-import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
 import { createModelFetch } from "./model-fetch.ts";
 import { modelFault, shapeFault } from "./model-fault.ts";
-import { estimateInputTokens, estimateTokens, type ChatAnswer, type ChatRequest, type Model } from "./model-port.ts";
+import {
+  estimatedUsage,
+  noUsage,
+  type ChatAnswer,
+  type ChatRequest,
+  type Delta,
+  type Embedded,
+  type EmbedRequest,
+  type Model,
+} from "./model-port.ts";
+import { chatBody } from "./openai-request.ts";
+import { gatherChunks, readCompletion } from "./openai-answer.ts";
 
 /** OpenAI, and every server that speaks its chat API (vLLM, Ollama, llama.cpp): those need no key. */
-export function createOpenAi(options: { apiKey?: string; baseUrl?: string; fetch?: typeof fetch }): Model {
+export function createOpenAi(options: { apiKey?: string | undefined; baseUrl?: string | undefined; fetch?: typeof fetch }): Model {
   const client = new OpenAI({
     apiKey: options.apiKey ?? "none",
     baseURL: options.baseUrl ?? "https://api.openai.com/v1",
@@ -17,86 +27,45 @@ export function createOpenAi(options: { apiKey?: string; baseUrl?: string; fetch
     fetch: options.fetch ?? createModelFetch(),
     logLevel: "off",
   });
-  return { chat: (request) => chat(client, request) };
+  return {
+    chat: (request) => faulting(request, () => chat(client, request)),
+    stream: (request, onDelta) => faulting(request, () => stream(client, request, onDelta)),
+    embed: (request) => faulting(request, () => embed(client, request)),
+  };
 }
 
 // The step's signal decides; the SDK's own limit must not come first.
 const SDK_TIMEOUT_MS = 2 ** 31 - 1;
 
-async function chat(client: OpenAI, request: ChatRequest): Promise<ChatAnswer> {
-  const label = `openai/${request.model}`;
+const labelOf = ({ model }: { model: string }): string => `openai/${model}`;
+
+async function faulting<Result>(request: { model: string }, work: () => Promise<Result>): Promise<Result> {
   try {
-    const completion = await client.chat.completions.create(bodyOf(request), { headers: request.headers, signal: request.signal });
-    return readCompletion(completion, request, label);
+    return await work();
   } catch (error) {
-    throw modelFault(error, label);
+    throw modelFault(error, labelOf(request));
   }
 }
 
-function bodyOf(request: ChatRequest): OpenAI.ChatCompletionCreateParamsNonStreaming {
-  const schema = request.outputSchema;
-  const body = { model: request.model, messages: request.messages };
-  if (!schema) return body;
-  return { ...body, response_format: { type: "json_schema", json_schema: { name: "output", schema, strict: fitsStrictMode(schema) } } };
+async function chat(client: OpenAI, request: ChatRequest): Promise<ChatAnswer> {
+  const completion = await client.chat.completions.create(chatBody(request), { headers: request.headers, signal: request.signal });
+  return readCompletion(completion, request, labelOf(request));
 }
 
-// A compatible server may send anything, so nothing of its type is trusted.
-function readCompletion(completion: Partial<OpenAI.ChatCompletion> | null, request: ChatRequest, label: string): ChatAnswer {
-  const choice = completion?.choices?.[0];
-  if (!choice?.message) throw shapeFault(label, "choices");
-  const { content, refusal } = choice.message;
-  const text = typeof content === "string" ? content : "";
-  return {
-    text: refusal ? refusal : text,
-    usage: {
-      inputTokens: completion?.usage?.prompt_tokens ?? estimateInputTokens(request.messages),
-      outputTokens: completion?.usage?.completion_tokens ?? estimateTokens(text),
-    },
-    finish: refusal || choice.finish_reason === "content_filter" ? "refusal" : choice.finish_reason === "length" ? "length" : "stop",
-  };
+async function stream(client: OpenAI, request: ChatRequest, onDelta: (delta: Delta) => void): Promise<ChatAnswer> {
+  const body = { ...chatBody(request), stream: true as const, stream_options: { include_usage: true } };
+  const chunks = await client.chat.completions.create(body, { headers: request.headers, signal: request.signal });
+  return readCompletion(await gatherChunks(chunks, labelOf(request), onDelta), request, labelOf(request));
 }
 
-/**
- * Strict mode refuses (400) every schema that leaves anything open: objects must be closed and all their properties required.
- * Other schemas go as a hint; the answer is checked by us in both cases.
- */
-export function fitsStrictMode(schema: Json): boolean {
-  if (Array.isArray(schema)) return schema.every(fitsStrictMode);
-  if (!isObject(schema)) return true;
-  return (
-    !Object.keys(schema).some((keyword) => openKeywords.has(keyword)) && isClosed(schema) && childSchemas(schema).every(fitsStrictMode)
-  );
-}
-
-const openKeywords = new Set([
-  "allOf",
-  "oneOf",
-  "not",
-  "if",
-  "patternProperties",
-  "dependentRequired",
-  "dependentSchemas",
-  "default",
-  "prefixItems",
-  "uniqueItems",
-  "format",
-  "minLength",
-  "maxLength",
-  "propertyNames",
-  "minProperties",
-  "maxProperties",
-  "contains",
-  "unevaluatedProperties",
-]);
-
-function isClosed(schema: JsonSchema): boolean {
-  if (schema["type"] !== "object" && schema["properties"] === undefined) return true;
-  const names = isObject(schema["properties"]) ? Object.keys(schema["properties"]) : [];
-  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
-  return schema["additionalProperties"] === false && names.every((name) => required.includes(name));
-}
-
-function childSchemas(schema: JsonSchema): Json[] {
-  const maps = [schema["properties"], schema["$defs"]].filter(isObject).flatMap((map) => Object.values(map));
-  return [...maps, ...[schema["items"], schema["anyOf"]].filter((child) => child !== undefined)];
+async function embed(client: OpenAI, request: EmbedRequest): Promise<Embedded> {
+  const { model, texts, headers, signal } = request;
+  // The SDK's default, base64, is not understood by every compatible server.
+  const answer = await client.embeddings.create({ model, input: texts, encoding_format: "float" }, { headers, signal });
+  const rows = [...(answer.data ?? [])].toSorted((a, b) => a.index - b.index);
+  if (rows.length !== texts.length) throw shapeFault(labelOf(request), "an embedding for each text");
+  const counted = answer.usage?.prompt_tokens;
+  const messages = texts.map((content) => ({ role: "user" as const, content }));
+  const usage = counted === undefined ? estimatedUsage({ messages }, "") : { ...noUsage, inputTokens: counted };
+  return { vectors: rows.map(({ embedding }) => embedding), usage };
 }

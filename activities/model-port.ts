@@ -1,7 +1,32 @@
-import type { LlmFields } from "../contracts/activities.ts";
-import type { JsonSchema } from "../contracts/json.ts";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 
-export type Message = LlmFields["messages"][number];
+export interface ToolSpec {
+  name: string;
+  description: string;
+  /** JSON Schema of the arguments; `type: object`. */
+  parameters: JsonSchema;
+}
+
+/** What a model asks for. */
+export interface ToolCall {
+  /** The provider's own; the result refers to it. */
+  id: string;
+  name: string;
+  arguments: Json;
+  /** The model's text, when it was not JSON: `arguments` is null then, and whoever runs tools tells the model so. */
+  malformed?: string;
+}
+
+/** Reasoning of a model, signed by its provider: sent back as it came, to the same provider only. */
+export interface Thinking {
+  provider: string;
+  blocks: JsonObject[];
+}
+
+export type Message =
+  | { role: "system" | "user"; content: string }
+  | { role: "assistant"; content: string; toolCalls?: ToolCall[]; thinking?: Thinking }
+  | { role: "tool"; toolCallId: string; content: string; isError?: boolean };
 
 export interface ChatRequest {
   /** The provider's own name of the model. */
@@ -9,44 +34,102 @@ export interface ChatRequest {
   messages: Message[];
   /** Always `type: object`: providers accept nothing else. */
   outputSchema?: JsonSchema;
+  tools?: ToolSpec[];
+  /** `auto` without it. `required`: some tool; a name: this one. */
+  toolChoice?: "auto" | "none" | "required" | { name: string };
+  /** Let the model reason, within so many tokens where the provider takes a number. */
+  thinkingTokens?: number;
+  outputTokensMax?: number;
   signal: AbortSignal;
-  idempotencyKey: string;
   /** Sent as they are; hold `idempotency-key` and `x-run-id`. */
   headers: Record<string, string>;
+}
+
+/** Counted by the provider, or estimated when it does not. */
+export interface TokenUsage {
+  /** All of the input, what was read from or written to a cache included. */
+  inputTokens: number;
+  /** All of the output, reasoning included. */
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  reasoningTokens: number;
+  isEstimated: boolean;
 }
 
 export interface ChatAnswer {
   /** With `outputSchema`: the text of a JSON value. */
   text: string;
-  usage: { inputTokens: number; outputTokens: number };
-  finish: "stop" | "length" | "refusal";
+  toolCalls: ToolCall[];
+  thinking?: Thinking;
+  usage: TokenUsage;
+  finish: "stop" | "tools" | "length" | "refusal";
+}
+
+export interface EmbedRequest extends Pick<ChatRequest, "model" | "signal" | "headers"> {
+  texts: string[];
+}
+
+export interface Embedded {
+  /** In the order of the texts. */
+  vectors: number[][];
+  usage: TokenUsage;
+}
+
+/** A piece of an answer, as it comes. */
+export interface Delta {
+  kind: "text" | "thinking";
+  text: string;
 }
 
 /**
- * One provider of models. A chat is one request: no retries, no repairs.
- * Faults: `model` (extensions `retryable`, `retryAfterMs`), `limit` for an answer that is too large.
+ * One provider of models. Each method is one request: no retries, no repairs.
+ * Faults: `model` (extensions `retryable`, `retryAfterMs`, `upstreamStatus`; `spent`: tokens that a broken answer has cost for sure),
+ * `limit` for an answer that is too large.
  */
 export interface Model {
   chat(request: ChatRequest): Promise<ChatAnswer>;
-}
-
-export interface ResolvedModel {
-  model: Model;
-  provider: string;
-  /** The provider's own name of the model. */
-  name: string;
-  /** USD for a call, null when not known. */
-  costUsd: number | null;
-}
-
-/** All models a process can ask. */
-export interface Models {
-  /** By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to. */
-  resolve(name: string): ResolvedModel;
+  /** As `chat`; tells each piece as it comes. `onDelta` must not throw. */
+  stream(request: ChatRequest, onDelta: (delta: Delta) => void): Promise<ChatAnswer>;
+  /** Fault `model`, not retryable, where the provider has no embeddings. */
+  embed(request: EmbedRequest): Promise<Embedded>;
 }
 
 /** For servers that do not tell: four characters a token is right within a third for English text. */
-export const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
+const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
 
-export const estimateInputTokens = (messages: Message[]): number =>
-  messages.reduce((sum, message) => sum + estimateTokens(message.content) + 4, 0);
+export const estimateInputTokens = ({ messages, tools = [] }: Pick<ChatRequest, "messages" | "tools">): number =>
+  messages.reduce((sum, message) => sum + estimateTokens(textOf(message)) + 4, 0) +
+  tools.reduce((sum, tool) => sum + estimateTokens(JSON.stringify(tool)), 0);
+
+export const estimatedUsage = (request: Pick<ChatRequest, "messages" | "tools">, output: string): TokenUsage => ({
+  ...noUsage,
+  inputTokens: estimateInputTokens(request),
+  outputTokens: estimateTokens(output),
+  isEstimated: true,
+});
+
+export const noUsage: TokenUsage = {
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheReadTokens: 0,
+  cacheWriteTokens: 0,
+  reasoningTokens: 0,
+  isEstimated: false,
+};
+
+/** What was written, tool calls included: for estimates. */
+export const writtenText = ({ text, toolCalls }: Pick<ChatAnswer, "text" | "toolCalls">): string =>
+  text + toolCalls.map((call) => call.malformed ?? JSON.stringify(call.arguments)).join("");
+
+/** A tool call whose arguments came as text. An empty text is a call without arguments. */
+export function toolCallOf(id: string, name: string, text: string): ToolCall {
+  try {
+    return { id, name, arguments: text.trim() === "" ? {} : (JSON.parse(text) as Json) };
+  } catch {
+    return { id, name, arguments: null, malformed: text };
+  }
+}
+
+const textOf = (message: Message): string =>
+  message.role === "assistant" ? writtenText({ text: message.content, toolCalls: message.toolCalls ?? [] }) : message.content;

@@ -1,8 +1,13 @@
 import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import { createAnthropic } from "./model-anthropic.ts";
+import type { CallOutcome } from "./model-calls.ts";
+import { ModelHealth } from "./model-health.ts";
 import { createLocalModel } from "./model-local.ts";
 import { createOpenAi } from "./model-openai.ts";
-import type { Model, Models } from "./model-port.ts";
+import type { Model } from "./model-port.ts";
+import { listedPrice, listedWindow, type PricedModel } from "./prices.ts";
+import { chooseModel, type Candidate, type Need, type Preference, type Route } from "./route.ts";
 
 /** The part of the settings that decides who answers. */
 export interface ModelSettings {
@@ -10,27 +15,75 @@ export interface ModelSettings {
   OPENAI_BASE_URL?: string | undefined;
   ANTHROPIC_API_KEY?: string | undefined;
   ANTHROPIC_BASE_URL?: string | undefined;
-  /** `alias=provider/model` each. */
+  /** `alias=provider/model` each, or several by `|`. */
   TENUTO_MODELS: string[];
 }
 
+/** Whom a call goes to. */
+export interface Routed extends PricedModel {
+  model: Model;
+  /** Of an alias: why this model. */
+  route?: Route;
+  /** It keeps failing, and nobody else can answer: not to be asked for so long. */
+  openForMs?: number;
+}
+
+/** All models a process can ask. */
+export interface Models {
+  /** By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets. */
+  route(wanted: string, need: Need): Promise<Routed>;
+  /** What a call says of its model's health. */
+  learn(model: PricedModel, outcome: CallOutcome, tookMs: number): void;
+}
+
 /** All models of this process. A bad TENUTO_MODELS ends it with the entry's text. */
-export function createModels(settings: ModelSettings): Models {
+export function createModels(settings: ModelSettings, health = new ModelHealth()): Models {
   const aliases = readAliases(settings);
   const providers = createProviders(settings);
+
+  async function candidateOf({ provider, name }: ModelName): Promise<Candidate> {
+    const model = `${provider}/${name}`;
+    const priced = { provider, name, baseUrl: baseUrlOf(settings, provider) };
+    return {
+      model,
+      missing: providers.has(provider) ? undefined : `set ${keyOf(provider)}`,
+      cannot: provider === "anthropic" ? ["embedding"] : undefined,
+      contextTokens: listedWindow(priced),
+      priceUsd: listedPrice(priced),
+      latencyMs: health.latencyMs(model),
+      openForMs: await health.openForMs(model),
+    };
+  }
+
   return {
-    resolve(wanted) {
-      const { provider, name } = aliases.get(wanted) ?? parseName(wanted) ?? unknownModel(wanted, aliases);
-      const model = providers.get(provider);
-      if (!model) throw finalFault(`Model ${wanted} needs provider ${provider}: set ${keyOf(provider)}.`);
-      return { model, provider, name, costUsd: provider === "local" ? 0 : null };
+    async route(wanted, need) {
+      const named = parseName(wanted);
+      const names = aliases.get(wanted) ?? (named ? [named] : unknownModel(wanted, aliases));
+      const candidates = await Promise.all(names.map(candidateOf));
+      const route = chooseModel(wanted, { candidates, need, preference: preferenceOf(wanted) });
+      // Everybody fails: the one that may be asked first.
+      const soonest = route.taken === null ? soonestOf(candidates, route) : undefined;
+      const { provider, name } = names[candidates.findIndex(({ model }) => model === (route.taken ?? soonest?.model))]!;
+      return {
+        model: providers.get(provider)!,
+        provider,
+        name,
+        baseUrl: baseUrlOf(settings, provider),
+        ...(aliases.has(wanted) ? { route } : {}),
+        ...(soonest?.openForMs ? { openForMs: soonest.openForMs } : {}),
+      };
+    },
+    learn({ provider, name }, { status, error }, tookMs) {
+      const isAway = error?.code === "timeout" || (error?.code === "model" && error["retryable"] !== false);
+      if (status === "failed" && isAway) void health.failed(`${provider}/${name}`);
+      else if (status !== "canceled") void health.answered(`${provider}/${name}`, tookMs);
     },
   };
 }
 
 /** One line for people: who answers when a step asks for no model in particular. */
 export function describeModels(settings: ModelSettings): string {
-  const { provider, name } = readAliases(settings).get("default")!;
+  const { provider, name } = readAliases(settings).get("default")![0]!;
   switch (provider) {
     case "local":
       return "local (built-in, deterministic; set OPENAI_API_KEY or ANTHROPIC_API_KEY for a real model)";
@@ -49,14 +102,24 @@ interface ModelName {
   name: string;
 }
 
-const aliasNames = ["default", "fast", "smart", "cheap"] as const;
+const aliasNames = ["default", "fast", "smart", "cheap", "reasoning"] as const;
+type AliasNames<Value> = Record<(typeof aliasNames)[number], Value>;
+
+const preferences: Partial<Record<string, Preference>> = { cheap: "price", fast: "latency" };
+const preferenceOf = (alias: string): Preference => (Object.hasOwn(preferences, alias) ? preferences[alias]! : "order");
 
 /** What the aliases mean when TENUTO_MODELS does not say. `compatible`: a base URL without a key, most often Ollama. */
-const defaultModels: Record<Provider | "compatible", Record<(typeof aliasNames)[number], string>> = {
-  openai: { default: "gpt-5.4-mini", fast: "gpt-5.4-mini", smart: "gpt-5.5", cheap: "gpt-5.4-nano" },
-  anthropic: { default: "claude-sonnet-5-5", fast: "claude-haiku-5-5", smart: "claude-opus-5-5", cheap: "claude-haiku-5-5" },
-  compatible: { default: "llama3.2", fast: "llama3.2", smart: "llama3.2", cheap: "llama3.2" },
-  local: { default: "extractive", fast: "extractive", smart: "extractive", cheap: "extractive" },
+const defaultModels: Record<Provider | "compatible", AliasNames<string>> = {
+  openai: { default: "gpt-5.4-mini", fast: "gpt-5.4-mini", smart: "gpt-5.5", cheap: "gpt-5.4-nano", reasoning: "gpt-5.5" },
+  anthropic: {
+    default: "claude-sonnet-5-5",
+    fast: "claude-haiku-5-5",
+    smart: "claude-opus-5-5",
+    cheap: "claude-haiku-5-5",
+    reasoning: "claude-opus-5-5",
+  },
+  compatible: { default: "llama3.2", fast: "llama3.2", smart: "llama3.2", cheap: "llama3.2", reasoning: "llama3.2" },
+  local: { default: "extractive", fast: "extractive", smart: "extractive", cheap: "extractive", reasoning: "extractive" },
 };
 
 function createProviders(settings: ModelSettings): Map<Provider, Model> {
@@ -68,24 +131,33 @@ function createProviders(settings: ModelSettings): Map<Provider, Model> {
   return providers;
 }
 
-function readAliases(settings: ModelSettings): Map<string, ModelName> {
-  const [provider, row] = defaultProvider(settings);
-  const aliases = new Map<string, ModelName>(aliasNames.map((alias) => [alias, { provider, name: defaultModels[row][alias] }]));
+function readAliases(settings: ModelSettings): Map<string, ModelName[]> {
+  const rows = defaultRows(settings);
+  const aliases = new Map<string, ModelName[]>(
+    aliasNames.map((alias) => [alias, rows.map(({ provider, row }) => ({ provider, name: defaultModels[row][alias] }))]),
+  );
   for (const entry of settings.TENUTO_MODELS) {
     const cut = entry.indexOf("=");
-    const target = parseName(entry.slice(cut + 1).trim());
-    if (cut < 1 || !target)
-      throw new Error(`TENUTO_MODELS: "${entry}" is not alias=provider/model (providers: ${providerNames.join(", ")}).`);
-    aliases.set(entry.slice(0, cut).trim(), target);
+    const targets = entry
+      .slice(cut + 1)
+      .split("|")
+      .map((text) => parseName(text.trim()));
+    if (cut < 1 || targets.length > limits.routeCandidatesMax || targets.some((target) => !target))
+      throw new Error(
+        `TENUTO_MODELS: "${entry}" is not alias=provider/model, or up to ${limits.routeCandidatesMax} of them by "|" (providers: ${providerNames.join(", ")}).`,
+      );
+    aliases.set(entry.slice(0, cut).trim(), targets as ModelName[]);
   }
   return aliases;
 }
 
-function defaultProvider(settings: ModelSettings): [Provider, keyof typeof defaultModels] {
-  if (settings.OPENAI_API_KEY) return ["openai", "openai"];
-  if (settings.OPENAI_BASE_URL) return ["openai", "compatible"];
-  if (settings.ANTHROPIC_API_KEY) return ["anthropic", "anthropic"];
-  return ["local", "local"];
+/** Whoever has a key, in this order; `local` only when nobody else is there: it is no stand-in for a model that thinks. */
+function defaultRows(settings: ModelSettings): { provider: Provider; row: keyof typeof defaultModels }[] {
+  const rows: { provider: Provider; row: keyof typeof defaultModels }[] = [];
+  if (settings.OPENAI_API_KEY) rows.push({ provider: "openai", row: "openai" });
+  else if (settings.OPENAI_BASE_URL) rows.push({ provider: "openai", row: "compatible" });
+  if (settings.ANTHROPIC_API_KEY) rows.push({ provider: "anthropic", row: "anthropic" });
+  return rows.length > 0 ? rows : [{ provider: "local", row: "local" }];
 }
 
 // Only the first slash cuts: the names of open models hold slashes themselves.
@@ -95,7 +167,15 @@ function parseName(text: string): ModelName | undefined {
   return provider && cut < text.length - 1 ? { provider, name: text.slice(cut + 1) } : undefined;
 }
 
-function unknownModel(wanted: string, aliases: Map<string, ModelName>): never {
+/** Among models that only fail for the moment. When none of them is among them, nobody can answer: a fault that says why. */
+function soonestOf(candidates: Candidate[], { wanted, candidates: reasons }: Route): Candidate {
+  const failing = candidates.filter(({ openForMs }, index) => openForMs && reasons[index]!.why.startsWith("keeps failing"));
+  const [soonest] = failing.toSorted((a, b) => a.openForMs! - b.openForMs!);
+  if (soonest) return soonest;
+  throw finalFault(`No model can answer as ${wanted}: ${reasons.map(({ model, why }) => `${model} ${why}`).join("; ")}.`);
+}
+
+function unknownModel(wanted: string, aliases: Map<string, unknown>): never {
   throw finalFault(
     `No model "${wanted}". Aliases: ${[...aliases.keys()].join(", ")}; or provider/model with provider ${providerNames.join(", ")}.`,
   );
@@ -104,3 +184,7 @@ function unknownModel(wanted: string, aliases: Map<string, ModelName>): never {
 const finalFault = (detail: string): Fault => new Fault("model", detail, { extra: { retryable: false } });
 
 const keyOf = (provider: Provider): string => (provider === "anthropic" ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY or OPENAI_BASE_URL");
+
+function baseUrlOf(settings: ModelSettings, provider: Provider): string | undefined {
+  return provider === "local" ? undefined : provider === "openai" ? settings.OPENAI_BASE_URL : settings.ANTHROPIC_BASE_URL;
+}

@@ -1,14 +1,14 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
-import { defaults } from "../contracts/limits.ts";
+import { defaults, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
-import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
-import { failureOf, retryDelayMs } from "./failures.ts";
+import { AnotherAttempt, failureOf, retryDelayMs } from "./failures.ts";
 import { attemptEndsAt, patiently } from "./patience.ts";
 import type { Record } from "./record.ts";
 import { Teller } from "./teller.ts";
@@ -24,9 +24,29 @@ export interface Worked {
   /** What `outputSchema` speaks of, when it is not the whole output. */
   checked?: Json;
   usage?: Usage;
+  /** For the log alone, beside the usage: the walk does not need it. */
+  told?: JsonObject;
 }
 
-export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: WorkContext) => Promise<Worked>;
+export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext) => Promise<Worked>;
+
+/** What work that takes several attempts knows beside what all know. */
+export interface StepContext extends WorkContext {
+  tenant: string;
+  /** Rounds that a person asked for. */
+  round: number;
+  retry: Retry;
+  /** Temporal's id of the execution that asks. */
+  execution: string;
+  /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
+  left: Json | undefined;
+  /** Leave something to the next attempt; undefined takes it back. */
+  leave(value: Json | undefined): void;
+  /** Do something with the record until it works, or the attempt ends. */
+  patiently: <T>(operation: () => Promise<T>) => Promise<T>;
+  /** `retry.while`: whether this output asks for another attempt. */
+  asksAgain(output: Json): boolean;
+}
 
 /** Work above this size is not kept in heartbeats: Temporal takes 2 MB. */
 const heartbeatBytesMax = 1_000_000;
@@ -53,7 +73,7 @@ export function createStepActivity<Fields>(
       const known = isAgain(call) ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
       return known ?? (await perform(deps, call, { desk, teller, work }));
     } catch (error) {
-      throw error instanceof Fault ? failureOf(error.problem, call.retry) : error;
+      throw error instanceof Fault ? failureOf(error.problem, call.retry) : error instanceof AnotherAttempt ? error.failure() : error;
     } finally {
       clearInterval(beating);
       desk.clear();
@@ -65,8 +85,21 @@ export function createStepActivity<Fields>(
 /** What this attempt has in hand. */
 class Desk {
   readonly endsAt = attemptEndsAt();
-  #worked = workedBefore();
+  readonly #before = handedOver();
+  #worked = this.#before.worked;
+  #left = this.#before.left;
   #soon: NodeJS.Timeout | undefined;
+
+  get left(): Json | undefined {
+    return this.#before.left;
+  }
+
+  leave(value: Json | undefined): void {
+    this.#left = value;
+    // What is known to the record need not be taken back: to find it twice is harmless.
+    if (value === undefined) this.clear();
+    else this.#beatSoon();
+  }
 
   /** Done but not yet recorded; goes with each heartbeat, so that it outlives this attempt. */
   get worked(): Worked | undefined {
@@ -76,7 +109,7 @@ class Desk {
   /** A heartbeat costs the server as much as a step's end: none when the record answers at once, as it nearly always does. */
   done(worked: Worked): void {
     this.#worked = worked;
-    this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
+    this.#beatSoon();
   }
 
   /** The next attempt must ask again, not find this answer. */
@@ -88,8 +121,14 @@ class Desk {
 
   beat(): void {
     if (Context.current().info.isLocal) return;
-    const isKept = this.#worked !== undefined && JSON.stringify(this.#worked).length <= heartbeatBytesMax;
-    Context.current().heartbeat(isKept ? this.#worked : undefined);
+    const details = { ...(this.#worked ? { worked: this.#worked } : {}), ...(this.#left === undefined ? {} : { left: this.#left }) };
+    const isKept = Object.keys(details).length > 0 && JSON.stringify(details).length <= heartbeatBytesMax;
+    Context.current().heartbeat(isKept ? details : undefined);
+  }
+
+  #beatSoon(): void {
+    clearTimeout(this.#soon);
+    this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
   }
 
   clear(): void {
@@ -109,13 +148,13 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
   teller.startSoon();
   if (!desk.worked) {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt)));
+    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk)));
   }
-  const { output, usage, checked = output } = desk.worked!;
+  const { output, usage, told, checked = output } = desk.worked!;
   if (schema) checkSchema(schema, checked, call.path);
   tryAgainWhile(call, output, desk);
   const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
-  const isNew = await patiently(desk.endsAt, () => teller.end(done));
+  const isNew = await patiently(desk.endsAt, () => teller.end(told ? { ...done, ...told } : done));
   // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
   if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
   return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
@@ -123,15 +162,23 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
 
 const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
-function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
-  const { cancellationSignal, log } = Context.current();
+function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
+  const { cancellationSignal, info, log } = Context.current();
   return {
     idempotencyKey: call.idempotencyKey,
     runId: call.run.id,
     path: call.path,
     signal: cancellationSignal,
-    timeoutMs: Math.max(1, endsAt - Date.now()),
+    timeoutMs: Math.max(1, desk.endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
+    tenant: call.run.tenant,
+    round: call.attempt,
+    retry: call.retry,
+    execution: info.workflowExecution?.runId ?? "",
+    left: desk.left,
+    leave: (value) => desk.leave(value),
+    patiently: (operation) => patiently(desk.endsAt, operation),
+    asksAgain: (output) => asksAgain(call, output),
   };
 }
 
@@ -145,10 +192,10 @@ export async function finishedStep(
   return { output: row.output as Json, ...(row.usage ? { usage: row.usage as unknown as Usage } : {}) };
 }
 
-/** Work of an attempt whose result did not reach the record. */
-function workedBefore(): Worked | undefined {
+/** What an attempt before this one had done but not recorded, and what it left. */
+function handedOver(): { worked?: Worked; left?: Json } {
   const { attempt, heartbeatDetails } = Context.current().info;
-  return attempt > 1 ? ((heartbeatDetails as Worked | undefined) ?? undefined) : undefined;
+  return attempt > 1 ? ((heartbeatDetails as { worked?: Worked; left?: Json } | undefined) ?? {}) : {};
 }
 
 /** A step with a short `heartbeat` of its own beats more often. */
@@ -167,12 +214,16 @@ function checkSchema(schema: JsonSchema, output: Json, path: string): void {
 
 /** `retry.while`: the answer came, but its content asks for another attempt. */
 function tryAgainWhile(call: StepCall<unknown>, output: Json, desk: Desk): void {
-  if (!call.retryWhile) return;
-  const roots = { name: (name: string) => (name === "output" ? output : undefined), step: () => undefined };
-  if (evaluate(call.retryWhile as unknown as Expression, roots) !== true) return;
+  if (!asksAgain(call, output)) return;
   desk.discard();
   const { attempt } = Context.current().info;
   const isLast = attempt >= call.retry.maxAttempts;
   const detail = isLast ? `\`retry.while\` still held after ${attempt} attempts.` : "`retry.while` asked for another attempt.";
   throw new Fault("tool", detail, { extra: { retryable: !isLast, retryAfterMs: retryDelayMs(call.retry, attempt) } });
+}
+
+function asksAgain({ retryWhile }: StepCall<unknown>, output: Json): boolean {
+  if (!retryWhile) return false;
+  const roots = { name: (name: string) => (name === "output" ? output : undefined), step: () => undefined };
+  return evaluate(retryWhile as unknown as Expression, roots) === true;
 }

@@ -17,7 +17,7 @@ export const eventRoutes = [
     path: "/api/v2/runs/{id}/events",
     summary: "A run's log: a page, or live with `Accept: text/event-stream`",
     description:
-      "As a stream each entry has its number as `id`, its type as `event` and itself as `data`. It goes on after `Last-Event-ID` (or `after`) and ends with the run; 204 then tells an EventSource to stay away.",
+      "As a stream each entry has its number as `id`, its type as `event` and itself as `data`. It goes on after `Last-Event-ID` (or `after`) and ends with the run; 204 then tells an EventSource to stay away. Entries without `id` (`model.delta`, `model.reset`) are words of streamed answers as they come; they are not kept.",
     tag: "Runs",
     scope: "read",
     params: runParams,

@@ -46,7 +46,7 @@ export const waitQuery = z.strictObject({
     .meta({ description: "Answer when it has ended, or after so many seconds." }),
 });
 
-const instant = z.iso
+export const instant = z.iso
   .datetime({ offset: true })
   // Postgres has no year 0, and a run has no year 10,000.
   .refine((text) => Date.parse(text) >= 0 && Date.parse(text) < Date.UTC(9_999, 0), "The time is out of range.");

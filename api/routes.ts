@@ -14,6 +14,8 @@ import { scheduleRoutes } from "./schedules.ts";
 import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
+import { usageRoutes } from "./usage.ts";
+import { modelPriceRoutes } from "./model-prices.ts";
 
 import { triggerRoutes } from "./hooks.ts";
 
@@ -24,6 +26,7 @@ export const routes: readonly Route[] = [
   ...runRoutes,
   ...stepRoutes,
   ...eventRoutes,
+  ...usageRoutes,
   ...steeringRoutes,
   ...planChangeRoutes,
   ...lineageRoutes,
@@ -31,6 +34,7 @@ export const routes: readonly Route[] = [
   ...approvalRoutes,
   ...scheduleRoutes,
   ...triggerRoutes,
+  ...modelPriceRoutes,
   ...keyRoutes,
   ...auditRoutes,
   ...healthRoutes,

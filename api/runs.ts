@@ -9,6 +9,7 @@ import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./curso
 import { runParams, runsQuery, waitQuery } from "./parameters.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { hasEnded, jsonOf, rowOf, seeRun, type SeenRun } from "./run-view.ts";
+import { totalsOfRun } from "./usage.ts";
 import { untilDone } from "./waiting.ts";
 
 const listQuery = runsQuery.extend({ status: z.enum(runStatuses).optional() });
@@ -119,20 +120,7 @@ async function descendants({ deps, caller }: Call, of: { retryOf: string } | { f
   return rows.map(({ id }) => id);
 }
 
-interface Totals {
-  inputTokens: number;
-  outputTokens: number;
-  calls: number;
-  costUsd: number | null;
-}
-
-// The unknown price of one call makes the total unknown: a sum of the others would look like the whole bill.
-async function usageOf({ deps }: Call, runId: string): Promise<JsonObject> {
-  const rows = await deps.database.$queryRaw<Totals[]>`
-    SELECT coalesce(sum((usage->>'inputTokens')::float8), 0) AS "inputTokens",
-           coalesce(sum((usage->>'outputTokens')::float8), 0) AS "outputTokens",
-           coalesce(sum((usage->>'calls')::float8), 0) AS "calls",
-           CASE WHEN bool_or(usage->>'costUsd' IS NULL) THEN NULL ELSE coalesce(sum((usage->>'costUsd')::float8), 0) END AS "costUsd"
-    FROM steps WHERE run_id = ${runId} AND jsonb_typeof(usage) = 'object'`;
-  return { ...(rows[0] ?? { inputTokens: 0, outputTokens: 0, calls: 0, costUsd: 0 }) };
+async function usageOf(call: Call, runId: string): Promise<JsonObject> {
+  const { inputTokens = 0, outputTokens = 0, calls = 0, costUsd = 0 } = await totalsOfRun(call, runId);
+  return { inputTokens, outputTokens, calls, costUsd };
 }

@@ -3,6 +3,7 @@ import { createSession, type Session } from "better-sse";
 import { terminalStatuses } from "../contracts/events.ts";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
+import type { LiveHint } from "../contracts/messages.ts";
 import type { LoggedEvent } from "./events.ts";
 import type { Answer, Call } from "./route.ts";
 import { hasEnded, seeRun } from "./run-view.ts";
@@ -29,13 +30,16 @@ export async function streamEvents(call: Call, source: Source): Promise<Answer> 
     throw new Fault("unavailable", "This process serves as many streams as it can; try again.");
   clients += 1;
   const watch = call.deps.wakeups.watch(source.run);
+  let stopHints = (): void => {};
   try {
     const session = await createSession(call.request, call.response, { keepAlive: KEEP_ALIVE_MS, retry: 1_000 });
+    stopHints = call.deps.wakeups.hints(source.run, (hint) => sendHint(call, session, hint));
     await follow(call, { ...source, session, watch });
   } catch (error) {
     // The head is out: a client can only be told to come back.
     call.deps.log.warn({ err: error, requestId: call.requestId }, "stream broke off");
   } finally {
+    stopHints();
     watch.close();
     clients -= 1;
     call.response.end();
@@ -58,6 +62,18 @@ async function follow(call: Call, stream: Stream): Promise<void> {
     if (events.length === PAGE) continue;
     if (events.length === 0 && (await isOver(call, { run: stream.run, after }))) return;
     await stream.watch.next({ signal: call.signal });
+  }
+}
+
+/** Without a number: a reader that comes back goes on after the last event of the log. One that does not keep up is cut off, not waited for. */
+function sendHint({ response, signal, deps }: Call, session: Session, message: string): void {
+  if (signal.aborted || response.destroyed || response.writableEnded) return;
+  if (response.writableLength > limits.sseUnreadBytesMax) return void response.destroy();
+  try {
+    const { type, ...data } = JSON.parse(message) as LiveHint;
+    void session.batch((buffer) => void buffer.event(type).data(data).dispatch());
+  } catch (error) {
+    deps.log.warn({ err: error }, "a hint cannot be read");
   }
 }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { expect, test } from "@jest/globals";
 import type { Redis } from "ioredis";
-import { runChannel } from "../contracts/messages.ts";
+import { liveChannel, runChannel } from "../contracts/messages.ts";
 import { makeWakeups } from "./wakeups.ts";
 
 const never = new AbortController().signal;
@@ -22,6 +22,19 @@ test("one subscription serves all readers of a run and ends with the last", () =
   expect(redis.channels).toEqual([runChannel("r_1")]);
   watches[1]!.close();
   expect(redis.channels).toEqual([]);
+});
+
+test("what happens in a run and is not kept reaches those who watch that run, and nobody any more when they leave", () => {
+  const redis = new Subscriber();
+  const wakeups = makeWakeups(redis.asRedis());
+  const heard: string[] = [];
+  const leave = wakeups.hints("r_1", (hint) => heard.push(hint));
+  wakeups.hints("r_2", () => heard.push("of another run"));
+  redis.emit("message", liveChannel("r_1"), "word");
+  leave();
+  redis.emit("message", liveChannel("r_1"), "late");
+  expect(heard).toEqual(["word"]);
+  expect(redis.channels).toEqual([liveChannel("r_2")]);
 });
 
 test("without Redis a wait ends at the poll interval, at its deadline or when nobody listens any more", async () => {

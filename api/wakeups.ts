@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { runChannel } from "../contracts/messages.ts";
+import { liveChannel, runChannel } from "../contracts/messages.ts";
 
 /** With Redis a poll only heals a lost message; without it the poll is the clock. */
 const POLL_WITH_REDIS_MS = 5_000;
@@ -8,6 +8,8 @@ const POLL_MS = 500;
 /** Tells readers that a run's log may have grown. What has grown they read in Postgres. */
 export interface Wakeups {
   watch(run: string): Watch;
+  /** Calls back with each thing that happens in the run and is not kept; nothing comes without Redis. Gives what ends it. */
+  hints(run: string, listener: (hint: string) => void): () => void;
 }
 
 export interface Watch {
@@ -16,31 +18,35 @@ export interface Watch {
   close(): void;
 }
 
+type Listener = (message: string) => void;
+
 /** One subscriber connection serves all readers of the process; without one they poll. */
 export function makeWakeups(subscriber?: Redis): Wakeups {
-  const watches = new Map<string, Set<Bell>>();
-  subscriber?.on("message", (channel: string) => watches.get(channel)?.forEach((bell) => bell.ring()));
+  const channels = new Map<string, Set<Listener>>();
+  subscriber?.on("message", (channel: string, message: string) => channels.get(channel)?.forEach((listener) => listener(message)));
   const pollMs = (): number => (subscriber?.status === "ready" ? POLL_WITH_REDIS_MS : POLL_MS);
   return {
     watch(run) {
-      const channel = runChannel(run);
       const bell = new Bell(pollMs);
-      const bells = watches.get(channel) ?? new Set();
-      if (bells.size === 0) subscribe(channel);
-      watches.set(channel, bells.add(bell));
-      return { next: (options) => bell.next(options), close: () => leave(channel, bell) };
+      const ring = (): void => bell.ring();
+      const close = listen(runChannel(run), ring, ring);
+      return { next: (options) => bell.next(options), close };
     },
+    hints: (run, listener) => listen(liveChannel(run), listener),
   };
 
   // A subscription that fails is made good by the poll, and by ioredis after a reconnect.
-  function subscribe(channel: string): void {
-    subscriber?.subscribe(channel).then(() => watches.get(channel)?.forEach((bell) => bell.ring()), ignore);
+  function listen(channel: string, listener: Listener, onSubscribed: () => void = ignore): () => void {
+    const listeners = channels.get(channel) ?? new Set();
+    if (listeners.size === 0) subscriber?.subscribe(channel).then(onSubscribed, ignore);
+    channels.set(channel, listeners.add(listener));
+    return () => leave(channel, listener);
   }
 
-  function leave(channel: string, bell: Bell): void {
-    const bells = watches.get(channel);
-    if (!bells?.delete(bell) || bells.size > 0) return;
-    watches.delete(channel);
+  function leave(channel: string, listener: Listener): void {
+    const listeners = channels.get(channel);
+    if (!listeners?.delete(listener) || listeners.size > 0) return;
+    channels.delete(channel);
     subscriber?.unsubscribe(channel).catch(ignore);
   }
 }

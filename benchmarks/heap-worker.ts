@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
+import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
@@ -29,6 +30,8 @@ const ours = async () => ({
     record,
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
+    announce: () => undefined,
+    prices: new Prices(database),
     tools: createToolRegistry(tools),
     httpAllow: [],
     env: {},

@@ -61,6 +61,8 @@ export interface Usage {
   /** null when the model's price is not known. */
   costUsd: number | null;
   calls: number;
+  /** An earlier answer stands for a call. */
+  cached?: true;
 }
 
 /** A finished step: what the ledger keeps and later steps see. */
@@ -107,6 +109,10 @@ export interface LlmFields {
   models: string[];
   messages: { role: "system" | "user" | "assistant"; content: string }[];
   repairs: number;
+  /** Tell what the model says while it says it. */
+  stream?: true;
+  /** Take an earlier answer to the same request, or to the same key. */
+  cache?: { key?: Json; ttlMs: number };
 }
 
 export interface ToolFields {

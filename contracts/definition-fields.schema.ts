@@ -101,4 +101,6 @@ export const laterSteps = ["agent", "a2a", "message", "team", "plan"] as const;
 export const laterEnvelope = ["budget", "policy"] as const;
 export const laterCommon = ["cache", "budget"] as const;
 /** By step type. */
-export const laterFields = { llm: ["stream"], tool: ["version", "server"] } as const;
+export const laterFields = { tool: ["version", "server"] } as const;
+/** Of `laterCommon`, what some types have already. */
+export const earlyCommon = { llm: ["cache"] } as const;

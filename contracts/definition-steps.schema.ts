@@ -22,9 +22,8 @@ import { limits } from "./limits.ts";
 export const llmFields = {
   type: z.literal("llm").describe("Ask a model."),
   ...callFields,
-  ...later(laterFields.llm),
   model: text.optional().describe("An alias or `provider/model`. Absent: `defaults.model`, or the alias `default`."),
-  fallbacks: z.array(text).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
   prompt: text.optional().describe("What the user says to the model. Either this or `messages`."),
   messages: z
     .array(
@@ -42,6 +41,14 @@ export const llmFields = {
     .max(10)
     .optional()
     .describe("How often the model may mend an answer that does not fit `outputSchema`; 2 by default."),
+  stream: z.boolean().optional().describe("Show what the model says while it says it, to whoever follows the run's events."),
+  cache: z
+    .strictObject({
+      key: text.optional().describe("What the answer depends on, instead of the whole conversation."),
+      ttl: duration.describe("How long an answer may stand for the same request."),
+    })
+    .optional()
+    .describe("Take an earlier answer of the tenant to the same request, for nothing."),
 };
 
 export const toolFields = {

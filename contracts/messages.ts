@@ -163,6 +163,16 @@ export interface RunState {
 /** Redis channel that says "the run's log has grown"; the message is the last seq. Readers then read Postgres. */
 export const runChannel = (run: string): string => `tenuto:run:${run}`;
 
+/** Redis channel of what happens in a run and is not kept: each message is a `LiveHint`. */
+export const liveChannel = (run: string): string => `tenuto:live:${run}`;
+
+/** What a model is saying. `attempt`: rounds that a person asked for; `call`: which call of the step says it; `index`: from 0, without gap. */
+export type LiveHint = { step: string; attempt: number; call: number } & (
+  | { type: "model.delta"; index: number; kind: "text" | "thinking"; text: string }
+  /** What calls before this one have said is no part of the answer. */
+  | { type: "model.reset" }
+);
+
 /** The only argument of workflow type `spreadPause`: whose open runs are told what holds them now. */
 export interface PausedScope {
   tenant: string;

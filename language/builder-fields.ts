@@ -97,6 +97,10 @@ export interface LlmFields {
   prompt?: Text;
   messages?: readonly { role: "system" | "user" | "assistant"; content: Text }[];
   repairs?: number;
+  /** Show what the model says while it says it. */
+  stream?: boolean;
+  /** Take an earlier answer to the same request, or to what has the same key. */
+  cache?: { key?: Key; ttl: Duration };
 }
 
 export interface HttpFields {

@@ -1,5 +1,7 @@
+import { limits } from "../contracts/limits.ts";
 import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
+import { keyType } from "./check-calls.ts";
 import { checkEmit, checkListen, checkApproval, checkRaise, checkWait } from "./check-waits.ts";
 import { checkScopeFields } from "./check-scopes.ts";
 import { anyMap, anyType, isAny, nullType, numberType, objectOf, stringType, type Type } from "./expression/types.ts";
@@ -63,6 +65,10 @@ function checkLlm(checking: Checking, place: StepPlace<StepOf<"llm">>, declared:
   checking.value(step.prompt, [...path, "prompt"], scope);
   for (const [index, { content }] of (step.messages ?? []).entries())
     checking.value(content, [...path, "messages", index, "content"], scope);
+  checking.wanted(step.cache?.key, [...path, "cache", "key"], scope, keyType);
+  const ttlMs = checking.fixedSpan(step.cache?.ttl, [...path, "cache", "ttl"]);
+  if (ttlMs !== undefined && ttlMs > limits.cacheTtlMaxMs)
+    checking.add("wrong_value", [...path, "cache", "ttl"], "`ttl` may be 30 days at most.");
   return step.outputSchema ? declared : stringType;
 }
 

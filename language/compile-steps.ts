@@ -4,6 +4,7 @@ import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { shortTools } from "../contracts/short-tools.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
 import { conditionOf, entriesOf, optional, templateOf } from "./compile-values.ts";
+import { parseDuration } from "./duration.ts";
 import { parseTextParts } from "./expression/parse.ts";
 import { callOptions } from "./compile-lasting.ts";
 import type { ListenFor, StepFields, Stream, Template } from "./plan.ts";
@@ -17,6 +18,8 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
         models: modelsOf(step, compiling),
         messages: messagesOf(step),
         repairs: step.repairs ?? platformDefaults.modelRepairs,
+        ...(step.stream ? { stream: true as const } : {}),
+        ...(step.cache ? { cache: { ...optional("key", step.cache.key), ttlMs: parseDuration(step.cache.ttl) ?? 0 } } : {}),
         ...callOptions(step, compiling),
       };
     case "tool":

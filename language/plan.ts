@@ -160,6 +160,8 @@ export type StepFields =
       models: Template[];
       messages: { role: "system" | "user" | "assistant"; content: Template }[];
       repairs: number;
+      stream?: true;
+      cache?: { key?: Template; ttlMs: number };
     } & CallOptions)
   | ({ type: "tool"; tool: string; arguments: Template } & CallOptions)
   | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)

@@ -2,7 +2,9 @@ import { DefaultLogger, Runtime, type LogLevel } from "@temporalio/worker";
 import { Redis } from "ioredis";
 import { createActivities } from "../activities/index.ts";
 import { createBuiltinTools } from "../activities/builtin-tools.ts";
+import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
+import { Prices } from "../activities/prices.ts";
 import { createToolRegistry, loadTools } from "../activities/tool-registry.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
@@ -20,7 +22,8 @@ async function main(): Promise<void> {
   Runtime.install({ logger: new DefaultLogger(logLevel(settings)), shutdownSignals: [] });
   const database = openDatabase(settings.DATABASE_URL ?? missing("DATABASE_URL"), 20);
   const [client, connection] = await Promise.all([connectTemporal(settings), connectWorker(settings)]);
-  const { announce, close } = openAnnouncer(settings.REDIS_URL);
+  const redis = openRedis(settings.REDIS_URL);
+  const announce = announcing(redis);
   const record = createRecord(database, announce);
   const endings = new Endings({ client, record });
   const activities = createActivities({
@@ -32,7 +35,9 @@ async function main(): Promise<void> {
       secret: settings.TENUTO_NOTICE_SECRET,
       pageOf: (workflowId) => temporalLink(settings, workflowId),
     },
-    models: createModels(settings),
+    models: createModels(settings, new ModelHealth(redis)),
+    announce,
+    prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
     tools: createToolRegistry([
       ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
       ...(await loadTools(settings.TENUTO_TOOLS)),
@@ -55,23 +60,30 @@ async function main(): Promise<void> {
   process.send?.({ ready: true, models: describeModels(settings) });
   await running;
   await endings.settled();
-  close();
+  redis?.disconnect();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();
 }
 
-/** Redis only carries "the log has grown"; without it readers look every half second. */
-function openAnnouncer(url: string | undefined): { announce: Announce; close: () => void } {
-  if (url === undefined) return { announce: () => undefined, close: () => undefined };
+/** Nothing here waits for Redis: what it cannot take at once is lost, or kept by this process alone. */
+function openRedis(url: string | undefined): Redis | undefined {
+  if (url === undefined) return undefined;
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
+    // A Redis that is there and does not answer must not hold up a call.
+    commandTimeout: 1_000,
     retryStrategy: (times) => Math.min(times * 100, 2_000),
   });
   redis.on("error", () => undefined);
-  const announce: Announce = (channel, message) => void redis.publish(channel, message).catch(() => undefined);
-  return { announce, close: () => redis.disconnect() };
+  return redis;
 }
+
+/** Redis only carries "the log has grown"; without it readers look every half second. */
+const announcing =
+  (redis: Redis | undefined): Announce =>
+  (channel, message) =>
+    void redis?.publish(channel, message).catch(() => undefined);
 
 const logLevel = ({ TENUTO_LOG_LEVEL: level }: Settings): LogLevel => (level === "silent" ? "ERROR" : (level.toUpperCase() as LogLevel));
 

@@ -3,6 +3,7 @@ import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { modelAttemptsMax } from "../contracts/model-calls.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
@@ -18,8 +19,14 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
       step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string })),
     ),
     repairs: step.repairs,
+    ...(step.stream ? { stream: true } : {}),
+    ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
   };
   return call(walk, "llm", here, fields);
+}
+
+async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, frame: Frame): Promise<NonNullable<LlmFields["cache"]>> {
+  return { ttlMs: cache.ttlMs, ...(cache.key === undefined ? {} : { key: await walk.value(cache.key, frame) }) };
 }
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
@@ -76,19 +83,27 @@ async function call(
   here: Here<Step & CallOptions>,
   fields: LlmFields | ToolFields | HttpFields,
 ): Promise<Outcome> {
-  const { context } = here;
+  const { context, step } = here;
   const carry = walk.journal.carry(context.lane);
   const carried = carry instanceof Promise ? await carry : carry;
   const request = {
     kind,
     call: stepCall(walk, here, await walk.shrink(fields as unknown as Json, here.path), carried),
-    options: here.step,
-    ...(here.step.fairnessKey ? { fairnessKey: await fairnessOf(walk, here.step.fairnessKey, here) } : {}),
-    summary: here.step.summary ? await summaryOf(walk, here) : here.path,
+    options: attemptsOf(step, fields),
+    ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
+    summary: step.summary ? await summaryOf(walk, here) : here.path,
   };
-  const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(here.step));
+  const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step));
   walk.journal.acknowledge(carried);
   return { ...done, isRecorded: true };
+}
+
+/** An activity that asks models makes one call per attempt; what the step says of attempts holds for each model. */
+function attemptsOf(options: CallOptions, fields: LlmFields | ToolFields | HttpFields): CallOptions {
+  if (!("models" in fields)) return options;
+  const { retry } = options;
+  const given = { models: fields.models.length, maxAttempts: retry.maxAttempts, repairs: fields.repairs };
+  return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax(given) } };
 }
 
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;

@@ -8,6 +8,9 @@ export interface Reply {
   headers?: Record<string, string>;
   /** Sent as it is. */
   body?: string | Buffer;
+  /** Sent instead of `body`, one after the other, with this time between them. */
+  pieces?: string[];
+  pauseMs?: number;
   delayMs?: number;
   /** Held back until this resolves. */
   until?: Promise<void>;
@@ -63,10 +66,24 @@ async function serve(
   await reply.until;
   if (reply.delayMs) await sleep(reply.delayMs, undefined, { ref: false });
   if (reply.cut === "before") return void request.socket.destroy();
+  if (reply.pieces) return stream(request, response, reply.pieces, reply);
   const body = Buffer.from(reply.body ?? "");
   response.writeHead(reply.status ?? 200, { "content-length": String(body.byteLength), ...reply.headers });
   if (reply.cut !== "middle") return void response.end(body);
   response.write(body.subarray(0, Math.floor(body.byteLength / 2)), () => request.socket.destroy());
+}
+
+async function stream(request: IncomingMessage, response: ServerResponse, pieces: string[], reply: Reply): Promise<void> {
+  response.writeHead(reply.status ?? 200, { ...reply.headers });
+  response.flushHeaders();
+  const sent = reply.cut === "middle" ? pieces.slice(0, Math.ceil(pieces.length / 2)) : pieces;
+  for (const piece of sent) {
+    response.write(piece);
+    if (reply.pauseMs) await sleep(reply.pauseMs, undefined, { ref: false });
+    if (request.socket.destroyed) return;
+  }
+  if (reply.cut === "middle") request.socket.destroy();
+  else response.end();
 }
 
 async function record(request: IncomingMessage): Promise<Recorded> {

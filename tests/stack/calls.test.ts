@@ -66,14 +66,6 @@ describe("llm", () => {
     expect(run.error).toMatchObject({ type: "model_output", instance: "rate" });
   });
 
-  test("a fallback answers when the wanted model refuses", async () => {
-    const [wanted, spare] = [new Model(), new Model()];
-    await wanted.script({ status: 400 });
-    await spare.script({ text: "from the spare" });
-    const run = await admin.finish({ steps: [{ id: "say", type: "llm", model: wanted.wanted, fallbacks: [spare.wanted], prompt: "Hi" }] });
-    expect(run.output).toBe("from the spare");
-  });
-
   test("a model that is overloaded is asked again", async () => {
     const model = new Model();
     await model.script(

@@ -1,4 +1,5 @@
-import type { ModelReply, ModelServer } from "../servers/model-server.ts";
+import type { ModelReply } from "../servers/model-reply.ts";
+import type { ModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
 
 /** Answers by the model's name, so that each test has a model of its own. */

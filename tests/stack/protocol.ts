@@ -2,7 +2,7 @@ import type { Json } from "../../contracts/json.ts";
 import type { Origin, UpdateArguments } from "../../contracts/messages.ts";
 import type { CampaignName } from "../chaos/campaigns.ts";
 import type { TrialOptions, Verdict } from "../chaos/trial.ts";
-import type { ModelReply } from "../servers/model-server.ts";
+import type { ModelReply } from "../servers/model-reply.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
 /** What the tests know of the stack that runs for them. */

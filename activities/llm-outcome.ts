@@ -1,0 +1,66 @@
+import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import type { JsonSchema } from "../contracts/json.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
+import { checkAnswer, type AnswerCheck } from "./llm-output.ts";
+import type { CallOutcome } from "./model-calls.ts";
+import { noUsage, type ChatAnswer, type TokenUsage } from "./model-port.ts";
+
+interface Judging {
+  /** `provider/name` */
+  label: string;
+  schema: JsonSchema | undefined;
+  /** `retry.while`, of an answer that fits. */
+  asksAgain: (text: string) => boolean;
+}
+
+/** What an answer is worth. */
+export function judge(answer: ChatAnswer, { label, schema, asksAgain }: Judging): CallOutcome {
+  const { text, usage } = answer;
+  const unusable = unusableBecause(answer, schema !== undefined);
+  if (unusable) return { status: "failed", usage, answer: text, error: makeProblem("model_output", `${label} ${unusable}`) };
+  const checked = schema && checkAnswer(text, schema);
+  if (checked && checked.problems.length > 0) return { status: "unfit", usage, answer: text, error: unfitProblem(label, checked) };
+  if (checked && usesReservedKey(checked.value))
+    return { status: "failed", usage, error: makeProblem("reserved_key", `${label} answered with the reserved key of stored values.`) };
+  if (asks(asksAgain, text))
+    return { status: "rejected", usage, answer: text, error: makeProblem("model_output", "`retry.while` still holds.") };
+  return { status: "answered", usage, answer: text };
+}
+
+// An expression that fails is told with the step's output: the answer is paid for and stays.
+function asks(asksAgain: Judging["asksAgain"], text: string): boolean {
+  try {
+    return asksAgain(text);
+  } catch {
+    return false;
+  }
+}
+
+function unusableBecause(answer: ChatAnswer, isStructured: boolean): string | undefined {
+  if (answer.finish === "refusal") return `refused to answer: ${answer.text.slice(0, 300) || "no reason given"}`;
+  if (answer.text.trim() === "") return "gave an empty answer.";
+  // Of a value that was cut the check says more.
+  if (answer.finish === "length" && !isStructured) return "reached its output limit; ask for a shorter answer or split the task.";
+  return undefined;
+}
+
+function unfitProblem(label: string, { problems }: AnswerCheck): Problem {
+  const [first] = problems;
+  const detail = `${label} gave no answer that fits outputSchema: ${first?.pointer || "/"} ${first?.message ?? ""}`;
+  return makeProblem("model_output", detail, { problems: problems.slice(0, 20).map(({ pointer, message }) => ({ pointer, message })) });
+}
+
+/** What is known of a call that gave no answer. Anything that is no fault is a defect and thrown. */
+export function outcomeOfError(error: unknown, signal: AbortSignal): CallOutcome {
+  if (signal.aborted)
+    return { status: "canceled", usage: null, error: makeProblem("canceled", "The step was left before the model answered.") };
+  if (!(error instanceof Fault)) throw error;
+  const { spent, ...problem } = error.problem;
+  return { status: "failed", usage: usageOf(error.problem, spent), error: problem as Problem };
+}
+
+/** A provider that refuses takes no money; what one that answered and then broke has taken is known only when it said so. */
+function usageOf(problem: Problem, spent: unknown): TokenUsage | null {
+  if (spent) return spent as TokenUsage;
+  return typeof problem["upstreamStatus"] === "number" ? noUsage : null;
+}

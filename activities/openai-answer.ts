@@ -1,0 +1,111 @@
+import type OpenAI from "openai";
+import { shapeFault, withSpent } from "./model-fault.ts";
+import {
+  estimatedUsage,
+  noUsage,
+  toolCallOf,
+  writtenText,
+  type ChatAnswer,
+  type ChatRequest,
+  type Delta,
+  type TokenUsage,
+  type ToolCall,
+} from "./model-port.ts";
+
+// A compatible server may send anything, so nothing of its type is trusted.
+type Completion = { choices?: unknown; usage?: OpenAI.CompletionUsage | null };
+
+type Choice = { message?: Partial<OpenAI.ChatCompletionMessage>; finish_reason?: string | null };
+
+export function readCompletion(completion: Completion | null, request: ChatRequest, label: string): ChatAnswer {
+  const choice = Array.isArray(completion?.choices) ? (completion.choices[0] as Choice | undefined) : undefined;
+  if (!choice?.message) throw shapeFault(label, "choices");
+  const { content, refusal, tool_calls: calls } = choice.message;
+  const written = { text: typeof content === "string" ? content : "", toolCalls: readToolCalls(calls) };
+  return {
+    ...written,
+    text: refusal ? refusal : written.text,
+    usage: readUsage(completion?.usage) ?? estimatedUsage(request, writtenText(written)),
+    finish: finishOf(choice, written.toolCalls),
+  };
+}
+
+function finishOf({ message, finish_reason: reason }: Choice, calls: ToolCall[]): ChatAnswer["finish"] {
+  if (message?.refusal || reason === "content_filter") return "refusal";
+  if (reason === "length") return "length";
+  return calls.length > 0 ? "tools" : "stop";
+}
+
+function readToolCalls(calls: OpenAI.ChatCompletionMessageToolCall[] | null | undefined): ToolCall[] {
+  if (!Array.isArray(calls)) return [];
+  // Some servers give no id: the result must refer to something.
+  return calls.flatMap((call, index) => {
+    if (!("function" in call)) return [];
+    const { name, arguments: given } = call.function;
+    return [toolCallOf(call.id || `call_${index}`, name, typeof given === "string" ? given : JSON.stringify(given ?? {}))];
+  });
+}
+
+function readUsage(usage: OpenAI.CompletionUsage | null | undefined): TokenUsage | undefined {
+  if (typeof usage?.prompt_tokens !== "number") return undefined;
+  return {
+    ...noUsage,
+    inputTokens: usage.prompt_tokens,
+    outputTokens: usage.completion_tokens ?? 0,
+    cacheReadTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
+    reasoningTokens: usage.completion_tokens_details?.reasoning_tokens ?? 0,
+  };
+}
+
+/** Put the pieces of a stream together. A stream that ends without a reason was cut, whatever its connection says. */
+export async function gatherChunks(
+  chunks: AsyncIterable<OpenAI.ChatCompletionChunk>,
+  label: string,
+  onDelta: (delta: Delta) => void,
+): Promise<Completion> {
+  const gathered = new Gathered();
+  try {
+    for await (const chunk of chunks) gathered.add(chunk, onDelta);
+  } catch (error) {
+    throw withSpent(error, readUsage(gathered.usage), label);
+  }
+  if (gathered.reason === null) throw withSpent(shapeFault(label, "an end of its stream"), readUsage(gathered.usage), label);
+  return gathered.completion();
+}
+
+class Gathered {
+  usage: OpenAI.CompletionUsage | null = null;
+  reason: string | null = null;
+  #text = "";
+  #refusal = "";
+  readonly #calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] = [];
+
+  add(chunk: OpenAI.ChatCompletionChunk, onDelta: (delta: Delta) => void): void {
+    // The usage comes last, in a chunk without a choice.
+    this.usage = chunk.usage ?? this.usage;
+    const choice = chunk.choices?.[0];
+    if (!choice) return;
+    this.reason = choice.finish_reason ?? this.reason;
+    const { content, refusal, tool_calls: calls = [] } = choice.delta ?? {};
+    if (content) {
+      this.#text += content;
+      onDelta({ kind: "text", text: content });
+    }
+    this.#refusal += refusal ?? "";
+    for (const call of calls ?? []) this.#addCall(call);
+  }
+
+  #addCall(piece: OpenAI.ChatCompletionChunk.Choice.Delta.ToolCall): void {
+    const call = (this.#calls[piece.index ?? this.#calls.length] ??= { id: "", type: "function", function: { name: "", arguments: "" } });
+    call.id ||= piece.id ?? "";
+    call.function.name ||= piece.function?.name ?? "";
+    call.function.arguments += piece.function?.arguments ?? "";
+  }
+
+  completion(): Completion {
+    // A server that leaves numbers out leaves holes.
+    const calls = this.#calls.filter((call) => call !== undefined);
+    const message = { content: this.#text, refusal: this.#refusal || null, ...(calls.length > 0 ? { tool_calls: calls } : {}) };
+    return { choices: [{ message, finish_reason: this.reason }], usage: this.usage };
+  }
+}

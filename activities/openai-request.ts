@@ -1,0 +1,94 @@
+import type OpenAI from "openai";
+import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
+import type { ChatRequest, Message } from "./model-port.ts";
+
+/** A chat in OpenAI's words. Nothing that was not asked for is sent: compatible servers refuse fields they do not know. */
+export function chatBody(request: ChatRequest): OpenAI.ChatCompletionCreateParamsNonStreaming {
+  const { model, messages, tools = [], toolChoice, outputSchema, outputTokensMax, thinkingTokens } = request;
+  return {
+    model,
+    messages: messages.map(messageOf),
+    ...(tools.length === 0 ? {} : { tools: tools.map(toolOf) }),
+    ...(tools.length === 0 || toolChoice === undefined ? {} : { tool_choice: choiceOf(toolChoice) }),
+    ...(outputSchema ? { response_format: formatOf(outputSchema) } : {}),
+    ...(outputTokensMax === undefined ? {} : { max_completion_tokens: outputTokensMax }),
+    ...(thinkingTokens === undefined ? {} : { reasoning_effort: effortOf(thinkingTokens) }),
+  };
+}
+
+function messageOf(message: Message): OpenAI.ChatCompletionMessageParam {
+  if (message.role === "tool") return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
+  if (message.role !== "assistant") return message;
+  const calls = message.toolCalls ?? [];
+  if (calls.length === 0) return { role: "assistant", content: message.content };
+  return {
+    role: "assistant",
+    content: message.content === "" ? null : message.content,
+    tool_calls: calls.map(({ id, name, arguments: given, malformed }) => ({
+      id,
+      type: "function",
+      function: { name, arguments: malformed ?? JSON.stringify(given) },
+    })),
+  };
+}
+
+const toolOf = ({ name, description, parameters }: NonNullable<ChatRequest["tools"]>[number]): OpenAI.ChatCompletionTool => ({
+  type: "function",
+  function: { name, description, parameters, ...(fitsStrictMode(parameters) ? { strict: true } : {}) },
+});
+
+const choiceOf = (choice: NonNullable<ChatRequest["toolChoice"]>): OpenAI.ChatCompletionToolChoiceOption =>
+  typeof choice === "string" ? choice : { type: "function", function: { name: choice.name } };
+
+const formatOf = (schema: JsonSchema): NonNullable<OpenAI.ChatCompletionCreateParams["response_format"]> => ({
+  type: "json_schema",
+  json_schema: { name: "output", schema, strict: fitsStrictMode(schema) },
+});
+
+// OpenAI takes words where others take a number.
+const effortOf = (tokens: number): "low" | "medium" | "high" => (tokens <= 2_048 ? "low" : tokens <= 8_192 ? "medium" : "high");
+
+/**
+ * Strict mode refuses (400) every schema that leaves anything open: objects must be closed and all their properties required.
+ * Other schemas go as a hint; the answer is checked by us in both cases.
+ */
+export function fitsStrictMode(schema: Json): boolean {
+  if (Array.isArray(schema)) return schema.every(fitsStrictMode);
+  if (!isObject(schema)) return true;
+  return (
+    !Object.keys(schema).some((keyword) => openKeywords.has(keyword)) && isClosed(schema) && childSchemas(schema).every(fitsStrictMode)
+  );
+}
+
+const openKeywords = new Set([
+  "allOf",
+  "oneOf",
+  "not",
+  "if",
+  "patternProperties",
+  "dependentRequired",
+  "dependentSchemas",
+  "default",
+  "prefixItems",
+  "uniqueItems",
+  "format",
+  "minLength",
+  "maxLength",
+  "propertyNames",
+  "minProperties",
+  "maxProperties",
+  "contains",
+  "unevaluatedProperties",
+]);
+
+function isClosed(schema: JsonSchema): boolean {
+  if (schema["type"] !== "object" && schema["properties"] === undefined) return true;
+  const names = isObject(schema["properties"]) ? Object.keys(schema["properties"]) : [];
+  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  return schema["additionalProperties"] === false && names.every((name) => required.includes(name));
+}
+
+function childSchemas(schema: JsonSchema): Json[] {
+  const maps = [schema["properties"], schema["$defs"]].filter(isObject).flatMap((map) => Object.values(map));
+  return [...maps, ...[schema["items"], schema["anyOf"]].filter((child) => child !== undefined)];
+}
