@@ -12,6 +12,7 @@ import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
+import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
@@ -47,10 +48,11 @@ export function createActivities(deps: ActivityDeps): Activities {
   const { database, endings } = deps;
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
-  const step = { database, record };
+  const effects = new EffectLedger(database);
+  const step = { database, record, effects };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
-  const tool = createTool(deps);
+  const tool = createTool({ tools: deps.tools, effects });
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),
@@ -71,7 +73,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     llm: createStepActivity("llm", step, createLlm(deps)),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
-      return { output: await tool(fields, context) };
+      return tool(fields, context);
     }),
     http: createStepActivity("http", step, async (fields, _, context) => {
       const output = await http(fields, context);

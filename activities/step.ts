@@ -1,5 +1,6 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
+import { eventIdentity } from "../contracts/events.ts";
 import { defaults } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
@@ -8,6 +9,8 @@ import { evaluate } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
+import type { OpenEffect } from "../prisma/effects.ts";
+import type { EffectLedger } from "./effects.ts";
 import { failureOf, retryDelayMs } from "./failures.ts";
 import { attemptEndsAt, patiently } from "./patience.ts";
 import type { Record } from "./record.ts";
@@ -17,6 +20,7 @@ import type { WorkContext } from "./work.ts";
 export interface StepDeps {
   database: Database;
   record: Record;
+  effects: EffectLedger;
 }
 
 export interface Worked {
@@ -24,6 +28,9 @@ export interface Worked {
   /** What `outputSchema` speaks of, when it is not the whole output. */
   checked?: Json;
   usage?: Usage;
+  /** What it did outside, yet to be closed with its result. */
+  effect?: OpenEffect;
+  reusedFrom?: string;
 }
 
 export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: WorkContext) => Promise<Worked>;
@@ -103,7 +110,11 @@ interface Doing<Fields> {
   work: Work<Fields>;
 }
 
-async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, { desk, teller, work }: Doing<Fields>): Promise<StepDone> {
+async function perform<Fields>(
+  { database, effects }: StepDeps,
+  call: StepCall<Fields>,
+  { desk, teller, work }: Doing<Fields>,
+): Promise<StepDone> {
   const { tenant } = call.run;
   const schema = call.outputSchema;
   teller.startSoon();
@@ -111,10 +122,17 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
     desk.done(await work(fields, schema ? { outputSchema: schema } : {}, workContext(call, desk.endsAt)));
   }
-  const { output, usage, checked = output } = desk.worked!;
+  const { output, usage, effect, reusedFrom, checked = output } = desk.worked!;
+  const kept = await patiently(desk.endsAt, () => keep(database, tenant, output));
+  // Before anything else is made of it: what has happened must be known as such.
+  if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
   if (schema) checkSchema(schema, checked, call.path);
-  tryAgainWhile(call, output, desk);
-  const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
+  if (isUnwanted(call, output)) {
+    if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
+    desk.discard();
+    throw unwanted(call);
+  }
+  const done = { output: kept, ...(usage ? { usage } : {}), ...(reusedFrom === undefined ? {} : { reusedFrom }) };
   const isNew = await patiently(desk.endsAt, () => teller.end(done));
   // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
   if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
@@ -127,8 +145,10 @@ function workContext(call: StepCall<unknown>, endsAt: number): WorkContext {
   const { cancellationSignal, log } = Context.current();
   return {
     idempotencyKey: call.idempotencyKey,
+    tenant: call.run.tenant,
     runId: call.run.id,
     path: call.path,
+    attempt: call.attempt,
     signal: cancellationSignal,
     timeoutMs: Math.max(1, endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
@@ -142,7 +162,14 @@ export async function finishedStep(
 ): Promise<StepDone | null> {
   const row = await database.step.findUnique({ where: { runId_path: { runId: run.id, path } } });
   if (row?.status !== "completed" || row.attempt !== attempt) return null;
-  return { output: row.output as Json, ...(row.usage ? { usage: row.usage as unknown as Usage } : {}) };
+  const identity = eventIdentity("step.completed", path, attempt);
+  const told = await database.event.findUnique({ where: { runId_identity: { runId: run.id, identity } }, select: { data: true } });
+  const { reusedFrom } = (told?.data ?? {}) as { reusedFrom?: string };
+  return {
+    output: row.output as Json,
+    ...(row.usage ? { usage: row.usage as unknown as Usage } : {}),
+    ...(reusedFrom === undefined ? {} : { reusedFrom }),
+  };
 }
 
 /** Work of an attempt whose result did not reach the record. */
@@ -166,13 +193,15 @@ function checkSchema(schema: JsonSchema, output: Json, path: string): void {
 }
 
 /** `retry.while`: the answer came, but its content asks for another attempt. */
-function tryAgainWhile(call: StepCall<unknown>, output: Json, desk: Desk): void {
-  if (!call.retryWhile) return;
+function isUnwanted(call: StepCall<unknown>, output: Json): boolean {
+  if (!call.retryWhile) return false;
   const roots = { name: (name: string) => (name === "output" ? output : undefined), step: () => undefined };
-  if (evaluate(call.retryWhile as unknown as Expression, roots) !== true) return;
-  desk.discard();
+  return evaluate(call.retryWhile as unknown as Expression, roots) === true;
+}
+
+function unwanted({ retry }: StepCall<unknown>): Fault {
   const { attempt } = Context.current().info;
-  const isLast = attempt >= call.retry.maxAttempts;
+  const isLast = attempt >= retry.maxAttempts;
   const detail = isLast ? `\`retry.while\` still held after ${attempt} attempts.` : "`retry.while` asked for another attempt.";
-  throw new Fault("tool", detail, { extra: { retryable: !isLast, retryAfterMs: retryDelayMs(call.retry, attempt) } });
+  return new Fault("tool", detail, { extra: { retryable: !isLast, retryAfterMs: retryDelayMs(retry, attempt) } });
 }

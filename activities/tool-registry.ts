@@ -4,8 +4,10 @@ import { z } from "zod";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
+import { isVersion } from "../contracts/semver.ts";
 import { nearest } from "../language/nearest.ts";
 import { validateValue } from "../language/validate.ts";
+import type { Verified } from "./effects.ts";
 import type { WorkContext } from "./work.ts";
 
 /** Whether calling a tool changes something outside, and whether that needs care. */
@@ -17,6 +19,12 @@ export interface Tool {
   input: JsonSchema;
   output?: JsonSchema;
   effect: Effect;
+  /** Semantic version. */
+  version: string;
+  /** It honours `context.idempotencyKey`: called twice with one key, it does its work once. */
+  idempotent: boolean;
+  /** What became of a call that gave no answer. */
+  verify?: (args: unknown, context: WorkContext) => Promise<Verified> | Verified;
   /** Answers in well under two seconds, so that a step may run it beside the walk. */
   short: boolean;
   /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
@@ -32,6 +40,18 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   input: Input;
   output?: z.ZodType | JsonSchema;
   effect: Effect;
+  /** Semantic version; 1.0.0 without it. */
+  version?: string;
+  /**
+   * With another effect than `read`: calling it twice with one `context.idempotencyKey` is calling it once. Without it an attempt that
+   * gave no answer is not repeated: `verify` says what became of it, or a person.
+   */
+  idempotent?: boolean;
+  /**
+   * Ask the outside whether the call with this `context.idempotencyKey` has happened, and what it gave. Nothing must be on its way any
+   * more that could make `not_done` untrue a moment later: the call is made again then. An Error is trouble outside: asked again, then a person.
+   */
+  verify?: (args: Arguments<Input>, context: WorkContext) => Promise<Verified> | Verified;
   /**
    * Only with `effect: "read"`: it answers in well under two seconds and may run twice. Steps with `short: true` then run
    * it beside the walk, without a task of Temporal's own.
@@ -43,9 +63,10 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
 
 /** A tool of the catalogue. `input` as a zod schema types the arguments of `run`. */
 export function defineTool<Input extends z.ZodType | JsonSchema>(definition: ToolDefinition<Input>): Tool {
-  const { name, input, output, run } = definition;
+  const { name, input, output, run, version = "1.0.0", verify } = definition;
   if (!/^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(name)) throw new Error(`"${name}" is no tool name: use words joined by dots.`);
   if (definition.short && definition.effect !== "read") throw new Error(`${name} cannot be short: only tools with effect "read" can.`);
+  if (!isVersion(version)) throw new Error(`${name}: "${version}" is no semantic version; use one such as 1.2.0.`);
   const schema = input instanceof z.ZodType ? jsonSchemaOf(input, "input") : (input as JsonSchema);
   return {
     name,
@@ -53,6 +74,10 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
     input: schema,
     ...(output === undefined ? {} : { output: output instanceof z.ZodType ? jsonSchemaOf(output, "output") : output }),
     effect: definition.effect,
+    version,
+    idempotent: definition.idempotent ?? false,
+    // As with `run` below.
+    ...(verify ? { verify: verify as NonNullable<Tool["verify"]> } : {}),
     short: definition.short ?? false,
     parse: input instanceof z.ZodType ? (args) => parseWithZod(name, input, args) : (args) => parseWithSchema(name, schema, args),
     // `parse` above gives what `run` takes: both were made from `input`.
@@ -89,8 +114,11 @@ async function loadModule(modulePath: string): Promise<Tool[]> {
   const module: { tools?: unknown } = await import(isFile ? pathToFileURL(path.resolve(modulePath)).href : modulePath);
   if (!Array.isArray(module.tools) || !module.tools.every(isTool))
     throw new Error(`${modulePath} must export \`tools\`: an array of tools made by defineTool().`);
-  return module.tools;
+  return module.tools.map((tool) => ({ ...unsaid, ...tool }));
 }
+
+/** Of a tool that was made by hand. */
+const unsaid = { version: "1.0.0", idempotent: false, short: false };
 
 const isTool = (value: unknown): value is Tool => {
   const tool = value as Partial<Tool> | null;

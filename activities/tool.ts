@@ -2,26 +2,34 @@ import type { ToolFields } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
+import type { EffectLedger, Effected } from "./effects.ts";
 import type { Tool, ToolRegistry } from "./tool-registry.ts";
-import { fromOutside, withDeadline, type WorkContext } from "./work.ts";
+import { withDeadline, type WorkContext } from "./work.ts";
 
-export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Json>;
+export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Effected>;
 
 /**
  * Run a tool of the catalogue with checked arguments. Out: its result.
  *
  * Faults: `tool_input` (unknown tool, arguments that do not fit: `pointer`, `errors`), `tool` (whatever it threw), `timeout`,
- * `limit`, `reserved_key`, and every fault the tool throws itself.
- * Retry: the tool gets the same `context.idempotencyKey` in every attempt.
+ * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
+ * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool(deps: { tools: ToolRegistry }): ToolCall {
+export function createTool(deps: { tools: ToolRegistry; effects: EffectLedger }): ToolCall {
   return async (fields, context) => {
     const tool = deps.tools.get(fields.tool);
     const args = tool.parse(fields.arguments);
-    const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
-    return fromOutside(checkResult(tool, result), tool.name);
+    if (tool.effect === "read") return { output: await performTool(tool, args, context) };
+    return deps.effects.once({ tool, fields, args, call: 0 }, context, (within) => performTool(tool, args, within));
   };
+}
+
+/** Its result, checked. Whether it was done before, the effect ledger knows. */
+export async function performTool(tool: Tool, args: unknown, context: WorkContext): Promise<Json> {
+  const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
+  return checkResult(tool, result);
 }
 
 async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise<unknown> {
@@ -38,11 +46,15 @@ function checkResult(tool: Tool, result: unknown): Json {
   const text = toText(tool, result);
   const bytes = Buffer.byteLength(text);
   if (bytes > limits.toolAnswerBytesMax)
-    throw new Fault("limit", `${tool.name} gave ${bytes} bytes; at most ${limits.toolAnswerBytesMax} are taken.`);
+    throw new Fault("limit", `${tool.name} gave ${bytes} bytes; at most ${limits.toolAnswerBytesMax} are taken.`, {
+      extra: { hasHappened: true },
+    });
   // What is recorded and what the next step sees must be the same value: dates, maps and undefined end here.
   const value = JSON.parse(text) as Json;
   const broken = tool.output ? validateValue(tool.output, value)[0] : undefined;
   if (broken) throw finalFault(tool, `gave a result that does not fit its own output schema: ${broken.pointer || "/"} ${broken.message}`);
+  if (usesReservedKey(value))
+    throw new Fault("reserved_key", `${tool.name} answered with the reserved key ${REFERENCE_KEY}.`, { extra: { hasHappened: true } });
   return value;
 }
 
@@ -54,4 +66,5 @@ function toText(tool: Tool, result: unknown): string {
   }
 }
 
-const finalFault = (tool: Tool, detail: string): Fault => new Fault("tool", `${tool.name} ${detail}`, { extra: { retryable: false } });
+const finalFault = (tool: Tool, detail: string): Fault =>
+  new Fault("tool", `${tool.name} ${detail}`, { extra: { retryable: false, hasHappened: true } });

@@ -51,6 +51,8 @@ export interface StepDone {
   /** The step's output, or its reference when it is above `limits.inlineBytesMax`. */
   output: Json;
   usage?: Usage;
+  /** The origin of a fork has done it: it is not this run's to undo. */
+  reusedFrom?: string;
 }
 
 export interface Usage {
@@ -111,7 +113,14 @@ export interface LlmFields {
 export interface ToolFields {
   tool: string;
   arguments: Json;
+  /** Nothing is done: an earlier attempt gave no answer, and this one is to say what became of it. */
+  settle?: true;
+  /** What a person says of an effect that nobody knew the outcome of. */
+  told?: Told;
 }
+
+/** It has happened, with this result; or it has not, and may be done (again). `effect`: which one they were asked about. */
+export type Told = { by: string; effect?: string } & ({ happened: true; result: Json } | { happened: false });
 
 export interface HttpFields {
   method: string;

@@ -58,6 +58,7 @@ export const limits = {
   ledgerBytesMax: 16 * MB,
   ledgerPageBytesMax: 900 * KB,
   lineageRowsMax: 100,
+  forkChainMax: 20,
   detailsRowsMax: 100,
   errorDetailMax: 2_000,
   childrenLeftMax: 1_000,

@@ -7,6 +7,8 @@ interface Version {
 
 const pattern = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$/;
 
+export const isVersion = (text: string): boolean => pattern.test(text);
+
 /** Negative when `a` comes before `b` (semver.org, item 11). A text that is no version comes before every version. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parseVersion(a), parseVersion(b)];

@@ -1,6 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import { effectKey } from "../contracts/ids.ts";
-import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
+import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
@@ -23,10 +23,35 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
 }
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
-  const { step, context } = here;
-  const fields: ToolFields = { tool: step.tool, arguments: await walk.value(step.arguments, context.frame) };
-  return call(walk, "tool", here, fields);
+  const { step, path, context } = here;
+  const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
+  const fields: ToolFields = {
+    tool: step.tool,
+    arguments: await walk.value(step.arguments, context.frame),
+    ...(told ? { told } : {}),
+  };
+  try {
+    return await call(walk, "tool", here, fields);
+  } catch (error) {
+    if (step.effect === "read" || step.local || !hasTimedOut(error)) throw error;
+    return settle(walk, here, { fields, error });
+  }
 }
+
+/** No attempt is left that could say what the last one has done. */
+async function settle(walk: Walk, here: HereOf<"tool">, { fields, error }: { fields: ToolFields; error: unknown }): Promise<Outcome> {
+  const { path } = here;
+  try {
+    return await call(walk, "tool", here, { ...fields, settle: true });
+  } catch (settled) {
+    if (!hasTimedOut(settled)) throw settled;
+    if (settled.problem["isSettled"] === true) throw error;
+    const detail = `Step ${path} gave no answer in time, and no worker could say what it has done: tell it by take, retry or fail.`;
+    throw new Fault("effect_unknown", detail, { instance: path });
+  }
+}
+
+const hasTimedOut = (error: unknown): error is Fault => error instanceof Fault && error.code === "timeout";
 
 export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcome> {
   const { step, context } = here;
