@@ -26,6 +26,8 @@ import type { Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
+import type { ToolCalls } from "./tool-calls.ts";
+import { createFindTool } from "./tool-finder.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
 import { createValues } from "./values.ts";
 
@@ -37,6 +39,8 @@ export interface ActivityDeps {
   notices: NoticeSettings;
   models: Models;
   tools: ToolRegistry;
+  /** Takes down how they are called. */
+  calls: ToolCalls;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
   /** Hosts that the `http` step may reach although they are private. */
@@ -52,7 +56,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const step = { database, record, effects };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
-  const tool = createTool({ tools: deps.tools, effects });
+  const tool = createTool({ find: createFindTool(deps), effects, calls: deps.calls });
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
-import { isVersion } from "../contracts/semver.ts";
+import { compareVersions, isVersion, satisfies } from "../contracts/semver.ts";
 import { nearest } from "../language/nearest.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
@@ -27,7 +27,7 @@ export interface Tool {
   verify?: (args: unknown, context: WorkContext) => Promise<Verified> | Verified;
   /** Answers in well under two seconds, so that a step may run it beside the walk. */
   short: boolean;
-  /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
+  /** Arguments as the tool wants them, or a promise of them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
 }
@@ -86,20 +86,31 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
 }
 
 export interface ToolRegistry {
-  /** Fault `tool_input` with the nearest names for a tool that is not there. */
-  get(name: string): Tool;
+  /**
+   * The highest version, or the highest in a range. Fault `tool_input` with the nearest names for a tool that is not there, `tool`
+   * (tried again: another worker may have it) for a version.
+   */
+  get(name: string, range?: string): Tool;
   list(): Tool[];
 }
 
 export function createToolRegistry(tools: Tool[]): ToolRegistry {
-  const byName = new Map<string, Tool>();
+  const byName = new Map<string, Tool[]>();
   for (const tool of tools) {
-    if (byName.has(tool.name)) throw new Error(`Two tools are named ${tool.name}.`);
-    byName.set(tool.name, tool);
+    const versions = byName.get(tool.name) ?? [];
+    if (versions.some(({ version }) => version === tool.version)) throw new Error(`Two tools are named ${tool.name} ${tool.version}.`);
+    byName.set(
+      tool.name,
+      [...versions, tool].toSorted((a, b) => compareVersions(b.version, a.version)),
+    );
   }
   return {
-    get: (name) => byName.get(name) ?? unknownTool(name, [...byName.keys()]),
-    list: () => [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    get(name, range) {
+      const versions = byName.get(name) ?? unknownTool(name, [...byName.keys()]);
+      const found = range === undefined ? versions[0] : versions.find(({ version }) => satisfies(version, range));
+      return found ?? unknownVersion(name, range!, versions);
+    },
+    list: () => [...byName.values()].flat().toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   };
 }
 
@@ -151,6 +162,11 @@ function inputFault(name: string, problems: { pointer: string; message: string }
 
 const pointerOf = (keys: PropertyKey[]): string =>
   keys.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+function unknownVersion(name: string, range: string, versions: Tool[]): never {
+  const there = versions.map(({ version }) => version).join(", ");
+  throw new Fault("tool", `No version ${range} of ${name} on this worker. There is: ${there}.`);
+}
 
 function unknownTool(name: string, known: string[]): never {
   const namesake = nearest(name, known);

@@ -5,10 +5,13 @@ import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
-import type { Tool, ToolRegistry } from "./tool-registry.ts";
+import type { ToolCalls } from "./tool-calls.ts";
+import type { FindTool } from "./tool-finder.ts";
+import type { Tool } from "./tool-registry.ts";
 import { withDeadline, type WorkContext } from "./work.ts";
 
-export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Effected>;
+/** `call`: number of the call within the step. */
+export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number) => Promise<Effected>;
 
 /**
  * Run a tool of the catalogue with checked arguments. Out: its result.
@@ -17,13 +20,20 @@ export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Eff
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool(deps: { tools: ToolRegistry; effects: EffectLedger }): ToolCall {
-  return async (fields, context) => {
-    const tool = deps.tools.get(fields.tool);
-    const args = tool.parse(fields.arguments);
-    if (tool.effect === "read") return { output: await performTool(tool, args, context) };
-    return deps.effects.once({ tool, fields, args, call: 0 }, context, (within) => performTool(tool, args, within));
+export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
+  return async (fields, given, call = 0) => {
+    const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
+    const tool = await find(fields, context);
+    const args = await tool.parse(fields.arguments);
+    const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
+    return tool.effect === "read" ? { output: await perform(context) } : effects.once({ tool, fields, args, call }, context, perform);
   };
+}
+
+export interface ToolDeps {
+  find: FindTool;
+  effects: EffectLedger;
+  calls: ToolCalls;
 }
 
 /** Its result, checked. Whether it was done before, the effect ledger knows. */

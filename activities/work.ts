@@ -16,6 +16,8 @@ export interface WorkContext {
   signal: AbortSignal;
   /** One attempt, from now. */
   timeoutMs: number;
+  /** Hosts that the definition lets its calls reach; absent: all that the operator does. */
+  hosts?: string[];
   log?: (message: string, data?: JsonObject) => void;
 }
 

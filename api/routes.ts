@@ -14,6 +14,7 @@ import { scheduleRoutes } from "./schedules.ts";
 import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
+import { toolRoutes } from "./tools.ts";
 
 import { triggerRoutes } from "./hooks.ts";
 
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   ...approvalRoutes,
   ...scheduleRoutes,
   ...triggerRoutes,
+  ...toolRoutes,
   ...keyRoutes,
   ...auditRoutes,
   ...healthRoutes,

@@ -3,6 +3,7 @@ import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { Endings } from "../activities/endings.ts";
 import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
+import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
 import { queues } from "../contracts/ids.ts";
 import { openDatabase } from "../prisma/client.ts";
@@ -31,6 +32,7 @@ const ours = async () => ({
     endings: new Endings({ database, client, record }),
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
+    calls: new ToolCalls(database),
     tools: createToolRegistry(tools),
     httpAllow: [],
     env: {},

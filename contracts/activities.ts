@@ -112,7 +112,13 @@ export interface LlmFields {
 
 export interface ToolFields {
   tool: string;
+  /** A version or a range. */
+  version?: string;
+  /** The MCP server that has it. */
+  server?: string;
   arguments: Json;
+  /** Hosts that the definition's policy lets it call. */
+  hosts?: string[];
   /** Nothing is done: an earlier attempt gave no answer, and this one is to say what became of it. */
   settle?: true;
   /** What a person says of an effect that nobody knew the outcome of. */
@@ -131,6 +137,8 @@ export interface HttpFields {
   body?: Json;
   /** Statuses that count as success; absent = 2xx. */
   expect?: number[];
+  /** Hosts that the definition's policy lets it call. */
+  hosts?: string[];
 }
 
 export interface PreparedRun {

@@ -21,6 +21,7 @@ export const limits = {
   yamlDepthMax: 64,
   lockLimitMax: 1_000,
   concurrencyLimitMax: 1_000,
+  policyEntriesMax: 200,
   triggersMax: 20,
   scheduleEveryMinMs: second,
   approvalQuorumMax: 100,
@@ -92,6 +93,10 @@ export const limits = {
   httpRedirectsMax: 5,
   modelAnswerBytesMax: 2 * MB,
   toolAnswerBytesMax: 5 * MB,
+  toolCallsKeepMs: 30 * 24 * hour,
+  toolStatisticsMs: 24 * hour,
+  toolCallsWaitingMax: 10_000,
+  toolSeenEveryMs: 30 * second,
   // API
   bodyBytesMax: 2 * MB,
   pageSizeMax: 200,

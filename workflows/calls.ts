@@ -3,6 +3,7 @@ import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { allows } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
@@ -19,6 +20,7 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
     ),
     repairs: step.repairs,
   };
+  refuseModels(walk, here, fields.models);
   return call(walk, "llm", here, fields);
 }
 
@@ -27,13 +29,16 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
   const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
   const fields: ToolFields = {
     tool: step.tool,
+    ...(step.version === undefined ? {} : { version: step.version }),
+    ...(step.server === undefined ? {} : { server: step.server }),
+    ...hostsOf(walk),
     arguments: await walk.value(step.arguments, context.frame),
     ...(told ? { told } : {}),
   };
   try {
     return await call(walk, "tool", here, fields);
   } catch (error) {
-    if (step.effect === "read" || step.local || !hasTimedOut(error)) throw error;
+    if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
     return settle(walk, here, { fields, error });
   }
 }
@@ -51,6 +56,9 @@ async function settle(walk: Walk, here: HereOf<"tool">, { fields, error }: { fie
   }
 }
 
+const mayHaveHappened = (error: unknown): boolean =>
+  hasTimedOut(error) || (error instanceof Fault && error.problem["mayHaveHappened"] === true);
+
 const hasTimedOut = (error: unknown): error is Fault => error instanceof Fault && error.code === "timeout";
 
 export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcome> {
@@ -65,6 +73,7 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
     query: await record(walk, query, context.frame),
     ...(body === undefined ? {} : { body: await walk.value(body, context.frame) }),
     ...(step.expect ? { expect: step.expect } : {}),
+    ...hostsOf(walk),
   };
   return call(walk, "http", here, fields);
 }
@@ -140,6 +149,17 @@ export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>)
   if (!step.summary) return path;
   const words = await walk.value(step.summary, context.frame);
   return `${path} · ${typeof words === "string" ? words : JSON.stringify(words)}`;
+}
+
+const hostsOf = ({ options: { plan } }: Walk): { hosts?: string[] } => (plan.policy?.hosts ? { hosts: plan.policy.hosts } : {});
+
+/** What an expression named could not be held against the policy when the definition was published. */
+function refuseModels({ options: { plan } }: Walk, { path }: Here<Step>, models: string[]): void {
+  const refused = models.find((model) => !allows(plan.policy?.models, model));
+  if (refused === undefined) return;
+  throw new Fault("policy", `\`policy.models\` of ${plan.name} does not let ${JSON.stringify(refused.slice(0, 100))} pass.`, {
+    instance: path,
+  });
 }
 
 async function fairnessOf(walk: Walk, template: Template, { path, context }: Here<Step>): Promise<string> {

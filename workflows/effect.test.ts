@@ -53,6 +53,12 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(asked.map(({ settle }) => settle)).toEqual([undefined, true]);
   });
 
+  test("so is the error of a tool that cannot tell", async () => {
+    const torn = makeProblem("tool", "cut off", { mayHaveHappened: true });
+    const found = await run(pay(), ({ settle }) => (settle ? { output: "paid" } : { problem: torn }));
+    expect(found.end.result).toMatchObject({ status: "completed", output: "paid" });
+  });
+
   test("one that nobody can settle is asked of a person", async () => {
     const answer = ({ told }: ToolFields): Answer => (told ? { output: (told as { result: Json }).result } : { problem: late });
     const { end } = await run(pay(), answer, { action: "take", result: 3 });

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { z } from "zod";
 import type { Json } from "../../contracts/json.ts";
 import type { Verified } from "../../activities/effects.ts";
+import { newerTools } from "./newer-tools.ts";
 import { defineTool } from "../../activities/tool-registry.ts";
 
 const order = z.strictObject({ url: z.string(), amount: z.number().default(1), fails: z.string().optional() });
@@ -71,6 +73,16 @@ export const tools = [
       return { word: randomUUID(), call };
     },
   }),
+  ...["1.0.0", "1.2.0", "2.0.0", ...(existsSync(newerTools(process.env["TENUTO_HTTP_ALLOW"]!)) ? ["1.9.0"] : [])].map((version) =>
+    defineTool({
+      name: "test.versioned",
+      version,
+      description: "Says its version.",
+      input: z.strictObject({}),
+      effect: "read",
+      run: () => version,
+    }),
+  ),
   pay("test.pay", {}),
   pay("test.payByKey", { idempotent: true }),
   pay("test.payAsked", { verify: asksOutside }),
