@@ -80,6 +80,7 @@ const writeText = (files: FilesRoot): Tool =>
     input: z.strictObject({ path: filePath, text: z.string() }),
     output: z.strictObject({ path: z.string(), bytes: z.int() }),
     effect: "write",
+    idempotent: true,
     async run(args) {
       await files.write(args.path, args.text);
       return { path: args.path, bytes: Buffer.byteLength(args.text) };

@@ -5,6 +5,7 @@ import type { HttpFields } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { allowsHost } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import { createEgress, type Egress } from "./egress.ts";
 import { excerpt, parseBody, readBytes, readStart } from "./http-body.ts";
@@ -27,7 +28,7 @@ export function createHttp(deps: { allow: string[]; lookup?: LookupFunction }): 
   return async (fields, context) => {
     const request = buildRequest(fields, context);
     return withDeadline(context, context.timeoutMs, async (signal) => {
-      const { answer, url } = await follow(egress, request, fields.expect, signal);
+      const { answer, url } = await follow(egress, request, fields, signal);
       return readAnswer(answer, { ...request, url }, fields.expect);
     });
   };
@@ -57,11 +58,13 @@ const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 async function follow(
   egress: Egress,
   first: Request,
-  expect: number[] | undefined,
+  { expect, hosts }: HttpFields,
   signal: AbortSignal,
 ): Promise<{ answer: Answer; url: URL }> {
   let request = first;
   for (let redirects = 0; ; redirects++) {
+    if (!allowsHost(hosts, request.url))
+      throw new Fault("policy", `\`policy.hosts\` of the definition does not let ${request.url.host} pass.`);
     const answer = await send(egress, request, signal);
     const location = answer.headers["location"];
     const isFinal = !redirectStatuses.has(answer.statusCode) || typeof location !== "string" || expect?.includes(answer.statusCode);

@@ -12,6 +12,7 @@ import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
+import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
@@ -27,6 +28,8 @@ import type { Announce, Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createTool } from "./tool.ts";
+import type { ToolCalls } from "./tool-calls.ts";
+import { createFindTool } from "./tool-finder.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
 import { createValues } from "./values.ts";
 
@@ -40,6 +43,8 @@ export interface ActivityDeps {
   /** Whom live words are told. */
   announce: Announce;
   tools: ToolRegistry;
+  /** Takes down how they are called. */
+  calls: ToolCalls;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
   /** Hosts that the `http` step may reach although they are private. */
@@ -51,10 +56,11 @@ export function createActivities(deps: ActivityDeps): Activities {
   const { database } = deps;
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
-  const step = { database, record };
+  const effects = new EffectLedger(database);
+  const step = { database, record, effects };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
-  const tool = createTool(deps);
+  const tool = createTool({ find: createFindTool(deps), effects, calls: deps.calls });
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),
@@ -78,7 +84,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
-      return { output: await tool(fields, context) };
+      return tool(fields, context);
     }),
     http: createStepActivity("http", step, async (fields, _, context) => {
       const output = await http(fields, context);

@@ -125,6 +125,7 @@ async function enter(record: Record, { run, input, origin, effectRoot }: Call, s
     input,
     ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
     ...parentage,
+    ...(origin.reexecuteEffects ? { reexecuteEffects: true } : {}),
     ...(Object.keys(source.vars).length > 0 ? { vars: source.vars } : {}),
     ...(source.undone.length > 0 ? { undone: Object.fromEntries(source.undone) } : {}),
   };

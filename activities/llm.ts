@@ -51,10 +51,10 @@ class Asking {
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, ask: Ask) {
-    const { tenant, runId, path, idempotencyKey, round } = ask.context;
+    const { tenant, runId, path, idempotencyKey, attempt } = ask.context;
     this.#deps = deps;
     this.#ask = ask;
-    this.#owner = { tenant, runId, path, idempotencyKey, round };
+    this.#owner = { tenant, runId, path, idempotencyKey, round: attempt };
     this.#envelope = ask.schema && objectSchema(ask.schema);
   }
 

@@ -1,5 +1,6 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
+import { eventIdentity } from "../contracts/events.ts";
 import { defaults, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
@@ -8,6 +9,8 @@ import { evaluate } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
+import type { OpenEffect } from "../prisma/effects.ts";
+import type { EffectLedger } from "./effects.ts";
 import { AnotherAttempt, failureOf, retryDelayMs } from "./failures.ts";
 import { attemptEndsAt, patiently } from "./patience.ts";
 import type { Record } from "./record.ts";
@@ -17,6 +20,7 @@ import type { WorkContext } from "./work.ts";
 export interface StepDeps {
   database: Database;
   record: Record;
+  effects: EffectLedger;
 }
 
 export interface Worked {
@@ -26,15 +30,15 @@ export interface Worked {
   usage?: Usage;
   /** For the log alone, beside the usage: the walk does not need it. */
   told?: JsonObject;
+  /** What it did outside, yet to be closed with its result. */
+  effect?: OpenEffect;
+  reusedFrom?: string;
 }
 
 export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext) => Promise<Worked>;
 
 /** What work that takes several attempts knows beside what all know. */
 export interface StepContext extends WorkContext {
-  tenant: string;
-  /** Rounds that a person asked for. */
-  round: number;
   retry: Retry;
   /** Temporal's id of the execution that asks. */
   execution: string;
@@ -142,7 +146,11 @@ interface Doing<Fields> {
   work: Work<Fields>;
 }
 
-async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, { desk, teller, work }: Doing<Fields>): Promise<StepDone> {
+async function perform<Fields>(
+  { database, effects }: StepDeps,
+  call: StepCall<Fields>,
+  { desk, teller, work }: Doing<Fields>,
+): Promise<StepDone> {
   const { tenant } = call.run;
   const schema = call.outputSchema;
   teller.startSoon();
@@ -150,10 +158,17 @@ async function perform<Fields>({ database }: StepDeps, call: StepCall<Fields>, {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
     desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk)));
   }
-  const { output, usage, told, checked = output } = desk.worked!;
+  const { output, usage, told, effect, reusedFrom, checked = output } = desk.worked!;
+  const kept = await patiently(desk.endsAt, () => keep(database, tenant, output));
+  // Before anything else is made of it: what has happened must be known as such.
+  if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
   if (schema) checkSchema(schema, checked, call.path);
-  tryAgainWhile(call, output, desk);
-  const done = { output: await patiently(desk.endsAt, () => keep(database, tenant, output)), ...(usage ? { usage } : {}) };
+  if (asksAgain(call, output)) {
+    if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
+    desk.discard();
+    throw unwanted(call);
+  }
+  const done = { output: kept, ...(usage ? { usage } : {}), ...(reusedFrom === undefined ? {} : { reusedFrom }) };
   const isNew = await patiently(desk.endsAt, () => teller.end(told ? { ...done, ...told } : done));
   // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
   if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
@@ -166,13 +181,13 @@ function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
   const { cancellationSignal, info, log } = Context.current();
   return {
     idempotencyKey: call.idempotencyKey,
+    tenant: call.run.tenant,
     runId: call.run.id,
     path: call.path,
+    attempt: call.attempt,
     signal: cancellationSignal,
     timeoutMs: Math.max(1, desk.endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
-    tenant: call.run.tenant,
-    round: call.attempt,
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
     left: desk.left,
@@ -189,7 +204,14 @@ export async function finishedStep(
 ): Promise<StepDone | null> {
   const row = await database.step.findUnique({ where: { runId_path: { runId: run.id, path } } });
   if (row?.status !== "completed" || row.attempt !== attempt) return null;
-  return { output: row.output as Json, ...(row.usage ? { usage: row.usage as unknown as Usage } : {}) };
+  const identity = eventIdentity("step.completed", path, attempt);
+  const told = await database.event.findUnique({ where: { runId_identity: { runId: run.id, identity } }, select: { data: true } });
+  const { reusedFrom } = (told?.data ?? {}) as { reusedFrom?: string };
+  return {
+    output: row.output as Json,
+    ...(row.usage ? { usage: row.usage as unknown as Usage } : {}),
+    ...(reusedFrom === undefined ? {} : { reusedFrom }),
+  };
 }
 
 /** What an attempt before this one had done but not recorded, and what it left. */
@@ -213,13 +235,11 @@ function checkSchema(schema: JsonSchema, output: Json, path: string): void {
 }
 
 /** `retry.while`: the answer came, but its content asks for another attempt. */
-function tryAgainWhile(call: StepCall<unknown>, output: Json, desk: Desk): void {
-  if (!asksAgain(call, output)) return;
-  desk.discard();
+function unwanted({ retry }: StepCall<unknown>): Fault {
   const { attempt } = Context.current().info;
-  const isLast = attempt >= call.retry.maxAttempts;
+  const isLast = attempt >= retry.maxAttempts;
   const detail = isLast ? `\`retry.while\` still held after ${attempt} attempts.` : "`retry.while` asked for another attempt.";
-  throw new Fault("tool", detail, { extra: { retryable: !isLast, retryAfterMs: retryDelayMs(call.retry, attempt) } });
+  return new Fault("tool", detail, { extra: { retryable: !isLast, retryAfterMs: retryDelayMs(retry, attempt) } });
 }
 
 function asksAgain({ retryWhile }: StepCall<unknown>, output: Json): boolean {

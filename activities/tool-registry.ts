@@ -4,8 +4,10 @@ import { z } from "zod";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
+import { compareVersions, isVersion, satisfies } from "../contracts/semver.ts";
 import { nearest } from "../language/nearest.ts";
 import { validateValue } from "../language/validate.ts";
+import type { Verified } from "./effects.ts";
 import type { WorkContext } from "./work.ts";
 
 /** Whether calling a tool changes something outside, and whether that needs care. */
@@ -17,9 +19,15 @@ export interface Tool {
   input: JsonSchema;
   output?: JsonSchema;
   effect: Effect;
+  /** Semantic version. */
+  version: string;
+  /** It honours `context.idempotencyKey`: called twice with one key, it does its work once. */
+  idempotent: boolean;
+  /** What became of a call that gave no answer. */
+  verify?: (args: unknown, context: WorkContext) => Promise<Verified> | Verified;
   /** Answers in well under two seconds, so that a step may run it beside the walk. */
   short: boolean;
-  /** Arguments as the tool wants them. Fault `tool_input` with the pointer of each mismatch. */
+  /** Arguments as the tool wants them, or a promise of them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
 }
@@ -32,6 +40,18 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   input: Input;
   output?: z.ZodType | JsonSchema;
   effect: Effect;
+  /** Semantic version; 1.0.0 without it. */
+  version?: string;
+  /**
+   * With another effect than `read`: calling it twice with one `context.idempotencyKey` is calling it once. Without it an attempt that
+   * gave no answer is not repeated: `verify` says what became of it, or a person.
+   */
+  idempotent?: boolean;
+  /**
+   * Ask the outside whether the call with this `context.idempotencyKey` has happened, and what it gave. Nothing must be on its way any
+   * more that could make `not_done` untrue a moment later: the call is made again then. An Error is trouble outside: asked again, then a person.
+   */
+  verify?: (args: Arguments<Input>, context: WorkContext) => Promise<Verified> | Verified;
   /**
    * Only with `effect: "read"`: it answers in well under two seconds and may run twice. Steps with `short: true` then run
    * it beside the walk, without a task of Temporal's own.
@@ -43,9 +63,10 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
 
 /** A tool of the catalogue. `input` as a zod schema types the arguments of `run`. */
 export function defineTool<Input extends z.ZodType | JsonSchema>(definition: ToolDefinition<Input>): Tool {
-  const { name, input, output, run } = definition;
+  const { name, input, output, run, version = "1.0.0", verify } = definition;
   if (!/^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(name)) throw new Error(`"${name}" is no tool name: use words joined by dots.`);
   if (definition.short && definition.effect !== "read") throw new Error(`${name} cannot be short: only tools with effect "read" can.`);
+  if (!isVersion(version)) throw new Error(`${name}: "${version}" is no semantic version; use one such as 1.2.0.`);
   const schema = input instanceof z.ZodType ? jsonSchemaOf(input, "input") : (input as JsonSchema);
   return {
     name,
@@ -53,6 +74,10 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
     input: schema,
     ...(output === undefined ? {} : { output: output instanceof z.ZodType ? jsonSchemaOf(output, "output") : output }),
     effect: definition.effect,
+    version,
+    idempotent: definition.idempotent ?? false,
+    // As with `run` below.
+    ...(verify ? { verify: verify as NonNullable<Tool["verify"]> } : {}),
     short: definition.short ?? false,
     parse: input instanceof z.ZodType ? (args) => parseWithZod(name, input, args) : (args) => parseWithSchema(name, schema, args),
     // `parse` above gives what `run` takes: both were made from `input`.
@@ -61,20 +86,31 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
 }
 
 export interface ToolRegistry {
-  /** Fault `tool_input` with the nearest names for a tool that is not there. */
-  get(name: string): Tool;
+  /**
+   * The highest version, or the highest in a range. Fault `tool_input` with the nearest names for a tool that is not there, `tool`
+   * (tried again: another worker may have it) for a version.
+   */
+  get(name: string, range?: string): Tool;
   list(): Tool[];
 }
 
 export function createToolRegistry(tools: Tool[]): ToolRegistry {
-  const byName = new Map<string, Tool>();
+  const byName = new Map<string, Tool[]>();
   for (const tool of tools) {
-    if (byName.has(tool.name)) throw new Error(`Two tools are named ${tool.name}.`);
-    byName.set(tool.name, tool);
+    const versions = byName.get(tool.name) ?? [];
+    if (versions.some(({ version }) => version === tool.version)) throw new Error(`Two tools are named ${tool.name} ${tool.version}.`);
+    byName.set(
+      tool.name,
+      [...versions, tool].toSorted((a, b) => compareVersions(b.version, a.version)),
+    );
   }
   return {
-    get: (name) => byName.get(name) ?? unknownTool(name, [...byName.keys()]),
-    list: () => [...byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    get(name, range) {
+      const versions = byName.get(name) ?? unknownTool(name, [...byName.keys()]);
+      const found = range === undefined ? versions[0] : versions.find(({ version }) => satisfies(version, range));
+      return found ?? unknownVersion(name, range!, versions);
+    },
+    list: () => [...byName.values()].flat().toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   };
 }
 
@@ -89,8 +125,11 @@ async function loadModule(modulePath: string): Promise<Tool[]> {
   const module: { tools?: unknown } = await import(isFile ? pathToFileURL(path.resolve(modulePath)).href : modulePath);
   if (!Array.isArray(module.tools) || !module.tools.every(isTool))
     throw new Error(`${modulePath} must export \`tools\`: an array of tools made by defineTool().`);
-  return module.tools;
+  return module.tools.map((tool) => ({ ...unsaid, ...tool }));
 }
+
+/** Of a tool that was made by hand. */
+const unsaid = { version: "1.0.0", idempotent: false, short: false };
 
 const isTool = (value: unknown): value is Tool => {
   const tool = value as Partial<Tool> | null;
@@ -123,6 +162,11 @@ function inputFault(name: string, problems: { pointer: string; message: string }
 
 const pointerOf = (keys: PropertyKey[]): string =>
   keys.map((key) => `/${String(key).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+
+function unknownVersion(name: string, range: string, versions: Tool[]): never {
+  const there = versions.map(({ version }) => version).join(", ");
+  throw new Fault("tool", `No version ${range} of ${name} on this worker. There is: ${there}.`);
+}
 
 function unknownTool(name: string, known: string[]): never {
   const namesake = nearest(name, known);

@@ -9,11 +9,13 @@ import { limits } from "../contracts/limits.ts";
 import { testContext } from "../tests/work-context.ts";
 import { shortTools } from "../contracts/short-tools.ts";
 import { createBuiltinTools } from "./builtin-tools.ts";
-import { createTool } from "./tool.ts";
+import { performTool } from "./tool.ts";
 import { createToolRegistry, defineTool, loadTools, type Tool } from "./tool-registry.ts";
 
-const run = (tools: Tool[], tool: string, args: Json, more = {}): Promise<Json> =>
-  createTool({ tools: createToolRegistry(tools) })({ tool, arguments: args }, testContext(more));
+async function run(tools: Tool[], name: string, args: Json, more = {}): Promise<Json> {
+  const tool = createToolRegistry(tools).get(name);
+  return performTool(tool, tool.parse(args), testContext(more));
+}
 
 const simple = (work: Tool["run"], more: Partial<Tool> = {}): Tool => ({
   ...defineTool({ name: "t.do", description: "", input: z.object({}), effect: "read", run: () => null }),

@@ -2,26 +2,44 @@ import type { ToolFields } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
-import type { Tool, ToolRegistry } from "./tool-registry.ts";
-import { fromOutside, withDeadline, type WorkContext } from "./work.ts";
+import type { EffectLedger, Effected } from "./effects.ts";
+import type { ToolCalls } from "./tool-calls.ts";
+import type { FindTool } from "./tool-finder.ts";
+import type { Tool } from "./tool-registry.ts";
+import { withDeadline, type WorkContext } from "./work.ts";
 
-export type ToolCall = (fields: ToolFields, context: WorkContext) => Promise<Json>;
+/** `call`: number of the call within the step. */
+export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number) => Promise<Effected>;
 
 /**
  * Run a tool of the catalogue with checked arguments. Out: its result.
  *
  * Faults: `tool_input` (unknown tool, arguments that do not fit: `pointer`, `errors`), `tool` (whatever it threw), `timeout`,
- * `limit`, `reserved_key`, and every fault the tool throws itself.
- * Retry: the tool gets the same `context.idempotencyKey` in every attempt.
+ * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
+ * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool(deps: { tools: ToolRegistry }): ToolCall {
-  return async (fields, context) => {
-    const tool = deps.tools.get(fields.tool);
-    const args = tool.parse(fields.arguments);
-    const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
-    return fromOutside(checkResult(tool, result), tool.name);
+export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
+  return async (fields, given, call = 0) => {
+    const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
+    const tool = await find(fields, context);
+    const args = await tool.parse(fields.arguments);
+    const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
+    return tool.effect === "read" ? { output: await perform(context) } : effects.once({ tool, fields, args, call }, context, perform);
   };
+}
+
+export interface ToolDeps {
+  find: FindTool;
+  effects: EffectLedger;
+  calls: ToolCalls;
+}
+
+/** Its result, checked. Whether it was done before, the effect ledger knows. */
+export async function performTool(tool: Tool, args: unknown, context: WorkContext): Promise<Json> {
+  const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
+  return checkResult(tool, result);
 }
 
 async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise<unknown> {
@@ -38,11 +56,15 @@ function checkResult(tool: Tool, result: unknown): Json {
   const text = toText(tool, result);
   const bytes = Buffer.byteLength(text);
   if (bytes > limits.toolAnswerBytesMax)
-    throw new Fault("limit", `${tool.name} gave ${bytes} bytes; at most ${limits.toolAnswerBytesMax} are taken.`);
+    throw new Fault("limit", `${tool.name} gave ${bytes} bytes; at most ${limits.toolAnswerBytesMax} are taken.`, {
+      extra: { hasHappened: true },
+    });
   // What is recorded and what the next step sees must be the same value: dates, maps and undefined end here.
   const value = JSON.parse(text) as Json;
   const broken = tool.output ? validateValue(tool.output, value)[0] : undefined;
   if (broken) throw finalFault(tool, `gave a result that does not fit its own output schema: ${broken.pointer || "/"} ${broken.message}`);
+  if (usesReservedKey(value))
+    throw new Fault("reserved_key", `${tool.name} answered with the reserved key ${REFERENCE_KEY}.`, { extra: { hasHappened: true } });
   return value;
 }
 
@@ -54,4 +76,5 @@ function toText(tool: Tool, result: unknown): string {
   }
 }
 
-const finalFault = (tool: Tool, detail: string): Fault => new Fault("tool", `${tool.name} ${detail}`, { extra: { retryable: false } });
+const finalFault = (tool: Tool, detail: string): Fault =>
+  new Fault("tool", `${tool.name} ${detail}`, { extra: { retryable: false, hasHappened: true } });

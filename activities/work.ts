@@ -6,13 +6,18 @@ import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 export interface WorkContext {
   /** Equal for all attempts of the step. */
   idempotencyKey: string;
+  tenant: string;
   runId: string;
   /** Step path. */
   path: string;
+  /** Of the step, as the walk counts: one more each time a person says retry. */
+  attempt: number;
   /** Aborted when the step is cancelled; its reason is rethrown as it is. */
   signal: AbortSignal;
   /** One attempt, from now. */
   timeoutMs: number;
+  /** Hosts that the definition lets its calls reach; absent: all that the operator does. */
+  hosts?: string[];
   log?: (message: string, data?: JsonObject) => void;
 }
 

@@ -44,7 +44,8 @@ export const lineageRoutes = [
     path: "/api/v2/runs/{id}/fork",
     summary: "Branch off from a run, with changes",
     description:
-      "What does not depend on a change is taken over. What runs again has idempotency keys of its own: it is meant to happen again.",
+      "What does not depend on a change is taken over. What runs again has idempotency keys of its own; what tools have done outside with " +
+      "the same arguments is not done again unless `reexecuteEffects`.",
     body: forkRunSchema,
     faults: ["not_found", "not_retryable", "idempotency_mismatch", "input_invalid", "reserved_key"],
     handle: fork,
@@ -124,11 +125,18 @@ async function inputOf({ deps, caller, body }: LineageCall<ForkRun>, row: Row, p
 }
 
 async function originOf(call: LineageCall<ForkRun>, row: Row, { plan, isAllOther }: { plan: Plan; isAllOther: boolean }): Promise<Origin> {
-  const { from, vars = {}, steps = {} } = call.body;
+  const { from, vars = {}, steps = {}, reexecuteEffects } = call.body;
   const [keptVars, keptSteps] = await Promise.all([keepAll(call, vars as JsonObject), keepAll(call, steps as JsonObject)]);
   const all = plan.body.steps.map(({ id }) => id);
   const again = from !== undefined ? [from] : isAllOther || Object.keys(vars).length > 0 ? all : [];
-  const origin: Origin = { run: row.id, kind: "fork", from: again, vars: keptVars, steps: keptSteps };
+  const origin: Origin = {
+    run: row.id,
+    kind: "fork",
+    from: again,
+    vars: keptVars,
+    steps: keptSteps,
+    ...(reexecuteEffects ? { reexecuteEffects } : {}),
+  };
   await checkPaths(call, origin, plan);
   return origin;
 }

@@ -16,6 +16,7 @@ import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
 import { usageRoutes } from "./usage.ts";
 import { modelPriceRoutes } from "./model-prices.ts";
+import { toolRoutes } from "./tools.ts";
 
 import { triggerRoutes } from "./hooks.ts";
 
@@ -35,6 +36,7 @@ export const routes: readonly Route[] = [
   ...scheduleRoutes,
   ...triggerRoutes,
   ...modelPriceRoutes,
+  ...toolRoutes,
   ...keyRoutes,
   ...auditRoutes,
   ...healthRoutes,

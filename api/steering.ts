@@ -1,9 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { ScheduleOverlapPolicy } from "@temporalio/client";
-import { emptySchema, runSummarySchema, signalAnswerSchema, signalSchema, terminateSchema, type Signal } from "../contracts/api.schema.ts";
+import {
+  emptySchema,
+  runSummarySchema,
+  signalAnswerSchema,
+  signalSchema,
+  takeSchema,
+  terminateSchema,
+  type Signal,
+  type Take,
+} from "../contracts/api.schema.ts";
 import { pauseRunSchema, resumeRunSchema, type PauseRun, type ResumeRun } from "../contracts/pause.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import type { UpdateArguments } from "../contracts/messages.ts";
 import { audit } from "../prisma/audit.ts";
 import { keep } from "../prisma/blobs.ts";
 import { sha256 } from "./hash.ts";
@@ -13,7 +23,7 @@ import { hasEnded, seeRun, summaryOf, type SeenRun } from "./run-view.ts";
 import { reach, requireRoom, update, type RunAddress } from "./temporal.ts";
 
 type RunCall<B = unknown> = Call<{ id: string }, unknown, B>;
-type StepCall = Call<{ id: string; path: string }>;
+type StepCall<B = unknown> = Call<{ id: string; path: string }, unknown, B>;
 
 const summary = { 202: { description: "Taken in.", schema: runSummarySchema } };
 const faults: FaultCode[] = ["not_found", "run_ended"];
@@ -39,18 +49,22 @@ const onRun = (id: string, { verb, scope, text, handle }: OnRun) =>
     handle,
   });
 
+const ofStep = {
+  ...common,
+  scope: "attend",
+  params: stepParams,
+  bodyOptional: true,
+  faults: [...faults, "step_not_parked"] as FaultCode[],
+} as const;
+
 const onStep = (id: string, { action, text }: { action: "retry" | "skip" | "fail"; text: string }) =>
   route({
-    ...common,
+    ...ofStep,
     id,
     path: `/api/v2/runs/{id}/steps/{path}/${action}`,
     summary: text,
-    scope: "attend",
-    params: stepParams,
     body: emptySchema,
-    bodyOptional: true,
-    faults: [...faults, "step_not_parked"],
-    handle: (call) => attend(call, action),
+    handle: (call) => attend(call, { action }),
   });
 
 export const steeringRoutes = [
@@ -106,6 +120,16 @@ export const steeringRoutes = [
   onStep("retryStep", { action: "retry", text: "Try a step that needs attention again" }),
   onStep("skipStep", { action: "skip", text: "Let a step that needs attention count as skipped" }),
   onStep("failStep", { action: "fail", text: "Let a step that needs attention fail" }),
+  route({
+    ...ofStep,
+    id: "takeStep",
+    path: "/api/v2/runs/{id}/steps/{path}/take",
+    summary: "Say that what a step asks about has happened, with its result",
+    description: "Of a step that failed with `effect_unknown`: its call gave no answer. `retry` says that it has not happened.",
+    body: takeSchema,
+    faults: [...ofStep.faults, "reserved_key"],
+    handle: take,
+  }),
 ];
 
 async function pause(call: RunCall<PauseRun>): Promise<Answer> {
@@ -152,9 +176,16 @@ async function signal(call: RunCall<Signal>): Promise<Answer> {
   return { status: 202, body: { id, accepted: true } };
 }
 
-async function attend(call: StepCall, action: "retry" | "skip" | "fail"): Promise<Answer> {
+async function take(call: StepCall<Take>): Promise<Answer> {
+  const result = await keep(call.deps.database, call.caller.tenant, (call.body.result ?? null) as Json);
+  return attend(call, { action: "take", result });
+}
+
+type Attended = Pick<UpdateArguments["attend"], "action" | "result">;
+
+async function attend(call: StepCall, attended: Attended): Promise<Answer> {
   const { address, run } = await open(call);
-  const argument = { path: call.params.path, action, by: call.caller.principal.name };
+  const argument = { path: call.params.path, by: call.caller.principal.name, ...attended };
   await update(address, "attend", { updateId: updateIdOf(call), argument });
   return accepted(call, run);
 }

@@ -3,6 +3,7 @@ import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
 import { createActivities } from "../activities/index.ts";
+import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
 import { queues } from "../contracts/ids.ts";
 import { openDatabase } from "../prisma/client.ts";
@@ -32,6 +33,7 @@ const ours = async () => ({
     models,
     announce: () => undefined,
     prices: new Prices(database),
+    calls: new ToolCalls(database),
     tools: createToolRegistry(tools),
     httpAllow: [],
     env: {},

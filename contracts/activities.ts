@@ -52,6 +52,8 @@ export interface StepDone {
   /** The step's output, or its reference when it is above `limits.inlineBytesMax`. */
   output: Json;
   usage?: Usage;
+  /** The origin of a fork has done it: it is not this run's to undo. */
+  reusedFrom?: string;
 }
 
 export interface Usage {
@@ -117,8 +119,21 @@ export interface LlmFields {
 
 export interface ToolFields {
   tool: string;
+  /** A version or a range. */
+  version?: string;
+  /** The MCP server that has it. */
+  server?: string;
   arguments: Json;
+  /** Hosts that the definition's policy lets it call. */
+  hosts?: string[];
+  /** Nothing is done: an earlier attempt gave no answer, and this one is to say what became of it. */
+  settle?: true;
+  /** What a person says of an effect that nobody knew the outcome of. */
+  told?: Told;
 }
+
+/** It has happened, with this result; or it has not, and may be done (again). `effect`: which one they were asked about. */
+export type Told = { by: string; effect?: string } & ({ happened: true; result: Json } | { happened: false });
 
 export interface HttpFields {
   method: string;
@@ -129,6 +144,8 @@ export interface HttpFields {
   body?: Json;
   /** Statuses that count as success; absent = 2xx. */
   expect?: number[];
+  /** Hosts that the definition's policy lets it call. */
+  hosts?: string[];
 }
 
 export interface PreparedRun {

@@ -234,6 +234,9 @@ export const forkRunSchema = z
     vars: jsonObject.optional().meta({ description: "Variables instead of what they were. Without `from` everything runs again." }),
     steps: z.record(stepPath, json).optional().meta({ description: "Outputs put in by hand; what depends on them runs again." }),
     version: text(64).optional().meta({ description: "Another published version; steps that are not the same there run again." }),
+    reexecuteEffects: z.boolean().optional().meta({
+      description: "What the origin's tools have done outside with the same arguments is done again; absent, its result is taken.",
+    }),
     dryRun,
   })
   .meta({ id: "ForkRun", description: "Branch off from a run: what is not changed is reused." });
@@ -270,6 +273,10 @@ export const auditPageSchema = paged(
 export const terminateSchema = z
   .strictObject({ reason: text(1_000).optional() })
   .meta({ id: "Terminate", description: "Ends the run at once: nothing of it is compensated." });
+
+export const takeSchema = z
+  .strictObject({ result: json.optional().meta({ description: "What the step gives; absent: null." }) })
+  .meta({ id: "Take", description: "It has happened, with this result." });
 
 export const signalSchema = z
   .strictObject({
@@ -375,6 +382,7 @@ export type Detail = z.infer<typeof detailSchema>;
 export type Preview = z.infer<typeof previewSchema>;
 export type RetryRun = z.infer<typeof retryRunSchema>;
 export type ForkRun = z.infer<typeof forkRunSchema>;
+export type Take = z.infer<typeof takeSchema>;
 export type Signal = z.infer<typeof signalSchema>;
 export type Decision = z.infer<typeof decisionSchema>;
 export type CreateKey = z.infer<typeof createKeySchema>;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { STEP_ID_PATTERN } from "./ids.ts";
 import type { Json } from "./json.ts";
 import { limits } from "./limits.ts";
+import { RANGE_PATTERN } from "./semver.ts";
 
 /** Message of a zod issue that stands for "no expression here"; the checker gives it the code `literal_required`. */
 export const LITERAL_REQUIRED = "literal_required";
@@ -29,6 +30,8 @@ export const count = (max: number): z.ZodInt => z.int().min(1).max(max);
 const semver = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
 
 export const version = z.string().max(64).regex(semver);
+
+export const versionRange = z.string().max(64).regex(new RegExp(RANGE_PATTERN));
 
 export const workflowName = z
   .string()
@@ -91,6 +94,14 @@ export const callFields = {
     .describe("What the call does outside: `read` needs no undoing. GET and HEAD read unless you say otherwise."),
 };
 
+const names = (what: string) => z.array(fixedText).max(limits.policyEntriesMax).optional().describe(what);
+
+export const policy = z.strictObject({
+  tools: names("Tools that its steps may call; of an MCP server `server/tool`. A `*` at the end stands for the rest."),
+  models: names("Models that its steps may ask, as they name them: `fast`, `openai/*`."),
+  hosts: names("Hosts that its `http` steps and tools may call: `api.example.com`, `*.example.com`, `localhost:8080`."),
+});
+
 export const laterField = z.unknown().optional().describe("Not yet available in this version.");
 
 /** Fields that belong to the language but not to this version: known by name, so that the refusal says so. */
@@ -98,9 +109,7 @@ export const later = <const Name extends string>(names: readonly Name[]): Record
   Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
 
 export const laterSteps = ["agent", "a2a", "message", "team", "plan"] as const;
-export const laterEnvelope = ["budget", "policy"] as const;
+export const laterEnvelope = ["budget"] as const;
 export const laterCommon = ["cache", "budget"] as const;
-/** By step type. */
-export const laterFields = { tool: ["version", "server"] } as const;
 /** Of `laterCommon`, what some types have already. */
 export const earlyCommon = { llm: ["cache"] } as const;

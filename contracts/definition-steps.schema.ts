@@ -8,11 +8,10 @@ import {
   fixedText,
   identifier,
   jsonSchema,
-  later,
-  laterFields,
   text,
   timeFields,
   version,
+  versionRange,
   workflowName,
 } from "./definition-fields.schema.ts";
 import { limits } from "./limits.ts";
@@ -54,8 +53,11 @@ export const llmFields = {
 export const toolFields = {
   type: z.literal("tool").describe("Call a registered tool."),
   ...callFields,
-  ...later(laterFields.tool),
   tool: fixedText.describe("The tool's name."),
+  version: versionRange
+    .optional()
+    .describe("Version of the tool, or a range (`^1.2`, `~1.2.0`, `1`), settled once for the run; the highest there is without it."),
+  server: fixedText.optional().describe("The MCP server that has the tool; the workers' own tools without it."),
   short: z
     .boolean()
     .optional()

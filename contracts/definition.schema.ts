@@ -14,6 +14,7 @@ import {
   timeFields,
   laterSteps,
   onError,
+  policy,
   priority,
   text,
   version,
@@ -247,6 +248,7 @@ export const definitionSchema = z.strictObject({
     })
     .optional()
     .describe("What steps get that do not say otherwise."),
+  policy: policy.optional().describe("What its steps may use: an absent list lets everything pass, an empty one nothing."),
   concurrency: concurrency.optional(),
   triggers: triggers.optional(),
   record: z

@@ -25,6 +25,7 @@ export const problemCodes = {
   type_mismatch: "The expression's value has the wrong type.",
   duration: "The text is not a duration.",
   schema: "The JSON Schema itself is not valid or not allowed.",
+  policy: "A step uses what the definition's own `policy` does not let pass.",
   not_available: "The feature belongs to the language but is not in this version yet.",
 } as const;
 

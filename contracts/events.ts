@@ -37,7 +37,7 @@ export type StepStatus = (typeof stepStatuses)[number];
 /** Every type an event of a run can have, with what its `data` holds. */
 export const eventTypes = {
   "run.started":
-    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before",
+    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before, reexecuteEffects: a fork does again what its origin has done outside",
   "run.queued": "for: the concurrency key that has no free place",
   "run.running": "the run works again after waiting, a pause or needed attention",
   "run.waiting": "for: step paths that wait, each with what it waits for",
@@ -53,7 +53,8 @@ export const eventTypes = {
   "run.timed_out": "written by reconcile",
   "run.terminated": "written by reconcile: reason",
   "step.started": "type, attempt",
-  "step.completed": "durationMs, output (or its reference), usage; exports: variables set by it or inside it, unless it is a call",
+  "step.completed":
+    "durationMs, output (or its reference), usage; reusedFrom: the origin that had done it outside; exports: variables set by it or inside it, unless it is a call",
   "step.failed": "error: the problem, attempt",
   "step.skipped": "why: `if` was false, or a person skipped it",
   "step.canceled": "the scope was left or the run canceled",
@@ -62,7 +63,7 @@ export const eventTypes = {
   "step.compensated": "the step was undone",
   "compensation.failed": "error: the problem; the step could not be undone",
   "step.reused": "type, status it ended with; runId: the run that performed it, or output: put in by hand; exports",
-  "step.parked": "error: the problem; a person must say retry, skip or fail",
+  "step.parked": "error: the problem; a person must say retry, skip or fail, of `effect_unknown` also take",
   "step.attended": "action, by",
   "branch.taken": "name of the case, or null when none matched",
   "wait.started": "until (time)",

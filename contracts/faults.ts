@@ -20,6 +20,7 @@ export const faults = {
   http: { status: 502, retryable: true, title: "HTTP call failed" },
   tool_input: { status: 422, retryable: false, title: "Tool refused its arguments" },
   tool: { status: 502, retryable: true, title: "Tool failed" },
+  effect_unknown: { status: 409, retryable: false, title: "Nobody knows whether it has happened" },
   model: { status: 502, retryable: true, title: "Model call failed" },
   model_output: { status: 502, retryable: false, title: "Model answer does not fit its schema" },
   activity: { status: 502, retryable: true, title: "Activity failed" },

@@ -86,6 +86,8 @@ export interface Origin {
   /** Variables and outputs of steps that stand in for those of the origin. */
   vars?: { [name: string]: Json };
   steps?: { [path: string]: Json };
+  /** Of a fork: what the origin has done outside is done again. */
+  reexecuteEffects?: true;
 }
 
 /** The only argument of workflow type `fire`: what a schedule starts. Its input may be a reference. */
@@ -131,7 +133,8 @@ export interface UpdateArguments {
   pause: { by: string; scope: "run" | "tree"; timers: Timers; why?: string };
   resume: { by: string; scope: "run" | "tree" };
   decide: { path: string; decision: "approve" | "reject"; payloadHash?: string; data?: Json; comment?: string; by: Principal };
-  attend: { path: string; action: "retry" | "skip" | "fail"; by: string };
+  /** `take`: what the step asked about has happened, and gave `result`. */
+  attend: { path: string; action: "retry" | "skip" | "fail" | "take"; by: string; result?: Json };
   /** The run goes on with this plan once nothing but waits is open. */
   changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { compareVersions, highestVersion } from "./semver.ts";
+import { compareVersions, highestVersion, RANGE_PATTERN, satisfies } from "./semver.ts";
 
 test("versions stand in semver's order, prereleases before their release", () => {
   const ordered = [
@@ -28,4 +28,21 @@ test("numbers above 2^53 are compared exactly", () => {
 test("the highest version is the default", () => {
   expect(highestVersion(["1.9.0", "1.10.0", "1.10.0-rc.1"])).toBe("1.10.0");
   expect(highestVersion([])).toBeUndefined();
+});
+
+test.each([
+  ["1.2.3", ["1.2.3", "1.2.3+build"], ["1.2.4", "1.2.3-rc.1"]],
+  ["1", ["1.0.0", "1.9.9"], ["2.0.0", "0.9.0", "1.1.0-rc.1"]],
+  ["1.2", ["1.2.0", "1.2.9"], ["1.3.0", "1.1.9"]],
+  ["^1.2.3", ["1.2.3", "1.9.0"], ["1.2.2", "2.0.0"]],
+  ["^0.2.3", ["0.2.3", "0.2.9"], ["0.3.0", "0.2.2"]],
+  ["^0.0.3", ["0.0.3"], ["0.0.4"]],
+  ["^0", ["0.0.1", "0.9.0"], ["1.0.0"]],
+  ["~1.2.3", ["1.2.3", "1.2.9"], ["1.3.0"]],
+  ["^1.0.0-rc.1", ["1.0.0-rc.2", "1.0.0"], ["1.0.0-beta"]],
+  ["*", ["0.0.1", "9.0.0"], ["1.0.0-rc.1"]],
+])("the range %s takes what it should", (range, inside, outside) => {
+  expect(range).toMatch(new RegExp(RANGE_PATTERN));
+  expect(inside.filter((version) => !satisfies(version, range))).toEqual([]);
+  expect(outside.filter((version) => satisfies(version, range))).toEqual([]);
 });

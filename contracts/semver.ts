@@ -7,12 +7,42 @@ interface Version {
 
 const pattern = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$/;
 
+export const isVersion = (text: string): boolean => pattern.test(text);
+
 /** Negative when `a` comes before `b` (semver.org, item 11). A text that is no version comes before every version. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parseVersion(a), parseVersion(b)];
   if (!left || !right) return (left ? 1 : 0) - (right ? 1 : 0) || compare(a, b);
   return compareLists(left.core, right.core, compare) || comparePrereleases(left.pre, right.pre);
 }
+
+/** Ranges that people may ask for: `1.2.3`, `^1.2`, `~1.2.0`, `1`, `1.2`, `*`. */
+export const RANGE_PATTERN = "^(\\*|[~^]?\\d+(\\.\\d+){0,2}(-[0-9A-Za-z.-]+)?)$";
+
+/** Whether a version lies in a range. Pre-releases only in a range that names them. */
+export function satisfies(version: string, range: string): boolean {
+  const given = parseVersion(version);
+  const match = /^([~^]?)(\d+)(?:\.(\d+))?(?:\.(\d+))?(-.+)?$/.exec(range);
+  if (!given) return false;
+  if (!match) return range === "*" && given.pre.length === 0;
+  const [, sign, major, minor, patch, pre] = match;
+  if (sign === "" && patch !== undefined) return compareVersions(version, range) === 0;
+  if (given.pre.length > 0 && pre === undefined) return false;
+  const floor = `${major}.${minor ?? 0}.${patch ?? 0}${pre ?? ""}`;
+  return compareVersions(version, floor) >= 0 && isBelow(given.core, ceiling(sign!, [major, minor, patch]));
+}
+
+/** The first core beyond a range. */
+function ceiling(sign: string, [major, minor, patch]: (string | undefined)[]): bigint[] {
+  const core = [major, minor ?? "0", patch ?? "0"].map((part) => BigInt(part!));
+  // A caret keeps the first part that is not 0; what is not named is free.
+  const firstKept = core.findIndex((part) => part !== 0n);
+  const named = minor === undefined ? 0 : patch === undefined || sign === "~" ? 1 : 2;
+  const kept = sign === "^" ? (firstKept < 0 ? named : Math.min(firstKept, named)) : Math.min(named, 1);
+  return core.map((part, at) => (at < kept ? part : at === kept ? part + 1n : 0n));
+}
+
+const isBelow = (core: bigint[], limit: bigint[]): boolean => compareLists(core, limit, compare) < 0;
 
 /** The default version of a workflow: the highest. */
 export const highestVersion = (versions: readonly string[]): string | undefined => versions.toSorted(compareVersions).at(-1);

@@ -52,7 +52,7 @@ export interface Steps {
     id: string,
     tool: T,
     args?: Value<ToolInput<T>>,
-    options?: CallOptions<Typed<S, ToolOutput<T>>> & WithOutput<S> & { short?: boolean },
+    options?: CallOptions<Typed<S, ToolOutput<T>>> & WithOutput<S> & { short?: boolean; version?: string; server?: string },
   ) => Ref<Typed<S, ToolOutput<T>>>;
   /** `output` is the schema of the answer's body. */
   readonly http: <S extends Schema = undefined>(

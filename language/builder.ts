@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Policy } from "../contracts/policy.ts";
 import { compact, handlerFields, jsonSchemaOf } from "./builder-options.ts";
 import { createSteps } from "./builder-record.ts";
 import type { Caught, Output, Ref, Value } from "./builder-refs.ts";
@@ -74,6 +75,8 @@ interface Head {
   tags?: readonly string[];
   /** What steps get that do not say otherwise: `retry`, `timeout`, `onError`, `model`, `priority`. */
   defaults?: JsonObject;
+  /** What its steps may use: an absent list lets everything pass, an empty one nothing. */
+  policy?: Policy;
   /** What the run's log keeps; `ends` leaves out starts, ends and results of steps. */
   record?: "full" | "ends";
 }
@@ -144,6 +147,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     vars,
     defaults,
     record,
+    policy,
     concurrency,
     triggers,
     catch: handlers,
@@ -159,6 +163,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     input: jsonSchemaOf(input, "input"),
     outputSchema: jsonSchemaOf(output),
     defaults,
+    policy: policy && recorder.render(policy),
     concurrency: concurrency && fieldsSeeing(recorder, "input", concurrency),
     triggers: triggers?.map((trigger) => triggerFields(recorder, trigger)),
     record,

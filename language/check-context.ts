@@ -1,6 +1,7 @@
 import type { AvailableStep, StepDefinition } from "../contracts/definition.schema.ts";
 import type { ProblemCode } from "../contracts/definition.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { Policy } from "../contracts/policy.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import { Lookup, type Scope } from "./check-scope.ts";
 import { parseDuration } from "./duration.ts";
@@ -35,6 +36,7 @@ interface CheckingFields {
   /** Every id of the definition with the step around it; "" in the body itself. */
   around: Map<string, string>;
   stepsMax: number;
+  policy: Policy;
   /** Check the steps of one scope and give the type of its output. `scope` is the scope's own inside. */
   block: (checking: Checking, place: BlockPlace, scope: Scope) => Type;
 }
@@ -44,6 +46,7 @@ export class Checking {
   readonly findings: Finding[] = [];
   readonly damage: Damage;
   readonly around: ReadonlyMap<string, string>;
+  readonly policy: Policy;
   stepsLeft: number;
   /** Limits of the locks whose keys are the same everywhere, by key. */
   readonly lockLimits = new Map<string, number>();
@@ -51,10 +54,11 @@ export class Checking {
   readonly lockOrders: [held: string, taken: string][] = [];
   readonly #block: CheckingFields["block"];
 
-  constructor({ damage, around, stepsMax, block }: CheckingFields) {
+  constructor({ damage, around, stepsMax, policy, block }: CheckingFields) {
     this.damage = damage;
     this.around = around;
     this.stepsLeft = stepsMax;
+    this.policy = policy;
     this.#block = block;
   }
 

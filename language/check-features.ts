@@ -1,4 +1,4 @@
-import { earlyCommon, laterCommon, laterFields, laterSteps } from "../contracts/definition-fields.schema.ts";
+import { earlyCommon, laterCommon, laterSteps } from "../contracts/definition-fields.schema.ts";
 import type { AvailableStep, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Checking } from "./check-context.ts";
 import type { Path } from "./finding.ts";
@@ -12,10 +12,7 @@ export function checkFeatures(checking: Checking, step: StepDefinition, path: Pa
   // A cast: the schema knows these fields as `unknown`, each on the types that will have them.
   const fields = step as unknown as Record<string, unknown>;
   const early: readonly string[] = earlyCommon[step.type as keyof typeof earlyCommon] ?? [];
-  for (const field of [
-    ...laterCommon.filter((name) => !early.includes(name)),
-    ...(laterFields[step.type as keyof typeof laterFields] ?? []),
-  ])
+  for (const field of laterCommon.filter((name) => !early.includes(name)))
     if (fields[field] !== undefined)
       checking.addAtKey("not_available", [...path, field], `\`${field}\` of \`${step.type}\` steps is not yet available in this version.`);
   return true;

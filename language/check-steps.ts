@@ -3,6 +3,7 @@ import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
 import { keyType } from "./check-calls.ts";
 import { checkEmit, checkListen, checkApproval, checkRaise, checkWait } from "./check-waits.ts";
+import { checkPolicy } from "./check-policy.ts";
 import { checkScopeFields } from "./check-scopes.ts";
 import { anyMap, anyType, isAny, nullType, numberType, objectOf, stringType, type Type } from "./expression/types.ts";
 import { parseTextParts, ExpressionSyntaxError } from "./expression/parse.ts";
@@ -20,6 +21,7 @@ const computed = (type: Type): StepOutput => ({ type, isComputed: true });
 /** What belongs to the step's type alone. A new step type is one case here. */
 export function checkStepFields(checking: Checking, place: StepPlace, declared: Type): StepOutput {
   const { step, path, scope } = place;
+  checkPolicy(checking, place);
   switch (step.type) {
     case "llm":
       return given(checkLlm(checking, { ...place, step }, declared));

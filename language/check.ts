@@ -1,5 +1,6 @@
 import type { Definition } from "../contracts/definition.schema.ts";
 import { limits } from "../contracts/limits.ts";
+import type { Policy } from "../contracts/policy.ts";
 import { laterEnvelope } from "../contracts/definition-fields.schema.ts";
 import { checkBlock, checkHandlers } from "./check-block.ts";
 import { Checking } from "./check-context.ts";
@@ -7,6 +8,7 @@ import { Scope } from "./check-scope.ts";
 import { everyStep } from "./check-walk.ts";
 import { anyMap, anyType, nullType, objectOf, stringType, typeOfValue, unionOf, type Type } from "./expression/types.ts";
 import { checkCallDefaults } from "./check-calls.ts";
+import { checkDefaultModel } from "./check-policy.ts";
 import { checkStarts } from "./check-starts.ts";
 import { checkFit } from "./check-fit.ts";
 import type { Finding } from "./finding.ts";
@@ -14,11 +16,19 @@ import type { Damage } from "./shape-repair.ts";
 
 /** Everything that is wrong with a definition of the right shape: names, order, types, literals, limits. */
 export function checkDefinition(definition: Definition, damage: Damage): Finding[] {
-  const checking = new Checking({ damage, around: stepsAround(definition), stepsMax: limits.definitionStepsMax, block: checkBlock });
+  const { policy = {} } = definition as { policy?: Policy };
+  const checking = new Checking({
+    damage,
+    around: stepsAround(definition),
+    stepsMax: limits.definitionStepsMax,
+    policy,
+    block: checkBlock,
+  });
   for (const field of laterEnvelope)
     if (definition[field] !== undefined)
       checking.addAtKey("not_available", [field], `\`${field}\` of a definition is not yet available in this version.`);
   checkCallDefaults(checking, definition.defaults);
+  checkDefaultModel(checking, definition);
   checkBody(checking, definition);
   return checking.findings;
 }

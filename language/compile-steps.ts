@@ -26,9 +26,11 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
       return {
         type: "tool",
         tool: step.tool,
+        ...(step.version === undefined ? {} : { version: step.version }),
+        ...(step.server === undefined ? {} : { server: step.server }),
         arguments: templateOf(step.arguments ?? {}),
         ...callOptions(step, compiling),
-        ...((step.short ?? shortTools.includes(step.tool)) ? { local: true } : {}),
+        ...((step.short ?? (step.server === undefined && shortTools.includes(step.tool))) ? { local: true } : {}),
       };
     case "http":
       return httpFields(step, compiling);

@@ -1,6 +1,7 @@
 import type { AvailableStep, Definition, HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
+import type { Policy } from "../contracts/policy.ts";
 import { impliedNeeds, isBackground } from "./check-order.ts";
 import { lastingOf } from "./compile-lasting.ts";
 import { startsOf } from "./compile-starts.ts";
@@ -28,6 +29,7 @@ export function compile(definition: Definition, hash: string): Plan {
     catch: handlersOf(compiling, definition.catch),
     ...(definition.finally ? { finally: blockOf(compiling, definition.finally) } : {}),
     ...startsOf(definition),
+    ...(definition.policy ? { policy: definition.policy as Policy } : {}),
     ...(definition.record === "ends" ? { record: "ends" } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { Policy } from "../contracts/policy.ts";
 import type { Retry } from "../contracts/limits.ts";
 
 /**
@@ -20,6 +21,7 @@ export interface Plan {
   catch: Handler[];
   finally?: Block;
   concurrency?: Concurrency;
+  policy?: Policy;
   /** Absent: the log keeps everything. `ends`: no starts, ends and results of steps, so that nothing can continue from them. */
   record?: "ends";
   /** What starts runs of it; active for the newest version. */
@@ -163,7 +165,7 @@ export type StepFields =
       stream?: true;
       cache?: { key?: Template; ttlMs: number };
     } & CallOptions)
-  | ({ type: "tool"; tool: string; arguments: Template } & CallOptions)
+  | ({ type: "tool"; tool: string; version?: string; server?: string; arguments: Template } & CallOptions)
   | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)
   | ({ type: "activity"; activity: string; taskQueue?: string; arguments: Template } & CallOptions)
   | { type: "set"; values: Template }

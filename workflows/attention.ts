@@ -5,12 +5,18 @@ import type { Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
 import type { Walk } from "./walk.ts";
 
-type Action = UpdateArguments["attend"]["action"];
+type Attended = UpdateArguments["attend"];
 
-/** Steps that failed for good and wait for a person (`onError: park`). */
+interface Parked {
+  resolve: (attended: Attended) => void;
+  /** It is not known whether the step has done what it should. */
+  asksWhatHappened: boolean;
+}
+
+/** Steps that failed for good and wait for a person (`onError: park`), and those of which nobody knows what they have done. */
 export class Attention {
   readonly #walk: Walk;
-  readonly #parked = new Map<string, (request: UpdateArguments["attend"]) => void>();
+  readonly #parked = new Map<string, Parked>();
 
   constructor(walk: Walk) {
     this.#walk = walk;
@@ -20,36 +26,43 @@ export class Attention {
     return this.#parked.size > 0;
   }
 
-  async wait({ step, path, attempt, context }: Here<Step>, problem: Problem): Promise<Action> {
+  async wait({ step, path, attempt, context }: Here<Step>, problem: Problem): Promise<Attended> {
     const about = { path, lane: context.lane, attempt };
     if (!this.#walk.ledger.place(path)?.["parked"]) this.#walk.tell("step.parked", about, { type: step.type, error: problem as Json });
     this.#walk.ledger.note(path, { parked: true });
     // Until it is in the record nobody knows that they are needed, however long a call beside it takes.
     this.#walk.journal.hurry();
-    const { action, by } = await this.#walk.inspector.waiting(path, "a person: retry, skip or fail", () =>
-      context.scope.guard<UpdateArguments["attend"]>((resolve) => {
-        this.#parked.set(path, resolve);
+    const asksWhatHappened = problem.type === "effect_unknown";
+    const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : "a person: retry, skip or fail";
+    const attended = await this.#walk.inspector.waiting(path, question, () =>
+      context.scope.guard<Attended>((resolve) => {
+        this.#parked.set(path, { resolve, asksWhatHappened });
         return () => this.#parked.delete(path);
       }),
     );
-    this.#walk.tell("step.attended", about, { action, by, type: step.type });
-    return action;
+    this.#walk.tell("step.attended", about, { action: attended.action, by: attended.by, type: step.type });
+    return attended;
   }
 
-  /** Fault `step_not_parked` when the step does not wait. */
-  async attend(request: UpdateArguments["attend"]): Promise<void> {
+  /** Fault `step_not_parked` when the step does not wait, or does not ask what has happened. */
+  async attend(request: Attended): Promise<void> {
     // After a crash the record may know a parked step before the walk is there again: at a quiet moment it is.
     if (!this.#parked.has(request.path)) await this.#walk.port.until(() => true);
     this.#check(request);
-    const resolve = this.#parked.get(request.path)!;
+    const { resolve } = this.#parked.get(request.path)!;
     this.#parked.delete(request.path);
     resolve(request);
     await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
   }
 
-  #check({ path }: UpdateArguments["attend"]): void {
-    if (this.#parked.has(path)) return;
+  #check({ path, action }: Attended): void {
+    const known = this.#parked.get(path);
+    if (known && (action !== "take" || known.asksWhatHappened)) return;
+    if (known)
+      throw new Fault("step_not_parked", `Step ${path} has failed: there is no result to take. Say retry, skip or fail.`, {
+        instance: path,
+      });
     const parked = [...this.#parked.keys()].join(", ") || "none";
     throw new Fault("step_not_parked", `Step ${path} does not need attention; steps that do: ${parked}.`);
   }

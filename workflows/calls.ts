@@ -1,9 +1,10 @@
 import { Fault } from "../contracts/faults.ts";
 import { effectKey } from "../contracts/ids.ts";
-import type { HttpFields, LlmFields, StepCall, ToolFields } from "../contracts/activities.ts";
+import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
+import { allows } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
@@ -22,6 +23,7 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
     ...(step.stream ? { stream: true } : {}),
     ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
   };
+  refuseModels(walk, here, fields.models);
   return call(walk, "llm", here, fields);
 }
 
@@ -30,10 +32,41 @@ async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, fra
 }
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
-  const { step, context } = here;
-  const fields: ToolFields = { tool: step.tool, arguments: await walk.value(step.arguments, context.frame) };
-  return call(walk, "tool", here, fields);
+  const { step, path, context } = here;
+  const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
+  const fields: ToolFields = {
+    tool: step.tool,
+    ...(step.version === undefined ? {} : { version: step.version }),
+    ...(step.server === undefined ? {} : { server: step.server }),
+    ...hostsOf(walk),
+    arguments: await walk.value(step.arguments, context.frame),
+    ...(told ? { told } : {}),
+  };
+  try {
+    return await call(walk, "tool", here, fields);
+  } catch (error) {
+    if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
+    return settle(walk, here, { fields, error });
+  }
 }
+
+/** No attempt is left that could say what the last one has done. */
+async function settle(walk: Walk, here: HereOf<"tool">, { fields, error }: { fields: ToolFields; error: unknown }): Promise<Outcome> {
+  const { path } = here;
+  try {
+    return await call(walk, "tool", here, { ...fields, settle: true });
+  } catch (settled) {
+    if (!hasTimedOut(settled)) throw settled;
+    if (settled.problem["isSettled"] === true) throw error;
+    const detail = `Step ${path} gave no answer in time, and no worker could say what it has done: tell it by take, retry or fail.`;
+    throw new Fault("effect_unknown", detail, { instance: path });
+  }
+}
+
+const mayHaveHappened = (error: unknown): boolean =>
+  hasTimedOut(error) || (error instanceof Fault && error.problem["mayHaveHappened"] === true);
+
+const hasTimedOut = (error: unknown): error is Fault => error instanceof Fault && error.code === "timeout";
 
 export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcome> {
   const { step, context } = here;
@@ -47,6 +80,7 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
     query: await record(walk, query, context.frame),
     ...(body === undefined ? {} : { body: await walk.value(body, context.frame) }),
     ...(step.expect ? { expect: step.expect } : {}),
+    ...hostsOf(walk),
   };
   return call(walk, "http", here, fields);
 }
@@ -130,6 +164,17 @@ export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>)
   if (!step.summary) return path;
   const words = await walk.value(step.summary, context.frame);
   return `${path} · ${typeof words === "string" ? words : JSON.stringify(words)}`;
+}
+
+const hostsOf = ({ options: { plan } }: Walk): { hosts?: string[] } => (plan.policy?.hosts ? { hosts: plan.policy.hosts } : {});
+
+/** What an expression named could not be held against the policy when the definition was published. */
+function refuseModels({ options: { plan } }: Walk, { path }: Here<Step>, models: string[]): void {
+  const refused = models.find((model) => !allows(plan.policy?.models, model));
+  if (refused === undefined) return;
+  throw new Fault("policy", `\`policy.models\` of ${plan.name} does not let ${JSON.stringify(refused.slice(0, 100))} pass.`, {
+    instance: path,
+  });
 }
 
 async function fairnessOf(walk: Walk, template: Template, { path, context }: Here<Step>): Promise<string> {

@@ -48,6 +48,8 @@ export type HereOf<T extends StepType> = Here<StepOf<T>>;
 export interface Outcome {
   output: Json;
   usage?: Usage;
+  /** The origin of a fork has done it. */
+  reusedFrom?: string;
   /** An activity of ours has already told the log that the step is completed. */
   isRecorded?: boolean;
 }

@@ -13,8 +13,11 @@ import { withinTime } from "./time-limit.ts";
 import { isUnknown } from "./undoing.ts";
 import type { Walk } from "./walk.ts";
 
-/** Types whose errors a person cannot mend by trying again. */
-const neverParks = new Set(["expression", "schema"]);
+/** What it did is asked of a person, whatever `onError` says and whoever would take the error. */
+const EFFECT_UNKNOWN = "effect_unknown";
+
+/** Types whose errors a person cannot mend by trying again, or has been asked about before. */
+const neverParks = new Set(["expression", "schema", EFFECT_UNKNOWN]);
 
 /** One step from its `if` to its place in the ledger, with everything its error may lead to. */
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
@@ -66,7 +69,8 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output, path);
   if (step.retry?.while && !outcome.isRecorded) await checkContent(walk, here, outcome.output);
   if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome.output, context.frame));
-  if (step.compensate) await walk.undoing.register(here, outcome.output);
+  // What a fork's origin has done is that run's to undo.
+  if (step.compensate && !outcome.reusedFrom) await walk.undoing.register(here, outcome.output);
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
@@ -98,6 +102,11 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
 /** Own catch, then whatever is around, then `onError`. */
 async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "again"> {
   const { step, path, attempt, context } = here;
+  if (thrown.type === EFFECT_UNKNOWN && !walk.ledger.place(path)?.["isAnswered"]) {
+    const answered = await park(walk, here, thrown);
+    if (answered) return answered;
+    walk.ledger.note(path, { isAnswered: true });
+  }
   const caught = await ownCatch(walk, here, thrown);
   if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
   const { problem } = caught;
@@ -106,7 +115,9 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   if (context.takes(problem) || step.onError === defaults.onError) throw Fault.of(problem);
   if (step.onError === "continue") return passBy(walk, problem);
   if (step.type === "raise" || neverParks.has(problem.type)) throw Fault.of(problem);
-  return park(walk, here, problem);
+  const answered = await park(walk, here, problem);
+  if (answered) return answered;
+  throw Fault.of(problem);
 }
 
 /** What the step's own handlers made of it; a handler that fails itself leaves its own problem. */
@@ -135,12 +146,18 @@ function passBy(walk: Walk, problem: Problem): Entry {
   return { status: "failed", output: null, error: problem, exports: {} };
 }
 
-async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again"> {
+/** What a person makes of it; nothing when they let it fail. */
+async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again" | undefined> {
   walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
-  const action = await walk.attention.wait(here, problem);
+  const { action, by, result = null } = await walk.attention.wait(here, problem);
   if (action === "skip") return skip(walk, here, "a person skipped it");
-  if (action === "fail") throw Fault.of(problem);
+  if (action === "fail") return undefined;
   walk.ledger.again(here.path);
+  if (problem.type === EFFECT_UNKNOWN) {
+    const effect = problem["effect"];
+    const said: JsonObject = action === "take" ? { happened: true, result } : { happened: false };
+    walk.ledger.note(here.path, { told: { by, ...(effect === undefined ? {} : { effect }), ...said } });
+  }
   return "again";
 }
 

@@ -119,7 +119,7 @@ export function isUnknown(step: Step, error: unknown): boolean {
   if (error instanceof Canceled) return true;
   if (!(error instanceof Fault)) return false;
   const { type, code, retryable } = error.problem;
-  return type === "timeout" || type === "canceled" || (code === "http" && retryable === true);
+  return type === "timeout" || type === "canceled" || type === "effect_unknown" || (code === "http" && retryable === true);
 }
 
 /** The error with what undoing left. */

@@ -113,6 +113,7 @@ const writeReport = defineTool({
   ...shapes.writeReport,
   description: "Write the report as Markdown. The same run writes the same file, however often it tries.",
   effect: "write",
+  idempotent: true,
   async run({ path: wanted, ...report }, { runId }) {
     const text = reportText(report, runId);
     if (wanted !== null) await root.write(wanted, text);

@@ -1,6 +1,7 @@
 import { apiKill } from "./api-kill.ts";
 import { cancel } from "./cancel.ts";
 import { away, redisFlush } from "./away.ts";
+import { effectKill } from "./effect-kill.ts";
 import type { Invariant } from "./invariants/evidence.ts";
 import { poison } from "./poison.ts";
 import { rolling } from "./rolling.ts";
@@ -22,6 +23,7 @@ export const campaigns = {
   "worker-kill-before": workerKill("before"),
   "worker-kill-during": workerKill("during"),
   "worker-kill-after": workerKill("after"),
+  "effect-kill": effectKill,
   "api-kill": apiKill,
   rolling,
   "temporal-away": away("temporal"),

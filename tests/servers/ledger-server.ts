@@ -19,7 +19,7 @@ export interface Hold {
 
 /**
  * The outside world for tests: a server that keeps a ledger of every request. Unscripted requests are answered with
- * 200 and `{ "n": <how many this path has seen>, "method", "path", "body" }`.
+ * 200 and `{ "n": <how many this path has seen>, "method", "path", "body" }`; below `/seen` it tells what it has answered to a key.
  */
 export async function startLedgerServer(options: { port?: number } = {}): Promise<LedgerServer> {
   const scripts = new Map<string, Reply[]>();
@@ -28,7 +28,8 @@ export async function startLedgerServer(options: { port?: number } = {}): Promis
     const scripted = scripts.get(pathOf(request))?.shift();
     const gate = [...gates].find(({ fits }) => fits(pathOf(request)));
     if (gate) gate.count += 1;
-    return { ...normalReply(request, calls(pathOf(request)).length), ...(gate ? { until: gate.opened } : {}), ...scripted };
+    const reply = pathOf(request).endsWith(SEEN) ? seenReply(request, calls(pathOf(request).slice(0, -SEEN.length))) : undefined;
+    return { ...(reply ?? normalReply(request, calls(pathOf(request)).length)), ...(gate ? { until: gate.opened } : {}), ...scripted };
   }, options.port);
   const calls = (path: string): Recorded[] => server.requests.filter((request) => pathOf(request) === path);
   return {
@@ -57,7 +58,18 @@ interface Gate {
 
 const pathOf = (request: Recorded): string => request.path.split("?")[0]!;
 
-function normalReply(request: Recorded, n: number): Reply {
-  const body = JSON.stringify({ n, method: request.method, path: request.path, body: request.body });
-  return { status: 200, headers: { "content-type": "application/json" }, body };
+const SEEN = "/seen";
+
+/** `{ seen }`: what the first request of the same key at the path before `/seen` was answered; null when there was none. */
+function seenReply(request: Recorded, before: Recorded[]): Reply {
+  const n = before.findIndex(({ headers }) => headers["idempotency-key"] === request.headers["idempotency-key"]);
+  return jsonReply({ seen: n < 0 ? null : answerTo(before[n]!, n + 1) });
 }
+
+function normalReply(request: Recorded, n: number): Reply {
+  return jsonReply(answerTo(request, n));
+}
+
+const answerTo = ({ method, path, body }: Recorded, n: number) => ({ n, method, path, body });
+
+const jsonReply = (value: object): Reply => ({ status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(value) });

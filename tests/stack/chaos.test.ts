@@ -10,6 +10,7 @@ const seeds: [CampaignName, number[]][] = [
   ["worker-kill-before", [1, 2]],
   ["worker-kill-during", [1, 2]],
   ["worker-kill-after", [1]],
+  ["effect-kill", [1, 2, 3]],
   ["api-kill", [1, 2, 3, 4]],
   ["rolling", [1, 2]],
   ["temporal-away", [1, 2]],

@@ -279,8 +279,8 @@ export class Run {
   resume = (): Promise<Answer> => this.#client.post(`${this.path}/resume`);
   cancel = (): Promise<Answer> => this.#client.post(`${this.path}/cancel`);
   terminate = (): Promise<Answer> => this.#client.post(`${this.path}/terminate`);
-  attend = (path: string, action: "retry" | "skip" | "fail"): Promise<Answer> =>
-    this.#client.post(`${this.path}/steps/${encodeURIComponent(path)}/${action}`);
+  attend = (path: string, action: "retry" | "skip" | "fail" | "take", body: JsonObject = {}): Promise<Answer> =>
+    this.#client.post(`${this.path}/steps/${encodeURIComponent(path)}/${action}`, body);
 
   /** The pending approval of a step, as soon as it is asked. */
   async approval(step: string): Promise<string> {

@@ -178,7 +178,7 @@ describe("a streamed answer", () => {
     const sent = await watch(run);
     const deltas = sent.filter(({ event }) => event === "model.delta");
     expect(deltas.length).toBeGreaterThan(3);
-    expect(deltas.map(({ data }) => data["text"]).join("")).toBe(words);
+    expect(deltas.map(({ data }) => data["text"] as string).join("")).toBe(words);
     expect(deltas.map(({ data }) => data["index"])).toEqual(deltas.map((_, index) => index));
     expect(deltas[0]).toMatchObject({ id: "", data: { step: "say", attempt: 1, call: 0, kind: "text" } });
     const completed = sent.findIndex(({ event }) => event === "step.completed");

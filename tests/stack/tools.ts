@@ -1,6 +1,37 @@
 import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { z } from "zod";
+import type { Json } from "../../contracts/json.ts";
+import type { Verified } from "../../activities/effects.ts";
+import { newerTools } from "./newer-tools.ts";
 import { defineTool } from "../../activities/tool-registry.ts";
+
+const order = z.strictObject({ url: z.string(), amount: z.number().default(1), fails: z.string().optional() });
+
+type Pay = Parameters<typeof defineTool<typeof order>>[0];
+
+/** One effect at the ledger; held there, it is done and its tool does not know. */
+function pay(name: string, more: Partial<Pay>) {
+  return defineTool({
+    name,
+    description: "Pays.",
+    input: order,
+    effect: "dangerous",
+    async run({ url, amount, fails }, { idempotencyKey, signal }) {
+      const headers = { "idempotency-key": idempotencyKey };
+      const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify({ amount }), signal });
+      if (fails !== undefined) throw new Error(fails);
+      return answer.json();
+    },
+    ...more,
+  });
+}
+
+async function asksOutside({ url }: { url: string }, { idempotencyKey }: { idempotencyKey: string }): Promise<Verified> {
+  const answer = await fetch(`${url}/seen`, { headers: { "idempotency-key": idempotencyKey } });
+  const { seen } = (await answer.json()) as { seen: Json };
+  return seen === null ? { outcome: "not_done" } : { outcome: "done", result: seen };
+}
 
 /** Tools of a user: a module that TENUTO_TOOLS names. */
 export const tools = [
@@ -42,6 +73,20 @@ export const tools = [
       return { word: randomUUID(), call };
     },
   }),
+  ...["1.0.0", "1.2.0", "2.0.0", ...(existsSync(newerTools(process.env["TENUTO_HTTP_ALLOW"]!)) ? ["1.9.0"] : [])].map((version) =>
+    defineTool({
+      name: "test.versioned",
+      version,
+      description: "Says its version.",
+      input: z.strictObject({}),
+      effect: "read",
+      run: () => version,
+    }),
+  ),
+  pay("test.pay", {}),
+  pay("test.payByKey", { idempotent: true }),
+  pay("test.payAsked", { verify: asksOutside }),
+  pay("test.payForgetful", { verify: () => ({ outcome: "unknown" }) }),
 ];
 
 const calls = new Map<string, number>();

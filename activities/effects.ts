@@ -1,0 +1,198 @@
+import { createHash } from "node:crypto";
+import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
+import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { keep, resolve } from "../prisma/blobs.ts";
+import type { Database } from "../prisma/client.ts";
+import {
+  closeEffect,
+  openEffect,
+  standingEffect,
+  type EffectId,
+  type OpenEffect,
+  type Opening,
+  type StandingEffect,
+} from "../prisma/effects.ts";
+import type { Told, ToolFields } from "../contracts/activities.ts";
+import { patiently } from "./patience.ts";
+import type { Tool } from "./tool-registry.ts";
+import { withDeadline, type WorkContext } from "./work.ts";
+
+/** What was asked of a tool that changes something outside. */
+export interface EffectCall {
+  tool: Tool;
+  fields: ToolFields;
+  /** As the tool takes them. */
+  args: unknown;
+  /** Number of the call within the step. */
+  call: number;
+}
+
+export interface Effected {
+  output: Json;
+  /** Yet to be closed with the result: `EffectLedger.done`. */
+  effect?: OpenEffect;
+  /** The run that had done it before: a fork's origin. */
+  reusedFrom?: string;
+}
+
+/**
+ * Effects happen once. Each is written ahead, so that an attempt that finds it open knows that it may have happened: then the
+ * tool is asked (`verify`), or may do it again under the same key (`idempotent`), or a person says what happened. One
+ * that is done is answered from here, in a retry, after a reset and in a fork.
+ */
+export class EffectLedger {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /**
+   * Do what was asked for, unless it was done before. Faults: those of `perform`, and `effect_unknown`.
+   * Gives an open effect when it was done now: whoever keeps the result closes it.
+   */
+  async once(asked: EffectCall, context: WorkContext, perform: (context: WorkContext) => Promise<Json>): Promise<Effected> {
+    const id = idOf(asked, context);
+    const endsAt = Date.now() + context.timeoutMs;
+    const patient = <T>(operation: () => Promise<T>): Promise<T> => patiently(endsAt, operation);
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      const known = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
+      if (known?.state === "done") return patient(() => this.#answer(known, context));
+      const word = await outcomeOf(known, asked, context);
+      if (typeof word === "object") return patient(() => this.#settle(known ?? { ...id, ...openingOf(asked, context) }, word, context));
+      if (asked.fields.settle) throw settledFault(context.path);
+      // Of an origin's open effect the outside knows the origin's key.
+      const key = known?.key ?? id.key;
+      const effect = await patient(() => openEffect(this.#database, { ...id, key, ...openingOf(asked, context) }, known?.token));
+      if (effect) return this.#perform(effect, { patient, perform, context: { ...context, idempotencyKey: key } });
+    }
+    throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
+  }
+
+  /** `result` as it was kept. */
+  async done(effect: OpenEffect, result: Json): Promise<void> {
+    await closeEffect(this.#database, effect, { state: "done", result });
+  }
+
+  /** `retry.while` asked for another one. */
+  async discard(effect: OpenEffect): Promise<void> {
+    await closeEffect(this.#database, effect, { state: "discarded" });
+  }
+
+  async #perform(effect: OpenEffect, { patient, perform, context }: Performing): Promise<Effected> {
+    try {
+      return { output: await perform(context), effect };
+    } catch (error) {
+      const end = endOf(error, context);
+      // Left open: the next attempt asks what became of it.
+      if (end) await patient(() => closeEffect(this.#database, effect, end));
+      throw error;
+    }
+  }
+
+  async #answer({ key, result, error, runId }: StandingEffect, { tenant, idempotencyKey, runId: own }: WorkContext): Promise<Effected> {
+    if (error) throw Fault.of(error);
+    const output = await resolve(this.#database, tenant, result);
+    return { output, ...(key === idempotencyKey || runId === own ? {} : { reusedFrom: runId }) };
+  }
+
+  /** Somebody knows that it has happened. */
+  async #settle(effect: StandingEffect | Opening, { result, by }: Happened, context: WorkContext): Promise<Effected> {
+    const kept = await keep(this.#database, context.tenant, result);
+    const open = "token" in effect ? effect : await openEffect(this.#database, effect, undefined);
+    if (!open) throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
+    await closeEffect(this.#database, open, { state: "done", result: kept, resolvedBy: by });
+    return { output: await resolve(this.#database, context.tenant, kept) };
+  }
+}
+
+interface Performing {
+  patient: <T>(operation: () => Promise<T>) => Promise<T>;
+  perform: (context: WorkContext) => Promise<Json>;
+  context: WorkContext;
+}
+
+/** Times another attempt may come in between. */
+const ROUNDS_MAX = 3;
+
+interface Happened {
+  result: Json;
+  by: string;
+}
+
+/** What became of an effect of which only the beginning, or nothing, is known. */
+async function outcomeOf(known: StandingEffect | undefined, asked: EffectCall, context: WorkContext): Promise<"not_done" | Happened> {
+  const { tool, fields, args } = asked;
+  const { told } = fields;
+  if (told && isAbout(told, known, context)) return told.happened ? told : "not_done";
+  if (!known || tool.idempotent) return "not_done";
+  const said = tool.verify ? await verify(tool, args, { known, context }) : ({ outcome: "unknown" } as const);
+  if (said.outcome === "done") return { result: said.result ?? null, by: "verify" };
+  if (said.outcome === "not_done") return "not_done";
+  const detail =
+    `${tool.name} was called by ${context.path} and gave no answer: it may have happened. Look outside, then say so: ` +
+    "`take` with the result it gave, `retry` when it has not happened, or `fail`.";
+  throw unknown(detail, known, { asked });
+}
+
+/** A person speaks of what they were shown: not of another attempt after it. */
+const isAbout = ({ effect }: Told, known: StandingEffect | undefined, { attempt }: WorkContext): boolean =>
+  known === undefined || (effect === undefined ? known.attempt < attempt : effect === known.token);
+
+const idOf = ({ fields, call }: EffectCall, { tenant, idempotencyKey }: WorkContext): EffectId => ({
+  tenant,
+  key: idempotencyKey,
+  call,
+  argsHash: hashOf(fields),
+});
+
+/** Another tool or other arguments are another effect. */
+const hashOf = ({ tool, arguments: args }: ToolFields): string =>
+  createHash("sha256")
+    .update(canonicalJson([tool, args]))
+    .digest("hex");
+
+const openingOf = ({ tool }: EffectCall, { runId, path, attempt }: WorkContext) => ({
+  runId,
+  path,
+  attempt,
+  tool: tool.name,
+  version: tool.version,
+  effect: tool.effect,
+});
+
+/** How it ended, as far as the tool's word goes; nothing when that says nothing. */
+function endOf(error: unknown, context: WorkContext): { state: "failed" | "done"; error: Problem } | undefined {
+  if (context.signal.aborted || !(error instanceof Fault) || error.code === "timeout" || error.problem["mayHaveHappened"] === true)
+    return undefined;
+  // It was done, but nothing can be made of its result: doing it again would be no better.
+  return { state: error.problem["hasHappened"] === true ? "done" : "failed", error: boundedProblem(error.problem) };
+}
+
+async function verify(tool: Tool, args: unknown, { known, context }: { known: StandingEffect; context: WorkContext }): Promise<Verified> {
+  try {
+    const asked = { ...context, idempotencyKey: known.key };
+    return await withDeadline(context, context.timeoutMs, async (signal) => tool.verify!(args, { ...asked, signal }));
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    const detail = `Whether ${tool.name} has done its work is not known, and its \`verify\` failed: ${message.slice(0, 500)}`;
+    throw unknown(detail, known, { cause: error });
+  }
+}
+
+/** What a tool's `verify` says. */
+export type Verified = { outcome: "done"; result?: Json } | { outcome: "not_done" } | { outcome: "unknown" };
+
+/** Names the very row: what a person answers is about that one. Tried again when only `verify` failed. */
+function unknown(detail: string, { key, token }: StandingEffect, { asked, cause }: { asked?: EffectCall; cause?: unknown }): Fault {
+  const args = asked?.fields.arguments ?? null;
+  const more: JsonObject = asked ? (JSON.stringify(args).length <= limits.errorDetailMax ? { arguments: args } : {}) : { retryable: true };
+  return new Fault("effect_unknown", detail, { cause, extra: { effectKey: key, effect: token, ...more } });
+}
+
+const settledFault = (path: string): Fault =>
+  new Fault("timeout", `Step ${path} gave no answer in time; it may be done again.`, { extra: { retryable: false, isSettled: true } });
+
+const isUndoing = (path: string): boolean => path.includes(".compensate.");

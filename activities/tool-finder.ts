@@ -1,0 +1,17 @@
+import type { ToolFields } from "../contracts/activities.ts";
+import type { Database } from "../prisma/client.ts";
+import { settleVersion } from "../prisma/tools.ts";
+import type { Tool, ToolRegistry } from "./tool-registry.ts";
+import type { WorkContext } from "./work.ts";
+
+export type FindTool = (wanted: Pick<ToolFields, "tool" | "version" | "server">, context: WorkContext) => Promise<Tool>;
+
+/** The tool that a call means. A range of versions is settled once for a run, whatever workers learn meanwhile. */
+export function createFindTool({ tools, database }: { tools: ToolRegistry; database: Database }): FindTool {
+  return async ({ tool, version: range }, { tenant, idempotencyKey }) => {
+    const offered = tools.get(tool, range);
+    if (range === undefined || range === offered.version) return offered;
+    const root = idempotencyKey.slice(0, idempotencyKey.indexOf(":"));
+    return tools.get(tool, await settleVersion(database, { tenant, root, tool, range }, offered.version));
+  };
+}

@@ -1,0 +1,169 @@
+import { z } from "zod";
+import { toolExecutionPageSchema, toolPageSchema, toolSchema, toolVersionsSchema } from "../contracts/tool.schema.ts";
+import { Fault, type FaultCode } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { compareVersions } from "../contracts/semver.ts";
+import type { Prisma } from "../prisma/client.ts";
+import { everyTenant, statisticsOf, type ToolStatistics } from "../prisma/tools.ts";
+import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
+import { pageQuery } from "./parameters.ts";
+import { ok, route, type Answer, type Call } from "./route.ts";
+
+const nameParams = z.object({
+  name: z.string().min(1).max(400).meta({ description: "Name, URL-encoded; of an MCP server `server/tool`." }),
+});
+const common = { method: "get", tag: "Tools", scope: "read" } as const;
+const ofTool = { ...common, params: nameParams, faults: ["not_found"] as FaultCode[] } as const;
+const outcome = z.string().min(1).max(100).optional().meta({ description: "`ok`, `error` for all that is not, or the code of a fault." });
+
+export const toolRoutes = [
+  route({
+    ...common,
+    id: "listTools",
+    path: "/api/v2/tools",
+    summary: "The tools there are, by name, with how they did of late",
+    query: pageQuery.extend({ server: z.string().min(1).max(255).optional().meta({ description: "Only those of an MCP server." }) }),
+    answers: { 200: { description: "A page.", schema: toolPageSchema } },
+    handle: list,
+  }),
+  route({
+    ...ofTool,
+    id: "getTool",
+    path: "/api/v2/tools/{name}",
+    summary: "A tool with its schemas",
+    query: z.strictObject({ version: z.string().min(1).max(64).optional().meta({ description: "Absent: the highest." }) }),
+    answers: { 200: { description: "The tool.", schema: toolSchema } },
+    handle: get,
+  }),
+  route({
+    ...ofTool,
+    id: "listToolVersions",
+    path: "/api/v2/tools/{name}/versions",
+    summary: "All versions of a tool that workers ever had",
+    answers: { 200: { description: "Highest version first.", schema: toolVersionsSchema } },
+    handle: versions,
+  }),
+  route({
+    ...ofTool,
+    id: "listToolExecutions",
+    path: "/api/v2/tools/{name}/executions",
+    summary: "How calls of a tool by the tenant's runs went, newest first",
+    query: pageQuery.extend({ outcome }),
+    answers: { 200: { description: "A page.", schema: toolExecutionPageSchema } },
+    handle: executions,
+  }),
+];
+
+type Row = Prisma.ToolGetPayload<object>;
+type Named = { name: string };
+
+async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQuery> & { server?: string }>): Promise<Answer> {
+  const after = decodeCursor(query.cursor, 0)?.[1] ?? "";
+  const { server } = query;
+  const names = await deps.database.tool.findMany({
+    where: { ...ownersOf(caller.tenant), name: { gt: after }, ...(server === undefined ? {} : { server }) },
+    distinct: ["name"],
+    orderBy: { name: "asc" },
+    take: query.limit + 1,
+    select: { name: true },
+  });
+  const wanted = names.map(({ name }) => name);
+  const [rows, statistics] = await Promise.all([
+    deps.database.tool.findMany({ where: { ...ownersOf(caller.tenant), name: { in: wanted } }, omit: { input: true, output: true } }),
+    statisticsOf(deps.database, caller.tenant, wanted),
+  ]);
+  const newest = wanted.map((name) => rows.filter((row) => row.name === name).toSorted(newestFirst)[0]!);
+  const item = (row: (typeof newest)[number]): JsonObject => ({ ...view(row), ...ofLate(row, statistics.get(row.name)!) });
+  return ok(pageOf(newest, query.limit, { item, cursor: (row) => encodeCursor([0, row.name]) }));
+}
+
+async function get(call: Call<Named, { version?: string }>): Promise<Answer> {
+  const { deps, caller, params, query } = call;
+  const rows = await versionsOf(call);
+  const row = query.version === undefined ? rows[0]! : rows.find(({ version }) => version === query.version);
+  if (!row) throw new Fault("not_found", `No version ${query.version} of tool ${params.name}.`);
+  const statistics = await statisticsOf(deps.database, caller.tenant, [row.name]);
+  return ok({ ...view(row), ...schemasOf(row), ...ofLate(row, statistics.get(row.name)!) });
+}
+
+async function versions(call: Call<Named>): Promise<Answer> {
+  const rows = await versionsOf(call);
+  return ok({ name: call.params.name, latest: rows[0]!.version, versions: rows.map((row) => ({ ...view(row), ...schemasOf(row) })) });
+}
+
+async function executions(call: Call<Named, z.output<typeof pageQuery> & { outcome?: string }>): Promise<Answer> {
+  const { deps, caller, params, query } = call;
+  await versionsOf(call);
+  const before = decodeCursor(query.cursor, Number.MAX_SAFE_INTEGER)?.[0];
+  const rows = await deps.database.toolCall.findMany({
+    where: {
+      tenant: caller.tenant,
+      tool: params.name,
+      ...(query.outcome === undefined ? {} : { outcome: query.outcome === "error" ? { not: "ok" } : query.outcome }),
+      ...(before === undefined ? {} : { id: { lt: BigInt(before) } }),
+    },
+    orderBy: { id: "desc" },
+    take: query.limit + 1,
+  });
+  return ok(pageOf(rows, query.limit, { item: execution, cursor: (row) => encodeCursor([Number(row.id), ""]) }));
+}
+
+/** Highest first. Fault `not_found`. */
+async function versionsOf({ deps, caller, params }: Call<Named>): Promise<Row[]> {
+  const rows = await deps.database.tool.findMany({ where: { ...ownersOf(caller.tenant), name: params.name } });
+  if (rows.length === 0) throw new Fault("not_found", `No tool ${params.name}.`);
+  return rows.toSorted(newestFirst);
+}
+
+const ownersOf = (tenant: string) => ({ tenant: { in: [everyTenant, tenant] } });
+
+const newestFirst = (a: { version: string }, b: { version: string }): number => compareVersions(b.version, a.version);
+
+const view = ({
+  name,
+  version,
+  server,
+  description,
+  effect,
+  idempotent,
+  hash,
+  publishedAt,
+  seenAt,
+}: Omit<Row, "input" | "output">): JsonObject => ({
+  name,
+  version,
+  server,
+  description,
+  effect,
+  idempotent,
+  hash,
+  publishedAt: publishedAt.toISOString(),
+  seenAt: seenAt.toISOString(),
+});
+
+const schemasOf = ({ input, output }: Row): JsonObject => ({ input: input as Json, output: output as Json });
+
+const ofLate = (row: Pick<Row, "server" | "seenAt">, statistics: ToolStatistics): JsonObject => ({
+  health: healthOf(row, statistics),
+  statistics: { ...statistics },
+});
+
+function healthOf({ server, seenAt }: Pick<Row, "server" | "seenAt">, { successRate }: ToolStatistics): string {
+  // Whether an MCP server is there is known when it is called.
+  if (server === null && Date.now() - seenAt.getTime() > 3 * limits.toolSeenEveryMs) return "absent";
+  if (successRate === null) return "unused";
+  if (successRate < 0.5) return "failing";
+  return successRate < 0.95 ? "degraded" : "ok";
+}
+
+const execution = (row: Prisma.ToolCallGetPayload<object>): JsonObject => ({
+  id: String(row.id),
+  version: row.version,
+  runId: row.runId,
+  step: row.path,
+  startedAt: row.startedAt.toISOString(),
+  durationMs: row.durationMs,
+  outcome: row.outcome,
+  detail: row.detail,
+});

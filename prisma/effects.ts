@@ -1,0 +1,121 @@
+import { randomUUID } from "node:crypto";
+import type { Problem } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Json } from "../contracts/json.ts";
+import { Prisma, type Database } from "./client.ts";
+
+/** Which effect: the same for every attempt, in a retry and after a reset. */
+export interface EffectId {
+  tenant: string;
+  /** `{root run}:{step path}`, with `#2` when it is done again after it was undone. */
+  key: string;
+  /** Number of the call within the step. */
+  call: number;
+  argsHash: string;
+}
+
+/** Who opens it. */
+export interface Opening extends EffectId {
+  runId: string;
+  path: string;
+  attempt: number;
+  tool: string;
+  version: string;
+  effect: string;
+}
+
+export interface StandingEffect extends EffectId {
+  state: "open" | "done";
+  token: string;
+  runId: string;
+  attempt: number;
+  result: Json;
+  error: Problem | null;
+}
+
+/** An effect that one attempt has in hand. */
+export type OpenEffect = EffectId & { token: string };
+
+/** What stands of an effect: this run's own row or, in a fork, that of the nearest run it branched off from. */
+export async function standingEffect(database: Database, id: EffectId, isUndoing: boolean): Promise<StandingEffect | undefined> {
+  const own = await database.effect.findUnique({ where: { tenant_key_call_argsHash: id } });
+  if (own) return own.state === "open" || own.state === "done" ? standing(own) : undefined;
+  // What undoes a fork's own work has not been done for it by its origin.
+  return isUndoing ? undefined : effectOfOrigin(database, id);
+}
+
+/** Write the effect ahead. `instead`: the token of an open row whose effect has not happened or may happen twice. False = somebody else was faster. */
+export async function openEffect(database: Database, opening: Opening, instead: string | undefined): Promise<OpenEffect | undefined> {
+  const { tenant, key, call, argsHash, runId, path, tool, version, effect, attempt } = opening;
+  const token = randomUUID();
+  const rows = await database.$executeRaw`
+    INSERT INTO effects (tenant, key, call, args_hash, run_id, path, tool, version, effect, state, token, attempt)
+    VALUES (${tenant}, ${key}, ${call}, ${argsHash}, ${runId}, ${path}, ${tool}, ${version}, ${effect}, 'open', ${token}, ${attempt})
+    ON CONFLICT (tenant, key, call, args_hash) DO UPDATE SET state = 'open', token = ${token}, attempt = ${attempt}, run_id = ${runId},
+      version = ${version}, opened_at = now(), ended_at = NULL, error = NULL, resolved_by = NULL
+    WHERE effects.state NOT IN ('open', 'done') OR effects.token = ${instead ?? ""}`;
+  return rows === 0 ? undefined : { tenant, key, call, argsHash, token };
+}
+
+/** Say how it ended. `result` as it may be kept: small, or a reference. */
+export async function closeEffect(
+  database: Database,
+  { tenant, key, call, argsHash, token }: OpenEffect,
+  end: { state: "done" | "failed" | "discarded"; result?: Json; error?: Problem; resolvedBy?: string },
+): Promise<void> {
+  await database.effect.updateMany({
+    where: { tenant, key, call, argsHash, token },
+    data: {
+      state: end.state,
+      endedAt: new Date(),
+      ...(end.result === undefined
+        ? {}
+        : { result: end.result === null ? Prisma.JsonNull : (storable(end.result) as Prisma.InputJsonValue) }),
+      ...(end.error === undefined ? {} : { error: storable(end.error as Json) as Prisma.InputJsonValue }),
+      ...(end.resolvedBy === undefined ? {} : { resolvedBy: end.resolvedBy }),
+    },
+  });
+}
+
+type Row = Prisma.EffectGetPayload<object>;
+
+const standing = (row: Row): StandingEffect => ({
+  ...row,
+  // Only these two are asked for.
+  state: row.state as "open" | "done",
+  result: row.result as Json,
+  error: row.error as unknown as Problem | null,
+});
+
+/** The run that a root's tree branched off from has the same steps under its own root. What was undone since does not stand. */
+async function effectOfOrigin(database: Database, { tenant, key, call, argsHash }: EffectId): Promise<StandingEffect | undefined> {
+  const at = key.indexOf(":");
+  const [root, rest] = [key.slice(0, at), key.slice(at)];
+  const rows = await database.$queryRaw<{ key: string }[]>`
+    WITH RECURSIVE origins(root, depth) AS (
+      SELECT ${root}::text, 0
+      UNION ALL
+      SELECT coalesce(o.effect_root, o.id) || substr(c.root, length(f.id) + 1), c.depth + 1
+      FROM origins c
+      JOIN runs f ON f.id = split_part(c.root, '.', 1) AND f.tenant = ${tenant}
+      JOIN runs o ON o.id = f.fork_of
+      WHERE c.depth < ${limits.forkChainMax} AND NOT EXISTS (
+        SELECT 1 FROM events e WHERE e.run_id = f.id AND e.identity = '#1/run.started/0' AND e.data ->> 'reexecuteEffects' = 'true'))
+    SELECT e.key FROM origins c JOIN effects e
+      ON e.tenant = ${tenant} AND e.key = c.root || ${rest} AND e.call = ${call} AND e.args_hash = ${argsHash}
+    WHERE c.depth > 0 AND e.state IN ('open', 'done') AND NOT EXISTS (
+      SELECT 1 FROM runs r JOIN events u ON u.run_id = r.id AND u.type = 'step.compensated'
+      WHERE r.tenant = ${tenant} AND (r.id IN (e.run_id, c.root) OR r.effect_root = c.root) AND u.time >= e.opened_at
+        AND (u.step = e.path OR starts_with(e.path, u.step || '.') OR starts_with(e.path, u.step || '[')))
+    ORDER BY c.depth LIMIT 1`;
+  const [nearest] = rows;
+  if (!nearest) return undefined;
+  const row = await database.effect.findUnique({ where: { tenant_key_call_argsHash: { tenant, key: nearest.key, call, argsHash } } });
+  return row ? standing(row) : undefined;
+}
+
+// Postgres stores neither NUL nor half of a surrogate pair; as in the log they become the sign for what cannot be shown.
+const storable = (value: Json): Json =>
+  JSON.parse(
+    JSON.stringify(value).replace(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === "\\\\" ? match : "\\ufffd")),
+  ) as Json;

@@ -1,0 +1,2 @@
+DROP INDEX "runs_effect_root_idx";
+DROP TABLE "effects";

@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { canonicalJson, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { Prisma, type Database } from "./client.ts";
+
+/** What is known of a tool without having it. */
+export interface ToolDescription {
+  name: string;
+  version: string;
+  description: string;
+  input: JsonSchema;
+  output?: JsonSchema;
+  effect: string;
+  idempotent: boolean;
+  short: boolean;
+}
+
+/** Owner of the tools that workers bring along: every tenant has them. */
+export const everyTenant = "";
+
+/** Tell the catalogue what there is; what was there under the same name and version is replaced. Gives the names of those that differ from before. */
+export async function publishTools(
+  database: Database,
+  tenant: string,
+  tools: (ToolDescription & { server?: string })[],
+): Promise<string[]> {
+  const before = await database.tool.findMany({ where: { tenant, name: { in: tools.map(({ name }) => name) } } });
+  const hashes = new Map(before.map(({ name, version, hash }) => [`${name} ${version}`, hash]));
+  for (const tool of tools) {
+    const { name, version, description, input, output, server, effect, idempotent, short } = tool;
+    const row = {
+      description,
+      effect,
+      idempotent,
+      short,
+      input: input as Prisma.InputJsonValue,
+      output: output === undefined ? Prisma.DbNull : (output as Prisma.InputJsonValue),
+      server: server ?? null,
+      hash: hashOfTool(tool),
+      seenAt: new Date(),
+    };
+    const where = { tenant_name_version: { tenant, name, version } };
+    await database.tool.upsert({ where, create: { tenant, name, version, ...row }, update: row });
+  }
+  return tools
+    .filter((tool) => (hashes.get(`${tool.name} ${tool.version}`) ?? hashOfTool(tool)) !== hashOfTool(tool))
+    .map(({ name }) => name);
+}
+
+/** The workers are still there. */
+export async function touchTools(database: Database, tenant: string, tools: Pick<ToolDescription, "name" | "version">[]): Promise<void> {
+  const OR = tools.map(({ name, version }) => ({ name, version }));
+  if (OR.length > 0) await database.tool.updateMany({ where: { tenant, OR }, data: { seenAt: new Date() } });
+}
+
+/** What a caller of the tool relies on. */
+const hashOfTool = ({ name, description, input, output }: Pick<ToolDescription, "name" | "description" | "input" | "output">): string =>
+  createHash("sha256")
+    .update(canonicalJson([name, description, input, output ?? null]))
+    .digest("hex");
+
+/** The version that a run uses for a range: whoever asks first settles it for the run, its retries and its windows. */
+export async function settleVersion(
+  database: Database,
+  pin: { tenant: string; root: string; tool: string; range: string },
+  offered: string,
+): Promise<string> {
+  await database.toolPin.createMany({ data: [{ ...pin, version: offered }], skipDuplicates: true });
+  const row = await database.toolPin.findUniqueOrThrow({ where: { tenant_root_tool_range: pin }, select: { version: true } });
+  return row.version;
+}
+
+/** One call of a tool, as it went. */
+export interface CallOfTool {
+  tenant: string;
+  tool: string;
+  version: string;
+  runId: string;
+  path: string;
+  startedAt: Date;
+  durationMs: number;
+  /** `ok`, or the code of the fault. */
+  outcome: string;
+  detail: string | null;
+}
+
+export async function recordCalls(database: Database, calls: CallOfTool[]): Promise<void> {
+  await database.toolCall.createMany({ data: calls });
+}
+
+export async function forgetOldCalls(database: Database): Promise<void> {
+  await database.toolCall.deleteMany({ where: { startedAt: { lt: new Date(Date.now() - limits.toolCallsKeepMs) } } });
+}
+
+export interface ToolStatistics {
+  calls: number;
+  /** null when nothing has been called. */
+  successRate: number | null;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  lastError: JsonObject | null;
+}
+
+/** How tools did for a tenant of late. What its callers did wrong (`tool_input`, `policy`) is not theirs. */
+export async function statisticsOf(database: Database, tenant: string, tools: string[]): Promise<Map<string, ToolStatistics>> {
+  const since = new Date(Date.now() - limits.toolStatisticsMs);
+  const [sums, errors] = await Promise.all([
+    database.$queryRaw<Sums[]>`
+      SELECT tool, count(*)::int AS calls, count(*) FILTER (WHERE outcome = 'ok')::int AS good,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95
+      FROM tool_calls WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since} AND outcome NOT IN ('tool_input', 'policy')
+      GROUP BY tool`,
+    database.$queryRaw<LastError[]>`
+      SELECT DISTINCT ON (tool) tool, outcome, detail, started_at AS "startedAt", run_id AS "runId" FROM tool_calls
+      WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since} AND outcome <> 'ok' ORDER BY tool, id DESC`,
+  ]);
+  const last = new Map(errors.map(({ tool, ...error }) => [tool, error]));
+  const found = new Map(sums.map((row) => [row.tool, row]));
+  return new Map(tools.map((tool) => [tool, statisticsFrom(found.get(tool), last.get(tool))]));
+}
+
+interface Sums {
+  tool: string;
+  calls: number;
+  good: number;
+  p50: number;
+  p95: number;
+}
+
+interface LastError {
+  tool: string;
+  outcome: string;
+  detail: string | null;
+  startedAt: Date;
+  runId: string;
+}
+
+const statisticsFrom = (sums: Sums | undefined, error: Omit<LastError, "tool"> | undefined): ToolStatistics => ({
+  calls: sums?.calls ?? 0,
+  successRate: sums ? sums.good / sums.calls : null,
+  p50Ms: sums ? Math.round(sums.p50) : null,
+  p95Ms: sums ? Math.round(sums.p95) : null,
+  lastError: error ? ({ ...error, startedAt: error.startedAt.toISOString() } as unknown as Json as JsonObject) : null,
+});

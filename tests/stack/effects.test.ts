@@ -1,0 +1,230 @@
+import { afterEach, describe, expect, test } from "@jest/globals";
+import { admin, host, Place, type Definition, type Run } from "./client.ts";
+import { ask, begun } from "./going-on.ts";
+
+// What is killed here is found by its process on Linux only.
+const onLinux = process.platform === "linux" ? describe : describe.skip;
+
+const soon = { heartbeat: "2s", retry: { maxAttempts: 5, initialInterval: "20ms", maxInterval: "100ms" } };
+const once = { retry: { maxAttempts: 1 } };
+
+const pay = (place: Place, tool: string, more: object = {}, args: object = {}) => ({
+  id: "pay",
+  type: "tool",
+  tool,
+  arguments: { url: place.url, ...args },
+  ...more,
+});
+
+const begin = (...steps: object[]): Promise<Run> => admin.begin({ steps });
+const countOf = async (place: Place): Promise<number> => (await place.calls()).length;
+
+/** It has happened outside; its answer comes after everybody has stopped waiting. */
+const silent = { delayMs: 60_000 };
+
+onLinux("a worker killed after an effect and before its acknowledgement", () => {
+  afterEach(async () => host.heal());
+
+  const killed = async (tool: string, more: object = {}): Promise<{ run: Run; place: Place }> => {
+    const place = new Place();
+    await place.script(silent);
+    const run = await begin(pay(place, tool, { ...soon, ...more }));
+    await place.calls(1);
+    await host.kill("worker");
+    await host.start("worker");
+    return { run, place };
+  };
+
+  test("leaves it to a tool that can ask the outside", async () => {
+    const { run, place } = await killed("test.payAsked");
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 1 } });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("leaves it to a person, whatever `onError` says", async () => {
+    const { run, place } = await killed("test.pay", { onError: "continue", catch: [{ steps: [{ id: "c", type: "set", values: 0 }] }] });
+    const { data } = await run.until("step.parked", "pay");
+    expect(data).toMatchObject({ error: { type: "effect_unknown", effectKey: `${run.id}:pay`, arguments: { url: place.url } } });
+    expect(await run.attend("pay", "take", { result: { n: 7 } })).toMatchObject({ status: 202 });
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 7 } });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("lets a tool that honours keys do it again, under the same key", async () => {
+    const { run, place } = await killed("test.payByKey");
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 2 } });
+    expect((await place.calls()).map(({ headers }) => headers["idempotency-key"])).toEqual([`${run.id}:pay`, `${run.id}:pay`]);
+  });
+});
+
+describe("an effect of which nobody knows whether it has happened", () => {
+  const asked = async (tool = "test.pay", more: object = {}): Promise<{ run: Run; place: Place }> => {
+    const place = new Place();
+    await place.script(silent);
+    const run = await begin(pay(place, tool, { timeout: "1s", ...once, ...more }));
+    await run.until("step.parked", "pay");
+    return { run, place };
+  };
+
+  test("is asked of a person also after the last attempt", async () => {
+    const { run, place } = await asked();
+    await run.until("run.needs_attention");
+    expect(await run.read()).toMatchObject({
+      status: "needs_attention",
+      waitingFor: [{ path: "pay", for: expect.stringContaining("take") }],
+    });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("is done once more when they say that it has not happened", async () => {
+    const { run, place } = await asked();
+    await run.attend("pay", "retry");
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 2 } });
+    expect(await countOf(place)).toBe(2);
+  });
+
+  test("is asked again when that attempt gives no answer either", async () => {
+    const { run, place } = await asked();
+    await place.script(silent);
+    await run.attend("pay", "retry");
+    await place.calls(2);
+    for (let parked = 1; parked < 2;) parked = (await run.events()).filter(({ type }) => type === "step.parked").length;
+    await run.attend("pay", "take", { result: "paid" });
+    expect(await run.end()).toMatchObject({ status: "completed", output: "paid" });
+    expect(await countOf(place)).toBe(2);
+  });
+
+  test("fails when they let it fail, and a retry of the run asks again", async () => {
+    const { run, place } = await asked();
+    await run.attend("pay", "fail");
+    expect(await run.end()).toMatchObject({ status: "failed", error: { type: "effect_unknown" } });
+    const again = await begun(run, "retry");
+    await again.until("step.parked", "pay");
+    await again.attend("pay", "take", { result: 1 });
+    expect(await again.end()).toMatchObject({ status: "completed", output: 1 });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("is asked of a person when the tool cannot say it either", async () => {
+    const { run } = await asked("test.payForgetful");
+    await run.attend("pay", "take", { result: 1 });
+    expect(await run.end()).toMatchObject({ status: "completed" });
+  });
+
+  test("what they say it gave is held against the step's schema", async () => {
+    const { run } = await asked("test.pay", { outputSchema: { type: "number" } });
+    await run.attend("pay", "take", { result: "much" });
+    expect(await run.end()).toMatchObject({ status: "failed", error: { type: "schema" } });
+  });
+
+  test("cannot be said of a step that has simply failed", async () => {
+    const run = await begin({ id: "t", type: "tool", tool: "test.breaks", arguments: {}, ...once, onError: "park" });
+    await run.until("step.parked", "t");
+    expect(await run.attend("t", "take")).toMatchObject({ status: 409, body: { code: "step_not_parked" } });
+  });
+
+  test("is undone when the run fails, should it have happened", async () => {
+    const undone = new Place();
+    const compensate = [{ id: "undo", type: "http", method: "POST", url: undone.url }];
+    const { run } = await asked("test.pay", { compensate });
+    await run.attend("pay", "fail");
+    expect(await run.end()).toMatchObject({ status: "failed" });
+    expect(await countOf(undone)).toBe(1);
+  });
+});
+
+describe("a tool that says itself that it failed", () => {
+  test("is tried again, with the same key", async () => {
+    const place = new Place();
+    const run = await begin(pay(place, "test.pay", { retry: { maxAttempts: 3, initialInterval: "10ms" } }, { fails: "no money" }));
+    expect(await run.end()).toMatchObject({ status: "failed", error: { type: "tool" } });
+    expect(new Set((await place.calls()).map(({ headers }) => headers["idempotency-key"]))).toEqual(new Set([`${run.id}:pay`]));
+    expect(await countOf(place)).toBe(3);
+  });
+});
+
+describe("a fork", () => {
+  const paid = async (more: Partial<Definition> = {}, tool = "test.pay"): Promise<{ run: Run; place: Place }> => {
+    const place = new Place();
+    const step = pay(place, tool, {}, { amount: "${vars.amount}" });
+    const run = await admin.begin({
+      vars: { amount: 5 },
+      steps: [step, { id: "then", type: "set", values: "${steps.pay.output.n}" }],
+      ...more,
+    });
+    expect(await run.end()).toMatchObject({ status: "completed", output: 1 });
+    return { run, place };
+  };
+
+  test("repeats none of its origin's effects", async () => {
+    const { run, place } = await paid();
+    const fork = await begun(run, "fork", { from: "pay" });
+    expect(await fork.end()).toMatchObject({ status: "completed", output: 1 });
+    expect((await fork.until("step.completed", "pay")).data).toMatchObject({ reusedFrom: run.id });
+    const second = await begun(fork, "fork", { from: "pay" });
+    expect(await second.end()).toMatchObject({ status: "completed", output: 1 });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("repeats them when it is told to", async () => {
+    const { run, place } = await paid();
+    const fork = await begun(run, "fork", { from: "pay", reexecuteEffects: true });
+    expect(await fork.end()).toMatchObject({ status: "completed", output: 2 });
+    expect((await place.calls()).map(({ headers }) => headers["idempotency-key"])).toEqual([`${run.id}:pay`, `${fork.id}:pay`]);
+  });
+
+  test("with other arguments does another effect", async () => {
+    const { run, place } = await paid();
+    const fork = await begun(run, "fork", { from: "pay", vars: { amount: 6 } });
+    expect(await fork.end()).toMatchObject({ status: "completed", output: 2 });
+    expect(await countOf(place)).toBe(2);
+  });
+
+  test("repeats none of those in its sub-workflows", async () => {
+    const place = new Place();
+    const child = await admin.publish({ steps: [pay(place, "test.pay")] });
+    const run = await begin({ id: "call", type: "workflow", workflow: child });
+    await run.end();
+    const fork = await begun(run, "fork", { from: "call" });
+    expect(await fork.end()).toMatchObject({ status: "completed", output: { n: 1 } });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("does again what was undone, and undoes only its own", async () => {
+    const [place, undone] = [new Place(), new Place()];
+    const steps = [
+      pay(place, "test.pay", { compensate: [{ ...pay(undone, "test.pay"), id: "refund" }] }),
+      { id: "fails", type: "tool", tool: "test.breaks", arguments: {}, ...once },
+    ];
+    const run = await begin(...steps);
+    expect(await run.end()).toMatchObject({ status: "failed" });
+    const fork = await begun(run, "fork", { from: "pay" });
+    expect(await fork.end()).toMatchObject({ status: "failed" });
+    expect([await countOf(place), await countOf(undone)]).toEqual([2, 2]);
+  });
+
+  test("does not undo what its origin has done", async () => {
+    const [place, undone] = [new Place(), new Place()];
+    const compensate = [{ id: "undo", type: "http", method: "POST", url: undone.url }];
+    const fails = { id: "fails", type: "raise", error: "no", if: "${vars.bad}" };
+    const run = await admin.begin({ vars: { bad: false }, steps: [pay(place, "test.pay", { compensate }), fails] });
+    expect(await run.end()).toMatchObject({ status: "completed" });
+    const fork = await begun(run, "fork", { from: "pay", vars: { bad: true } });
+    expect(await fork.end()).toMatchObject({ status: "failed" });
+    expect([await countOf(place), await countOf(undone)]).toEqual([1, 0]);
+  });
+
+  test("takes `reexecuteEffects` only as a flag", async () => {
+    const { run } = await paid();
+    expect(await ask(run, "fork", { reexecuteEffects: "yes" })).toMatchObject({ status: 422 });
+  });
+});
+
+test("a result that nothing can be made of is not asked for again", async () => {
+  const place = new Place();
+  await place.script({ status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ $tenutoRef: "x" }) });
+  const run = await begin(pay(place, "test.pay", once));
+  expect(await run.end()).toMatchObject({ status: "failed", error: { type: "reserved_key" } });
+  expect(await (await begun(run, "retry")).end()).toMatchObject({ status: "failed", error: { type: "reserved_key" } });
+  expect(await countOf(place)).toBe(1);
+});

@@ -1,0 +1,170 @@
+import { randomUUID } from "node:crypto";
+import { rm, writeFile } from "node:fs/promises";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { admin, facts, host, Place, type Client, type Page } from "./client.ts";
+import { begun } from "./going-on.ts";
+import { newerTools } from "./newer-tools.ts";
+
+// What is killed here is found by its process on Linux only.
+const onLinux = process.platform === "linux" ? describe : describe.skip;
+
+const once = { retry: { maxAttempts: 1 } };
+const tool = (id: string, name: string, more: object = {}) => ({ id, type: "tool", tool: name, arguments: {}, ...more });
+const newer = newerTools(new URL(facts.ledgerUrl).host);
+
+interface Execution {
+  runId: string;
+  step: string;
+  outcome: string;
+  detail: string | null;
+}
+
+const stranger = (): Promise<Client> =>
+  admin.withKey({ principal: "s", kind: "person", roles: ["admin"], tenant: `other-${randomUUID().slice(0, 8)}` });
+
+/** They are written a moment after the call. */
+async function executionsOf(name: string, run: string, client = admin): Promise<Execution[]> {
+  for (const patience = Date.now() + 10_000; ;) {
+    const { body } = await client.get<Page<Execution>>(`/api/v2/tools/${name}/executions?limit=200`);
+    const own = body.data.filter(({ runId }) => runId === run);
+    if (own.length > 0 || Date.now() > patience) return own;
+    await new Promise((later) => setTimeout(later, 100));
+  }
+}
+
+describe("the catalogue of tools", () => {
+  test("names what workers have, with its schemas", async () => {
+    const { body } = await admin.get<Page<{ name: string }>>("/api/v2/tools?limit=200");
+    expect(body.data.map(({ name }) => name)).toEqual(expect.arrayContaining(["files.readText", "test.double", "time.now"]));
+    const { body: double } = await admin.get("/api/v2/tools/test.double");
+    expect(double).toMatchObject({
+      version: "1.0.0",
+      effect: "read",
+      server: null,
+      input: { required: ["n"] },
+      output: { type: "object" },
+    });
+    expect(await admin.get("/api/v2/tools/test.nothing")).toMatchObject({ status: 404 });
+  });
+
+  test("goes page by page", async () => {
+    const first = (await admin.get<Page<{ name: string }>>("/api/v2/tools?limit=2")).body;
+    const second = (await admin.get<Page<{ name: string }>>(`/api/v2/tools?limit=2&cursor=${first.page.next}`)).body;
+    const names = [...first.data, ...second.data].map(({ name }) => name);
+    expect(names).toEqual([...new Set(names)].toSorted());
+    expect(names).toHaveLength(4);
+  });
+
+  test("keeps all versions, the highest first", async () => {
+    const { body } = await admin.get<{ latest: string; versions: { version: string }[] }>("/api/v2/tools/test.versioned/versions");
+    expect(body.latest).toBe("2.0.0");
+    expect(body.versions.map(({ version }) => version)).toEqual(expect.arrayContaining(["2.0.0", "1.2.0", "1.0.0"]));
+    expect((await admin.get("/api/v2/tools/test.versioned?version=1.2.0")).body).toMatchObject({ version: "1.2.0" });
+  });
+
+  test("says how calls went, to the tenant whose calls they were", async () => {
+    const run = await admin.begin({
+      steps: [tool("a", "test.double", { arguments: { n: 1 } }), tool("b", "test.breaks", { ...once, onError: "continue" })],
+    });
+    await run.end();
+    expect(await executionsOf("test.double", run.id)).toMatchObject([{ step: "a", outcome: "ok" }]);
+    expect(await executionsOf("test.breaks", run.id)).toMatchObject([
+      { step: "b", outcome: "tool", detail: "test.breaks: broken on purpose" },
+    ]);
+    expect((await admin.get("/api/v2/tools/test.breaks")).body).toMatchObject({
+      health: "failing",
+      statistics: { successRate: 0, lastError: { outcome: "tool" }, p50Ms: expect.any(Number), p95Ms: expect.any(Number) },
+    });
+    const other = await stranger();
+    expect((await other.get<Page<Execution>>("/api/v2/tools/test.double/executions")).body.data).toEqual([]);
+    expect((await other.get("/api/v2/tools/test.double")).body).toMatchObject({
+      health: "unused",
+      statistics: { calls: 0, lastError: null },
+    });
+  });
+});
+
+describe("a step that asks for a version", () => {
+  const says = async (version?: string) =>
+    (await admin.finish({ steps: [tool("v", "test.versioned", version === undefined ? {} : { version })] })).output;
+
+  test("gets the highest that fits", async () => {
+    expect(await Promise.all([says(), says("1.0.0"), says("^1.0"), says("~1.0.0"), says("*")])).toEqual([
+      "2.0.0",
+      "1.0.0",
+      "1.2.0",
+      "1.0.0",
+      "2.0.0",
+    ]);
+  });
+
+  test("fails when no worker has it", async () => {
+    const { error } = await admin.finish({ steps: [tool("v", "test.versioned", { version: "^3", ...once })] });
+    expect(error).toMatchObject({ type: "tool", detail: expect.stringContaining("There is: 2.0.0, 1.2.0, 1.0.0") });
+  });
+});
+
+onLinux("a newer version of a tool", () => {
+  afterAll(async () => {
+    await rm(newer, { force: true });
+    await host.kill("worker");
+    await host.start("worker");
+  });
+
+  test("is not used by a run that has settled its range, nor by a retry of it", async () => {
+    const place = new Place();
+    await place.script({ status: 400 });
+    const range = { version: "^1" };
+    const steps = [
+      tool("first", "test.versioned", range),
+      { id: "wait", type: "listen", one: { event: "go" } },
+      tool("second", "test.versioned", range),
+      { id: "bad", type: "http", url: place.url, ...once },
+      tool("third", "test.versioned", range),
+    ];
+    const run = await admin.begin({ steps });
+    await run.until("listen.started");
+    await writeFile(newer, "");
+    await host.kill("worker");
+    await host.start("worker");
+    expect((await admin.finish({ steps: [tool("v", "test.versioned", range)] })).output).toBe("1.9.0");
+    await run.signal("go");
+    expect(await run.end()).toMatchObject({ status: "failed" });
+    expect((await run.step("second")).output).toBe("1.2.0");
+    expect(await (await begun(run, "retry")).end()).toMatchObject({ status: "completed", output: "1.2.0" });
+  });
+});
+
+describe("a definition's policy", () => {
+  test("refuses what it does not let pass when it is published", async () => {
+    const answer = await admin.post("/api/v2/workflows", {
+      name: "policy-refused",
+      version: "1.0.0",
+      policy: { tools: ["files.*"] },
+      steps: [tool("a", "test.double", { arguments: { n: 1 } })],
+    });
+    expect(answer).toMatchObject({ status: 422, body: { errors: [{ code: "policy", path: "steps[0].tool" }] } });
+  });
+
+  test("refuses what only the run could name", async () => {
+    const [place, model] = [new Place(), "local/extractive"];
+    const definition = { policy: { hosts: ["api.example.com"], models: ["openai/*"], tools: [] } };
+    const http = await admin.finish({ ...definition, steps: [{ id: "h", type: "http", url: "${input}" }] }, place.url);
+    expect(http).toMatchObject({ status: "failed", error: { type: "policy", detail: expect.stringContaining("policy.hosts") } });
+    expect(await place.calls()).toHaveLength(0);
+    const llm = await admin.finish({ ...definition, steps: [{ id: "l", type: "llm", model: "${input}", prompt: "x" }] }, model);
+    expect(llm).toMatchObject({ status: "failed", error: { type: "policy", detail: expect.stringContaining("policy.models") } });
+  });
+
+  test("lets pass what it names", async () => {
+    const place = new Place();
+    const run = await admin.finish(
+      {
+        policy: { hosts: ["127.0.0.1"], tools: ["test.*"] },
+        steps: [tool("a", "test.double", { arguments: { n: 1 } }), { id: "h", type: "http", url: "${input}" }],
+      },
+      place.url,
+    );
+    expect(run).toMatchObject({ status: "completed" });
+  });
+});
