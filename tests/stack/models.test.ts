@@ -199,7 +199,7 @@ describe("a streamed answer", () => {
     expect(
       hints
         .slice(reset + 1)
-        .map(({ data }) => data["text"])
+        .map(({ data }) => data["text"] as string)
         .join(""),
     ).toBe("whole");
     expect((await run.end()).output).toBe("whole");
