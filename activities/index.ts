@@ -10,6 +10,7 @@ import type { Plan } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
 import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
+import { createBrief } from "./brief.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
 import { EffectLedger } from "./effects.ts";
@@ -27,6 +28,7 @@ import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Announce, Record as RunRecord } from "./record.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
+import { createThink } from "./think.ts";
 import { createTool } from "./tool.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import { createFindTool } from "./tool-finder.ts";
@@ -60,7 +62,9 @@ export function createActivities(deps: ActivityDeps): Activities {
   const step = { database, record, effects };
   const loadPlan = createLoadPlan(database);
   const locks = createLocks(deps.client);
-  const tool = createTool({ find: createFindTool(deps), effects, calls: deps.calls });
+  const find = createFindTool(deps);
+  const tool = createTool({ find, effects, calls: deps.calls });
+  const llm = { ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) };
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(database),
@@ -68,6 +72,7 @@ export function createActivities(deps: ActivityDeps): Activities {
       const { status, lastSeq } = await record.append(run, events);
       return { status, lastSeq };
     },
+    brief: createBrief({ database, find, plans: new Plans(database) }),
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),
@@ -77,11 +82,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     askLock: locks.askLock,
   } satisfies Partial<Activities>;
   return {
-    llm: createStepActivity(
-      "llm",
-      step,
-      createLlm({ ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) }),
-    ),
+    llm: createStepActivity("llm", step, createLlm(llm)),
+    think: createStepActivity("think", step, createThink({ ...llm, database })),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return tool(fields, context);

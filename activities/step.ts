@@ -7,7 +7,7 @@ import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
-import { keep, resolve } from "../prisma/blobs.ts";
+import { keep, resolve, store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";
@@ -33,6 +33,8 @@ export interface Worked {
   /** What it did outside, yet to be closed with its result. */
   effect?: OpenEffect;
   reusedFrom?: string;
+  /** It was made here and may hold references; what comes from outside may not. */
+  isOurs?: true;
 }
 
 export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext) => Promise<Worked>;
@@ -158,8 +160,8 @@ async function perform<Fields>(
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
     desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk)));
   }
-  const { output, usage, told, effect, reusedFrom, checked = output } = desk.worked!;
-  const kept = await patiently(desk.endsAt, () => keep(database, tenant, output));
+  const { output, usage, told, effect, reusedFrom, isOurs, checked = output } = desk.worked!;
+  const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
   if (schema) checkSchema(schema, checked, call.path);

@@ -1,3 +1,4 @@
+import type { AgentOrder, ThinkFields } from "./agent-task.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
@@ -63,6 +64,8 @@ export interface Usage {
   /** null when the model's price is not known. */
   costUsd: number | null;
   calls: number;
+  /** Of an agent: calls of tools that it asked for. */
+  toolCalls?: number;
   /** An earlier answer stands for a call. */
   cached?: true;
 }
@@ -185,6 +188,8 @@ export interface LoadedPlan {
 export interface Activities {
   llm(call: StepCall<LlmFields>): Promise<StepDone>;
   tool(call: StepCall<ToolFields>): Promise<StepDone>;
+  /** One turn of an agent: one model call; the conversation is kept outside of the history. */
+  think(call: StepCall<ThinkFields>): Promise<StepDone>;
   http(call: StepCall<HttpFields>): Promise<StepDone>;
 
   /** Append events of the walk. Idempotent by event identity; gap-free numbering by Postgres. */
@@ -211,6 +216,8 @@ export interface Activities {
   askLock(call: { tenant: string; kind: LockKind; key: string; ask: LockAsk }): Promise<void>;
   /** Which of the runs have ended, or are not known to Temporal. */
   endedRuns(call: { tenant: string; runs: string[] }): Promise<string[]>;
+  /** Settle versions, descriptions and schemas of an agent's tools, and store what it gets in each turn. Faults: `tool_input`, `not_found`. */
+  brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<string>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */

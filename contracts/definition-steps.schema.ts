@@ -8,13 +8,14 @@ import {
   fixedText,
   identifier,
   jsonSchema,
+  priority,
   text,
   timeFields,
   version,
   versionRange,
   workflowName,
 } from "./definition-fields.schema.ts";
-import { limits } from "./limits.ts";
+import { defaults, limits } from "./limits.ts";
 
 /** The fields of every step type, without those that hold steps: those refer to all types and stand in `definition.schema.ts`. */
 
@@ -63,6 +64,60 @@ export const toolFields = {
     .optional()
     .describe("The tool only reads and answers within 2 s: the step costs a fraction. Only for tools that say so themselves."),
   arguments: anyJson.optional().describe("What the tool gets."),
+};
+
+const assignees = z.union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" });
+
+const grantedTool = z.union(
+  [
+    fixedText,
+    z.strictObject({
+      tool: fixedText.describe("The tool's name."),
+      version: versionRange.optional().describe("Its version, or a range."),
+      server: fixedText.optional().describe("The MCP server that has it."),
+    }),
+    z.strictObject({
+      workflow: workflowName.describe("Name of a published workflow: the agent may run it as a tool."),
+      version: version.optional().describe("Its version; the highest without it."),
+      as: identifier.optional().describe("What the model knows it by."),
+    }),
+  ],
+  { error: "a tool's name, `{tool, version, server}` or `{workflow, version, as}`" },
+);
+
+export const agentFields = {
+  type: z.literal("agent").describe("A model that works with tools, turn by turn, until it has an answer."),
+  ...timeFields,
+  model: text.optional().describe("An alias or `provider/model`. Absent: `defaults.model`, or the alias `default`."),
+  fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  instructions: text.optional().describe("Who the agent is and how it works: the system prompt. No model's answer should stand in it."),
+  prompt: text.describe("Its task."),
+  tools: z
+    .array(grantedTool)
+    .max(limits.agentToolsMax)
+    .optional()
+    .describe("What it may call; nothing else. `ask_human` lets it ask a person. None without it."),
+  maxTurns: count(limits.agentTurnsMax)
+    .optional()
+    .describe(`Model calls at most, ${defaults.agentTurns} by default; then the error \`max_turns\`.`),
+  concurrency: count(limits.agentCallsPerTurnMax)
+    .optional()
+    .describe(`Tool calls of one turn at the same time; ${defaults.agentCallsAtOnce} by default.`),
+  approval: z
+    .strictObject({
+      tools: z
+        .array(fixedText)
+        .min(1)
+        .max(limits.agentToolsMax)
+        .describe("Tools whose calls a person must approve; a `*` at the end stands for the rest."),
+      assignees: assignees.optional().describe("Who may decide; whoever may approve without it."),
+      expiresAfter: duration.optional().describe("How long they may take; then the call is refused."),
+    })
+    .optional()
+    .describe("Calls that wait for a person, who sees the exact arguments. The agent learns of a refusal."),
+  stream: z.boolean().optional().describe("Show what the model says while it says it, to whoever follows the run's events."),
+  priority: priority.optional(),
+  fairnessKey: text.optional().describe("Steps of one key share the workers fairly with those of others."),
 };
 
 export const httpFields = {
@@ -128,8 +183,6 @@ export const listenFields = {
   early: z.enum(["keep", "ignore"]).optional().describe("Events that came before the step began: taken (default) or ignored."),
   timeout: duration.optional().describe("How long to wait."),
 };
-
-const assignees = z.union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" });
 
 export const approvalFields = {
   type: z.literal("approval").describe("Ask people."),

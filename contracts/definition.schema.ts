@@ -24,6 +24,7 @@ import { concurrency, triggers } from "./definition-starts.schema.ts";
 import { limits } from "./limits.ts";
 import {
   activityFields,
+  agentFields,
   approvalFields,
   emitFields,
   endFields,
@@ -204,6 +205,7 @@ const laterStep = <const Type extends string>(type: Type) =>
 
 export const stepSchema = z.discriminatedUnion("type", [
   z.strictObject(undoable({ ...common, ...llmFields })),
+  z.strictObject(undoable({ ...common, ...agentFields })),
   z.strictObject(undoable({ ...common, ...toolFields })),
   z.strictObject(undoable({ ...common, ...httpFields })),
   z.strictObject(undoable({ ...common, ...activityFields })),
@@ -225,7 +227,6 @@ export const stepSchema = z.discriminatedUnion("type", [
   laterStep(laterSteps[1]),
   laterStep(laterSteps[2]),
   laterStep(laterSteps[3]),
-  laterStep(laterSteps[4]),
 ]);
 
 export const definitionSchema = z.strictObject({

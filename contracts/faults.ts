@@ -24,6 +24,7 @@ export const faults = {
   model: { status: 502, retryable: true, title: "Model call failed" },
   model_output: { status: 502, retryable: false, title: "Model answer does not fit its schema" },
   activity: { status: 502, retryable: true, title: "Activity failed" },
+  max_turns: { status: 422, retryable: false, title: "Agent reached its limit of turns" },
   loop_limit: { status: 422, retryable: false, title: "Loop reached its limit" },
   expression: { status: 422, retryable: false, title: "Expression failed" },
   schema: { status: 422, retryable: false, title: "Value does not fit its schema" },

@@ -103,6 +103,27 @@ export interface LlmFields {
   cache?: { key?: Key; ttl: Duration };
 }
 
+export interface AgentFields {
+  model?: Text;
+  fallbacks?: readonly Text[];
+  /** Who the agent is and how it works. */
+  instructions?: Text;
+  prompt: Text;
+  /** What it may call: names, tools of MCP servers, published workflows; `ask_human` asks a person. None without it. */
+  tools?: readonly (
+    | string
+    | ToolType
+    | { tool: string; version?: string; server?: string }
+    | { workflow: string; version?: string; as?: string }
+  )[];
+  maxTurns?: number;
+  /** Tool calls of one turn at the same time. */
+  concurrency?: number;
+  /** Calls that a person must approve. */
+  approval?: { tools: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration };
+  stream?: boolean;
+}
+
 export interface HttpFields {
   method?: string;
   url: Text;

@@ -31,6 +31,9 @@ const callSteps = (recorder: Recorder, add: Add) => ({
   llm: (id: string, { output, ...fields }: Given, options?: Given) =>
     add("llm", id, compact({ ...recorder.fields(fields), outputSchema: jsonSchemaOf(output) }), options),
 
+  agent: (id: string, { output, tools, ...fields }: Given, options?: Given) =>
+    add("agent", id, compact({ ...recorder.fields(fields), tools: grantedOf(tools), outputSchema: jsonSchemaOf(output) }), options),
+
   tool: (id: string, tool: string | ToolType, args?: unknown, options?: Given) =>
     add("tool", id, { tool: typeof tool === "string" ? tool : tool.name, ...recorder.fields({ arguments: args }) }, options),
 
@@ -52,6 +55,10 @@ const callSteps = (recorder: Recorder, add: Add) => ({
 
   end: (id: string, fields: Given = {}, options?: Given) => add("end", id, recorder.fields(fields), options),
 });
+
+/** A tool with its types stands for its name. */
+const grantedOf = (tools: unknown): Json | undefined =>
+  (tools as (string | JsonObject)[] | undefined)?.map((tool) => (typeof tool === "object" && "name" in tool ? tool["name"]! : tool));
 
 /** Scopes that run their steps once. */
 const scopeSteps = (recorder: Recorder, add: Add) => ({

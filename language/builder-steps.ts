@@ -2,6 +2,7 @@
 import type {
   CaseOutput,
   Cases,
+  AgentFields,
   ApprovalFields,
   CallOptions,
   Callable,
@@ -19,6 +20,7 @@ import type {
   HttpFields,
   Iteration,
   Joined,
+  Key,
   LastingOptions,
   ListenFields,
   LlmFields,
@@ -47,6 +49,12 @@ export interface Steps {
     id: string,
     fields: LlmFields & WithOutput<S>,
     options?: CallOptions<Typed<S, string>>,
+  ) => Ref<Typed<S, string>>;
+  /** A model that works with tools until it has an answer: a text, or the value of `output`. */
+  readonly agent: <S extends Schema = undefined>(
+    id: string,
+    fields: AgentFields & WithOutput<S>,
+    options?: LastingOptions<Typed<S, string>> & { priority?: 1 | 2 | 3 | 4 | 5; fairnessKey?: Key },
   ) => Ref<Typed<S, string>>;
   readonly tool: <T extends string | ToolType, S extends Schema = undefined>(
     id: string,

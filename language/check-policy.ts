@@ -1,3 +1,4 @@
+import { ASK_HUMAN, type GrantedTool } from "../contracts/agent-task.ts";
 import type { AvailableStep, Definition } from "../contracts/definition.schema.ts";
 import { allows, allowsHost, toolName } from "../contracts/policy.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
@@ -9,7 +10,10 @@ export function checkPolicy(checking: Checking, { step, path }: StepPlace): void
   const refuse = (at: Path, name: string, list: string): void =>
     checking.add("policy", at, `\`policy.${list}\` does not let ${JSON.stringify(name.slice(0, 100))} pass; add it there or use another.`);
   if (step.type === "tool" && !allows(policy.tools, toolName(step))) refuse([...path, "tool"], toolName(step), "tools");
-  if (step.type === "llm")
+  if (step.type === "agent")
+    for (const [index, granted] of (step.tools ?? []).entries())
+      if (isTool(granted) && !allows(policy.tools, nameOf(granted))) refuse([...path, "tools", index], nameOf(granted), "tools");
+  if (step.type === "llm" || step.type === "agent")
     for (const [at, model] of modelsOf(step))
       if (isFixed(model) && !allows(policy.models, model)) refuse([...path, ...at], model, "models");
   if (step.type === "http") {
@@ -29,10 +33,17 @@ export function checkDefaultModel(checking: Checking, { defaults }: Definition):
     );
 }
 
-const modelsOf = ({ model, fallbacks = [] }: Extract<AvailableStep, { type: "llm" }>): [Path, string][] => [
+const modelsOf = ({ model, fallbacks = [] }: Extract<AvailableStep, { type: "llm" | "agent" }>): [Path, string][] => [
   ...(model === undefined ? [] : [[["model"], model] as [Path, string]]),
   ...fallbacks.map((name, index): [Path, string] => [["fallbacks", index], name]),
 ];
+
+type NamedTool = Exclude<GrantedTool, { workflow: string }>;
+
+const isTool = (granted: GrantedTool): granted is NamedTool =>
+  granted !== ASK_HUMAN && !(typeof granted === "object" && "workflow" in granted);
+
+const nameOf = (granted: NamedTool): string => (typeof granted === "string" ? granted : toolName(granted));
 
 const isFixed = (text: string): boolean => !text.includes("${");
 

@@ -25,6 +25,8 @@ export function checkStepFields(checking: Checking, place: StepPlace, declared: 
   switch (step.type) {
     case "llm":
       return given(checkLlm(checking, { ...place, step }, declared));
+    case "agent":
+      return given(checkAgent(checking, { ...place, step }, declared));
     case "tool":
     case "activity":
       checking.value(step.arguments, [...path, "arguments"], scope);
@@ -71,6 +73,17 @@ function checkLlm(checking: Checking, place: StepPlace<StepOf<"llm">>, declared:
   const ttlMs = checking.fixedSpan(step.cache?.ttl, [...path, "cache", "ttl"]);
   if (ttlMs !== undefined && ttlMs > limits.cacheTtlMaxMs)
     checking.add("wrong_value", [...path, "cache", "ttl"], "`ttl` may be 30 days at most.");
+  return step.outputSchema ? declared : stringType;
+}
+
+function checkAgent(checking: Checking, { step, path, scope }: StepPlace<StepOf<"agent">>, declared: Type): Type {
+  checking.wanted(step.model, [...path, "model"], scope, text);
+  for (const [index, model] of (step.fallbacks ?? []).entries()) checking.wanted(model, [...path, "fallbacks", index], scope, text);
+  checking.value(step.instructions, [...path, "instructions"], scope);
+  checking.value(step.prompt, [...path, "prompt"], scope);
+  checking.wanted(step.fairnessKey, [...path, "fairnessKey"], scope, keyType);
+  checking.value(step.approval?.assignees, [...path, "approval", "assignees"], scope);
+  checking.duration(step.approval?.expiresAfter, [...path, "approval", "expiresAfter"], scope);
   return step.outputSchema ? declared : stringType;
 }
 

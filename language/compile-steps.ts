@@ -2,6 +2,7 @@ import type { AvailableStep, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { shortTools } from "../contracts/short-tools.ts";
+import { agentFields } from "./compile-agent.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
 import { conditionOf, entriesOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";
@@ -32,6 +33,8 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
         ...callOptions(step, compiling),
         ...((step.short ?? (step.server === undefined && shortTools.includes(step.tool))) ? { local: true } : {}),
       };
+    case "agent":
+      return agentFields(step, compiling);
     case "http":
       return httpFields(step, compiling);
     case "activity":

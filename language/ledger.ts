@@ -124,7 +124,7 @@ class Keeper {
     for (const { slot, block } of this.#slots(step, path)) {
       const isWhole = this.block(block, old.get(slot), slot);
       // An iteration builds on the one before.
-      if (step.type === "loop" && !isWhole) break;
+      if ((step.type === "loop" || step.type === "agent") && !isWhole) break;
     }
     if (this.kept.run.length === runBefore) this.kept.run.push(path);
   }
@@ -229,7 +229,7 @@ class Log {
 const joined = (path: string, slot: string): string => (slot === "" ? path : `${path}.${slot}`);
 
 /** What a `listen` or an approval holds came after an event, or the lack of one, that the new run does not know. */
-const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "foreach", "loop"]);
+const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "foreach", "loop", "agent"]);
 const aftermath = /^(catch\d+|finally|compensate)$/;
 
 /** Equal in all that a result depends on, its inside included. */
@@ -239,7 +239,7 @@ const isSame = (step: Step, before: Step): boolean => step === before || textOf(
 const isSameWork = (step: Step, before: Step): boolean => step === before || textOf(step, scopeFields) === textOf(before, scopeFields);
 
 const order = new Set(["needs", "summary"]);
-const inside = ["body", "branches", "cases", "default", "finally"];
+const inside = ["body", "branches", "cases", "default", "finally", "briefing", "turns"];
 const bounds = ["concurrency", "maxConcurrency", "maxIterations", "onLimit", "keepLast"];
 const scopeFields = new Set([...order, ...inside, ...bounds]);
 

@@ -47,6 +47,8 @@ function ownBlocks(step: Step): Inner[] {
       return step.branches.flatMap(({ name, body }) => inner(name, body));
     case "foreach":
       return inner("[]", step.body, [step.as, step.index]);
+    case "agent":
+      return [...inner("", step.briefing), ...inner("[]", step.turns.body, ["brief", step.turns.index, "last"])];
     case "loop":
       return inner("[]", step.body, [step.index, "last"]);
     case "listen":

@@ -1,3 +1,4 @@
+import type { GrantedTool } from "../contracts/agent-task.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Policy } from "../contracts/policy.ts";
 import type { Retry } from "../contracts/limits.ts";
@@ -166,6 +167,12 @@ export type StepFields =
       cache?: { key?: Template; ttlMs: number };
     } & CallOptions)
   | ({ type: "tool"; tool: string; version?: string; server?: string; arguments: Template } & CallOptions)
+  /** Its `briefing` settles what the model gets; then `turns`, a loop of one model call and the tool calls it asks for. */
+  | { type: "agent"; briefing: Block; turns: LoopFields }
+  /** Inside an agent: what it is about; one model call; one tool call. */
+  | { type: "brief"; models: Template[]; given: Template; tools: GrantedTool[]; asks: string[]; answerSchema?: JsonSchema }
+  | ({ type: "think"; given: Template } & CallOptions)
+  | ({ type: "call"; given: Template } & CallOptions)
   | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)
   | ({ type: "activity"; activity: string; taskQueue?: string; arguments: Template } & CallOptions)
   | { type: "set"; values: Template }
@@ -184,16 +191,7 @@ export type StepFields =
       /** Each item in a child run of its own. */
       isolate?: true;
     } & Join)
-  | {
-      type: "loop";
-      while?: Expression;
-      until?: Expression;
-      body: Block;
-      index: string;
-      maxIterations: number;
-      onLimit: "fail" | "end";
-      keepLast: number;
-    }
+  | ({ type: "loop" } & LoopFields)
   | { type: "workflow"; workflow: string; version?: string; input: Template; await: boolean; parentClosePolicy: "cancel" | "abandon" }
   | { type: "wait"; duration?: Template; until?: Template }
   | {
@@ -216,6 +214,16 @@ export type StepFields =
   /** Without `error` (only inside a catch) the error that is being handled goes on. */
   | { type: "raise"; error?: Template }
   | { type: "end"; output?: Template; status: "completed" | "failed" | "canceled" };
+
+export interface LoopFields {
+  while?: Expression;
+  until?: Expression;
+  body: Block;
+  index: string;
+  maxIterations: number;
+  onLimit: "fail" | "end";
+  keepLast: number;
+}
 
 export type StepType = StepFields["type"];
 

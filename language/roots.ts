@@ -70,6 +70,11 @@ function callPlaces(step: Step): Place[] {
   switch (step.type) {
     case "llm":
       return [{ reads: [...step.models, ...step.messages.map(({ content }) => content), step.fairnessKey] }];
+    case "brief":
+      return [{ reads: [...step.models, step.given] }];
+    case "think":
+    case "call":
+      return [{ reads: [step.given, step.fairnessKey] }];
     case "tool":
     case "activity":
       return [{ reads: [step.arguments, step.fairnessKey] }];
@@ -98,6 +103,8 @@ function scopePlaces(step: Step): Place[] {
         { reads: [step.until], names: ["done"] },
         { reads: [step.key], names: [step.as, step.index, "output"] },
       ];
+    case "agent":
+      return [{ reads: [step.turns.until], names: [step.turns.index, "last", ...namesOf(step.turns.body)] }];
     case "loop":
       return [
         { reads: [step.while], names: [step.index, "last"] },

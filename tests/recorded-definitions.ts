@@ -28,6 +28,11 @@ export const recordings = (place: Place): Record<string, Recording> => ({ ...cal
 
 const calls = (place: Place): Record<string, Recording> => ({
   llm: { steps: [{ id: "say", type: "llm", prompt: "Hi ${input.url}" }] },
+  agent: {
+    steps: [
+      { id: "split", type: "agent", model: "local/extractive", prompt: "Split this text into lines: one, two", tools: ["text.lines"] },
+    ],
+  },
   tool: { steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 } }] },
   short: { steps: [short("a"), http("b"), short("c")] },
   http: { steps: [http("a"), http("b", { method: "POST", body: { of: "${steps.a.output.status}" } })] },

@@ -1,3 +1,4 @@
+import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
 import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
@@ -111,11 +112,15 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
   return { output: output ?? null };
 }
 
+export async function callThink(walk: Walk, here: HereOf<"think">, fields: ThinkFields): Promise<Outcome> {
+  return call(walk, "think", here, fields);
+}
+
 async function call(
   walk: Walk,
   kind: CallKind,
   here: Here<Step & CallOptions>,
-  fields: LlmFields | ToolFields | HttpFields,
+  fields: LlmFields | ToolFields | HttpFields | ThinkFields,
 ): Promise<Outcome> {
   const { context, step } = here;
   const carry = walk.journal.carry(context.lane);
@@ -133,7 +138,7 @@ async function call(
 }
 
 /** An activity that asks models makes one call per attempt; what the step says of attempts holds for each model. */
-function attemptsOf(options: CallOptions, fields: LlmFields | ToolFields | HttpFields): CallOptions {
+function attemptsOf(options: CallOptions, fields: LlmFields | ToolFields | HttpFields | ThinkFields): CallOptions {
   if (!("models" in fields)) return options;
   const { retry } = options;
   const given = { models: fields.models.length, maxAttempts: retry.maxAttempts, repairs: fields.repairs };
@@ -169,7 +174,7 @@ export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>)
 const hostsOf = ({ options: { plan } }: Walk): { hosts?: string[] } => (plan.policy?.hosts ? { hosts: plan.policy.hosts } : {});
 
 /** What an expression named could not be held against the policy when the definition was published. */
-function refuseModels({ options: { plan } }: Walk, { path }: Here<Step>, models: string[]): void {
+export function refuseModels({ options: { plan } }: Walk, { path }: Here<Step>, models: string[]): void {
   const refused = models.find((model) => !allows(plan.policy?.models, model));
   if (refused === undefined) return;
   throw new Fault("policy", `\`policy.models\` of ${plan.name} does not let ${JSON.stringify(refused.slice(0, 100))} pass.`, {
@@ -186,7 +191,7 @@ async function fairnessOf(walk: Walk, template: Template, { path, context }: Her
   });
 }
 
-async function texts(walk: Walk, templates: readonly Template[], frame: Frame): Promise<string[]> {
+export async function texts(walk: Walk, templates: readonly Template[], frame: Frame): Promise<string[]> {
   const values = await Promise.all(templates.map((template) => walk.value(template, frame)));
   return values.map((value) => {
     if (typeof value === "string") return value;

@@ -1,6 +1,7 @@
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
+import { answerCall, runAgent, settleBrief, think } from "./agent.ts";
 import { ask } from "./ask.ts";
 import { callForeign, callHttp, callLlm, callTool } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -21,6 +22,14 @@ export function perform(walk: Walk, here: Here<Step>): Promise<Outcome> {
   switch (step.type) {
     case "llm":
       return callLlm(walk, { ...here, step });
+    case "agent":
+      return runAgent(walk, { ...here, step });
+    case "brief":
+      return settleBrief(walk, { ...here, step });
+    case "think":
+      return think(walk, { ...here, step });
+    case "call":
+      return answerCall(walk, { ...here, step });
     case "tool":
       return callTool(walk, { ...here, step });
     case "http":

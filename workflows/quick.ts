@@ -12,6 +12,7 @@ type Quick =
   | "list"
   | "concat"
   | "validate"
+  | "brief"
   | "loadPlan"
   | "hold"
   | "finished"

@@ -186,7 +186,7 @@ function tellStarted(walk: Walk, { step, path, attempt, context }: Here<Step>): 
 }
 
 const instant = new Set<Step["type"]>(["set", "raise", "end"]);
-const ownCalls = new Set<Step["type"]>(["llm", "tool", "http"]);
+const ownCalls = new Set<Step["type"]>(["llm", "think", "tool", "call", "http"]);
 const calls = new Set<Step["type"]>([...ownCalls, "activity", "emit"]);
 
 function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught?: Problem }, startedAt: number): void {
@@ -198,6 +198,7 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
       type: step.type,
       durationMs: walk.port.now() - startedAt,
       output: outcome.output,
+      ...(outcome.usage ? { usage: outcome.usage as unknown as JsonObject } : {}),
       ...(outcome.caught ? { caught: outcome.caught as JsonObject } : {}),
       ...(Object.keys(context.exports).length > 0 ? { exports: context.exports } : {}),
     },

@@ -56,6 +56,7 @@ export function createTemporalPort(run: RunArguments): Port {
       quick("evaluate", [{ tenant, template: template as Json, roots, steps }], `${path}: expression over a stored value`),
     list: (request, path) => quick("list", [{ tenant, ...request }], `${path}: items of a list`),
     concat: (pages, path) => quick("concat", [{ tenant, pages }], `${path}: one value of all windows`),
+    brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     show: (markdown) => setCurrentDetails(markdown),
     pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),

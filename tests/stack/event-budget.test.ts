@@ -15,6 +15,7 @@ interface Budget {
 
 const budgets: Record<string, Budget> = {
   llm: { events: 5, tasks: 2 },
+  agent: { events: 14, tasks: 3 },
   tool: { events: 5, tasks: 2 },
   "tool-short": { events: 3, tasks: 1 },
   short: { events: 7, tasks: 2 },

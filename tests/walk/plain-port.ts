@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
-import type { StepCall } from "../../contracts/activities.ts";
+import type { StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, Port } from "../../workflows/port.ts";
@@ -12,7 +12,7 @@ import { PlainLocks } from "./plain-locks.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
-export type Answer = { output: Json; afterMs?: number } | { problem: Problem; afterMs?: number };
+export type Answer = { output: Json; usage?: Usage; afterMs?: number } | { problem: Problem; afterMs?: number };
 
 export type Answers = (path: string, fields: unknown, attempt: number) => Answer;
 
@@ -118,6 +118,7 @@ export class PlainPort implements Port {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
+  brief: Port["brief"] = async (order) => String(this.#stored.push(order as unknown as Json) - 1);
   validate: Port["validate"] = async () => null;
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
@@ -137,10 +138,11 @@ export class PlainPort implements Port {
   call: Port["call"] = async ({ call }, scope) => {
     const { path, fields, attempt, carried, idempotencyKey } = call as StepCall<unknown>;
     this.keys.push(idempotencyKey);
-    const output = await this.#perform(path, this.#answers(path, fields, attempt), scope);
+    const answer = this.#answers(path, fields, attempt);
+    const output = await this.#perform(path, answer, scope);
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
-    return { output };
+    return { output, ...("usage" in answer ? { usage: answer.usage! } : {}) };
   };
 
   acquire: Port["acquire"] = async (request, scope) => {

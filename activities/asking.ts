@@ -1,0 +1,230 @@
+import { Fault, makeProblem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import type { AnswerCache } from "./answer-cache.ts";
+import { AnotherAttempt } from "./failures.ts";
+import { outcomeOfError } from "./llm-outcome.ts";
+import { routesOf, toldOf, totalOf } from "./llm-usage.ts";
+import { LiveTokens } from "./live-tokens.ts";
+import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
+import type { Models, Routed } from "./models.ts";
+import type { Need } from "./route.ts";
+import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import type { Announce } from "./record.ts";
+import type { StepContext, Worked } from "./step.ts";
+import { runHeaders, withDeadline } from "./work.ts";
+
+export interface LlmDeps {
+  models: Models;
+  calls: ModelCalls;
+  cache: AnswerCache;
+  /** Where the words of a streamed answer go. */
+  announce: Announce;
+}
+
+/** What is asked, and what its answers are worth. */
+export interface Question {
+  /** The wanted model, then its fallbacks. */
+  models: string[];
+  repairs: number;
+  stream?: true;
+  /** An earlier answer to the same question may stand for its answer. */
+  cache?: { hash: string; ttlMs: number };
+  need: Need;
+  /** With an answer that is to be mended. */
+  request(repairOf: MadeCall | undefined): Omit<ChatRequest, "model" | "signal" | "headers">;
+  /** Its `answer` is what `read` understands, also in a later attempt. */
+  judge(answer: ChatAnswer, label: string): CallOutcome;
+  read(answer: string): Json;
+}
+
+/**
+ * One question to the models of a chain, one call per attempt of its activity. What is to be done follows from the calls made so far
+ * (`nextCall`), which Postgres keeps (`ModelCalls`).
+ */
+export class Asking {
+  readonly #deps: LlmDeps;
+  readonly #question: Question;
+  readonly #context: StepContext;
+  readonly #owner: CallOwner;
+  #nextIndex = 0;
+
+  constructor(deps: LlmDeps, question: Question, context: StepContext) {
+    const { tenant, runId, path, idempotencyKey, attempt } = context;
+    this.#deps = deps;
+    this.#question = question;
+    this.#context = context;
+    this.#owner = { tenant, runId, path, idempotencyKey, round: attempt };
+  }
+
+  async attempt(): Promise<Worked> {
+    const before = await this.#madeBefore();
+    const next = this.#next(before);
+    if (next.kind !== "call") return this.#conclude(next, before);
+    const cached = before.length === 0 ? await this.#cached() : undefined;
+    const made = [...before, cached ?? (await this.#make(next, before))];
+    return this.#conclude(this.#next(made), made);
+  }
+
+  /**
+   * The calls of this step so far. Those of an execution that was reset count when they had come to an answer: what failed then is
+   * to be tried anew.
+   */
+  async #madeBefore(): Promise<MadeCall[]> {
+    const { left, patiently, execution } = this.#context;
+    const unsettled = left as unknown as Unsettled | undefined;
+    if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
+    const made = await patiently(() => this.#deps.calls.made(this.#owner));
+    this.#nextIndex = made.length;
+    const own = made.filter((call) => call.execution === execution);
+    return own.length === 0 && this.#next(made).kind === "answer" ? made : own;
+  }
+
+  #next(made: MadeCall[]): Next<MadeCall> {
+    const { models, repairs } = this.#question;
+    const rules: CallRules = { models: models.length, repairs, retry: this.#context.retry };
+    return nextCall(made, rules, Math.random());
+  }
+
+  #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
+    const usage = totalOf(made);
+    switch (next.kind) {
+      case "answer":
+        return { output: this.#question.read(next.record.answer ?? ""), usage, ...toldOf(usage, made) };
+      case "fail":
+        throw Fault.of({ ...next.error, usage: { ...usage, ...routesOf(made) } });
+      case "call": {
+        const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
+        throw new AnotherAttempt({ ...last, usage: { ...usage, ...routesOf(made) } }, next.afterMs);
+      }
+    }
+  }
+
+  async #make(next: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<MadeCall> {
+    const context = this.#context;
+    const routed = await this.#route(next, before);
+    const call: StartedCall = {
+      index: this.#nextIndex,
+      execution: context.execution,
+      position: next.position,
+      model: routed,
+      wanted: this.#question.models[next.position] ?? "default",
+      ...(routed.route ? { route: routed.route } : {}),
+    };
+    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
+    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next);
+    const made = await this.#settle(call, outcome);
+    context.signal.throwIfAborted();
+    await this.#keepAnswer(made);
+    return made;
+  }
+
+  /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
+  async #cached(): Promise<MadeCall | undefined> {
+    const { cache, models } = this.#question;
+    const context = this.#context;
+    if (!cache) return undefined;
+    const found = await this.#deps.cache.find(context.tenant, cache.hash).catch(() => null);
+    if (
+      !found ||
+      this.#question.judge({ text: found.answer, toolCalls: [], finish: "stop", usage: noUsage }, found.model).status !== "answered"
+    )
+      return undefined;
+    const [provider, ...name] = found.model.split("/");
+    const model = { provider: provider ?? "", name: name.join("/") };
+    const wanted = models[0] ?? "default";
+    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted };
+    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
+    return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
+  }
+
+  async #keepAnswer({ status, answer = "", provider, model }: MadeCall): Promise<void> {
+    const { cache } = this.#question;
+    if (!cache || status !== "answered") return;
+    await this.#deps.cache.keep(this.#context.tenant, cache.hash, { model: `${provider}/${model}`, answer, ttlMs: cache.ttlMs });
+  }
+
+  /** What is mended goes to the model that said it. A name that nobody answers to ends the step. */
+  async #route({ position, repairOf }: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<Routed> {
+    const { models, need } = this.#question;
+    const wanted = models[position] ?? "default";
+    try {
+      return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
+    } catch (error) {
+      if (!(error instanceof Fault) || before.length === 0) throw error;
+      throw Fault.of({ ...error.problem, usage: { ...totalOf(before) } });
+    }
+  }
+
+  async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
+    const context = this.#context;
+    const startedAt = Date.now();
+    const outcome = await withDeadline(context, context.timeoutMs, (signal) =>
+      this.#call(routed, this.#request(routed, next, signal)),
+    ).then(
+      (answer) => this.#question.judge(answer, labelOf(routed)),
+      (error: unknown) => outcomeOfError(error, context.signal),
+    );
+    this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
+    return outcome;
+  }
+
+  async #call({ model }: Routed, request: ChatRequest): Promise<ChatAnswer> {
+    if (!this.#question.stream) return model.chat(request);
+    const { runId, path, round } = this.#owner;
+    const live = new LiveTokens(this.#deps.announce, { runId, path, round, index: this.#nextIndex });
+    try {
+      return await model.stream(request, (delta) => live.add(delta));
+    } finally {
+      live.flush();
+    }
+  }
+
+  #request(routed: Routed, next: Next<MadeCall> & { kind: "call" }, signal: AbortSignal): ChatRequest {
+    return { ...this.#question.request(next.repairOf), model: routed.name, signal, headers: runHeaders(this.#context, next.suffix) };
+  }
+
+  /** A settled call is known to the next attempt whatever becomes of this one. */
+  async #settle(call: StartedCall, outcome: CallOutcome): Promise<MadeCall> {
+    const context = this.#context;
+    const unsettled: Unsettled = { call: { index: call.index, model: modelOf(call) }, outcome };
+    context.leave(unsettled as unknown as Json);
+    try {
+      const costUsd = await context.patiently(() => this.#deps.calls.settle(this.#owner, call, outcome));
+      context.leave(undefined);
+      return madeCall(call, outcome, costUsd);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      throw error;
+    }
+  }
+}
+
+/** What an attempt leaves to the next when Postgres was away as the answer came. */
+interface Unsettled {
+  call: Pick<StartedCall, "index" | "model">;
+  outcome: CallOutcome;
+}
+
+/** A provider that keeps failing is left alone for a while: the row says so. */
+const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
+  status: "skipped",
+  usage: noUsage,
+  error: makeProblem("model", `${provider}/${name} keeps failing and is not asked for ${Math.ceil((openForMs ?? 0) / 1_000)} s.`, {
+    retryable: true,
+    retryAfterMs: openForMs ?? 0,
+  }),
+});
+
+const madeCall = ({ model, route, ...call }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+  ...call,
+  ...outcome,
+  provider: model.provider,
+  model: model.name,
+  costUsd,
+  route: route ?? null,
+});
+
+const modelOf = ({ model: { provider, name, baseUrl } }: StartedCall): StartedCall["model"] => ({ provider, name, baseUrl });
+
+const labelOf = ({ provider, name }: { provider: string; name: string }): string => `${provider}/${name}`;

@@ -1,0 +1,156 @@
+import type { AskedCall, Brief, BriefTool, CallResult, ThinkFields, Thought } from "../contracts/agent-task.ts";
+import { makeProblem } from "../contracts/faults.ts";
+import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
+import { store } from "../prisma/blobs.ts";
+import type { Database } from "../prisma/client.ts";
+import { Asking, type LlmDeps, type Question } from "./asking.ts";
+import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
+import type { CallOutcome } from "./model-calls.ts";
+import { estimateInputTokens, type ChatAnswer, type Message, type ToolCall, type ToolSpec } from "./model-port.ts";
+import type { Work } from "./step.ts";
+import { Transcripts } from "./transcripts.ts";
+
+/** What a turn's answer is kept as: the model call's row has it, so that a later attempt finds it. */
+type Said = Pick<ChatAnswer, "text" | "toolCalls" | "thinking">;
+
+/** Arguments above this travel as references, so that what a turn gives is always small. */
+const inlineArgumentBytes = 2_048;
+
+/**
+ * One turn of an agent: what the calls of the turn before gave is added to its conversation, and a model says what comes next.
+ *
+ * Out: `Thought`. Without `outputSchema` a text without calls is the answer; with it, a call of `give_answer` whose arguments fit.
+ * Faults and retry: as `createLlm`.
+ */
+export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkFields> {
+  return async (fields, _, context) => {
+    const transcripts = new Transcripts(deps.database, context.tenant);
+    const { brief, before } = await context.patiently(async () => ({
+      brief: (await transcripts.load(fields.brief)) as unknown as Brief,
+      before: await transcripts.read(fields.transcript),
+    }));
+    const added = before.length === 0 ? [{ role: "user" as const, content: brief.prompt }] : resultMessages(before, fields.results);
+    const question = questionOf(brief, fields, [...before, ...added]);
+    const { output, usage, told } = await new Asking(deps, question, context).attempt();
+    const said = output as unknown as Said;
+    const thought = await context.patiently(async (): Promise<Thought> => {
+      const transcript = await transcripts.extend(fields.transcript, [...added, messageOf(said)]);
+      const answer = answerOf(brief, said);
+      const calls = answer === undefined ? await Promise.all(said.toolCalls.slice(0, limits.agentCallsPerTurnMax).map(asked)) : [];
+      return { transcript, calls, isDone: answer !== undefined, answer: answer ?? null };
+    });
+    return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
+
+    async function asked({ id, name, arguments: args, malformed }: ToolCall): Promise<AskedCall> {
+      const tool = brief.tools.find((each) => each.name === name);
+      const problem = problemOf({ tool, name, args, malformed }, brief);
+      if (problem !== undefined || !tool) return { id, name, arguments: null, asks: false, problem: problem ?? "No such tool." };
+      const { description: _d, parameters: _p, ...target } = tool;
+      return { ...target, id, arguments: await store(deps.database, context.tenant, args, inlineArgumentBytes) };
+    }
+  };
+}
+
+function problemOf(
+  { tool, name, args, malformed }: { tool: BriefTool | undefined; name: string; args: Json; malformed: string | undefined },
+  brief: Brief,
+): string | undefined {
+  if (!tool) return `There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`;
+  if (malformed !== undefined) return `The arguments of ${name} are not JSON.`;
+  if (usesReservedKey(args)) return `The arguments of ${name} hold a reserved key.`;
+  return undefined;
+}
+
+function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]): Question {
+  const messages: Message[] = brief.instructions === "" ? conversation : [{ role: "system", content: brief.instructions }, ...conversation];
+  const envelope = brief.outputSchema && objectSchema(brief.outputSchema);
+  const tools: ToolSpec[] = [
+    ...brief.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
+    ...(envelope
+      ? [{ name: GIVE_ANSWER, description: "Give your answer, when you have it. It ends the task.", parameters: envelope.schema }]
+      : []),
+  ];
+  return {
+    models: fields.models,
+    repairs: fields.repairs,
+    ...(fields.stream ? { stream: true } : {}),
+    need: { inputTokens: estimateInputTokens({ messages, tools }), task: tools.length > 0 ? "structured" : "text" },
+    request: (repairOf) => ({
+      messages:
+        envelope && repairOf
+          ? repairMessages(messages, textOf(repairOf.answer), checkAnswer(textOf(repairOf.answer), envelope.schema))
+          : messages,
+      ...(tools.length > 0 ? { tools } : {}),
+      ...(repairOf ? { toolChoice: { name: GIVE_ANSWER } } : {}),
+    }),
+    judge: (answer, label) => judgeTurn(answer, label, envelope?.schema),
+    read: (answer) => JSON.parse(answer) as Json,
+  };
+}
+
+const GIVE_ANSWER = "give_answer";
+
+function judgeTurn({ text, toolCalls, thinking, finish, usage }: ChatAnswer, label: string, schema: Brief["outputSchema"]): CallOutcome {
+  const answer = JSON.stringify({ text, toolCalls, ...(thinking ? { thinking } : {}) } satisfies Said);
+  const failed = (why: string): CallOutcome => ({ status: "failed", usage, answer, error: makeProblem("model_output", `${label} ${why}`) });
+  if (finish === "refusal") return failed(`refused to answer: ${text.slice(0, 300) || "no reason given"}`);
+  if (toolCalls.length === 0 && finish === "length") return failed("reached its output limit; ask for a shorter answer or split the task.");
+  if (toolCalls.length === 0 && text.trim() === "") return failed("gave an empty answer.");
+  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
+  if (!schema || (toolCalls.length > 0 && !given)) return { status: "answered", usage, answer };
+  const { problems, value } = checkAnswer(given ? (given.malformed ?? JSON.stringify(given.arguments)) : text, schema);
+  const [first] = problems;
+  if (!first && usesReservedKey(value)) return failed("answered with the reserved key of stored values.");
+  if (!first) return { status: "answered", usage, answer };
+  const detail = `${label} gave no answer that fits outputSchema: ${first.pointer || "/"} ${first.message}`;
+  return { status: "unfit", usage, answer, error: makeProblem("model_output", detail) };
+}
+
+/** What a model said instead of an answer that fits. */
+function textOf(answer = "{}"): string {
+  const { text, toolCalls } = JSON.parse(answer) as Said;
+  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
+  return given ? (given.malformed ?? JSON.stringify(given.arguments)) : text;
+}
+
+/** Undefined while there are calls to make. */
+function answerOf({ outputSchema }: Brief, { text, toolCalls }: Said): Json | undefined {
+  if (!outputSchema) return toolCalls.length === 0 ? text : undefined;
+  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
+  if (!given && toolCalls.length > 0) return undefined;
+  const envelope = objectSchema(outputSchema);
+  return envelope.unwrap(given ? given.arguments : checkAnswer(text, envelope.schema).value);
+}
+
+const messageOf = ({ text, toolCalls, thinking }: Said): Message => ({
+  role: "assistant",
+  content: text,
+  ...(toolCalls.length > 0 ? { toolCalls } : {}),
+  ...(thinking ? { thinking } : {}),
+});
+
+/** One for each call that the model asked for last: providers take nothing else. */
+function resultMessages(before: Message[], results: CallResult[]): Message[] {
+  const last = before.at(-1);
+  const calls = last?.role === "assistant" ? (last.toolCalls ?? []) : [];
+  return calls.map(({ id }, index) => ({ role: "tool", toolCallId: id, ...contentOf(results[index]) }));
+}
+
+function contentOf(result: CallResult | undefined): { content: string; isError?: true } {
+  if (!result) return { content: "The call was not made: there were too many at once.", isError: true };
+  if ("error" in result) return { content: clipped(errorText(result.error)), isError: true };
+  return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output)) };
+}
+
+const errorText = (error: Json): string => {
+  const { title = "Error", detail = "", errors } = (isObject(error) ? error : {}) as JsonObject;
+  return `${title as string}: ${detail as string}${errors === undefined ? "" : ` ${JSON.stringify(errors)}`}`;
+};
+
+/** A result must leave room for the rest of the conversation. */
+function clipped(text: string): string {
+  const rest = text.length - limits.agentResultBytesMax;
+  return rest <= 0 ? text : `${text.slice(0, limits.agentResultBytesMax)}\n[${rest} more characters were left out]`;
+}

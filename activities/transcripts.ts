@@ -1,0 +1,59 @@
+import { createHash } from "node:crypto";
+import { canonicalJson, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Database, Prisma } from "../prisma/client.ts";
+import type { Message } from "./model-port.ts";
+
+/** A piece of a conversation, with the pieces before it. */
+interface Chunk {
+  before: string | null;
+  messages: Message[];
+}
+
+/**
+ * Conversations of agents in the content-addressed store: a run's history holds their hashes only. A turn stores what it added, and
+ * what its last chunk held before that: at most `limits.transcriptChunkBytes` again and again, so that what is stored grows with the
+ * conversation, not with its square.
+ */
+export class Transcripts {
+  readonly #database: Database;
+  readonly #tenant: string;
+
+  constructor(database: Database, tenant: string) {
+    this.#database = database;
+    this.#tenant = tenant;
+  }
+
+  async read(hash: string | null): Promise<Message[]> {
+    const chunks: Message[][] = [];
+    for (let at = hash; at !== null;) {
+      const { before, messages } = (await this.load(at)) as unknown as Chunk;
+      chunks.push(messages);
+      at = before;
+    }
+    return chunks.toReversed().flat();
+  }
+
+  /** The conversation that goes on from another. Gives its hash; to store the same twice is to store it once. */
+  async extend(hash: string | null, messages: Message[]): Promise<string> {
+    const last = hash === null ? undefined : ((await this.load(hash)) as unknown as Chunk);
+    const together = [...(last?.messages ?? []), ...messages];
+    const isSmall = canonicalJson(together as unknown as Json).length <= limits.transcriptChunkBytes;
+    const chunk: Chunk = last && !isSmall ? { before: hash, messages } : { before: last?.before ?? null, messages: together };
+    return this.keep(chunk as unknown as Json);
+  }
+
+  /** An object of ours, by its hash. */
+  async keep(value: Json): Promise<string> {
+    const text = canonicalJson(value);
+    const sha256 = createHash("sha256").update(text).digest("hex");
+    const data = [{ tenant: this.#tenant, sha256, bytes: Buffer.byteLength(text), value: value as Prisma.InputJsonValue }];
+    await this.#database.blob.createMany({ data, skipDuplicates: true });
+    return sha256;
+  }
+
+  async load(sha256: string): Promise<Json> {
+    const where = { tenant_sha256: { tenant: this.#tenant, sha256 } };
+    return (await this.#database.blob.findUniqueOrThrow({ where, select: { value: true } })).value as Json;
+  }
+}

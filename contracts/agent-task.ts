@@ -1,0 +1,81 @@
+import type { Json, JsonSchema } from "./json.ts";
+
+/** What an `agent` step may call, as its definition says it. */
+export type GrantedTool =
+  | string
+  | { tool: string; version?: string | undefined; server?: string | undefined }
+  | { workflow: string; version?: string | undefined; as?: string | undefined };
+
+/** The name under which a person is asked. */
+export const ASK_HUMAN = "ask_human";
+
+/** What an agent step is about, as the walk knows it. */
+export interface AgentOrder {
+  models: string[];
+  instructions: string;
+  prompt: string;
+  tools: GrantedTool[];
+  /** Tools whose calls a person must approve; a `*` at the end stands for the rest. */
+  asks: string[];
+  outputSchema?: JsonSchema;
+}
+
+/** What the model gets in each turn, settled once for the task and stored: the walk knows its hash. */
+export interface Brief extends Omit<AgentOrder, "tools" | "asks"> {
+  tools: BriefTool[];
+}
+
+export interface BriefTool extends Target {
+  /** What the model knows it by. */
+  name: string;
+  description: string;
+  parameters: JsonSchema;
+}
+
+/** What is called when the model says the name. */
+export interface Target {
+  tool?: string;
+  version?: string;
+  server?: string;
+  workflow?: string;
+  effect?: "read" | "write" | "dangerous";
+  /** Answers at once: it may run beside the walk. */
+  isShort?: true;
+  /** A person must approve the call. */
+  asks: boolean;
+}
+
+/** The activity `think`: one model call. */
+export interface ThinkFields {
+  /** Hash of the brief. */
+  brief: string;
+  models: string[];
+  repairs: number;
+  stream?: true;
+  /** Hash of the conversation before this turn; null in the first. */
+  transcript: string | null;
+  /** What the calls of the turn before gave, in their order. */
+  results: CallResult[];
+}
+
+/** `error` is the problem of a call that failed. */
+export type CallResult = { output: Json } | { error: Json };
+
+/** What a turn came to. */
+export interface Thought {
+  /** Hash of the conversation so far. */
+  transcript: string;
+  /** None when it is done. */
+  calls: AskedCall[];
+  isDone: boolean;
+  answer: Json;
+}
+
+/** A call that the model asks for. */
+export interface AskedCall extends Target {
+  id: string;
+  name: string;
+  arguments: Json;
+  /** Why it cannot be made: told to the model in place of a result. */
+  problem?: string;
+}

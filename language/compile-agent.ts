@@ -1,0 +1,112 @@
+import type { StepOf } from "../contracts/definition.schema.ts";
+import type { Json } from "../contracts/json.ts";
+import { defaults as platformDefaults } from "../contracts/limits.ts";
+import { callOptions } from "./compile-lasting.ts";
+import type { Compiling } from "./compile-scopes.ts";
+import { conditionOf, optional, templateOf } from "./compile-values.ts";
+import type { Block, LoopFields, Step, StepFields } from "./plan.ts";
+
+/**
+ * An agent is a loop of steps as people could write it: a model call (`think`), then what it asks for, at the same time (`act`).
+ * So retries, forks, pauses, approvals and long histories find nothing in it that they do not know.
+ */
+export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFields => ({
+  type: "agent",
+  briefing: { steps: [stepOf("brief", [], briefFields(step, compiling))] },
+  turns: turnsOf(step, compiling),
+});
+
+const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>): Step => ({
+  id,
+  needs,
+  export: [],
+  catch: [],
+  onError: "fail",
+  ...fields,
+});
+
+const briefFields = (step: StepOf<"agent">, { defaults }: Compiling): StepFields => ({
+  type: "brief",
+  models: [step.model ?? defaults.model ?? "default", ...(step.fallbacks ?? [])].map(templateOf),
+  given: templateOf({ instructions: step.instructions ?? "", prompt: step.prompt }),
+  tools: step.tools ?? [],
+  asks: step.approval?.tools ?? [],
+  ...(step.outputSchema ? { answerSchema: step.outputSchema } : {}),
+});
+
+function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
+  const shared = { id: step.id, priority: step.priority, fairnessKey: step.fairnessKey };
+  const given = {
+    brief: "${brief.hash}",
+    models: "${brief.models}",
+    repairs: platformDefaults.modelRepairs,
+    ...(step.stream ? { stream: true } : {}),
+    transcript: "${last == null ? null : last.transcript}",
+    results: "${last == null ? [] : last.results}",
+  };
+  const think = stepOf("think", [], {
+    type: "think",
+    summary: templateOf("turn ${turn + 1}"),
+    given: templateOf(given),
+    ...callOptions({ ...shared, type: "llm", prompt: "" }, compiling),
+  });
+  const act = stepOf("act", ["think"], {
+    type: "foreach",
+    items: templateOf("${steps.think.output.calls}"),
+    as: "call",
+    index: "index",
+    concurrency: step.concurrency ?? platformDefaults.agentCallsAtOnce,
+    join: "all",
+    // What fails is told to the model, which may know better.
+    onItemError: "collect",
+    body: callBlock(step, compiling),
+  });
+  return {
+    body: { steps: [think, act], output: templateOf(turnOutput) },
+    until: conditionOf("${steps.think.output.isDone}"),
+    index: "turn",
+    maxIterations: step.maxTurns ?? platformDefaults.agentTurns,
+    onLimit: "fail",
+    keepLast: platformDefaults.loopKeepLast,
+  };
+}
+
+function callBlock(step: StepOf<"agent">, compiling: Compiling): Block {
+  const { approval } = step;
+  const approve = stepOf("approve", [], {
+    type: "approval",
+    if: conditionOf("${call.asks}"),
+    title: templateOf("${run.workflow}: may the agent call ${call.name}?"),
+    // The answer is bound to it.
+    payload: templateOf({ tool: "${call.name}", arguments: "${call.arguments}" }),
+    ...optional("assignees", approval?.assignees),
+    ...optional("expiresAfter", approval?.expiresAfter),
+  });
+  const call = stepOf("call", ["approve"], {
+    type: "call",
+    summary: templateOf("${call.name}"),
+    given: templateOf({ call: "${call}", decision: "${steps.approve.output}" }),
+    ...callOptions({ id: step.id, priority: step.priority, fairnessKey: step.fairnessKey, type: "tool", tool: "" }, compiling),
+  });
+  return { steps: [approve, call], output: templateOf({ output: "${steps.call.output}" }) };
+}
+
+// A turn that somebody put in by hand has cost nothing.
+const spent = (field: string): string => `(steps.think.usage == null ? 0 : steps.think.usage.${field})`;
+const before = (field: string): string => `(last == null ? 0 : last.usage.${field})`;
+const sum = (field: string, now = spent(field)): string => `\${${now} + ${before(field)}}`;
+
+const turnOutput: Json = {
+  transcript: "${steps.think.output.transcript}",
+  results: "${steps.act.output}",
+  answer: "${steps.think.output.answer}",
+  usage: {
+    model: "${steps.think.usage == null ? '' : steps.think.usage.model}",
+    inputTokens: sum("inputTokens"),
+    outputTokens: sum("outputTokens"),
+    // Unknown stays unknown.
+    costUsd: `\${${spent("costUsd")} == null || ${before("costUsd")} == null ? null : ${spent("costUsd")} + ${before("costUsd")}}`,
+    calls: sum("calls"),
+    toolCalls: sum("toolCalls", "size(steps.think.output.calls)"),
+  },
+};

@@ -1,0 +1,170 @@
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { isObject, type JsonObject } from "../../contracts/json.ts";
+import { admin, host, Model, Place, type Run } from "./client.ts";
+
+const call = (name: string, args: JsonObject, id = `call_${name}`) => ({ id, name, arguments: args });
+const double = (n: number, id?: string) => call("test_double", { n }, id);
+
+const agent = (model: Model, more: object = {}) => ({ id: "work", type: "agent", model: model.wanted, prompt: "Double 4.", ...more });
+const begin = (model: Model, more: object = {}): Promise<Run> => admin.begin({ steps: [agent(model, more)] });
+const finish = async (model: Model, more: object = {}) => (await begin(model, more)).end();
+
+interface Message {
+  role: string;
+  content: string;
+}
+
+/** What the model was told, request by request. */
+const told = async (model: Model): Promise<Message[][]> =>
+  (await model.calls()).map(({ body }) => (JSON.parse(body) as { messages: Message[] }).messages);
+
+/** What it was told of its last calls. */
+const results = async (model: Model): Promise<string[]> =>
+  (await told(model))
+    .at(-1)!
+    .filter(({ role }) => role === "tool")
+    .map(({ content }) => content);
+
+describe("an agent", () => {
+  test("calls tools until it has an answer", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(4)] }, { text: "It is 8." });
+    const run = await finish(model, { tools: ["test.double"], instructions: "You count." });
+    expect(run.output).toBe("It is 8.");
+    const [, second] = await told(model);
+    expect(second!.map(({ role }) => role)).toEqual(["system", "user", "assistant", "tool"]);
+    expect(second!.at(-1)).toMatchObject({ content: '{"n":8}', tool_call_id: "call_test_double" });
+  });
+
+  test("has its turns and calls as steps of the run, and what they cost", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(1, "a"), double(2, "b")] }, { text: "done" });
+    const run = await begin(model, { tools: ["test.double"] });
+    await run.end();
+    const paths = (await run.steps()).filter(({ status }) => status === "completed").map(({ path }) => path);
+    expect(paths).toEqual(
+      expect.arrayContaining(["work", "work.brief", "work[0].think", "work[0].act[0].call", "work[0].act[1].call", "work[1].think"]),
+    );
+    expect((await run.step("work")).usage).toMatchObject({ calls: 2, toolCalls: 2, inputTokens: 20, outputTokens: 10 });
+  });
+
+  test("learns of its mistakes, and of tools that fail", async () => {
+    const model = new Model();
+    const asked = [call("nowhere", {}, "a"), call("test_double", { n: "four" }, "b"), call("test_breaks", {}, "c")];
+    await model.script({ toolCalls: asked }, { text: "I see." });
+    const run = await finish(model, { tools: ["test.double", "test.breaks"] });
+    expect(run.output).toBe("I see.");
+    const [unknown, wrong, broken] = await results(model);
+    expect(unknown).toContain("There is no tool nowhere. There is: test_double, test_breaks.");
+    expect(wrong).toMatch(/Tool refused its arguments.*\/n/);
+    expect(broken).toContain("Tool failed");
+  });
+
+  test("gives a value that fits its schema, and may mend one that does not", async () => {
+    const model = new Model();
+    const outputSchema = { type: "object", required: ["risk"], properties: { risk: { type: "number" } } };
+    await model.script({ toolCalls: [call("give_answer", { risk: "high" })] }, { toolCalls: [call("give_answer", { risk: 0.7 })] });
+    const run = await begin(model, { outputSchema });
+    expect((await run.end()).output).toEqual({ risk: 0.7 });
+    const calls = await admin.get<{ data: { status: string }[] }>(`${run.path}/model-calls`);
+    expect(calls.body.data.map(({ status }) => status)).toEqual(["answered", "unfit"]);
+  });
+
+  test("that finds no end is stopped after its turns", async () => {
+    const model = new Model();
+    await model.script(...Array.from({ length: 3 }, () => ({ toolCalls: [double(1)] })));
+    const run = await finish(model, { tools: ["test.double"], maxTurns: 2 });
+    expect(run.error).toMatchObject({ type: "max_turns", instance: "work" });
+    expect(await model.calls()).toHaveLength(2);
+  });
+
+  test("may run a workflow as a tool", async () => {
+    const workflow = await admin.publish({
+      input: { type: "object", required: ["n"], properties: { n: { type: "number" } } },
+      steps: [{ id: "a", type: "set", values: "${input.n + 1}" }],
+    });
+    const model = new Model();
+    await model.script({ toolCalls: [call("inc", { n: 41 })] }, { text: "42" });
+    await finish(model, { tools: [{ workflow, as: "inc" }] });
+    expect(await results(model)).toEqual(["42"]);
+  });
+
+  test("asks a person, and takes their answer", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [call("ask_human", { question: "Which colour?" })] }, { text: "Blue it is." });
+    const run = await begin(model, { tools: ["ask_human"] });
+    const id = await run.approval("work[0].act[0].call");
+    expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject({ title: "Which colour?" });
+    await admin.decide(id, { decision: "approve", data: { answer: "blue" } });
+    expect((await run.end()).output).toBe("Blue it is.");
+    expect((await results(model))[0]).toContain('"answer":"blue"');
+  });
+
+  test("whose tools the policy does not let pass is not published", async () => {
+    const definition = {
+      name: "p",
+      version: "1.0.0",
+      policy: { tools: ["files.*"] },
+      steps: [agent(new Model(), { tools: ["test.double"] })],
+    };
+    expect(await admin.post("/api/v2/workflows", definition)).toMatchObject({ status: 422 });
+  });
+
+  test("with a tool that is not there fails at its beginning", async () => {
+    const run = await finish(new Model(), { tools: ["test.dubble"] });
+    expect(run.error).toMatchObject({ type: "tool_input", detail: expect.stringContaining("test.double") as unknown });
+  });
+});
+
+describe("a call that a person must approve", () => {
+  const guarded = { tools: ["test.double"], approval: { tools: ["test.*"], assignees: ["role:admin"] } };
+
+  test("is made with the very arguments that were shown", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(4)] }, { text: "done" });
+    const run = await begin(model, guarded);
+    const id = await run.approval("work[0].act[0].approve");
+    expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject({ payload: { tool: "test_double", arguments: { n: 4 } } });
+    await admin.decide(id, { decision: "approve" });
+    await run.end();
+    expect(await results(model)).toEqual(['{"n":8}']);
+  });
+
+  test("is not made when they refuse, and the agent learns why", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(4)] }, { text: "I shall not." });
+    const run = await begin(model, guarded);
+    await admin.decide(await run.approval("work[0].act[0].approve"), { decision: "reject", comment: "too much" });
+    expect((await run.end()).output).toBe("I shall not.");
+    expect((await results(model))[0]).toContain("too much");
+    expect((await run.steps()).filter(({ type }) => type === "tool")).toEqual([]);
+  });
+});
+
+describe("an agent whose run is cut short", () => {
+  afterAll(() => host.heal());
+
+  const pays = (place: Place) => ({ toolCalls: [call("test_payAsked", { url: place.url })] });
+
+  test("by a fault of its model is retried without paying again for what was done", async () => {
+    const [model, place] = [new Model(), new Place()];
+    await model.script(pays(place), { status: 401 }, { text: "paid" });
+    const run = await begin(model, { tools: ["test.payAsked"] });
+    expect(await run.end()).toMatchObject({ status: "failed" });
+    const { body } = await admin.post<{ id: string }>(`${run.path}/retry`);
+    expect((await admin.run(body.id).end()).output).toBe("paid");
+    expect([(await model.calls()).length, (await place.calls()).length]).toEqual([3, 1]);
+  });
+
+  test("by kill -9 in the midst of a turn goes on with it", async () => {
+    const [model, place] = [new Model(), new Place()];
+    await model.script(pays(place), { text: "late", delayMs: 20_000 }, { text: "paid" });
+    const run = await begin(model, { tools: ["test.payAsked"] });
+    await model.calls(2);
+    await host.kill("worker");
+    await host.start("worker");
+    expect((await run.end()).output).toBe("paid");
+    expect((await place.calls()).length).toBe(1);
+    expect((await run.steps()).every(({ output }) => !isObject(output) || !("error" in output))).toBe(true);
+  }, 90_000);
+});

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "@jest/globals";
+import type { AskedCall } from "../contracts/agent-task.ts";
+import type { Json } from "../contracts/json.ts";
+import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+const definition = (more: object = {}) => ({
+  name: "test",
+  version: "1.0.0",
+  steps: [
+    { id: "work", type: "agent", prompt: "Go.", tools: ["count.up"], ...more },
+    { id: "after", type: "set", values: "${steps.work.output}" },
+  ],
+});
+
+const usage = { model: "m", inputTokens: 3, outputTokens: 2, costUsd: 0.5, calls: 1 };
+const call = (id: string): AskedCall => ({ id, name: "count_up", tool: "count.up", arguments: { id }, asks: false });
+
+/** A model that asks for as many calls as the turn has, until it is done in turn `last`. */
+function answering(last: number) {
+  return (path: string, fields: unknown): { output: Json } => {
+    const turn = Number(/^work\[(\d+)\]\.think$/.exec(path)?.[1] ?? Number.NaN);
+    if (Number.isNaN(turn)) return { output: { done: path } };
+    const { transcript, results } = fields as { transcript: string | null; results: Json[] };
+    expect([transcript, results.length]).toEqual(turn === 0 ? [null, 0] : [`t${turn - 1}`, turn]);
+    const calls = turn < last ? Array.from({ length: turn + 1 }, (_, n) => call(`${turn}-${n}`)) : [];
+    return {
+      output: { transcript: `t${turn}`, calls, isDone: calls.length === 0, answer: calls.length === 0 ? "done" : null } as unknown as Json,
+    };
+  };
+}
+
+describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
+  const run = (last: number, more: object = {}): Promise<PlainRun> => runPlain(definition(more), { continues, answer: answering(last) });
+
+  test("an agent takes its turns, each with what the calls before gave", async () => {
+    const { end, port } = await run(4);
+    expect(end.result).toMatchObject({ status: "completed", output: "done" });
+    const begun = port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+    expect(begun.filter((path) => path.endsWith("think"))).toEqual([0, 1, 2, 3, 4].map((turn) => `work[${turn}].think`));
+    expect(new Set(begun).size).toBe(begun.length);
+    expect(begun.filter((path) => path.endsWith("call"))).toHaveLength(1 + 2 + 3 + 4);
+  });
+
+  test("one that finds no end is stopped", async () => {
+    const { end } = await run(100, { maxTurns: 3 });
+    expect(end.error).toMatchObject({ code: "max_turns", instance: "work" });
+  });
+});
+
+test("what an agent costs is the sum of its turns", async () => {
+  const answer = answering(2);
+  const { port } = await runPlain(definition(), {
+    answer: (path, fields) => ({ ...answer(path, fields), ...(path.endsWith("think") ? { usage } : {}) }),
+  });
+  const told = port.log.find(({ type, step }) => type === "step.completed" && step === "work");
+  expect(told?.data["usage"]).toEqual({ model: "m", inputTokens: 9, outputTokens: 6, costUsd: 1.5, calls: 3, toolCalls: 3 });
+});
