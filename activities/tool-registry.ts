@@ -5,7 +5,7 @@ import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
 import { compareVersions, isVersion, satisfies } from "../contracts/semver.ts";
-import { nearest } from "../language/nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
 import type { WorkContext } from "./work.ts";

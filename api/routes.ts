@@ -1,3 +1,4 @@
+import { agentRoutes } from "./agents.ts";
 import { approvalRoutes } from "./approvals.ts";
 import { auditRoutes } from "./audit.ts";
 import { definitionRoutes } from "./definitions.ts";
@@ -37,6 +38,7 @@ export const routes: readonly Route[] = [
   ...triggerRoutes,
   ...modelPriceRoutes,
   ...toolRoutes,
+  ...agentRoutes,
   ...keyRoutes,
   ...auditRoutes,
   ...healthRoutes,

@@ -1,5 +1,5 @@
 import { defineCommand, type ArgsDef, type CommandDef, type ParsedArgs } from "citty";
-import { nearest } from "../language/nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 
 interface Definition<Args extends ArgsDef> {
   name: string;

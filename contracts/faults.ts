@@ -51,6 +51,8 @@ export const faults = {
   plan_refused: { status: 409, retryable: false, title: "Plan does not fit what the run has done" },
   approval_stale: { status: 409, retryable: false, title: "Approval shows something else now" },
   approval_voted: { status: 409, retryable: false, title: "Approval has this person's answer" },
+  agent_state: { status: 409, retryable: false, title: "Agent's state does not allow it" },
+  revision_stale: { status: 409, retryable: false, title: "It was changed in the meantime" },
   step_not_parked: { status: 409, retryable: false, title: "Step does not need attention" },
   too_large: { status: 413, retryable: false, title: "Too large" },
   unsupported_media_type: { status: 415, retryable: false, title: "Unsupported content type" },

@@ -109,6 +109,18 @@ export const limits = {
   toolStatisticsMs: 24 * hour,
   toolCallsWaitingMax: 10_000,
   toolSeenEveryMs: 30 * second,
+  // agents
+  agentInstructionsMax: 64 * KB,
+  agentDescriptionMax: 4_000,
+  agentTagsMax: 50,
+  agentCapabilitiesMax: 100,
+  agentToolsMax: 128,
+  agentTurnsMax: 1_000,
+  agentToolCallsMax: 10_000,
+  agentParallelToolCallsMax: 50,
+  agentAssigneesMax: 100,
+  agentStateKnownMs: 2 * second,
+  agentStatesKnownMax: 10_000,
   // API
   bodyBytesMax: 2 * MB,
   pageSizeMax: 200,

@@ -3,7 +3,7 @@ import { callFields, laterField, timeFields } from "../contracts/definition-fiel
 import { definitionSchema, isInstant, stepSchema, type Definition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { valueAt, type Finding, type Path } from "./finding.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 import { flatten, sentenceFor, type Issue } from "./shape-sentences.ts";
 import { repair, type Damage } from "./shape-repair.ts";
 

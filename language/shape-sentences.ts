@@ -4,7 +4,7 @@ import type { ProblemCode } from "../contracts/definition.ts";
 import { STEP_ID_PATTERN } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Finding, Path } from "./finding.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 
 export type Issue = z.core.$ZodIssue;
 

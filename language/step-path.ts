@@ -1,4 +1,4 @@
-import { nearest } from "./nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 import { blocksOf, findStep } from "./plan-steps.ts";
 import type { Block, Plan } from "./plan.ts";
 

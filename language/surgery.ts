@@ -1,6 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 
 /** One change of a definition. Paths are step paths as in the run, without the numbers of items: `annotate.note`, `route.case0.ship`. */
 export type PlanOperation =

@@ -1,4 +1,4 @@
-import { nearest } from "../nearest.ts";
+import { nearest } from "../../contracts/nearest.ts";
 
 /** ` Did you mean …?`, or nothing when no known name is near. */
 export function suggestion(name: string, known: Iterable<string>): string {

@@ -72,6 +72,7 @@ function bodyOf(path: string): object {
     ["/workflows/{name}/migrate", { to: "1.0.0" }],
     ["/auto-pause", { failureRate: 0.5, window: "1h", minimumRuns: 1 }],
     ["/schedules/{id}", { workflow: "x", every: "1h" }],
+    ["/agents/{name}/state", { state: "stopped", why: "x" }],
     ["/backfill", { start: "2026-01-01T00:00:00Z", end: "2026-01-02T00:00:00Z" }],
   ];
   return bodies.find(([end]) => path.endsWith(end))?.[1] ?? {};
@@ -83,6 +84,7 @@ describe("tenants", () => {
       ["a", "b"].map((name) => admin.withKey({ principal: name, kind: "person", roles: ["admin"], tenant: uniqueName(name) })),
     );
     const workflow = await a!.publish({ steps: [{ id: "ask", type: "approval", title: "?" }] });
+    await a!.post("/api/v2/agents", { name: workflow, version: "1.0.0", instructions: "x" });
     const run = await a!.start(workflow);
     const approval = await run.approval("ask");
     const keys = await a!.get<Page<{ id: string }>>("/api/v2/keys");
@@ -102,7 +104,7 @@ describe("tenants", () => {
     expect(Object.entries(answers).filter(([, status]) => status !== 404)).toEqual([]);
   });
 
-  test.each(["workflows", "runs", "approvals"])("the list of %s shows nothing of another tenant", async (list) => {
+  test.each(["workflows", "agents", "runs", "approvals"])("the list of %s shows nothing of another tenant", async (list) => {
     const { b } = await theirs();
     expect((await b.get<Page<object>>(`/api/v2/${list}`)).body.data).toEqual([]);
   });

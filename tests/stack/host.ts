@@ -72,6 +72,7 @@ const facts: Facts = {
   apiUrl: stack.apiUrl,
   apiKey: stack.apiKey,
   temporalAddress: stack.temporalAddress,
+  databaseUrl: stack.databaseUrl,
   ledgerUrl: ledger.url,
 };
 process.send?.({ facts });

@@ -13,6 +13,7 @@ export interface Facts {
   /** The platform's own key. */
   apiKey: string;
   temporalAddress: string;
+  databaseUrl: string;
   /** The outside world that `http` steps call. */
   ledgerUrl: string;
 }

@@ -1,0 +1,77 @@
+import { toolName } from "./policy.ts";
+
+/** An agent as it is published; under its version it never changes. */
+export interface Agent {
+  name: string;
+  version: string;
+  title?: string;
+  description?: string;
+  tags?: string[];
+  /** What it is to others, in a few words. */
+  role?: string;
+  capabilities?: Capability[];
+  instructions: string;
+  /** An alias or `provider/model`. */
+  model?: string;
+  fallbacks?: string[];
+  tools?: AgentTool[];
+  limits?: AgentLimits;
+  approval?: AgentApproval;
+}
+
+export interface Capability {
+  name: string;
+  /** 1 to 5 */
+  level: number;
+}
+
+/** A name of the workers' own tools; or with a range of versions, or of an MCP server. */
+export type AgentTool = string | { tool: string; version?: string; server?: string };
+
+export interface AgentLimits {
+  maxTurns?: number;
+  /** A duration, as in definitions. */
+  timeout?: string | number;
+  toolCalls?: number;
+  parallelToolCalls?: number;
+}
+
+/** Which calls of its tools people are asked about first. */
+export interface AgentApproval {
+  /** Names as a policy knows them: `server/tool`, a `*` at the end stands for the rest. */
+  tools: string[];
+  assignees?: string[];
+  /** A duration, as in definitions. */
+  expiresAfter?: string | number;
+}
+
+/** What a policy, and an approval, knows an agent's tool by. */
+export const agentToolName = (entry: AgentTool): string => (typeof entry === "string" ? entry : toolName(entry));
+
+/** Of an agent as a whole, whatever its version. Only an `active` one may begin a call. */
+export const agentStates = ["active", "paused", "stopped", "retired"] as const;
+
+export type AgentState = (typeof agentStates)[number];
+
+export interface StateRequest {
+  state: AgentState;
+  /** Said by whoever knows that it was stopped: a mere resume must not undo a kill switch. */
+  restart?: boolean;
+}
+
+/** Why an agent in a state may not come into another; nothing when it may, or is there already. */
+export function stateRefusal(from: AgentState, { state: to, restart = false }: StateRequest): string | undefined {
+  if (from === to || next[from].includes(to)) {
+    const isRestart = from === "stopped" && to === "active";
+    return isRestart && !restart ? "It was stopped; to let it go on all the same say `restart: true`." : undefined;
+  }
+  if (from === "retired") return "It is retired for good; publish an agent of another name.";
+  return `From \`${from}\` it can only become ${next[from].map((state) => `\`${state}\``).join(" or ")}.`;
+}
+
+const next: Record<AgentState, readonly AgentState[]> = {
+  active: ["paused", "stopped", "retired"],
+  paused: ["active", "stopped", "retired"],
+  stopped: ["active", "retired"],
+  retired: [],
+};
