@@ -1,9 +1,22 @@
-import { ASK_HUMAN, type AgentOrder, type Brief, type BriefTool, type GrantedTool } from "../contracts/agent-task.ts";
+import {
+  ASK_HUMAN,
+  type AgentOrder,
+  type Asking,
+  type Brief,
+  type BriefTool,
+  type GrantedTool,
+  type Settled,
+} from "../contracts/agent-task.ts";
+import type { Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
+import { defaults } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
+import { parseDuration } from "../language/duration.ts";
+import { loadAgent } from "../prisma/agents.ts";
 import type { Database } from "../prisma/client.ts";
 import type { Plans } from "../prisma/plans.ts";
+import { refuseInactive } from "./agent-state.ts";
 import type { FindTool } from "./tool-finder.ts";
 import { Transcripts } from "./transcripts.ts";
 
@@ -13,52 +26,113 @@ interface Deps {
   plans: Plans;
 }
 
+interface Task {
+  tenant: string;
+  /** Root of its keys. */
+  run: string;
+  order: AgentOrder;
+}
+
 /**
- * Settle what an agent may use, once for its task, and store it: a tool that changes under way, or a new version of a workflow, is
- * nothing to a task that has begun. Faults: `tool_input` (no such tool), `not_found` (no such workflow), `conflict` (two of one name).
+ * Settle what an agent may use, once for its task, and store it: a tool that changes under way, another version of the agent or of
+ * a workflow, is nothing to a task that has begun.
+ *
+ * Faults: `not_found` (no such agent or workflow), `agent_state` (it is not active), `tool_input` (no such tool), `policy` (the step names
+ * a tool that its agent has not), `conflict` (two of one name).
  */
-export function createBrief({ database, find, plans }: Deps) {
-  return async ({ tenant, run, order }: { tenant: string; run: string; order: AgentOrder }): Promise<string> => {
-    const { tools, asks, ...task } = order;
-    const settled = await Promise.all(tools.map((granted) => settle(granted)));
-    refuseNamesakes(settled);
-    const guarded = settled.map((tool) => ({ ...tool, asks: allows(asks, knownAs(tool)) }));
-    return new Transcripts(database, tenant).keep({ ...task, tools: guarded } satisfies Brief as unknown as Json);
-
-    async function settle(granted: GrantedTool): Promise<BriefTool> {
-      if (granted === ASK_HUMAN) return human;
-      if (typeof granted === "object" && "workflow" in granted) return workflowTool(granted);
-      const wanted = typeof granted === "string" ? { tool: granted } : granted;
-      const { version, server, tool: name } = wanted;
-      const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
-      const tool = await find(fields, { tenant, idempotencyKey: `${run}:` } as Parameters<FindTool>[1]);
-      return {
-        name: modelName(toolName({ tool: name, server })),
-        description: tool.description,
-        parameters: tool.input,
-        ...fields,
-        version: tool.version,
-        effect: tool.effect,
-        ...(tool.short ? { isShort: true as const } : {}),
-        asks: false,
-      };
-    }
-
-    async function workflowTool({ workflow, version, as }: Extract<GrantedTool, { workflow: string }>): Promise<BriefTool> {
-      const plan = await plans.load(tenant, workflow, version);
-      return {
-        name: modelName(as ?? workflow),
-        description: plan.title ?? `Runs the workflow ${workflow}.`,
-        parameters: plan.input ?? { type: "object" },
-        workflow,
-        version: plan.version,
-        asks: false,
-      };
-    }
+export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
+  return async (task) => {
+    const { tenant, order } = task;
+    const agent = await agentOf(deps, task);
+    const tools = await Promise.all(grantedTo(order, agent).map((granted) => settle(deps, task, granted)));
+    refuseNamesakes(tools);
+    const guarded = [order.approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
+    const { limits = {} } = agent ?? {};
+    const brief: Brief = {
+      ...(agent ? { agent: agent.name } : {}),
+      instructions: [agent?.instructions ?? "", order.instructions].filter((text) => text !== "").join("\n\n"),
+      prompt: order.prompt,
+      tools: guarded,
+      ...(limits.toolCalls === undefined ? {} : { toolCallsMax: limits.toolCalls }),
+      ...(order.outputSchema ? { outputSchema: order.outputSchema } : {}),
+    };
+    return {
+      hash: await new Transcripts(deps.database, tenant).keep(brief as unknown as Json),
+      agent: agent?.name ?? null,
+      models: order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])],
+      maxTurns: Math.min(order.maxTurns ?? limits.maxTurns ?? defaults.agentTurns, limits.maxTurns ?? Number.POSITIVE_INFINITY),
+      concurrency: Math.min(
+        order.concurrency ?? limits.parallelToolCalls ?? defaults.agentCallsAtOnce,
+        limits.parallelToolCalls ?? Number.POSITIVE_INFINITY,
+      ),
+      timeoutMs: limits.timeout === undefined ? null : parseDuration(limits.timeout),
+    };
   };
 }
 
+async function agentOf({ database }: Deps, { tenant, order }: Task): Promise<Agent | undefined> {
+  if (order.agent === undefined) return undefined;
+  const { definition } = await loadAgent(database, tenant, order.agent, order.version);
+  await refuseInactive(database, tenant, order.agent);
+  return definition;
+}
+
+/** What the step says, of what its agent may; nothing when neither says anything. */
+function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool[] {
+  if (!agent) return tools ?? [];
+  const own = agent.tools ?? [];
+  if (!tools) return own;
+  const names = own.map(nameOf);
+  for (const granted of tools)
+    if (!names.includes(nameOf(granted)))
+      throw new Fault(
+        "policy",
+        `Agent ${agent.name} has no tool ${nameOf(granted)}; leave it out of \`tools\`, or publish the agent with it.`,
+      );
+  return tools;
+}
+
+const nameOf = (granted: GrantedTool): string =>
+  typeof granted === "string" ? granted : "workflow" in granted ? granted.workflow : toolName(granted);
+
+async function settle(deps: Deps, { tenant, run }: Task, granted: GrantedTool): Promise<BriefTool> {
+  if (granted === ASK_HUMAN) return human;
+  if (typeof granted === "object" && "workflow" in granted) return workflowTool(deps, tenant, granted);
+  const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
+  const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
+  const tool = await deps.find(fields, { tenant, idempotencyKey: `${run}:` } as Parameters<FindTool>[1]);
+  return {
+    ...unguarded,
+    name: modelName(toolName({ tool: name, server })),
+    description: tool.description,
+    parameters: tool.input,
+    ...fields,
+    version: tool.version,
+    effect: tool.effect,
+    ...(tool.short ? { isShort: true as const } : {}),
+  };
+}
+
+async function workflowTool(
+  { plans }: Deps,
+  tenant: string,
+  { workflow, version, as }: Extract<GrantedTool, { workflow: string }>,
+): Promise<BriefTool> {
+  const plan = await plans.load(tenant, workflow, version);
+  return {
+    ...unguarded,
+    name: modelName(as ?? workflow),
+    description: plan.title ?? `Runs the workflow ${workflow}.`,
+    parameters: plan.input ?? { type: "object" },
+    workflow,
+    version: plan.version,
+  };
+}
+
+const unguarded: Pick<BriefTool, "asks" | "assignees" | "expiresAfter"> = { asks: false, assignees: [], expiresAfter: null };
+
 const human: BriefTool = {
+  ...unguarded,
   name: ASK_HUMAN,
   description: "Ask a person, when only a person can know or decide. It may take long.",
   parameters: {
@@ -66,10 +140,26 @@ const human: BriefTool = {
     properties: { question: { type: "string", description: "The question, with all that is needed to answer it." } },
     required: ["question"],
   } as JsonSchema,
-  asks: false,
 };
 
-/** What an `approval` of the step knows it by. */
+const askingOf = ({ tools, assignees = [], expiresAfter = null }: NonNullable<Agent["approval"]>): Asking => ({
+  tools,
+  assignees,
+  expiresAfter,
+});
+
+/** The later word counts: a step may guard more than its agent does, and never less. */
+function guard(tools: BriefTool[], asking: Asking | undefined): BriefTool[] {
+  if (!asking) return tools;
+  for (const entry of asking.tools)
+    // A slip of the finger here would let calls pass that somebody wanted to see.
+    if (!tools.some((tool) => allows([entry], knownAs(tool))))
+      throw new Fault("tool_input", `\`approval.tools\` names ${entry}, which is none of the agent's tools.`);
+  const { assignees, expiresAfter } = asking;
+  return tools.map((tool) => (allows(asking.tools, knownAs(tool)) ? { ...tool, asks: true, assignees, expiresAfter } : tool));
+}
+
+/** What an `approval` knows it by. */
 const knownAs = ({ name, tool, server, workflow }: BriefTool): string =>
   workflow ?? (tool === undefined ? name : toolName({ tool, server }));
 

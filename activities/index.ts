@@ -21,6 +21,7 @@ import { createLocks } from "./locks.ts";
 import { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
+import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
@@ -85,6 +86,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     llm: createStepActivity("llm", step, createLlm(llm)),
     think: createStepActivity("think", step, createThink({ ...llm, database })),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
+      if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return tool(fields, context);
     }),

@@ -5,6 +5,7 @@ import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import { store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
+import { refuseInactive } from "./agent-state.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
 import type { CallOutcome } from "./model-calls.ts";
@@ -31,6 +32,7 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
       brief: (await transcripts.load(fields.brief)) as unknown as Brief,
       before: await transcripts.read(fields.transcript),
     }));
+    if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
     const added = before.length === 0 ? [{ role: "user" as const, content: brief.prompt }] : resultMessages(before, fields.results);
     const question = questionOf(brief, fields, [...before, ...added]);
     const { output, usage, told } = await new Asking(deps, question, context).attempt();
@@ -38,26 +40,42 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
     const thought = await context.patiently(async (): Promise<Thought> => {
       const transcript = await transcripts.extend(fields.transcript, [...added, messageOf(said)]);
       const answer = answerOf(brief, said);
-      const calls = answer === undefined ? await Promise.all(said.toolCalls.slice(0, limits.agentCallsPerTurnMax).map(asked)) : [];
+      const calls =
+        answer === undefined
+          ? await Promise.all(
+              said.toolCalls.slice(0, limits.agentCallsPerTurnMax).map((call, index) => asked(call, fields.toolCalls + index)),
+            )
+          : [];
       return { transcript, calls, isDone: answer !== undefined, answer: answer ?? null };
     });
     return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
 
-    async function asked({ id, name, arguments: args, malformed }: ToolCall): Promise<AskedCall> {
+    async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number): Promise<AskedCall> {
       const tool = brief.tools.find((each) => each.name === name);
-      const problem = problemOf({ tool, name, args, malformed }, brief);
-      if (problem !== undefined || !tool) return { id, name, arguments: null, asks: false, problem: problem ?? "No such tool." };
+      const problem = problemOf({ tool, name, args, malformed, made }, brief);
+      if (problem !== undefined || !tool)
+        return { id, name, arguments: null, asks: false, assignees: [], expiresAfter: null, problem: problem ?? "No such tool." };
       const { description: _d, parameters: _p, ...target } = tool;
       return { ...target, id, arguments: await store(deps.database, context.tenant, args, inlineArgumentBytes) };
     }
   };
 }
 
+interface Wish {
+  tool: BriefTool | undefined;
+  name: string;
+  args: Json;
+  malformed: string | undefined;
+  /** Calls of the task before it. */
+  made: number;
+}
+
 function problemOf(
-  { tool, name, args, malformed }: { tool: BriefTool | undefined; name: string; args: Json; malformed: string | undefined },
-  brief: Brief,
+  { tool, name, args, malformed, made }: Wish,
+  { tools, toolCallsMax = Number.POSITIVE_INFINITY }: Brief,
 ): string | undefined {
-  if (!tool) return `There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`;
+  if (!tool) return `There is no tool ${name.slice(0, 80)}. There is: ${tools.map((each) => each.name).join(", ") || "none"}.`;
+  if (made >= toolCallsMax) return `The task may make ${toolCallsMax} calls of tools, and has made them.`;
   if (malformed !== undefined) return `The arguments of ${name} are not JSON.`;
   if (usesReservedKey(args)) return `The arguments of ${name} hold a reserved key.`;
   return undefined;

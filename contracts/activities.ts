@@ -1,4 +1,4 @@
-import type { AgentOrder, ThinkFields } from "./agent-task.ts";
+import type { AgentOrder, Settled, ThinkFields } from "./agent-task.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
@@ -126,6 +126,8 @@ export interface ToolFields {
   version?: string;
   /** The MCP server that has it. */
   server?: string;
+  /** The agent that calls it: one that was stopped calls nothing. */
+  agent?: string;
   arguments: Json;
   /** Hosts that the definition's policy lets it call. */
   hosts?: string[];
@@ -217,7 +219,7 @@ export interface Activities {
   /** Which of the runs have ended, or are not known to Temporal. */
   endedRuns(call: { tenant: string; runs: string[] }): Promise<string[]>;
   /** Settle versions, descriptions and schemas of an agent's tools, and store what it gets in each turn. Faults: `tool_input`, `not_found`. */
-  brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<string>;
+  brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<Settled>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */

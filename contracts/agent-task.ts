@@ -11,18 +11,49 @@ export const ASK_HUMAN = "ask_human";
 
 /** What an agent step is about, as the walk knows it. */
 export interface AgentOrder {
+  /** A published agent: what the step does not say, it says. */
+  agent?: string;
+  version?: string;
+  /** None: the agent's, or the default one. */
   models: string[];
   instructions: string;
   prompt: string;
-  tools: GrantedTool[];
-  /** Tools whose calls a person must approve; a `*` at the end stands for the rest. */
-  asks: string[];
+  /** Absent: the agent's; otherwise some of them. */
+  tools?: GrantedTool[];
+  approval?: Asking;
+  maxTurns?: number;
+  concurrency?: number;
   outputSchema?: JsonSchema;
 }
 
+/** Tools whose calls a person must approve; a `*` at the end stands for the rest. */
+export interface Asking {
+  tools: string[];
+  assignees: string[];
+  /** A duration as in definitions; null = no end. */
+  expiresAfter: string | number | null;
+}
+
+/** What the walk must know of it. */
+export interface Settled {
+  /** Of the brief. */
+  hash: string;
+  agent: string | null;
+  models: string[];
+  maxTurns: number;
+  concurrency: number;
+  timeoutMs: number | null;
+}
+
 /** What the model gets in each turn, settled once for the task and stored: the walk knows its hash. */
-export interface Brief extends Omit<AgentOrder, "tools" | "asks"> {
+export interface Brief {
+  agent?: string;
+  instructions: string;
+  prompt: string;
   tools: BriefTool[];
+  /** Calls of tools in the whole task. */
+  toolCallsMax?: number;
+  outputSchema?: JsonSchema;
 }
 
 export interface BriefTool extends Target {
@@ -41,8 +72,10 @@ export interface Target {
   effect?: "read" | "write" | "dangerous";
   /** Answers at once: it may run beside the walk. */
   isShort?: true;
-  /** A person must approve the call. */
+  /** A person must approve the call: who, and how long they may take. */
   asks: boolean;
+  assignees: string[];
+  expiresAfter: string | number | null;
 }
 
 /** The activity `think`: one model call. */
@@ -52,6 +85,8 @@ export interface ThinkFields {
   models: string[];
   repairs: number;
   stream?: true;
+  /** Calls of tools before this turn. */
+  toolCalls: number;
   /** Hash of the conversation before this turn; null in the first. */
   transcript: string | null;
   /** What the calls of the turn before gave, in their order. */

@@ -88,7 +88,11 @@ const grantedTool = z.union(
 export const agentFields = {
   type: z.literal("agent").describe("A model that works with tools, turn by turn, until it has an answer."),
   ...timeFields,
-  model: text.optional().describe("An alias or `provider/model`. Absent: `defaults.model`, or the alias `default`."),
+  agent: workflowName
+    .optional()
+    .describe("A published agent. What stands here goes before what it says; of its tools, `tools` may name some."),
+  version: versionRange.optional().describe("Its version, or a range; the highest there is without it."),
+  model: text.optional().describe("An alias or `provider/model`. Absent: the agent's, then `defaults.model`, then the alias `default`."),
   fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
   instructions: text.optional().describe("Who the agent is and how it works: the system prompt. No model's answer should stand in it."),
   prompt: text.describe("Its task."),
@@ -96,7 +100,7 @@ export const agentFields = {
     .array(grantedTool)
     .max(limits.agentToolsMax)
     .optional()
-    .describe("What it may call; nothing else. `ask_human` lets it ask a person. None without it."),
+    .describe("What it may call; nothing else. `ask_human` lets it ask a person. Without it what the agent may, or nothing."),
   maxTurns: count(limits.agentTurnsMax)
     .optional()
     .describe(`Model calls at most, ${defaults.agentTurns} by default; then the error \`max_turns\`.`),

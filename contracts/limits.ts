@@ -100,8 +100,6 @@ export const limits = {
   cachedAnswerBytesMax: 256 * KB,
   cachedAnswersMax: 10_000,
   toolAnswerBytesMax: 5 * MB,
-  agentTurnsMax: 1_000,
-  agentToolsMax: 128,
   agentCallsPerTurnMax: 50,
   agentResultBytesMax: 32 * KB,
   transcriptChunkBytes: 64 * KB,

@@ -3,7 +3,7 @@ import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { callOptions } from "./compile-lasting.ts";
 import type { Compiling } from "./compile-scopes.ts";
-import { conditionOf, optional, templateOf } from "./compile-values.ts";
+import { conditionOf, templateOf } from "./compile-values.ts";
 import type { Block, LoopFields, Step, StepFields } from "./plan.ts";
 
 /**
@@ -25,14 +25,26 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
   ...fields,
 });
 
-const briefFields = (step: StepOf<"agent">, { defaults }: Compiling): StepFields => ({
-  type: "brief",
-  models: [step.model ?? defaults.model ?? "default", ...(step.fallbacks ?? [])].map(templateOf),
-  given: templateOf({ instructions: step.instructions ?? "", prompt: step.prompt }),
-  tools: step.tools ?? [],
-  asks: step.approval?.tools ?? [],
-  ...(step.outputSchema ? { answerSchema: step.outputSchema } : {}),
-});
+function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
+  const { agent, version, approval, tools, maxTurns, concurrency, outputSchema } = step;
+  const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
+  const asking = approval && {
+    tools: approval.tools,
+    assignees: approval.assignees ?? [],
+    expiresAfter: approval.expiresAfter ?? null,
+  };
+  return {
+    type: "brief",
+    ...(agent === undefined ? {} : { agent }),
+    ...(version === undefined ? {} : { version }),
+    models: [...(model === undefined ? [] : [model]), ...(step.fallbacks ?? [])].map(templateOf),
+    given: templateOf({ instructions: step.instructions ?? "", prompt: step.prompt, ...(asking ? { approval: asking } : {}) }),
+    ...(tools ? { tools } : {}),
+    ...(maxTurns === undefined ? {} : { maxTurns }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(outputSchema ? { answerSchema: outputSchema } : {}),
+  };
+}
 
 function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
   const shared = { id: step.id, priority: step.priority, fairnessKey: step.fairnessKey };
@@ -41,6 +53,7 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
     models: "${brief.models}",
     repairs: platformDefaults.modelRepairs,
     ...(step.stream ? { stream: true } : {}),
+    toolCalls: "${last == null ? 0 : last.usage.toolCalls}",
     transcript: "${last == null ? null : last.transcript}",
     results: "${last == null ? [] : last.results}",
   };
@@ -55,7 +68,8 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
     items: templateOf("${steps.think.output.calls}"),
     as: "call",
     index: "index",
-    concurrency: step.concurrency ?? platformDefaults.agentCallsAtOnce,
+    // Of both the brief says more.
+    concurrency: platformDefaults.agentCallsAtOnce,
     join: "all",
     // What fails is told to the model, which may know better.
     onItemError: "collect",
@@ -65,27 +79,26 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
     body: { steps: [think, act], output: templateOf(turnOutput) },
     until: conditionOf("${steps.think.output.isDone}"),
     index: "turn",
-    maxIterations: step.maxTurns ?? platformDefaults.agentTurns,
+    maxIterations: platformDefaults.agentTurns,
     onLimit: "fail",
     keepLast: platformDefaults.loopKeepLast,
   };
 }
 
 function callBlock(step: StepOf<"agent">, compiling: Compiling): Block {
-  const { approval } = step;
   const approve = stepOf("approve", [], {
     type: "approval",
     if: conditionOf("${call.asks}"),
-    title: templateOf("${run.workflow}: may the agent call ${call.name}?"),
+    title: templateOf("${brief.agent == null ? 'The agent' : brief.agent} asks to call ${call.name}"),
     // The answer is bound to it.
     payload: templateOf({ tool: "${call.name}", arguments: "${call.arguments}" }),
-    ...optional("assignees", approval?.assignees),
-    ...optional("expiresAfter", approval?.expiresAfter),
+    assignees: templateOf("${call.assignees}"),
+    expiresAfter: templateOf("${call.expiresAfter}"),
   });
   const call = stepOf("call", ["approve"], {
     type: "call",
     summary: templateOf("${call.name}"),
-    given: templateOf({ call: "${call}", decision: "${steps.approve.output}" }),
+    given: templateOf({ agent: "${brief.agent}", call: "${call}", decision: "${steps.approve.output}" }),
     ...callOptions({ id: step.id, priority: step.priority, fairnessKey: step.fairnessKey, type: "tool", tool: "" }, compiling),
   });
   return { steps: [approve, call], output: templateOf({ output: "${steps.call.output}" }) };

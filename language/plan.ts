@@ -166,11 +166,23 @@ export type StepFields =
       stream?: true;
       cache?: { key?: Template; ttlMs: number };
     } & CallOptions)
-  | ({ type: "tool"; tool: string; version?: string; server?: string; arguments: Template } & CallOptions)
+  /** `agent`: on whose behalf. */
+  | ({ type: "tool"; tool: string; version?: string; server?: string; agent?: string; arguments: Template } & CallOptions)
   /** Its `briefing` settles what the model gets; then `turns`, a loop of one model call and the tool calls it asks for. */
   | { type: "agent"; briefing: Block; turns: LoopFields }
   /** Inside an agent: what it is about; one model call; one tool call. */
-  | { type: "brief"; models: Template[]; given: Template; tools: GrantedTool[]; asks: string[]; answerSchema?: JsonSchema }
+  | {
+      type: "brief";
+      agent?: string;
+      version?: string;
+      models: Template[];
+      /** Instructions, prompt, and who approves what. */
+      given: Template;
+      tools?: GrantedTool[];
+      maxTurns?: number;
+      concurrency?: number;
+      answerSchema?: JsonSchema;
+    }
   | ({ type: "think"; given: Template } & CallOptions)
   | ({ type: "call"; given: Template } & CallOptions)
   | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)

@@ -13,7 +13,15 @@ const definition = (more: object = {}) => ({
 });
 
 const usage = { model: "m", inputTokens: 3, outputTokens: 2, costUsd: 0.5, calls: 1 };
-const call = (id: string): AskedCall => ({ id, name: "count_up", tool: "count.up", arguments: { id }, asks: false });
+const call = (id: string): AskedCall => ({
+  id,
+  name: "count_up",
+  tool: "count.up",
+  arguments: { id },
+  asks: false,
+  assignees: [],
+  expiresAfter: null,
+});
 
 /** A model that asks for as many calls as the turn has, until it is done in turn `last`. */
 function answering(last: number) {

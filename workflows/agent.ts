@@ -1,5 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
-import { ASK_HUMAN, type AgentOrder, type AskedCall, type ThinkFields } from "../contracts/agent-task.ts";
+import { ASK_HUMAN, type AgentOrder, type AskedCall, type Asking, type Settled, type ThinkFields } from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { allows, toolName } from "../contracts/policy.ts";
@@ -10,40 +10,74 @@ import type { Here, HereOf, Outcome, StepOf } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
+import type { Scope } from "./scope.ts";
+import { withinTime } from "./time-limit.ts";
 import type { Walk } from "./walk.ts";
 
 /** A model with tools, turn by turn (`language/compile-agent.ts` says what a turn is), until it has an answer. */
 export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outcome> {
   const { step, path, context } = here;
-  const brief = await runInside(walk, here, "", step.briefing);
-  const turns = { ...step, ...step.turns, type: "loop" } as unknown as StepOf<"loop">;
-  const within = { ...context, frame: new Frame(context.frame, { brief }) };
+  const brief = (await runInside(walk, here, "", step.briefing)) as unknown as Settled;
+  const frame = new Frame(context.frame, { brief: brief as unknown as Json });
+  const turns = (scope: Scope): Promise<Outcome> =>
+    runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } });
   try {
-    const { output } = await runLoop(walk, { ...here, step: turns, context: within });
-    const { answer, usage } = output as { answer: Json; usage: unknown };
+    const outcome = await withinItsTime(walk, here, brief, turns);
+    const { answer, usage } = outcome.output as { answer: Json; usage: unknown };
     return { output: answer, usage: usage as Usage };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "loop_limit" || error.problem.instance !== path) throw error;
-    const detail = `Agent ${path} had no answer after ${step.turns.maxIterations} turns; raise \`maxTurns\`, or make its task smaller.`;
-    throw new Fault("max_turns", detail, { instance: path });
+    throw new Fault(
+      "max_turns",
+      `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`,
+      {
+        instance: path,
+      },
+    );
   }
+}
+
+function turnsOf(step: StepOf<"agent">, { maxTurns, concurrency }: Settled): StepOf<"loop"> {
+  const { body } = step.turns;
+  const steps = body.steps.map((each) => (each.type === "foreach" ? { ...each, concurrency } : each));
+  return { ...step, ...step.turns, type: "loop", body: { ...body, steps }, maxIterations: maxTurns } as unknown as StepOf<"loop">;
+}
+
+/** The time that a published agent gives its tasks; what the step itself says is kept as of any step. */
+async function withinItsTime<T>(
+  walk: Walk,
+  { path, context }: HereOf<"agent">,
+  { timeoutMs }: Settled,
+  work: (scope: Scope) => Promise<T>,
+): Promise<T> {
+  if (timeoutMs === null) return work(context.scope);
+  const deadline = (walk.ledger.place(path)?.["deadline"] as number | undefined) ?? walk.clock.now() + timeoutMs;
+  walk.ledger.note(path, { deadline });
+  const result = await withinTime(walk.clock, { deadline, summary: `${path}: the agent's time limit`, scope: context.scope }, work);
+  if (result === undefined) throw new Fault("timeout", `Agent ${path} took longer than ${timeoutMs} ms.`, { instance: path });
+  return result;
 }
 
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
 export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Outcome> {
   const { step, path, context } = here;
-  const models = await texts(walk, step.models, context.frame);
-  refuseModels(walk, here, models);
-  const given = (await walk.value(step.given, context.frame)) as { instructions: Json; prompt: Json };
+  const { agent, version, tools, maxTurns, concurrency, answerSchema } = step;
+  const given = (await walk.value(step.given, context.frame)) as { instructions: Json; prompt: Json; approval?: unknown };
   const order: AgentOrder = {
-    models,
+    ...(agent === undefined ? {} : { agent }),
+    ...(version === undefined ? {} : { version }),
+    models: await texts(walk, step.models, context.frame),
     instructions: textOf(given.instructions),
     prompt: textOf(given.prompt),
-    tools: step.tools,
-    asks: step.asks,
-    ...(step.answerSchema ? { outputSchema: step.answerSchema } : {}),
+    ...(tools ? { tools } : {}),
+    ...(given.approval === undefined ? {} : { approval: given.approval as Asking }),
+    ...(maxTurns === undefined ? {} : { maxTurns }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(answerSchema ? { outputSchema: answerSchema } : {}),
   };
-  return { output: { hash: await walk.brief(order, path), models } };
+  const settled = await walk.brief(order, path);
+  refuseModels(walk, here, settled.models);
+  return { output: settled as unknown as Json };
 }
 
 const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
@@ -55,11 +89,17 @@ export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome>
 
 /** One call that the model asked for. What it gives, also a refusal, is told to the model. */
 export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outcome> {
-  const { call, decision } = (await walk.value(here.step.given, here.context.frame)) as unknown as { call: AskedCall; decision: Json };
+  const { agent, call, decision } = (await walk.value(here.step.given, here.context.frame)) as unknown as Given;
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
   if (call.name === ASK_HUMAN) return askHuman(walk, here, call);
-  return call.workflow === undefined ? callOf(walk, here, call) : childOf(walk, here, call);
+  return call.workflow === undefined ? callOf(walk, here, call, agent) : childOf(walk, here, call);
+}
+
+interface Given {
+  agent: string | null;
+  call: AskedCall;
+  decision: Json;
 }
 
 const refusal = ({ decision, comment }: JsonObject): Json => ({
@@ -67,11 +107,8 @@ const refusal = ({ decision, comment }: JsonObject): Json => ({
   comment: comment ?? null,
 });
 
-function callOf(
-  walk: Walk,
-  here: HereOf<"call">,
-  { tool = "", version, server, effect, isShort, arguments: args }: AskedCall,
-): Promise<Outcome> {
+function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string | null): Promise<Outcome> {
+  const { tool = "", version, server, effect, isShort, arguments: args } = call;
   if (!allows(walk.options.plan.policy?.tools, toolName({ tool, server })))
     throw new Fault("policy", `\`policy.tools\` does not let ${toolName({ tool, server })} pass.`, { instance: here.path });
   const step = {
@@ -81,6 +118,7 @@ function callOf(
     ...(version === undefined ? {} : { version }),
     ...(server === undefined ? {} : { server }),
     ...(effect === undefined ? {} : { effect }),
+    ...(agent === null ? {} : { agent }),
     ...(isShort ? { local: true } : {}),
     arguments: { lit: args },
   } as unknown as StepOf<"tool">;

@@ -5,10 +5,11 @@ import type { Scope } from "./scope.ts";
 import { withinTime } from "./time-limit.ts";
 import type { Walk } from "./walk.ts";
 
-/** When a duration from now has passed; undefined for none. A moment, not a span: a run that goes on elsewhere keeps it. */
+/** When a duration from now has passed; undefined for none, also when an expression gives null. A moment, not a span: a run that goes on elsewhere keeps it. */
 export async function deadlineOf(walk: Walk, duration: Template | undefined, { context }: Here<Step>): Promise<number | undefined> {
   if (!duration) return undefined;
-  return walk.clock.now() + parseDuration(await walk.value(duration, context.frame));
+  const span = await walk.value(duration, context.frame);
+  return span === null ? undefined : walk.clock.now() + parseDuration(span);
 }
 
 /** The wait's result, or undefined when the deadline passes first. */

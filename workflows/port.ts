@@ -1,4 +1,4 @@
-import type { AgentOrder } from "../contracts/agent-task.ts";
+import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
@@ -111,8 +111,8 @@ export interface Port {
   list(request: ListRequest, path: string): Promise<Listed>;
   /** One value of many pages of a list, or of parts of an object. */
   concat(pages: Json[], path: string): Promise<Json>;
-  /** Settle and store what an agent gets in each turn; gives its hash. */
-  brief(order: AgentOrder, path: string): Promise<string>;
+  /** Settle and store what an agent gets in each turn. */
+  brief(order: AgentOrder, path: string): Promise<Settled>;
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;
   /** Show the run to people; costs nothing. */
   show(markdown: string): void;

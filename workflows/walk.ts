@@ -2,7 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { AgentOrder } from "../contracts/agent-task.ts";
+import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd } from "../contracts/run-end.ts";
@@ -240,8 +240,8 @@ export class Walk {
     return this.outside(() => this.port.validate(schema, value, path));
   }
 
-  /** Hash of what an agent gets in each turn. */
-  brief(order: AgentOrder, path: string): Promise<string> {
+  /** Settle what an agent gets in each turn. */
+  brief(order: AgentOrder, path: string): Promise<Settled> {
     return this.outside(() => this.port.brief(order, path));
   }
 

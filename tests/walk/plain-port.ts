@@ -118,7 +118,14 @@ export class PlainPort implements Port {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
-  brief: Port["brief"] = async (order) => String(this.#stored.push(order as unknown as Json) - 1);
+  brief: Port["brief"] = async ({ agent = null, models, maxTurns = 25, concurrency = 5 }) => ({
+    hash: "brief",
+    agent,
+    models,
+    maxTurns,
+    concurrency,
+    timeoutMs: null,
+  });
   validate: Port["validate"] = async () => null;
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
