@@ -114,6 +114,7 @@ class Asking {
       position: next.position,
       model: routed,
       wanted: fields.models[next.position] ?? "default",
+      startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
     await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
@@ -134,7 +135,7 @@ class Asking {
     const [provider, ...name] = found.model.split("/");
     const model = { provider: provider ?? "", name: name.join("/") };
     const wanted = fields.models[0] ?? "default";
-    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted };
+    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted, startedAt: new Date() };
     await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
     return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
   }
@@ -231,8 +232,10 @@ const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
   }),
 });
 
-const madeCall = ({ model, route, ...call }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
-  ...call,
+const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+  index,
+  execution,
+  position,
   ...outcome,
   provider: model.provider,
   model: model.name,

@@ -168,6 +168,8 @@ async function watch(run: Run): Promise<{ id: string; event: string; data: JsonO
   return sent;
 }
 
+const textOf = (hints: { data: JsonObject }[]): string => hints.map(({ data }) => String(data["text"] as string)).join("");
+
 describe("a streamed answer", () => {
   const words = "one two three four five six seven eight nine ten ";
 
@@ -178,7 +180,7 @@ describe("a streamed answer", () => {
     const sent = await watch(run);
     const deltas = sent.filter(({ event }) => event === "model.delta");
     expect(deltas.length).toBeGreaterThan(3);
-    expect(deltas.map(({ data }) => data["text"] as string).join("")).toBe(words);
+    expect(textOf(deltas)).toBe(words);
     expect(deltas.map(({ data }) => data["index"])).toEqual(deltas.map((_, index) => index));
     expect(deltas[0]).toMatchObject({ id: "", data: { step: "say", attempt: 1, call: 0, kind: "text" } });
     const completed = sent.findIndex(({ event }) => event === "step.completed");
@@ -196,12 +198,7 @@ describe("a streamed answer", () => {
     const reset = hints.findIndex(({ event }) => event === "model.reset");
     expect(reset).toBeGreaterThan(0);
     expect(hints[reset]!.data).toEqual({ step: "say", attempt: 1, call: 1 });
-    expect(
-      hints
-        .slice(reset + 1)
-        .map(({ data }) => data["text"] as string)
-        .join(""),
-    ).toBe("whole");
+    expect(textOf(hints.slice(reset + 1))).toBe("whole");
     expect((await run.end()).output).toBe("whole");
   });
 
@@ -281,12 +278,19 @@ describe("usage", () => {
     const model = new Model();
     const set = await admin.request("PUT", "/api/v2/model-prices", { body: { model: model.wanted, ...price } });
     expect(set.body).toMatchObject({ model: model.wanted, input: 2, output: 10, cacheRead: null });
-    // Workers read the prices of a tenant every 30 s.
     const listed = await admin.get<Page<{ model: string }>>("/api/v2/model-prices?limit=200");
     expect(listed.body.data.map((row) => row.model)).toContain(model.wanted);
     const removed = await admin.request("DELETE", `/api/v2/model-prices?model=${encodeURIComponent(model.wanted)}`);
     expect(removed.status).toBe(204);
     expect((await admin.request("DELETE", `/api/v2/model-prices?model=${encodeURIComponent(model.wanted)}`)).status).toBe(404);
+  });
+
+  test("a tenant's own price goes before all others", async () => {
+    const payer = await admin.withKey({ principal: "pat", kind: "person", roles: ["admin"], tenant: "payers" });
+    await payer.request("PUT", "/api/v2/model-prices", { body: { model: "openai/priced", input: 1_000, output: 10_000 } });
+    await host.scriptModel("priced", [{ text: "yes" }]);
+    const run = await payer.finish({ steps: [{ id: "say", type: "llm", model: "openai/priced", prompt: "Hi" }] });
+    expect(run.usage.costUsd).toBeCloseTo(0.01 + 0.05, 9);
   });
 
   test("a call of a model with a known price has its cost, cached tokens at theirs", async () => {
