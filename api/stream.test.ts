@@ -34,7 +34,7 @@ test("a reader that takes nothing is cut off when it has more live words before 
   client.on("error", () => undefined).pause();
   closing.push(
     () => client.destroy(),
-    () => void server.close().closeAllConnections(),
+    () => server.close().closeAllConnections(),
   );
   let bytes = 0;
   const hint = JSON.stringify({ type: "model.delta", step: "say", attempt: 1, call: 0, index: 0, kind: "text", text: "x".repeat(65_536) });

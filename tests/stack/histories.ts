@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { Client, Connection } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
@@ -27,6 +27,7 @@ export interface Histories {
   details(tenant: string, run: string): Promise<string>;
   forget(tenant: string, run: string): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  reset(tenant: string, run: string): Promise<void>;
   wearLock(tenant: string, key: string): Promise<number>;
   /** Compare Temporal with the record now. */
   reconcile(): Promise<void>;
@@ -68,6 +69,18 @@ export async function openHistories(address: string): Promise<Histories> {
       let count = 0;
       for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
       return count;
+    },
+    async reset(tenant, run) {
+      const { events = [] } = await handleOf(tenant, run).fetchHistory();
+      const first = events?.find(({ workflowTaskCompletedEventAttributes }) => workflowTaskCompletedEventAttributes);
+      const { runId } = await handleOf(tenant, run).describe();
+      await connection.workflowService.resetWorkflowExecution({
+        namespace: "default",
+        workflowExecution: { workflowId: workflowIdOf(tenant, run), runId },
+        reason: "test",
+        workflowTaskFinishEventId: first!.eventId!,
+        requestId: randomUUID(),
+      });
     },
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);

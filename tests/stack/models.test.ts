@@ -271,6 +271,37 @@ describe("a cached answer", () => {
   });
 });
 
+describe("an execution that was reset", () => {
+  const question = { id: "ask", type: "approval", title: "?", needs: ["say"] };
+
+  test("does not pay for an answer again", async () => {
+    const model = new Model();
+    const run = await admin.begin({ steps: [say(model), question], output: "${steps.say.output}" });
+    await run.approval("ask");
+    await host.settle("default", run.id);
+    await host.reset("default", run.id);
+    await host.settle("default", run.id);
+    await admin.decide(await run.approval("ask"), { decision: "approve" });
+    expect((await run.end()).output).toBe("echo: Hi");
+    expect(await model.calls()).toHaveLength(1);
+  });
+
+  test("tries anew what had failed", async () => {
+    const model = new Model();
+    await model.script({ status: 400 });
+    const failing = say(model, { onError: "continue" });
+    const run = await admin.begin({ steps: [failing, question], output: "${steps.say.output}" });
+    await run.approval("ask");
+    await host.settle("default", run.id);
+    await host.reset("default", run.id);
+    await model.calls(2);
+    await host.settle("default", run.id);
+    expect(await statusesOf(run.id)).toEqual(["failed", "answered"]);
+    await admin.decide(await run.approval("ask"), { decision: "approve" });
+    await run.end();
+  });
+});
+
 describe("usage", () => {
   const price = { input: 2, output: 10 };
 
