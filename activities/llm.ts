@@ -48,6 +48,7 @@ class Asking {
   readonly #ask: Ask;
   readonly #owner: CallOwner;
   readonly #envelope: ReturnType<typeof objectSchema> | undefined;
+  readonly #endsAt: number;
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, ask: Ask) {
@@ -55,6 +56,7 @@ class Asking {
     this.#deps = deps;
     this.#ask = ask;
     this.#owner = { tenant, runId, path, idempotencyKey, round: attempt };
+    this.#endsAt = Date.now() + ask.context.timeoutMs;
     this.#envelope = ask.schema && objectSchema(ask.schema);
   }
 
@@ -163,9 +165,8 @@ class Asking {
   async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
     const { context } = this.#ask;
     const startedAt = Date.now();
-    const outcome = await withDeadline(context, context.timeoutMs, (signal) =>
-      this.#call(routed, this.#request(routed, next, signal)),
-    ).then(
+    const leftMs = Math.max(1, this.#endsAt - startedAt);
+    const outcome = await withDeadline(context, leftMs, (signal) => this.#call(routed, this.#request(routed, next, signal))).then(
       (answer) => this.#judge(answer, labelOf(routed)),
       (error: unknown) => outcomeOfError(error, context.signal),
     );

@@ -75,8 +75,9 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
     },
     learn({ provider, name }, { status, error }, tookMs) {
       const isAway = error?.code === "timeout" || (error?.code === "model" && error["retryable"] !== false);
-      if (status === "failed" && isAway) void health.failed(`${provider}/${name}`);
-      else if (status !== "canceled") void health.answered(`${provider}/${name}`, tookMs);
+      // A refused request says nothing of health, and how fast it was refused nothing of latency.
+      if (isAway) void health.failed(`${provider}/${name}`);
+      else if (isAnswer.has(status)) void health.answered(`${provider}/${name}`, tookMs);
     },
   };
 }
@@ -93,6 +94,8 @@ export function describeModels(settings: ModelSettings): string {
       return `anthropic/${name}${settings.ANTHROPIC_BASE_URL ? ` at ${settings.ANTHROPIC_BASE_URL}` : ""}`;
   }
 }
+
+const isAnswer: ReadonlySet<CallOutcome["status"]> = new Set(["answered", "unfit", "rejected"]);
 
 const providerNames = ["openai", "anthropic", "local"] as const;
 type Provider = (typeof providerNames)[number];

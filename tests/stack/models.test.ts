@@ -144,6 +144,17 @@ describe("a worker that is killed", () => {
     expect(await second.calls()).toHaveLength(2);
   });
 
+  test("in good order cuts its call, and the next worker makes it again", async () => {
+    const model = new Model();
+    await model.script({ delayMs: 60_000, text: "lost" }, { text: "at last" });
+    const run = await admin.begin({ steps: [say(model)] });
+    await model.calls(1);
+    await host.end("worker");
+    await host.start("worker");
+    expect((await run.end()).output).toBe("at last");
+    expect(await statusesOf(run.id)).toEqual(["canceled", "answered"]);
+  });
+
   test("while Postgres is away takes the answer along", async () => {
     const model = new Model();
     await model.script({ delayMs: 1_000, text: "paid once" });
