@@ -5,7 +5,7 @@ import { requestHash, type AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
 import { judge, outcomeOfError } from "./llm-outcome.ts";
-import { routesOf, toldOf, totalOf } from "./llm-usage.ts";
+import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { estimateInputTokens, noUsage, type ChatAnswer, type ChatRequest, type Message } from "./model-port.ts";
@@ -90,15 +90,14 @@ class Asking {
   }
 
   #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
-    const usage = totalOf(made);
     switch (next.kind) {
       case "answer":
-        return { output: this.#read(next.record.answer ?? ""), usage, ...toldOf(usage, made) };
+        return { output: this.#read(next.record.answer ?? ""), usage: totalOf(made), told: { usage: toldUsage(made) } };
       case "fail":
-        throw Fault.of({ ...next.error, usage: { ...usage, ...routesOf(made) } });
+        throw Fault.of({ ...next.error, usage: boundedUsage(made) });
       case "call": {
         const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
-        throw new AnotherAttempt({ ...last, usage: { ...usage, ...routesOf(made) } }, next.afterMs);
+        throw new AnotherAttempt({ ...last, usage: boundedUsage(made) }, next.afterMs);
       }
     }
   }
@@ -158,7 +157,7 @@ class Asking {
       return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
     } catch (error) {
       if (!(error instanceof Fault) || before.length === 0) throw error;
-      throw Fault.of({ ...error.problem, usage: { ...totalOf(before) } });
+      throw Fault.of({ ...error.problem, usage: boundedUsage(before) });
     }
   }
 
