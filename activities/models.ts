@@ -24,7 +24,7 @@ export interface Routed extends PricedModel {
   model: Model;
   /** Of an alias: why this model. */
   route?: Route;
-  /** It keeps failing, and nobody else can answer: not to be asked for so long. */
+  /** It keeps failing, and is not to be asked for so long. */
   openForMs?: number;
 }
 
@@ -64,13 +64,14 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
       // Everybody fails: the one that may be asked first.
       const soonest = route.taken === null ? soonestOf(candidates, route) : undefined;
       const { provider, name } = names[candidates.findIndex(({ model }) => model === (route.taken ?? soonest?.model))]!;
+      const openForMs = soonest?.openForMs ?? (await health.enter(`${provider}/${name}`));
       return {
         model: providers.get(provider)!,
         provider,
         name,
         baseUrl: baseUrlOf(settings, provider),
         ...(aliases.has(wanted) ? { route } : {}),
-        ...(soonest?.openForMs ? { openForMs: soonest.openForMs } : {}),
+        ...(openForMs > 0 ? { openForMs } : {}),
       };
     },
     learn({ provider, name }, { status, error }, tookMs) {
