@@ -3,7 +3,7 @@ import type { Json } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
-import { routesOf, toldOf, totalOf } from "./llm-usage.ts";
+import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
@@ -24,6 +24,8 @@ export interface LlmDeps {
 
 /** What is asked, and what its answers are worth. */
 export interface Question {
+  /** On whose behalf. */
+  agent?: string;
   /** The wanted model, then its fallbacks. */
   models: string[];
   repairs: number;
@@ -47,6 +49,7 @@ export class Asking {
   readonly #question: Question;
   readonly #context: StepContext;
   readonly #owner: CallOwner;
+  readonly #endsAt: number;
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, question: Question, context: StepContext) {
@@ -54,7 +57,15 @@ export class Asking {
     this.#deps = deps;
     this.#question = question;
     this.#context = context;
-    this.#owner = { tenant, runId, path, idempotencyKey, round: attempt };
+    this.#owner = {
+      tenant,
+      runId,
+      path,
+      idempotencyKey,
+      round: attempt,
+      ...(question.agent === undefined ? {} : { agent: question.agent }),
+    };
+    this.#endsAt = Date.now() + context.timeoutMs;
   }
 
   async attempt(): Promise<Worked> {
@@ -87,15 +98,14 @@ export class Asking {
   }
 
   #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
-    const usage = totalOf(made);
     switch (next.kind) {
       case "answer":
-        return { output: this.#question.read(next.record.answer ?? ""), usage, ...toldOf(usage, made) };
+        return { output: this.#question.read(next.record.answer ?? ""), usage: totalOf(made), told: { usage: toldUsage(made) } };
       case "fail":
-        throw Fault.of({ ...next.error, usage: { ...usage, ...routesOf(made) } });
+        throw Fault.of({ ...next.error, usage: boundedUsage(made) });
       case "call": {
         const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
-        throw new AnotherAttempt({ ...last, usage: { ...usage, ...routesOf(made) } }, next.afterMs);
+        throw new AnotherAttempt({ ...last, usage: boundedUsage(made) }, next.afterMs);
       }
     }
   }
@@ -109,6 +119,7 @@ export class Asking {
       position: next.position,
       model: routed,
       wanted: this.#question.models[next.position] ?? "default",
+      startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
     await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
@@ -133,7 +144,7 @@ export class Asking {
     const [provider, ...name] = found.model.split("/");
     const model = { provider: provider ?? "", name: name.join("/") };
     const wanted = models[0] ?? "default";
-    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted };
+    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted, startedAt: new Date() };
     await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
     return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
   }
@@ -152,16 +163,15 @@ export class Asking {
       return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
     } catch (error) {
       if (!(error instanceof Fault) || before.length === 0) throw error;
-      throw Fault.of({ ...error.problem, usage: { ...totalOf(before) } });
+      throw Fault.of({ ...error.problem, usage: boundedUsage(before) });
     }
   }
 
   async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
     const context = this.#context;
     const startedAt = Date.now();
-    const outcome = await withDeadline(context, context.timeoutMs, (signal) =>
-      this.#call(routed, this.#request(routed, next, signal)),
-    ).then(
+    const leftMs = Math.max(1, this.#endsAt - startedAt);
+    const outcome = await withDeadline(context, leftMs, (signal) => this.#call(routed, this.#request(routed, next, signal))).then(
       (answer) => this.#question.judge(answer, labelOf(routed)),
       (error: unknown) => outcomeOfError(error, context.signal),
     );
@@ -216,8 +226,10 @@ const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
   }),
 });
 
-const madeCall = ({ model, route, ...call }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
-  ...call,
+const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+  index,
+  execution,
+  position,
   ...outcome,
   provider: model.provider,
   model: model.name,

@@ -142,10 +142,10 @@ const human: BriefTool = {
   } as JsonSchema,
 };
 
-const askingOf = ({ tools, assignees = [], expiresAfter = null }: NonNullable<Agent["approval"]>): Asking => ({
+const askingOf = ({ tools, assignees = [], expiresAfter }: NonNullable<Agent["approval"]>): Asking => ({
   tools,
   assignees,
-  expiresAfter,
+  expiresAfter: expiresAfter ?? null,
 });
 
 /** The later word counts: a step may guard more than its agent does, and never less. */

@@ -1,5 +1,6 @@
 import type { Usage } from "../contracts/activities.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { MadeCall } from "./model-calls.ts";
 import { noUsage } from "./model-port.ts";
 
@@ -17,14 +18,15 @@ export function totalOf(made: MadeCall[]): Usage {
   };
 }
 
-/** Why which model was asked, once per model. */
-export function routesOf(made: MadeCall[]): { routes?: JsonObject[] } {
-  const routes = made.flatMap(({ route }) => (route ? [route] : []));
-  const distinct = [...new Map(routes.map((route) => [JSON.stringify(route), route])).values()];
-  return distinct.length === 0 ? {} : { routes: distinct };
+/** The usage with the reason for each model that was asked; of several tries of one model the last. */
+export function toldUsage(made: MadeCall[]): JsonObject {
+  const routes = new Map(made.flatMap(({ route }) => (route ? [[JSON.stringify([route["wanted"], route["taken"]]), route] as const] : [])));
+  const usage = totalOf(made);
+  return routes.size === 0 ? { ...usage } : { ...usage, routes: [...routes.values()] };
 }
 
-export const toldOf = (usage: Usage, made: MadeCall[]): { told?: JsonObject } => {
-  const routes = routesOf(made);
-  return routes.routes ? { told: { usage: { ...usage, ...routes } } } : {};
-};
+/** The same as a part of an error, which keeps only what is short. */
+export function boundedUsage(made: MadeCall[]): JsonObject {
+  const usage = toldUsage(made);
+  return JSON.stringify(usage).length <= limits.errorDetailMax ? usage : { ...totalOf(made) };
+}

@@ -1,5 +1,5 @@
 import { Prisma, type Database } from "../prisma/client.ts";
-import type { Problem } from "../contracts/faults.ts";
+import { Fault, type Problem } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { ModelCallStatus } from "../contracts/model-calls.ts";
 import { noUsage, type TokenUsage } from "./model-port.ts";
@@ -14,6 +14,8 @@ export interface CallOwner {
   /** The step's idempotency key. */
   idempotencyKey: string;
   round: number;
+  /** The published agent that it is made for. */
+  agent?: string;
 }
 
 export interface StartedCall {
@@ -25,6 +27,7 @@ export interface StartedCall {
   /** An alias or `provider/model`. */
   wanted: string;
   route?: JsonObject;
+  startedAt: Date;
 }
 
 export interface CallOutcome {
@@ -67,9 +70,11 @@ export class ModelCalls {
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, ...lost } : row));
   }
 
-  /** Before a call is made. Rejects when the same call is told twice, which only a worker that was given up can do. */
-  async begin(owner: CallOwner, { index, execution, position, model, wanted, route }: StartedCall): Promise<void> {
-    await this.#database.modelCall.create({
+  /** Before a call is made; to tell it twice is harmless. Fault `unavailable` when another attempt makes it, as one may that was given up. */
+  async begin(owner: CallOwner, call: StartedCall): Promise<void> {
+    const { index, execution, position, model, wanted, route, startedAt } = call;
+    const { count } = await this.#database.modelCall.createMany({
+      skipDuplicates: true,
       data: {
         ...keyOf(owner),
         callIndex: index,
@@ -77,15 +82,24 @@ export class ModelCalls {
         tenant: owner.tenant,
         stepPath: owner.path,
         effectRoot: rootOf(owner),
+        ...(owner.agent === undefined ? {} : { agent: owner.agent }),
         provider: model.provider,
         model: model.name,
         wanted,
         position,
         ...(route ? { route: asJson(route) } : {}),
         status: "open",
-        startedAt: new Date(),
+        startedAt,
       },
     });
+    if (count === 0) await this.#refuseOther(owner, call);
+  }
+
+  /** The row is there: told before, though nobody heard that it was; or another attempt's. */
+  async #refuseOther(owner: CallOwner, { index, startedAt }: StartedCall): Promise<void> {
+    const row = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: index } });
+    if (row?.startedAt.getTime() !== startedAt.getTime())
+      throw new Fault("unavailable", `Another attempt of ${owner.path} is at its call ${index}.`);
   }
 
   /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */

@@ -219,6 +219,17 @@ describe.each(Object.keys(providers))("a stream of %s", (provider) => {
     expect([fault.code, fault.problem["retryable"]]).toEqual(["model", true]);
   });
 
+  test.each([
+    ["overloaded_error", true],
+    ["server_error", true],
+    ["invalid_request_error", false],
+  ])("that an error ends is told apart by its type: %s", async (errorEvent, retryable) => {
+    server.script({ text: "half of", errorEvent });
+    const fault = await faultOf(providers[provider]!().stream(request(), () => undefined));
+    expect([fault.code, fault.problem["retryable"]]).toEqual(["model", retryable]);
+    expect(fault.message).toContain(errorEvent);
+  });
+
   test("brings its words as they come", async () => {
     server.script({ text: "one two three four", pauseMs: 30 });
     const times: number[] = [];

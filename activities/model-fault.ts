@@ -14,6 +14,8 @@ export function modelFault(error: unknown, label: string): unknown {
   if (!types.isNativeError(error)) return error;
   const answer = readAnswer(error);
   if (answer) return answerFault(error, answer, label);
+  const said = readErrorEvent(error);
+  if (said) return eventFault(error, said, label);
   if (error.name === "SyntaxError") return brokenFault(`${label} answered something that is not JSON.`, error);
   if (isBrokenConnection(error)) return brokenFault(`${label} cannot be reached: ${deepestMessage(error)}.`, error);
   if (isSdkRefusal(error)) return new Fault("model", `${label}: ${error.message}`, { cause: error, extra: { retryable: false } });
@@ -49,6 +51,20 @@ function answerFault(error: Error, answer: AnswerError, label: string): Fault {
     extra: { ...advice, upstreamStatus: answer.status },
   });
 }
+
+/** An error that a provider sends in the middle of its stream, after a status of 200: it has a type but no status. */
+function readErrorEvent(error: Error): { type: string } | undefined {
+  if (error.constructor.name !== "APIError") return undefined;
+  const { type, code } = error as { type?: unknown; code?: unknown };
+  return { type: [type, code].find((name) => typeof name === "string") ?? "unknown" };
+}
+
+/** Unless it says that the request is wrong, another attempt makes sense. */
+const eventFault = (error: Error, { type }: { type: string }, label: string): Fault =>
+  new Fault("model", `${label} broke off its answer (${type}): ${cut(error.message)}.`, {
+    cause: error,
+    extra: { retryable: !/^(invalid_|authentication_|permission_|not_found|billing)/.test(type) },
+  });
 
 const brokenFault = (detail: string, cause: Error): Fault => new Fault("model", detail, { cause, extra: { retryable: true } });
 

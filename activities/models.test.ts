@@ -86,6 +86,33 @@ describe("a model that keeps failing", () => {
     expect(openForMs).toBeLessThanOrEqual(30_000);
   });
 
+  test("is tried by one call at a time when its time is over, until one is answered", async () => {
+    const health = new ModelHealth(undefined, { openSeconds: 1, probeSeconds: 1 });
+    const all = models(settings, health);
+    const openFor = async (): Promise<number> => (await all.route("openai/a", need)).openForMs ?? 0;
+    const timeIsOver = () => new Promise((over) => setTimeout(over, 1_100));
+    for (let failures = 0; failures < 5; failures++) await health.failed("openai/a");
+    expect(await openFor()).toBeGreaterThan(500);
+    await timeIsOver();
+    expect([await openFor(), (await openFor()) > 0, (await openFor()) > 0]).toEqual([0, true, true]);
+    // The one that tried has failed.
+    await health.failed("openai/a");
+    expect(await openFor()).toBeGreaterThan(500);
+    await timeIsOver();
+    expect(await openFor()).toBe(0);
+    await health.answered("openai/a", 10);
+    expect([await openFor(), await openFor(), await openFor()]).toEqual([0, 0, 0]);
+  });
+
+  test("is tried by one call only, however many come at the same moment", async () => {
+    const health = new ModelHealth(undefined, { openSeconds: 1, probeSeconds: 1 });
+    const all = models(settings, health);
+    for (let failures = 0; failures < 5; failures++) await health.failed("openai/a");
+    await new Promise((over) => setTimeout(over, 1_100));
+    const routed = await Promise.all(Array.from({ length: 50 }, () => all.route("openai/a", need)));
+    expect(routed.filter(({ openForMs }) => openForMs === undefined)).toHaveLength(1);
+  });
+
   test("a refused request is no sign of it", async () => {
     const health = new ModelHealth();
     const all = models(settings, health);

@@ -24,7 +24,7 @@ export interface Routed extends PricedModel {
   model: Model;
   /** Of an alias: why this model. */
   route?: Route;
-  /** It keeps failing, and nobody else can answer: not to be asked for so long. */
+  /** It keeps failing, and is not to be asked for so long. */
   openForMs?: number;
 }
 
@@ -64,19 +64,21 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
       // Everybody fails: the one that may be asked first.
       const soonest = route.taken === null ? soonestOf(candidates, route) : undefined;
       const { provider, name } = names[candidates.findIndex(({ model }) => model === (route.taken ?? soonest?.model))]!;
+      const openForMs = soonest?.openForMs ?? (await health.enter(`${provider}/${name}`));
       return {
         model: providers.get(provider)!,
         provider,
         name,
         baseUrl: baseUrlOf(settings, provider),
         ...(aliases.has(wanted) ? { route } : {}),
-        ...(soonest?.openForMs ? { openForMs: soonest.openForMs } : {}),
+        ...(openForMs > 0 ? { openForMs } : {}),
       };
     },
     learn({ provider, name }, { status, error }, tookMs) {
       const isAway = error?.code === "timeout" || (error?.code === "model" && error["retryable"] !== false);
-      if (status === "failed" && isAway) void health.failed(`${provider}/${name}`);
-      else if (status !== "canceled") void health.answered(`${provider}/${name}`, tookMs);
+      // A refused request says nothing of health, and how fast it was refused nothing of latency.
+      if (isAway) void health.failed(`${provider}/${name}`);
+      else if (isAnswer.has(status)) void health.answered(`${provider}/${name}`, tookMs);
     },
   };
 }
@@ -93,6 +95,8 @@ export function describeModels(settings: ModelSettings): string {
       return `anthropic/${name}${settings.ANTHROPIC_BASE_URL ? ` at ${settings.ANTHROPIC_BASE_URL}` : ""}`;
   }
 }
+
+const isAnswer: ReadonlySet<CallOutcome["status"]> = new Set(["answered", "unfit", "rejected"]);
 
 const providerNames = ["openai", "anthropic", "local"] as const;
 type Provider = (typeof providerNames)[number];

@@ -91,6 +91,7 @@ function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]):
       : []),
   ];
   return {
+    ...(brief.agent === undefined ? {} : { agent: brief.agent }),
     models: fields.models,
     repairs: fields.repairs,
     ...(fields.stream ? { stream: true } : {}),

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { modelPriceBodySchema, modelPricePageSchema, modelPriceSchema } from "../contracts/usage.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { audit } from "../prisma/audit.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
@@ -21,6 +22,7 @@ export const modelPriceRoutes = [
     scope: "tenant",
     body: modelPriceBodySchema,
     answers: { 200: { description: "The price.", schema: modelPriceSchema } },
+    faults: ["limit"],
     handle: set,
   }),
   route({
@@ -53,6 +55,8 @@ async function set({ deps, caller, body, requestId }: Call<unknown, unknown, z.o
   const { model, input, output, cacheRead = null, cacheWrite = null } = body;
   const data = { input, output, cacheRead, cacheWrite, setBy: principal.name, setAt: new Date() };
   const row = await deps.database.$transaction(async (transaction) => {
+    if ((await transaction.modelPrice.count({ where: { tenant, model: { not: model } } })) >= limits.modelPricesMax)
+      throw new Fault("limit", `A tenant may set ${limits.modelPricesMax} prices; remove one.`);
     await audit(transaction, { tenant, actor: principal.name, action: "modelPrice.set", object: model, data: body, requestId });
     return transaction.modelPrice.upsert({ where: { tenant_model: { tenant, model } }, create: { tenant, model, ...data }, update: data });
   });

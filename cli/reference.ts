@@ -187,6 +187,7 @@ const meanings: Record<keyof typeof limits, string> = {
   fallbacksMax: "`fallbacks` of an `llm` step",
   fallbackWaitMsMax: "a model that asks for a longer wait is left for the next of the chain",
   routeCandidatesMax: "models that one alias stands for",
+  modelPricesMax: "prices that a tenant sets: 422 `limit`",
   cacheTtlMaxMs: "`ttl` of a `cache`: problem `wrong_value`",
   cachedAnswerBytesMax: "a model's answer that is kept for `cache`; longer ones are asked for each time",
   cachedAnswersMax: "answers that are kept for a tenant; the oldest go first",

@@ -96,6 +96,7 @@ export const limits = {
   fallbacksMax: 10,
   fallbackWaitMsMax: 10 * second,
   routeCandidatesMax: 8,
+  modelPricesMax: 1_000,
   cacheTtlMaxMs: 30 * 24 * hour,
   cachedAnswerBytesMax: 256 * KB,
   cachedAnswersMax: 10_000,

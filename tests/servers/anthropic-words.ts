@@ -28,7 +28,8 @@ export function anthropicEvents(request: ModelRequestBody, reply: ModelReply): s
   return [
     event("message_start", { message: { ...message, ...counted } }),
     ...blocksOf(request, reply).flatMap(blockEvents),
-    ...(reply.lacksEnd
+    ...(reply.errorEvent === undefined ? [] : [event("error", { error: { type: reply.errorEvent, message: "scripted error" } })]),
+    ...(reply.lacksEnd || reply.errorEvent !== undefined
       ? []
       : [event("message_delta", { delta: { stop_reason: reasonOf(reply), stop_sequence: null }, ...ended }), event("message_stop", {})]),
   ];

@@ -15,6 +15,8 @@ export interface ModelReply extends Reply {
   usage?: ModelUsage | null;
   /** A stream that ends in good order but without its last event. */
   lacksEnd?: boolean;
+  /** A stream in which an error of this type takes the place of its end. */
+  errorEvent?: string;
 }
 
 export interface ModelUsage {

@@ -40,6 +40,11 @@ export function openAiChunks(request: ModelRequestBody, reply: ModelReply): stri
     chunk({ tool_calls: [{ index, id, type, function: { name, arguments: "" } }] }),
     ...wordsOf(given).map((piece) => chunk({ tool_calls: [{ index, function: { arguments: piece } }] })),
   ]);
+  if (reply.errorEvent !== undefined)
+    return [
+      ...wordsOf(text).map((piece) => chunk({ [field]: piece })),
+      event({ error: { type: reply.errorEvent, message: "scripted error", code: null } }),
+    ];
   const usage = {
     id: "chatcmpl-1",
     object: "chat.completion.chunk",

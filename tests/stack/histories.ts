@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { Client, Connection } from "@temporalio/client";
+import { randomBytes, randomUUID } from "node:crypto";
+import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
@@ -27,6 +27,7 @@ export interface Histories {
   details(tenant: string, run: string): Promise<string>;
   forget(tenant: string, run: string): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  reset(tenant: string, run: string): Promise<void>;
   wearLock(tenant: string, key: string): Promise<number>;
   /** Compare Temporal with the record now. */
   reconcile(): Promise<void>;
@@ -69,6 +70,7 @@ export async function openHistories(address: string): Promise<Histories> {
       for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
       return count;
     },
+    reset: (tenant, run) => reset(connection, handleOf(tenant, run)),
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
       // The record knows the end a moment before Temporal does.
@@ -92,6 +94,20 @@ export async function openHistories(address: string): Promise<Histories> {
 const tenant = "default";
 
 /** Starts that no route of the API makes. */
+/** Begin an execution anew behind its first workflow task. */
+async function reset({ workflowService }: Connection, handle: WorkflowHandle): Promise<void> {
+  const { events } = await handle.fetchHistory();
+  const first = events?.find(({ workflowTaskCompletedEventAttributes }) => workflowTaskCompletedEventAttributes);
+  const { workflowId, runId } = await handle.describe();
+  await workflowService.resetWorkflowExecution({
+    namespace: "default",
+    workflowExecution: { workflowId, runId },
+    reason: "test",
+    workflowTaskFinishEventId: first!.eventId!,
+    requestId: randomUUID(),
+  });
+}
+
 const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuing" | "startPlan"> => ({
   async startContinuing(name, input, continueAfterEvents, origin) {
     const id = `r_${randomBytes(13).toString("hex")}`;

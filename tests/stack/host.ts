@@ -59,6 +59,7 @@ const commands: HostCommands = {
   executions: (tenant, run) => histories.executions(tenant, run),
   wearLock: (tenant, key) => histories.wearLock(tenant, key),
   historyOfType: (type) => histories.ofType(type),
+  reset: (tenant, run) => histories.reset(tenant, run),
   history: (tenant, run) => histories.jsonOf(tenant, run),
 };
 

@@ -71,6 +71,8 @@ export interface HostCommands {
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */
   wearLock(tenant: string, key: string): Promise<number>;
+  /** Begin the run's execution anew, behind its first workflow task, as an operator can. */
+  reset(tenant: string, run: string): Promise<void>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
   /** The same of any workflow of the type. */

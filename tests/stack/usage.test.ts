@@ -1,0 +1,79 @@
+import { describe, expect, test } from "@jest/globals";
+import { say } from "./asking.ts";
+import { admin, host, Model, type Answer, type Page } from "./client.ts";
+
+describe("usage", () => {
+  const price = { input: 2, output: 10 };
+
+  test("a price that the tenant has set is what calls cost", async () => {
+    const model = new Model();
+    const set = await admin.request("PUT", "/api/v2/model-prices", { body: { model: model.wanted, ...price } });
+    expect(set.body).toMatchObject({ model: model.wanted, input: 2, output: 10, cacheRead: null });
+    const listed = await admin.get<Page<{ model: string }>>("/api/v2/model-prices?limit=200");
+    expect(listed.body.data.map((row) => row.model)).toContain(model.wanted);
+    const removed = await admin.request("DELETE", `/api/v2/model-prices?model=${encodeURIComponent(model.wanted)}`);
+    expect(removed.status).toBe(204);
+    expect((await admin.request("DELETE", `/api/v2/model-prices?model=${encodeURIComponent(model.wanted)}`)).status).toBe(404);
+  });
+
+  test("a tenant's own price goes before all others", async () => {
+    const payer = await admin.withKey({ principal: "pat", kind: "person", roles: ["admin"], tenant: "payers" });
+    await payer.request("PUT", "/api/v2/model-prices", { body: { model: "openai/priced", input: 1_000, output: 10_000 } });
+    await host.scriptModel("priced", [{ text: "yes" }]);
+    const run = await payer.finish({ steps: [{ id: "say", type: "llm", model: "openai/priced", prompt: "Hi" }] });
+    expect(run.usage.costUsd).toBeCloseTo(0.01 + 0.05, 9);
+  });
+
+  test("a call of a model with a known price has its cost, cached tokens at theirs", async () => {
+    const model = { wanted: "openai/priced" };
+    await host.scriptModel("priced", [{ text: "yes", usage: { inputTokens: 1_000_000, outputTokens: 100_000, cacheReadTokens: 500_000 } }]);
+    const run = await admin.finish({ steps: [{ id: "say", type: "llm", model: model.wanted, prompt: "Hi" }] });
+    // TENUTO_MODEL_PRICES of the test stack: 1 in, 2 out, 0.5 read from a cache.
+    expect(run.usage).toEqual({ inputTokens: 1_000_000, outputTokens: 100_000, calls: 1, costUsd: 0.5 + 0.25 + 0.2 });
+  });
+
+  test("a call that the provider refused has cost nothing", async () => {
+    const model = new Model();
+    await model.script({ status: 400 });
+    const run = await admin.finish({ steps: [say(model)] });
+    expect(run.usage).toEqual({ inputTokens: 0, outputTokens: 0, calls: 1, costUsd: 0 });
+  });
+
+  test("of a run and its tree, by model", async () => {
+    const [mother, daughter] = [new Model(), new Model()];
+    const child = await admin.publish({ steps: [say(daughter)] });
+    const run = await admin.finish({ steps: [say(mother), { id: "call", type: "workflow", workflow: child }] });
+    const { body } = await admin.get<{
+      run: { calls: number };
+      tree: { calls: number; costUsd: null; unpricedCalls: number };
+      models: { model: string }[];
+    }>(`/api/v2/runs/${run.id}/usage`);
+    expect(body.run).toMatchObject({ calls: 1, inputTokens: 10 });
+    expect(body.tree).toMatchObject({ calls: 2, inputTokens: 20, costUsd: null, unpricedCalls: 2 });
+    expect(body.models.map(({ model }) => model)).toEqual([mother.wanted, daughter.wanted].toSorted());
+  });
+
+  test("of the tenant, in groups and page by page", async () => {
+    await admin.finish({ steps: [say(new Model()), { ...say(new Model()), id: "again" }] });
+    const seen: string[] = [];
+    for (let cursor: string | null = ""; cursor !== null;) {
+      const query: string = cursor === "" ? "" : `&cursor=${cursor}`;
+      const answer: Answer<Page<{ model: string; day: string }>> = await admin.get(`/api/v2/usage?groupBy=model,day&limit=1${query}`);
+      seen.push(...answer.body.data.map(({ model, day }) => `${model} ${day}`));
+      cursor = answer.body.page.next;
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    const { body } = await admin.get<Page<{ agent: null; calls: number }>>("/api/v2/usage?groupBy=agent");
+    expect(body.data).toMatchObject([{ agent: null }]);
+    expect((await admin.get("/api/v2/usage?groupBy=moon")).status).toBe(400);
+    expect((await admin.get("/api/v2/usage?from=2020-01-01T00:00:00Z")).status).toBe(400);
+  });
+
+  test("of another tenant is not seen", async () => {
+    const stranger = await admin.withKey({ principal: "eve", kind: "person", roles: ["admin"], tenant: "idlers" });
+    const run = await admin.finish({ steps: [say(new Model())] });
+    expect((await stranger.get(`/api/v2/runs/${run.id}/usage`)).status).toBe(404);
+    expect((await stranger.get(`/api/v2/runs/${run.id}/model-calls`)).status).toBe(404);
+    expect((await stranger.get<Page<unknown>>("/api/v2/usage")).body.data).toEqual([]);
+  });
+});
