@@ -141,6 +141,74 @@ describe("a call that a person must approve", () => {
   });
 });
 
+describe("a published agent", () => {
+  const publish = async (more: object = {}): Promise<string> => {
+    const name = `a-${Math.random().toString(36).slice(2, 10)}`;
+    const body = { name, version: "1.0.0", instructions: "You count.", ...more };
+    expect(await admin.post("/api/v2/agents", body)).toMatchObject({ status: 201 });
+    return name;
+  };
+  const stop = (name: string) => admin.post(`/api/v2/agents/${name}/state`, { state: "stopped", why: "test" });
+  const named = (name: string, more: object = {}) => ({ id: "work", type: "agent", agent: name, prompt: "Double 4.", ...more });
+
+  test("works under its name, with its model and its tools", async () => {
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: ["test.double"] });
+    await model.script({ toolCalls: [double(4)] }, { text: "8" });
+    const run = await admin.begin({ steps: [named(name)] });
+    expect((await run.end()).output).toBe("8");
+    expect((await told(model))[0]![0]).toMatchObject({ role: "system", content: "You count." });
+    const { body } = await admin.get<{ data: { agent: string | null; calls: number }[] }>("/api/v2/usage?groupBy=agent");
+    expect(body.data.find(({ agent: of }) => of === name)).toMatchObject({ calls: 2 });
+  });
+
+  test("has of its tools those that the step names, and no other", async () => {
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: ["test.double", "test.list"] });
+    const run = await admin.finish({ steps: [named(name, { tools: [] })] });
+    expect(run.status).toBe("completed");
+    expect(JSON.parse((await model.calls())[0]!.body)).not.toHaveProperty("tools");
+    const other = await admin.finish({ steps: [named(name, { tools: ["test.breaks"] })] });
+    expect(other.error).toMatchObject({ type: "policy" });
+  });
+
+  test("keeps its limits, whatever the step says", async () => {
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: ["test.double"], limits: { maxTurns: 3, toolCalls: 1 } });
+    await model.script({ toolCalls: [double(1, "a"), double(2, "b")] }, ...Array.from({ length: 3 }, () => ({ toolCalls: [double(3)] })));
+    const run = await admin.finish({ steps: [named(name, { maxTurns: 10 })] });
+    expect(run.error).toMatchObject({ type: "max_turns" });
+    expect(await model.calls()).toHaveLength(3);
+    expect((await told(model))[1]!.at(-1)).toMatchObject({ content: expect.stringContaining("may make 1 calls") as unknown });
+  });
+
+  test("asks those whom it must ask, also where the step asks nobody", async () => {
+    const model = new Model();
+    const approval = { tools: ["test.*"], assignees: ["role:finance"] };
+    const name = await publish({ model: model.wanted, tools: ["test.double"], approval });
+    await model.script({ toolCalls: [double(4)] }, { text: "8" });
+    const run = await admin.begin({ steps: [named(name)] });
+    const id = await run.approval("work[0].act[0].approve");
+    expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject({ assignees: ["role:finance"] });
+    await admin.decide(id, { decision: "approve" });
+    expect((await run.end()).output).toBe("8");
+  });
+
+  test("that is stopped begins no call more, in tasks that are under way either", async () => {
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: ["test.double"], approval: { tools: ["test.*"] } });
+    await model.script({ toolCalls: [double(4)] }, { text: "8" });
+    const run = await admin.begin({ steps: [named(name)] });
+    const id = await run.approval("work[0].act[0].approve");
+    expect(await stop(name)).toMatchObject({ status: 200 });
+    await new Promise((wake) => setTimeout(wake, 2_500));
+    await admin.decide(id, { decision: "approve" });
+    expect((await run.end()).error).toMatchObject({ type: "agent_state" });
+    expect(await model.calls()).toHaveLength(1);
+    expect((await admin.finish({ steps: [named(name)] })).error).toMatchObject({ type: "agent_state" });
+  });
+});
+
 describe("an agent whose run is cut short", () => {
   afterAll(() => host.heal());
 
