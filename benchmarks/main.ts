@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { measureAgent } from "./agent.ts";
 import { measureBoot } from "./boot.ts";
 import { figuresOf, type Figure } from "./figure.ts";
 import { measureFloor } from "./floor.ts";
@@ -38,6 +39,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   stored: { title: "stored: answers of the API with 100,000 runs and 1,000,000 events in the tables", measure: measureStored },
   parked: { title: "parked: runs that wait for a person", measure: measureParked },
   size: { title: "size: the workflow bundle, and the heap of a cached run of W1", measure: measureSize },
+  agent: { title: "agent: a long conversation with many tool calls", measure: measureAgent },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 

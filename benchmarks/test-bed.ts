@@ -17,6 +17,8 @@ interface StackNeeds {
   only?: PartName[];
   /** On top of the environment's. */
   settings?: Partial<Settings>;
+  /** Of its processes. */
+  env?: Record<string, string>;
 }
 
 /** A stack of its own on free ports in a folder of its own, whose worker knows the no-op tool. Gone when the work is done. */
@@ -24,7 +26,7 @@ export async function withStack<Result>(needs: StackNeeds, work: (stack: Stack, 
   const { log, only, settings = {} } = needs;
   const stateDir = await makeStateDir();
   const all = { ...readSettings({ ...process.env, TENUTO_STATE_DIR: stateDir }), ...settings };
-  const env = { TENUTO_TOOLS: path.join(import.meta.dirname, "noop-tool.ts"), TENUTO_LOG_LEVEL: "warn" };
+  const env = { TENUTO_TOOLS: path.join(import.meta.dirname, "noop-tool.ts"), TENUTO_LOG_LEVEL: "warn", ...needs.env };
   let said = "";
   try {
     const stack = await startStack({ settings: all, ports: await freePorts(), stateDir, ...(only && { only }), env, log });
