@@ -157,7 +157,7 @@ describe("a published agent", () => {
     await model.script({ toolCalls: [double(4)] }, { text: "8" });
     const run = await admin.begin({ steps: [named(name)] });
     expect((await run.end()).output).toBe("8");
-    expect((await told(model))[0]![0]).toMatchObject({ role: "system", content: "You count." });
+    expect((await told(model))[0]![0]).toMatchObject({ role: "system", content: expect.stringMatching(/^You count\./) as unknown });
     const { body } = await admin.get<{ data: { agent: string | null; calls: number }[] }>("/api/v2/usage?groupBy=agent");
     expect(body.data.find(({ agent: of }) => of === name)).toMatchObject({ calls: 2 });
   });
