@@ -8,6 +8,7 @@ import { measureHandover } from "./handover.ts";
 import { measureLong } from "./long.ts";
 import { describeCommit, describeMachine, laptopTemporalVersion } from "./machine.ts";
 import { measure } from "./measure.ts";
+import { measureModel } from "./model.ts";
 import { measureParked } from "./parked.ts";
 import { printFigures, printJson, printLegend, printOrigin, printWorkload, type Origin } from "./report.ts";
 import { printRivals } from "./rivals/report.ts";
@@ -40,6 +41,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   parked: { title: "parked: runs that wait for a person", measure: measureParked },
   size: { title: "size: the workflow bundle, and the heap of a cached run of W1", measure: measureSize },
   agent: { title: "agent: a long conversation with many tool calls", measure: measureAgent },
+  model: { title: "model: 12 calls of a model that answers at once, beside 12 hand-written no-op activities", measure: measureModel },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 

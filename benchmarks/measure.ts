@@ -47,7 +47,7 @@ export async function measure(
 export const inTurn = <Item>(items: readonly Item[], round: number): Item[] =>
   items.map((_, index) => items[(index + round) % items.length]!);
 
-async function measureRound(workload: Workload, modes: Mode[], bed: TestBed): Promise<Map<ModeName, Sample>> {
+export async function measureRound(workload: Workload, modes: Mode[], bed: TestBed): Promise<Map<ModeName, Sample>> {
   const alone = new Map<ModeName, Alone[]>(modes.map(({ name }) => [name, []]));
   for (let run = 0; run < workload.runs.oneByOne; run++)
     for (const mode of modes) alone.get(mode.name)!.push(await runAlone(workload, mode));

@@ -87,7 +87,7 @@ const handWritten = (workload: Workload, client: Client): Pick<Mode, "start" | "
 });
 
 /** Started as the API does it, without labels for lists, which the other side has not either. */
-function walked(definition: ReturnType<typeof definitionOf>, client: Client): Pick<Mode, "start" | "signal"> {
+export function walked(definition: JsonObject & { name: string; version: string }, client: Client): Pick<Mode, "start" | "signal"> {
   const plan = planOf(definition);
   return {
     start() {
