@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { measureAgent } from "./agent.ts";
+import { measureAgents } from "./agents.ts";
 import { measureBoot } from "./boot.ts";
 import { figuresOf, type Figure } from "./figure.ts";
 import { measureFloor } from "./floor.ts";
@@ -42,6 +43,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   size: { title: "size: the workflow bundle, and the heap of a cached run of W1", measure: measureSize },
   agent: { title: "agent: a long conversation with many tool calls", measure: measureAgent },
   model: { title: "model: 12 calls of a model that answers at once, beside 12 hand-written no-op activities", measure: measureModel },
+  agents: { title: "agents: many at once, each with model calls of 2 s and calls of a tool", measure: measureAgents },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 
