@@ -65,6 +65,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
         order.concurrency ?? limits.parallelToolCalls ?? defaults.agentCallsAtOnce,
         limits.parallelToolCalls ?? Number.POSITIVE_INFINITY,
       ),
+      contextTokens: order.contextTokens ?? defaults.agentContextTokens,
       timeoutMs: limits.timeout === undefined ? null : parseDuration(limits.timeout),
     };
   };

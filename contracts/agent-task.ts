@@ -23,6 +23,7 @@ export interface AgentOrder {
   approval?: Asking;
   maxTurns?: number;
   concurrency?: number;
+  contextTokens?: number;
   outputSchema?: JsonSchema;
 }
 
@@ -42,6 +43,8 @@ export interface Settled {
   models: string[];
   maxTurns: number;
   concurrency: number;
+  /** A longer conversation is shortened before the next turn. */
+  contextTokens: number;
   timeoutMs: number | null;
 }
 
@@ -85,6 +88,8 @@ export interface ThinkFields {
   models: string[];
   repairs: number;
   stream?: true;
+  /** Replace what lies behind by a summary, and nothing else. */
+  shorten?: true;
   /** Calls of tools before this turn. */
   toolCalls: number;
   /** Hash of the conversation before this turn; null in the first. */
@@ -100,6 +105,8 @@ export type CallResult = { output: Json } | { error: Json };
 export interface Thought {
   /** Hash of the conversation so far. */
   transcript: string;
+  /** Its length, estimated. */
+  tokens: number;
   /** None when it is done. */
   calls: AskedCall[];
   isDone: boolean;

@@ -119,6 +119,12 @@ export const agentFields = {
     })
     .optional()
     .describe("Calls that wait for a person, who sees the exact arguments. The agent learns of a refusal."),
+  contextTokens: z
+    .int()
+    .min(limits.agentContextTokensMin)
+    .max(limits.agentContextTokensMax)
+    .optional()
+    .describe(`A conversation of more tokens is replaced by a summary before the next turn; ${defaults.agentContextTokens} by default.`),
   stream: z.boolean().optional().describe("Show what the model says while it says it, to whoever follows the run's events."),
   priority: priority.optional(),
   fairnessKey: text.optional().describe("Steps of one key share the workers fairly with those of others."),

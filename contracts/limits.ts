@@ -102,6 +102,8 @@ export const limits = {
   cachedAnswersMax: 10_000,
   toolAnswerBytesMax: 5 * MB,
   agentCallsPerTurnMax: 50,
+  agentContextTokensMin: 1_000,
+  agentContextTokensMax: 2_000_000,
   agentResultBytesMax: 32 * KB,
   transcriptChunkBytes: 64 * KB,
   toolCallsKeepMs: 30 * 24 * hour,
@@ -192,6 +194,7 @@ export const defaults = {
   modelRepairs: 2,
   agentTurns: 25,
   agentCallsAtOnce: 5,
+  agentContextTokens: 100_000,
   agentTimeoutMs: hour,
   onError: "fail",
   /** A worker that is gone is noticed after this long; running calls beat every `heartbeatEveryMs`. */

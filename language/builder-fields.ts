@@ -117,6 +117,8 @@ export interface AgentFields {
     | { workflow: string; version?: string; as?: string }
   )[];
   maxTurns?: number;
+  /** A longer conversation is replaced by a summary before the next turn. */
+  contextTokens?: number;
   /** Tool calls of one turn at the same time. */
   concurrency?: number;
   /** Calls that a person must approve. */

@@ -26,7 +26,7 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 });
 
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
-  const { agent, version, approval, tools, maxTurns, concurrency, outputSchema } = step;
+  const { agent, version, approval, tools, maxTurns, concurrency, contextTokens, outputSchema } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
   const asking = approval && {
     tools: approval.tools,
@@ -42,26 +42,34 @@ function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields
     ...(tools ? { tools } : {}),
     ...(maxTurns === undefined ? {} : { maxTurns }),
     ...(concurrency === undefined ? {} : { concurrency }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(outputSchema ? { answerSchema: outputSchema } : {}),
   };
 }
 
 function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
   const shared = { id: step.id, priority: step.priority, fairnessKey: step.fairnessKey };
-  const given = {
+  const asking = callOptions({ ...shared, type: "llm", prompt: "" }, compiling);
+  const common = {
     brief: "${brief.hash}",
     models: "${brief.models}",
     repairs: platformDefaults.modelRepairs,
     ...(step.stream ? { stream: true } : {}),
     toolCalls: "${last == null ? 0 : last.usage.toolCalls}",
-    transcript: "${last == null ? null : last.transcript}",
-    results: "${last == null ? [] : last.results}",
   };
-  const think = stepOf("think", [], {
+  const shorten = stepOf("shorten", [], {
+    type: "think",
+    if: conditionOf("${last != null && last.tokens > brief.contextTokens}"),
+    summary: templateOf("a summary of what lies behind"),
+    given: templateOf({ ...common, shorten: true, transcript: "${last.transcript}", results: [] }),
+    ...asking,
+  });
+  const transcript = "${last == null ? null : steps.shorten.status == 'skipped' ? last.transcript : steps.shorten.output.transcript}";
+  const think = stepOf("think", ["shorten"], {
     type: "think",
     summary: templateOf("turn ${turn + 1}"),
-    given: templateOf(given),
-    ...callOptions({ ...shared, type: "llm", prompt: "" }, compiling),
+    given: templateOf({ ...common, transcript, results: "${last == null ? [] : last.results}" }),
+    ...asking,
   });
   const act = stepOf("act", ["think"], {
     type: "foreach",
@@ -76,7 +84,7 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
     body: callBlock(step, compiling),
   });
   return {
-    body: { steps: [think, act], output: templateOf(turnOutput) },
+    body: { steps: [shorten, think, act], output: templateOf(turnOutput) },
     until: conditionOf("${steps.think.output.isDone}"),
     index: "turn",
     maxIterations: platformDefaults.agentTurns,
@@ -104,13 +112,15 @@ function callBlock(step: StepOf<"agent">, compiling: Compiling): Block {
   return { steps: [approve, call], output: templateOf({ output: "${steps.call.output}" }) };
 }
 
-// A turn that somebody put in by hand has cost nothing.
-const spent = (field: string): string => `(steps.think.usage == null ? 0 : steps.think.usage.${field})`;
+// A turn that somebody put in by hand has cost nothing, nor has one that was skipped.
+const cost = (step: string, field: string): string => `(steps.${step}.usage == null ? 0 : steps.${step}.usage.${field})`;
 const before = (field: string): string => `(last == null ? 0 : last.usage.${field})`;
-const sum = (field: string, now = spent(field)): string => `\${${now} + ${before(field)}}`;
+const sum = (field: string, now = `${cost("think", field)} + ${cost("shorten", field)}`): string => `\${${now} + ${before(field)}}`;
+const unknown = [cost("think", "costUsd"), cost("shorten", "costUsd"), before("costUsd")].map((value) => `${value} == null`).join(" || ");
 
 const turnOutput: Json = {
   transcript: "${steps.think.output.transcript}",
+  tokens: "${steps.think.output.tokens}",
   results: "${steps.act.output}",
   answer: "${steps.think.output.answer}",
   usage: {
@@ -118,7 +128,7 @@ const turnOutput: Json = {
     inputTokens: sum("inputTokens"),
     outputTokens: sum("outputTokens"),
     // Unknown stays unknown.
-    costUsd: `\${${spent("costUsd")} == null || ${before("costUsd")} == null ? null : ${spent("costUsd")} + ${before("costUsd")}}`,
+    costUsd: `\${${unknown} ? null : ${cost("think", "costUsd")} + ${cost("shorten", "costUsd")} + ${before("costUsd")}}`,
     calls: sum("calls"),
     toolCalls: sum("toolCalls", "size(steps.think.output.calls)"),
   },

@@ -181,6 +181,7 @@ export type StepFields =
       tools?: GrantedTool[];
       maxTurns?: number;
       concurrency?: number;
+      contextTokens?: number;
       answerSchema?: JsonSchema;
     }
   | ({ type: "think"; given: Template } & CallOptions)

@@ -32,7 +32,13 @@ function answering(last: number) {
     expect([transcript, results.length]).toEqual(turn === 0 ? [null, 0] : [`t${turn - 1}`, turn]);
     const calls = turn < last ? Array.from({ length: turn + 1 }, (_, n) => call(`${turn}-${n}`)) : [];
     return {
-      output: { transcript: `t${turn}`, calls, isDone: calls.length === 0, answer: calls.length === 0 ? "done" : null } as unknown as Json,
+      output: {
+        transcript: `t${turn}`,
+        tokens: 10,
+        calls,
+        isDone: calls.length === 0,
+        answer: calls.length === 0 ? "done" : null,
+      } as unknown as Json,
     };
   };
 }
@@ -53,6 +59,27 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const { end } = await run(100, { maxTurns: 3 });
     expect(end.error).toMatchObject({ code: "max_turns", instance: "work" });
   });
+});
+
+test.each([false, true])("what is too long is shortened before the next turn, with continue-as-new: %s", async (continues) => {
+  const given: string[] = [];
+  const { end, port } = await runPlain(definition(), {
+    continues,
+    answer: (path, fields) => {
+      const [, turn, step] = /^work\[(\d+)\]\.(think|shorten)$/.exec(path) ?? [];
+      if (turn === undefined) return { output: path };
+      const { transcript } = fields as { transcript: string | null };
+      given.push(`${step} ${turn} ${transcript}`);
+      if (step === "shorten") return { output: { transcript: `s${turn}`, tokens: 10, calls: [], isDone: false, answer: null }, usage };
+      const calls = turn === "3" ? [] : [call(turn)];
+      const thought = { transcript: `t${turn}`, tokens: turn === "1" ? 2_000 : 10, calls, isDone: calls.length === 0, answer: null };
+      return { output: thought as unknown as Json, usage };
+    },
+  });
+  expect(end.result.status).toBe("completed");
+  expect(given).toEqual(["think 0 null", "think 1 t0", "shorten 2 t1", "think 2 s2", "think 3 t2"]);
+  const told = port.log.find(({ type, step }) => type === "step.completed" && step === "work");
+  expect(told?.data["usage"]).toMatchObject({ calls: 5, costUsd: 2.5 });
 });
 
 test("what an agent costs is the sum of its turns", async () => {

@@ -61,7 +61,7 @@ async function withinItsTime<T>(
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
 export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Outcome> {
   const { step, path, context } = here;
-  const { agent, version, tools, maxTurns, concurrency, answerSchema } = step;
+  const { agent, version, tools, maxTurns, concurrency, contextTokens, answerSchema } = step;
   const given = (await walk.value(step.given, context.frame)) as { instructions: Json; prompt: Json; approval?: unknown };
   const order: AgentOrder = {
     ...(agent === undefined ? {} : { agent }),
@@ -73,6 +73,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
     ...(given.approval === undefined ? {} : { approval: given.approval as Asking }),
     ...(maxTurns === undefined ? {} : { maxTurns }),
     ...(concurrency === undefined ? {} : { concurrency }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
   };
   const settled = await walk.brief(order, path);

@@ -78,6 +78,19 @@ describe("an agent", () => {
     expect(await model.calls()).toHaveLength(2);
   });
 
+  test("whose conversation grows too long goes on with a summary of it", async () => {
+    const model = new Model();
+    const list = call("test_list", { count: 40, bytes: 150 });
+    await model.script({ toolCalls: [list] }, { toolCalls: [double(4)] }, { text: "SUMMARY" }, { text: "8" });
+    const run = await begin(model, { tools: ["test.list", "test.double"], contextTokens: 1_000 });
+    expect((await run.end()).output).toBe("8");
+    const requests = await told(model);
+    expect(requests[2]!.at(-1)!.content).toContain("Result of call_test_list:");
+    expect(requests[3]!.map(({ role }) => role)).toEqual(["system", "user", "user", "assistant", "tool"]);
+    expect(requests[3]!.map(({ content }) => content)).toEqual(expect.arrayContaining([expect.stringContaining("SUMMARY"), '{"n":8}']));
+    expect((await run.step("work[2].shorten")).status).toBe("completed");
+  });
+
   test("may run a workflow as a tool", async () => {
     const workflow = await admin.publish({
       input: { type: "object", required: ["n"], properties: { n: { type: "number" } } },

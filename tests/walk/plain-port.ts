@@ -118,7 +118,8 @@ export class PlainPort implements Port {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
-  brief: Port["brief"] = async ({ agent = null, models, maxTurns = 25, concurrency = 5 }) => ({
+  brief: Port["brief"] = async ({ agent = null, models, maxTurns = 25, concurrency = 5, contextTokens = 1_000 }) => ({
+    contextTokens,
     hash: "brief",
     agent,
     models,
