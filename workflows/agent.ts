@@ -2,6 +2,7 @@ import { Fault } from "../contracts/faults.ts";
 import { ASK_HUMAN, type AgentOrder, type AskedCall, type Asking, type Settled, type ThinkFields } from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
@@ -27,13 +28,8 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
     return { output: answer, usage: usage as Usage };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "loop_limit" || error.problem.instance !== path) throw error;
-    throw new Fault(
-      "max_turns",
-      `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`,
-      {
-        instance: path,
-      },
-    );
+    const detail = `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`;
+    throw new Fault("max_turns", detail, { instance: path });
   }
 }
 
@@ -134,7 +130,8 @@ function childOf(walk: Walk, here: HereOf<"call">, { workflow = "", version, arg
 /** The question is an approval whose form is the answer. */
 async function askHuman(walk: Walk, here: HereOf<"call">, { arguments: args }: AskedCall): Promise<Outcome> {
   const question = isObject(args) && typeof args["question"] === "string" ? args["question"] : JSON.stringify(args);
-  const step = { ...here.step, type: "approval", title: { lit: question }, payload: { lit: args }, form: answerForm };
+  const title = question.slice(0, limits.errorDetailMax);
+  const step = { ...here.step, type: "approval", title: { lit: title }, payload: { lit: args }, form: answerForm };
   const { output } = await ask(walk, { ...(here as Here<never>), step: step as unknown as StepOf<"approval"> });
   const { approved, data, comment, by } = output as JsonObject;
   const answer = isObject(data) ? data["answer"] : undefined;
