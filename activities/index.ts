@@ -23,6 +23,7 @@ import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
+import type { McpServers } from "./mcp-servers.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
@@ -46,6 +47,7 @@ export interface ActivityDeps {
   /** Whom live words are told. */
   announce: Announce;
   tools: ToolRegistry;
+  mcp: McpServers;
   /** Takes down how they are called. */
   calls: ToolCalls;
   /** What expressions of scheduled runs see as `env`. */

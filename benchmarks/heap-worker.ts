@@ -33,6 +33,7 @@ const ours = async () => ({
     models,
     announce: () => undefined,
     prices: new Prices(database),
+    mcp: undefined as never,
     calls: new ToolCalls(database),
     tools: createToolRegistry(tools),
     httpAllow: [],

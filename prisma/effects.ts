@@ -28,6 +28,7 @@ export interface StandingEffect extends EffectId {
   state: "open" | "done";
   token: string;
   runId: string;
+  tool: string;
   attempt: number;
   result: Json;
   error: Problem | null;

@@ -5,12 +5,17 @@ import { createBuiltinTools } from "../activities/builtin-tools.ts";
 import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { Prices } from "../activities/prices.ts";
+import { createEgress } from "../activities/egress.ts";
+import { IsolatedSchemas } from "../activities/isolated-schema.ts";
+import { readOperatorServers } from "../activities/mcp-file.ts";
+import { McpServers } from "../activities/mcp-servers.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry, loadTools, type Tool } from "../activities/tool-registry.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
 import { limits } from "../contracts/limits.ts";
 import { openDatabase, type Database } from "../prisma/client.ts";
+import { publishServers } from "../prisma/mcp.ts";
 import { everyTenant, publishTools, touchTools } from "../prisma/tools.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
@@ -36,6 +41,7 @@ async function main(): Promise<void> {
   ]);
   const catalogue = await openCatalogue(database, logger, tools.list());
   const calls = new ToolCalls(database);
+  const mcp = await openMcp(database, settings);
   const activities = createActivities({
     database,
     client,
@@ -49,6 +55,7 @@ async function main(): Promise<void> {
     announce,
     prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
     tools,
+    mcp,
     calls,
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
@@ -81,6 +88,13 @@ async function openCatalogue(database: Database, logger: Logger, tools: Tool[]):
   if (changed.length > 0)
     logger.warn(`Tools that are not what they were under the same version: ${changed.join(", ")}. Count their versions up.`);
   return setInterval(() => void touchTools(database, everyTenant, tools).catch(() => undefined), limits.toolSeenEveryMs);
+}
+
+async function openMcp(database: Database, settings: Settings): Promise<McpServers> {
+  const { TENUTO_MCP_SERVERS: file, TENUTO_HTTP_ALLOW: allow, mcpSecrets: secrets, mcpEnv: env } = settings;
+  const operator = file === undefined ? {} : await readOperatorServers(file);
+  await publishServers(database, operator);
+  return new McpServers({ database, egress: createEgress({ allow }), schemas: new IsolatedSchemas(), operator, secrets, env });
 }
 
 /** Nothing here waits for Redis: what it cannot take at once is lost, or kept by this process alone. */

@@ -1,0 +1,31 @@
+import { afterAll, expect, test } from "@jest/globals";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import { IsolatedSchemas } from "./isolated-schema.ts";
+
+const schemas = new IsolatedSchemas();
+afterAll(() => schemas.close());
+
+/** Each level asks for the one below twice: 2^40 comparisons. */
+const endless: JsonSchema = {
+  $ref: "#/$defs/l0",
+  $defs: Object.fromEntries(
+    Array.from({ length: 40 }, (_, n): [string, Json] => [
+      `l${n}`,
+      n === 39 ? { const: 1 } : { anyOf: [{ $ref: `#/$defs/l${n + 1}` }, { $ref: `#/$defs/l${n + 1}` }] },
+    ]),
+  ),
+};
+
+test("a value is held against a schema in another thread", async () => {
+  expect(await schemas.check({ type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
+  expect(await schemas.check({ type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
+});
+
+test("a schema that asks for endless work is given up, and the next one is checked", async () => {
+  const ticks: number[] = [];
+  const ticking = setInterval(() => ticks.push(Date.now()), 50);
+  await expect(schemas.check(endless, 2)).rejects.toMatchObject({ code: "limit" });
+  clearInterval(ticking);
+  expect(ticks.length).toBeGreaterThan(10);
+  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+}, 20_000);

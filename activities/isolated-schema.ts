@@ -1,0 +1,69 @@
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
+import { Fault } from "../contracts/faults.ts";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import type { Mismatch } from "../language/validate.ts";
+
+/**
+ * Checks values against schemas of strangers (MCP servers) in a thread that is ended when one takes too long: patterns are
+ * harmless already, but a schema can ask for more work than any process has time for.
+ */
+export class IsolatedSchemas {
+  #thread: Worker | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Empty = it fits. Fault `limit` when it takes longer than `limits.schemaCheckMs`. */
+  async check(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+    const turn = this.#last.then(() => this.#ask(schema, value));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#end();
+  }
+
+  async #ask(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+    const thread = await this.#running();
+    const late = AbortSignal.timeout(limits.schemaCheckMs);
+    try {
+      thread.postMessage({ schema, value });
+      const [mismatches] = (await once(thread, "message", { signal: late })) as [Mismatch[]];
+      return mismatches;
+    } catch (error) {
+      await this.#end();
+      throw new Fault("limit", late.aborted ? tooLong : `The schema cannot be checked: ${String(error)}`, { cause: error });
+    }
+  }
+
+  /** Its start counts for nobody's time. */
+  async #running(): Promise<Worker> {
+    if (this.#thread) return this.#thread;
+    const thread = new Worker(startThread, { eval: true, workerData: places, resourceLimits: { maxOldGenerationSizeMb: 128 } });
+    thread.unref();
+    await once(thread, "message");
+    this.#thread = thread;
+    return thread;
+  }
+
+  async #end(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.terminate();
+  }
+}
+
+// Not by `--import tsx`, which Node does not heed in a thread.
+const startThread = `
+const { workerData } = require("node:worker_threads");
+import(workerData.tsx).then(({ register }) => { register(); return import(workerData.thread); });`;
+
+const places = {
+  tsx: pathToFileURL(createRequire(import.meta.url).resolve("tsx/esm/api")).href.replace(/\.cjs$/, ".mjs"),
+  thread: new URL("./schema-thread.ts", import.meta.url).href,
+};
+
+const tooLong = `Checking a value against this schema takes longer than ${limits.schemaCheckMs} ms.`;
