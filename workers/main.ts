@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   const record = createRecord(database, announce);
   const endings = new Endings({ client, record });
   const tools = createToolRegistry([
-    ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
+    ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT, httpAllow: settings.TENUTO_HTTP_ALLOW, sql: settings.sql }),
     ...(await loadTools(settings.TENUTO_TOOLS)),
   ]);
   const catalogue = await openCatalogue(database, logger, tools.list());
