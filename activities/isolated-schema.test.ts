@@ -29,3 +29,10 @@ test("a schema that asks for endless work is given up, and the next one is check
   expect(ticks.length).toBeGreaterThan(10);
   expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
 }, 20_000);
+
+test("one that asks for endless memory ends its thread and nothing else", async () => {
+  const strings: JsonSchema = { items: { anyOf: [{ type: "string" }, { type: "boolean" }, { type: "object" }] } };
+  const numbers = Array.from({ length: 500_000 }, (_, n) => n);
+  await expect(schemas.check(strings, numbers)).rejects.toMatchObject({ code: "limit" });
+  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+}, 30_000);

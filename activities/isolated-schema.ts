@@ -31,8 +31,7 @@ export class IsolatedSchemas {
     const late = AbortSignal.timeout(limits.schemaCheckMs);
     try {
       thread.postMessage({ schema, value });
-      const [mismatches] = (await once(thread, "message", { signal: late })) as [Mismatch[]];
-      return mismatches;
+      return (await nextMessage(thread, late)) as Mismatch[];
     } catch (error) {
       await this.#end();
       throw new Fault("limit", late.aborted ? tooLong : `The schema cannot be checked: ${String(error)}`, { cause: error });
@@ -44,7 +43,9 @@ export class IsolatedSchemas {
     if (this.#thread) return this.#thread;
     const thread = new Worker(startThread, { eval: true, workerData: places, resourceLimits: { maxOldGenerationSizeMb: 128 } });
     thread.unref();
-    await once(thread, "message");
+    // What it dies of, whoever waits for it learns; should nobody wait, it must not take the process along.
+    thread.on("error", () => undefined);
+    await nextMessage(thread, AbortSignal.timeout(START_MS));
     this.#thread = thread;
     return thread;
   }
@@ -55,6 +56,21 @@ export class IsolatedSchemas {
     await thread?.terminate();
   }
 }
+
+async function nextMessage(thread: Worker, signal: AbortSignal): Promise<unknown> {
+  const over = new AbortController();
+  const options = { signal: AbortSignal.any([signal, over.signal]) };
+  const ended = once(thread, "exit", options).then(() => Promise.reject(new Error("the thread has ended")));
+  ended.catch(() => undefined);
+  try {
+    const [message] = (await Promise.race([once(thread, "message", options), ended])) as [unknown];
+    return message;
+  } finally {
+    over.abort();
+  }
+}
+
+const START_MS = 30_000;
 
 // Not by `--import tsx`, which Node does not heed in a thread.
 const startThread = `
