@@ -74,7 +74,8 @@ export class EffectLedger {
   /** The result of an effect that has happened; nothing when nobody knows. */
   async known(fields: ToolFields, call: number, context: WorkContext): Promise<Effected | undefined> {
     const id = idOf({ fields, call }, context);
-    const standing = await standingEffect(this.#database, id, isUndoing(context.path));
+    const endsAt = Date.now() + context.timeoutMs;
+    const standing = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
     if (standing?.state === "done") return this.#answer(standing, context);
     const { told } = fields;
     return standing && told?.happened && isAbout(told, standing, context) ? this.#settle(standing, told, context) : undefined;

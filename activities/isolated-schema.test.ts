@@ -36,3 +36,9 @@ test("one that asks for endless memory ends its thread and nothing else", async 
   await expect(schemas.check(strings, numbers)).rejects.toMatchObject({ code: "limit" });
   expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
 }, 30_000);
+
+test("a stranger's schema that is none of ours lets everything pass; of a definition only references cost a thread", async () => {
+  expect(await schemas.check({ type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
+  expect(await schemas.checkPublished({ type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
+  await expect(schemas.checkPublished(endless, 2)).rejects.toMatchObject({ code: "limit" });
+}, 30_000);

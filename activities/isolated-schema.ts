@@ -5,17 +5,22 @@ import { Worker } from "node:worker_threads";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Mismatch } from "../language/validate.ts";
+import { validateValue, type Mismatch } from "../language/validate.ts";
 
 /**
- * Checks values against schemas of strangers (MCP servers) in a thread that is ended when one takes too long: patterns are
- * harmless already, but a schema can ask for more work than any process has time for.
+ * Checks values against schemas in a thread that is ended when one takes too long: patterns are harmless already, but a
+ * schema that refers to its own parts can ask for more work than any process has time for.
  */
 export class IsolatedSchemas {
   #thread: Worker | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Empty = it fits. Fault `limit` when it takes longer than `limits.schemaCheckMs`. */
+  /** Of a definition, whose schemas were read when it was published: without references a small one costs little, here. */
+  async checkPublished(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+    return /"\$(dynamicR|r)ef"/.test(JSON.stringify(schema)) ? this.check(schema, value) : validateValue(schema, value);
+  }
+
+  /** Of strangers (MCP servers). Empty = it fits, or the schema is none that we read. Fault `limit` when it takes longer than `limits.schemaCheckMs`. */
   async check(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
     const turn = this.#last.then(() => this.#ask(schema, value));
     this.#last = turn.catch(() => undefined);

@@ -9,6 +9,7 @@ import { publishTools } from "../prisma/tools.ts";
 import type { Egress } from "./egress.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
+import { patiently } from "./patience.ts";
 import { McpSession, type McpPlace } from "./mcp-session.ts";
 import { inputFault, type Tool } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
@@ -45,7 +46,7 @@ export class McpServers {
    */
   async find({ server, tool, version }: WantedTool, context: WorkContext): Promise<Tool> {
     const { tenant } = context;
-    const config = await this.#configOf(tenant, server);
+    const config = await this.#configOf(tenant, server, Date.now() + context.timeoutMs);
     const session = await McpSession.open(server, this.#placeOf(config, { server, context }), context);
     try {
       const offer = await session.offer(context);
@@ -60,10 +61,11 @@ export class McpServers {
     }
   }
 
-  async #configOf(tenant: string, server: string): Promise<McpServerConfig> {
+  async #configOf(tenant: string, server: string, endsAt: number): Promise<McpServerConfig> {
     const own = this.#deps.operator[server];
     if (own && (own.tenants?.includes(tenant) ?? true)) return own;
-    const row = await this.#deps.database.mcpServer.findUnique({ where: { tenant_name: { tenant, name: server } } });
+    const where = { tenant_name: { tenant, name: server } };
+    const row = await patiently(endsAt, () => this.#deps.database.mcpServer.findUnique({ where }));
     // Written by the API after it was checked.
     if (row) return row.config as unknown as HttpServer;
     throw new Fault("tool_input", `No MCP server "${server.slice(0, 80)}". \`GET /api/v2/mcp-servers\` lists those there are.`);

@@ -34,7 +34,18 @@ const httpFields = {
   ...words,
 };
 
-export const putMcpServerSchema = z.strictObject(httpFields).meta({ id: "PutMcpServer", description: "An MCP server over HTTP." });
+const isSecret = /^(authorization|proxy-authorization|cookie)$|key|token|secret/i;
+
+const secretsNamed = ({ headers }: { headers: Record<string, unknown> }): boolean =>
+  Object.entries(headers).every(([header, value]) => typeof value !== "string" || !isSecret.test(header));
+
+export const putMcpServerSchema = z
+  .strictObject(httpFields)
+  .refine(secretsNamed, {
+    path: ["headers"],
+    error: 'What is secret is named, not sent: `{"authorization": {"secret": "name", "prefix": "Bearer "}}`.',
+  })
+  .meta({ id: "PutMcpServer", description: "An MCP server over HTTP." });
 
 const forTenants = { tenants: z.array(z.string()).optional() };
 

@@ -17,6 +17,7 @@ import type { Settings } from "../settings.ts";
 export interface Toolbox {
   tools: ToolRegistry;
   mcp: McpServers;
+  schemas: IsolatedSchemas;
   calls: ToolCalls;
   close(): Promise<void>;
 }
@@ -34,6 +35,7 @@ export async function openToolbox(database: Database, settings: Settings, logger
   return {
     tools,
     mcp,
+    schemas,
     calls,
     async close() {
       clearInterval(telling);

@@ -72,6 +72,12 @@ describe("a tool of an MCP server over HTTP", () => {
     expect(JSON.stringify([await server.read(), await admin.run(run.id).events()])).not.toContain("s3cret");
   });
 
+  test("takes no secret but by its name", async () => {
+    const server = new Mcp();
+    const answer = await server.put({ url: facts.mcpUrl, headers: { "X-Api-Key": "s3cret" } });
+    expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer: "/headers" }] } });
+  });
+
   test("fails by policy when the secret is not there", async () => {
     const server = await Mcp.at({ headers: { authorization: { secret: "none" } } });
     expect(await server.run("add", { a: 1, b: 2 })).toMatchObject({
