@@ -35,6 +35,10 @@ const variables = z.object({
   TENUTO_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   TENUTO_HTTP_ALLOW: list,
   TENUTO_TOOLS: list,
+  TENUTO_SQL: list,
+  TENUTO_MCP_SERVERS: z.string().optional(),
+  TENUTO_MCP_ENV: list,
+  TENUTO_MCP_SECRETS: list,
   TENUTO_FILES_ROOT: z.string().default("."),
   TENUTO_EXPRESSION_ENV: list,
   TENUTO_MODELS: list,
@@ -63,6 +67,12 @@ export type Settings = Readonly<z.infer<typeof variables>> & {
   expressionEnv: Record<string, string>;
   /** By `tenant/name`. */
   webhookSecrets: Record<string, string>;
+  /** What header values of MCP servers name; by `tenant/name`. */
+  mcpSecrets: Record<string, string>;
+  /** Databases that tools may read; by `tenant/name`. */
+  sql: Record<string, string>;
+  /** What processes of MCP servers may get. */
+  mcpEnv: Record<string, string>;
   /** Which build a worker is, where Temporal is to tell builds apart. */
   workerVersion: { deploymentName: string; buildId: string } | undefined;
 };
@@ -81,8 +91,20 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const values = parsed.data;
   const expressionEnv = Object.fromEntries(values.TENUTO_EXPRESSION_ENV.map((name) => [name, env[name] ?? ""]));
   const webhookSecrets = Object.fromEntries(values.TENUTO_WEBHOOK_SECRETS.map(pairOf));
+  const mcpSecrets = Object.fromEntries(values.TENUTO_MCP_SECRETS.map(pairOf));
+  const sql = Object.fromEntries(values.TENUTO_SQL.map(pairOf));
+  const mcpEnv = Object.fromEntries(values.TENUTO_MCP_ENV.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
   const workerVersion = workerVersionOf(values);
-  return { ...values, stateDir: path.resolve(values.TENUTO_STATE_DIR), expressionEnv, webhookSecrets, workerVersion };
+  return {
+    ...values,
+    stateDir: path.resolve(values.TENUTO_STATE_DIR),
+    expressionEnv,
+    webhookSecrets,
+    mcpSecrets,
+    sql,
+    mcpEnv,
+    workerVersion,
+  };
 }
 
 function workerVersionOf(values: z.infer<typeof variables>): Settings["workerVersion"] {

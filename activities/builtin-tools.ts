@@ -3,13 +3,39 @@ import path from "node:path";
 import { z } from "zod";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
+import { calculator } from "./calculator.ts";
+import { createHttp } from "./http.ts";
+import { createHttpTools } from "./http-tools.ts";
+import { createSqlTool } from "./sql-tool.ts";
 import { createFilesRoot, type FilesRoot } from "./files-root.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
 
-/** The tools every installation has. Files are confined to `filesRoot`. */
-export function createBuiltinTools(options: { filesRoot: string }): Tool[] {
-  const files = createFilesRoot(options.filesRoot);
-  return [readText(files), readJson(files), listFiles(files), writeText(files), exists(files), textLines, timeNow];
+export interface BuiltinOptions {
+  /** Files are confined to it. */
+  filesRoot: string;
+  /** Hosts that the HTTP tools may reach although they are private. */
+  httpAllow: string[];
+  /** Databases that `sql.query` may read, by `tenant/name`. */
+  sql: Record<string, string>;
+}
+
+/** The tools every installation has. */
+export function createBuiltinTools({ filesRoot, httpAllow, sql }: BuiltinOptions): Tool[] {
+  const files = createFilesRoot(filesRoot);
+  return [
+    readText(files),
+    readJson(files),
+    listFiles(files),
+    writeText(files),
+    exists(files),
+    ...createHttpTools(createHttp({ allow: httpAllow })),
+    createSqlTool(sql),
+    textLines,
+    textCount,
+    textCut,
+    timeNow,
+    calculator,
+  ];
 }
 
 const filePath = z.string().min(1).max(1_024).describe("Path from the files root");
@@ -114,6 +140,39 @@ const textLines = defineTool({
   effect: "read",
   short: true,
   run: ({ text, keepEmpty }) => text.split(/\r\n|\n|\r/).filter((line) => keepEmpty || line.trim() !== ""),
+});
+
+const textCount = defineTool({
+  name: "text.count",
+  description: "How long a text is, in characters, words and lines.",
+  input: z.strictObject({ text: z.string() }),
+  output: z.strictObject({ characters: z.int(), words: z.int(), lines: z.int() }),
+  effect: "read",
+  short: true,
+  run: ({ text }) => ({
+    // What people count: an emoji is one.
+    characters: [...new Intl.Segmenter("en").segment(text)].length,
+    words: [...new Intl.Segmenter("en", { granularity: "word" }).segment(text)].filter(({ isWordLike }) => isWordLike).length,
+    lines: text === "" ? 0 : text.split(/\r\n|\n|\r/).length,
+  }),
+});
+
+const textCut = defineTool({
+  name: "text.cut",
+  description: "A part of a text: from a character on, at most so many. Says whether something is left behind it.",
+  input: z.strictObject({
+    text: z.string(),
+    from: z.int().min(0).default(0),
+    max: z.int().min(1).max(limits.textPartMax).default(10_000),
+  }),
+  output: z.strictObject({ text: z.string(), next: z.int().nullable().describe("Where the rest begins; null at the end") }),
+  effect: "read",
+  short: true,
+  run({ text, from, max }) {
+    const characters = [...text];
+    const end = from + max;
+    return { text: characters.slice(from, end).join(""), next: end < characters.length ? end : null };
+  },
 });
 
 const timeNow = defineTool({

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { toolName } from "../contracts/policy.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import {
@@ -70,6 +71,16 @@ export class EffectLedger {
     throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
   }
 
+  /** The result of an effect that has happened; nothing when nobody knows. */
+  async known(fields: ToolFields, call: number, context: WorkContext): Promise<Effected | undefined> {
+    const id = idOf({ fields, call }, context);
+    const endsAt = Date.now() + context.timeoutMs;
+    const standing = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
+    if (standing?.state === "done") return this.#answer(standing, context);
+    const { told } = fields;
+    return standing && told?.happened && isAbout(told, standing, context) ? this.#settle(standing, told, context) : undefined;
+  }
+
   /** `result` as it was kept. */
   async done(effect: OpenEffect, result: Json): Promise<void> {
     await closeEffect(this.#database, effect, { state: "done", result });
@@ -91,10 +102,11 @@ export class EffectLedger {
     }
   }
 
-  async #answer({ key, result, error, runId }: StandingEffect, { tenant, idempotencyKey, runId: own }: WorkContext): Promise<Effected> {
-    if (error) throw Fault.of(error);
-    const output = await resolve(this.#database, tenant, result);
-    return { output, ...(key === idempotencyKey || runId === own ? {} : { reusedFrom: runId }) };
+  async #answer(effect: StandingEffect, context: WorkContext): Promise<Effected> {
+    if (effect.error) throw Fault.of(effect.error);
+    const output = await resolve(this.#database, context.tenant, effect.result);
+    // With it `retry.while` may still discard what an attempt before had no time to.
+    return { output, ...(isOwn(effect, context) ? { effect } : { reusedFrom: effect.runId }) };
   }
 
   /** Somebody knows that it has happened. */
@@ -103,9 +115,14 @@ export class EffectLedger {
     const open = "token" in effect ? effect : await openEffect(this.#database, effect, undefined);
     if (!open) throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
     await closeEffect(this.#database, open, { state: "done", result: kept, resolvedBy: by });
-    return { output: await resolve(this.#database, context.tenant, kept) };
+    const output = await resolve(this.#database, context.tenant, kept);
+    return { output, ...(isOwn(effect, context) ? {} : { reusedFrom: effect.runId }) };
   }
 }
+
+/** Not a fork's origin's. */
+const isOwn = ({ key, runId }: Pick<Opening, "key" | "runId">, context: WorkContext): boolean =>
+  key === context.idempotencyKey || runId === context.runId;
 
 interface Performing {
   patient: <T>(operation: () => Promise<T>) => Promise<T>;
@@ -140,7 +157,7 @@ async function outcomeOf(known: StandingEffect | undefined, asked: EffectCall, c
 const isAbout = ({ effect }: Told, known: StandingEffect | undefined, { attempt }: WorkContext): boolean =>
   known === undefined || (effect === undefined ? known.attempt < attempt : effect === known.token);
 
-const idOf = ({ fields, call }: EffectCall, { tenant, idempotencyKey }: WorkContext): EffectId => ({
+const idOf = ({ fields, call }: Pick<EffectCall, "fields" | "call">, { tenant, idempotencyKey }: WorkContext): EffectId => ({
   tenant,
   key: idempotencyKey,
   call,
@@ -148,9 +165,9 @@ const idOf = ({ fields, call }: EffectCall, { tenant, idempotencyKey }: WorkCont
 });
 
 /** Another tool or other arguments are another effect. */
-const hashOf = ({ tool, arguments: args }: ToolFields): string =>
+const hashOf = (fields: ToolFields): string =>
   createHash("sha256")
-    .update(canonicalJson([tool, args]))
+    .update(canonicalJson([toolName(fields), fields.arguments]))
     .digest("hex");
 
 const openingOf = ({ tool }: EffectCall, { runId, path, attempt }: WorkContext) => ({
@@ -186,10 +203,10 @@ async function verify(tool: Tool, args: unknown, { known, context }: { known: St
 export type Verified = { outcome: "done"; result?: Json } | { outcome: "not_done" } | { outcome: "unknown" };
 
 /** Names the very row: what a person answers is about that one. Tried again when only `verify` failed. */
-function unknown(detail: string, { key, token }: StandingEffect, { asked, cause }: { asked?: EffectCall; cause?: unknown }): Fault {
+function unknown(detail: string, { tool, key, token }: StandingEffect, { asked, cause }: { asked?: EffectCall; cause?: unknown }): Fault {
   const args = asked?.fields.arguments ?? null;
   const more: JsonObject = asked ? (JSON.stringify(args).length <= limits.errorDetailMax ? { arguments: args } : {}) : { retryable: true };
-  return new Fault("effect_unknown", detail, { cause, extra: { effectKey: key, effect: token, ...more } });
+  return new Fault("effect_unknown", detail, { cause, extra: { tool, effectKey: key, effect: token, ...more } });
 }
 
 const settledFault = (path: string): Fault =>

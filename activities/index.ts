@@ -1,7 +1,6 @@
 import type { Client } from "@temporalio/client";
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { Fault, faults } from "../contracts/faults.ts";
-import { validateValue } from "../language/validate.ts";
 import { resolve, stored } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -15,6 +14,7 @@ import { createBroadcast } from "./broadcast.ts";
 import { createChildEnd } from "./child-end.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
+import type { IsolatedSchemas } from "./isolated-schema.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
@@ -23,6 +23,7 @@ import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
+import type { McpServers } from "./mcp-servers.ts";
 import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
@@ -46,6 +47,8 @@ export interface ActivityDeps {
   /** Whom live words are told. */
   announce: Announce;
   tools: ToolRegistry;
+  mcp: McpServers;
+  schemas: IsolatedSchemas;
   /** Takes down how they are called. */
   calls: ToolCalls;
   /** What expressions of scheduled runs see as `env`. */
@@ -60,15 +63,15 @@ export function createActivities(deps: ActivityDeps): Activities {
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
   const effects = new EffectLedger(database);
-  const step = { database, record, effects };
-  const loadPlan = createLoadPlan(database);
+  const step = { database, record, effects, schemas: deps.schemas };
+  const loadPlan = createLoadPlan(deps);
   const locks = createLocks(deps.client);
   const find = createFindTool(deps);
   const tool = createTool({ find, effects, calls: deps.calls });
   const llm = { ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) };
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
-    ...createValues(database),
+    ...createValues(deps),
     record: async ({ run, events }) => {
       const { status, lastSeq } = await record.append(run, events);
       return { status, lastSeq };
@@ -104,14 +107,17 @@ export function createActivities(deps: ActivityDeps): Activities {
   } as Activities;
 }
 
-function createLoadPlan(database: Database): (call: Parameters<Activities["loadPlan"]>[0]) => Promise<Plan> {
+function createLoadPlan({
+  database,
+  schemas,
+}: Pick<ActivityDeps, "database" | "schemas">): (call: Parameters<Activities["loadPlan"]>[0]) => Promise<Plan> {
   const plans = new Plans(database);
   return async ({ tenant, workflow, version, planHash, input }) => {
     const plan =
       version !== undefined && planHash !== undefined
         ? (await plans.frozen(tenant, { workflow, version, planHash })).plan
         : await plans.load(tenant, workflow, version);
-    const [first] = plan.input ? validateValue(plan.input, await resolve(database, tenant, input)) : [];
+    const [first] = plan.input ? await schemas.checkPublished(plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
     return plan;
   };

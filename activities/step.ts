@@ -8,9 +8,11 @@ import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { validateValue } from "../language/validate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
+import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";
+import type { IsolatedSchemas } from "./isolated-schema.ts";
 import { AnotherAttempt, failureOf, retryDelayMs } from "./failures.ts";
 import { attemptEndsAt, patiently } from "./patience.ts";
 import type { Record } from "./record.ts";
@@ -21,6 +23,7 @@ export interface StepDeps {
   database: Database;
   record: Record;
   effects: EffectLedger;
+  schemas: IsolatedSchemas;
 }
 
 export interface Worked {
@@ -149,7 +152,7 @@ interface Doing<Fields> {
 }
 
 async function perform<Fields>(
-  { database, effects }: StepDeps,
+  { database, effects, schemas }: StepDeps,
   call: StepCall<Fields>,
   { desk, teller, work }: Doing<Fields>,
 ): Promise<StepDone> {
@@ -164,7 +167,7 @@ async function perform<Fields>(
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
-  if (schema) checkSchema(schema, checked, call.path);
+  if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
   if (asksAgain(call, output)) {
     if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
     desk.discard();
@@ -228,8 +231,11 @@ function beatEveryMs(): number {
   return Math.min(defaults.heartbeatEveryMs, (heartbeatTimeoutMs ?? defaults.heartbeatTimeoutMs) / 4);
 }
 
-function checkSchema(schema: JsonSchema, output: Json, path: string): void {
-  const [first, ...others] = validateValue(schema, output);
+async function checkSchema(
+  schemas: IsolatedSchemas,
+  { schema, output, path }: { schema: JsonSchema; output: Json; path: string },
+): Promise<void> {
+  const [first, ...others] = await schemas.checkPublished(schema, output);
   if (!first) return;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   const detail = `The output of ${path} does not fit its outputSchema: ${first.pointer || "/"} ${first.message}${more}`;

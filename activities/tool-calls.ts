@@ -40,7 +40,7 @@ export class ToolCalls {
     this.#timer = undefined;
     const calls = this.#waiting.splice(0);
     if (calls.length === 0) return;
-    await recordCalls(this.#database, calls);
+    for (let at = 0; at < calls.length; at += BATCH) await recordCalls(this.#database, calls.slice(at, at + BATCH));
     if (Date.now() - this.#forgottenAt < FORGET_EVERY_MS) return;
     this.#forgottenAt = Date.now();
     await forgetOldCalls(this.#database);
@@ -54,6 +54,8 @@ export class ToolCalls {
   }
 }
 
+/** Rows of one statement, which can have 32,767 values. */
+const BATCH = 1_000;
 const FLUSH_AFTER_MS = 1_000;
 const FORGET_EVERY_MS = 3_600_000;
 

@@ -1,17 +1,22 @@
 import type { ToolFields } from "../contracts/activities.ts";
 import type { Database } from "../prisma/client.ts";
 import { settleVersion } from "../prisma/tools.ts";
+import { patiently } from "./patience.ts";
+import type { McpServers } from "./mcp-servers.ts";
 import type { Tool, ToolRegistry } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
 
 export type FindTool = (wanted: Pick<ToolFields, "tool" | "version" | "server">, context: WorkContext) => Promise<Tool>;
 
 /** The tool that a call means. A range of versions is settled once for a run, whatever workers learn meanwhile. */
-export function createFindTool({ tools, database }: { tools: ToolRegistry; database: Database }): FindTool {
-  return async ({ tool, version: range }, { tenant, idempotencyKey }) => {
+export function createFindTool({ tools, database, mcp }: { tools: ToolRegistry; database: Database; mcp: McpServers }): FindTool {
+  return async ({ tool, version: range, server }, context) => {
+    if (server !== undefined) return mcp.find({ server, tool, version: range }, context);
+    const { tenant, idempotencyKey, timeoutMs } = context;
     const offered = tools.get(tool, range);
     if (range === undefined || range === offered.version) return offered;
     const root = idempotencyKey.slice(0, idempotencyKey.indexOf(":"));
-    return tools.get(tool, await settleVersion(database, { tenant, root, tool, range }, offered.version));
+    const settled = (): Promise<string> => settleVersion(database, { tenant, root, tool, range }, offered.version);
+    return tools.get(tool, await patiently(Date.now() + timeoutMs, settled));
   };
 }

@@ -30,6 +30,8 @@ export interface Tool {
   /** Arguments as the tool wants them, or a promise of them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
+  /** Whoever was given the tool is done with it. */
+  close?: () => Promise<void>;
 }
 
 type Arguments<Input> = Input extends z.ZodType ? z.output<Input> : JsonObject;
@@ -154,7 +156,8 @@ function parseWithSchema(name: string, schema: JsonSchema, args: Json): Json {
   return args;
 }
 
-function inputFault(name: string, problems: { pointer: string; message: string }[]): Fault {
+/** Fault `tool_input` that names what does not fit. */
+export function inputFault(name: string, problems: { pointer: string; message: string }[]): Fault {
   const first = problems[0]!;
   const errors = problems.slice(0, 20).map(({ pointer, message }) => ({ pointer, message }));
   return new Fault("tool_input", `${name}: ${first.pointer || "/"} ${first.message}`, { extra: { pointer: first.pointer, errors } });

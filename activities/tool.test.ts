@@ -131,7 +131,7 @@ describe("files", () => {
     await symlink("..", path.join(root, "up"));
     await symlink("in", path.join(root, "inner"));
     await symlink("../new-outside", path.join(root, "dangling"));
-    tools = createBuiltinTools({ filesRoot: root });
+    tools = createBuiltinTools({ filesRoot: root, httpAllow: [], sql: {} });
   });
   afterEach(() => rm(base, { recursive: true }));
 
@@ -212,7 +212,7 @@ describe("files", () => {
 });
 
 test("text.lines and time.now", async () => {
-  const tools = createBuiltinTools({ filesRoot: "." });
+  const tools = createBuiltinTools({ filesRoot: ".", httpAllow: [], sql: {} });
   expect(await run(tools, "text.lines", { text: "a\r\n\nb" })).toEqual(["a", "b"]);
   expect(await run(tools, "text.lines", { text: "a\n\nb", keepEmpty: true })).toEqual(["a", "", "b"]);
   expect(await run(tools, "time.now", {})).toMatchObject({ ms: expect.any(Number) });

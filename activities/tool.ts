@@ -23,10 +23,18 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
 export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
   return async (fields, given, call = 0) => {
     const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
+    // What was done is told without a server that may be gone by now.
+    const known = fields.server === undefined ? undefined : await effects.known(fields, call, context);
+    if (known) return known;
     const tool = await find(fields, context);
-    const args = await tool.parse(fields.arguments);
-    const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
-    return tool.effect === "read" ? { output: await perform(context) } : effects.once({ tool, fields, args, call }, context, perform);
+    try {
+      const args = await tool.parse(fields.arguments);
+      const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
+      if (tool.effect === "read") return { output: await perform(context) };
+      return await effects.once({ tool, fields, args, call }, context, perform);
+    } finally {
+      await tool.close?.();
+    }
   };
 }
 

@@ -1,18 +1,18 @@
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { fill, ReferenceRead, type Roots } from "../language/expression/evaluate.ts";
-import { validateValue } from "../language/validate.ts";
 import { resolve, store } from "../prisma/blobs.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { referenceHash } from "../contracts/reference.ts";
 import type { Template } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
+import type { IsolatedSchemas } from "./isolated-schema.ts";
 
 type Values = Pick<Activities, "store" | "evaluate" | "list" | "concat" | "validate">;
 
 /** Work on values that are too large for the workflow: the store, and expressions that read inside it. */
-export function createValues(database: Database): Values {
+export function createValues({ database, schemas }: { database: Database; schemas: IsolatedSchemas }): Values {
   return {
     store: ({ tenant, value }) => store(database, tenant, value),
 
@@ -44,7 +44,7 @@ export function createValues(database: Database): Values {
     },
 
     async validate({ tenant, schema, value }) {
-      const [first, ...others] = validateValue(schema, await resolve(database, tenant, value));
+      const [first, ...others] = await schemas.checkPublished(schema, await resolve(database, tenant, value));
       if (!first) return null;
       const more = others.length > 0 ? ` (and ${others.length} more)` : "";
       return new Fault("schema", `${first.pointer || "/"} ${first.message}${more}`).problem;

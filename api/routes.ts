@@ -7,6 +7,7 @@ import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import { lineageRoutes } from "./lineage.ts";
+import { mcpServerRoutes } from "./mcp-servers.ts";
 import { pauseRoutes } from "./pauses.ts";
 import type { Route } from "./route.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...modelPriceRoutes,
   ...toolRoutes,
   ...agentRoutes,
+  ...mcpServerRoutes,
   ...keyRoutes,
   ...auditRoutes,
   ...healthRoutes,

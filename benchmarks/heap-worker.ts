@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
+import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { createActivities } from "../activities/index.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
@@ -33,6 +34,8 @@ const ours = async () => ({
     models,
     announce: () => undefined,
     prices: new Prices(database),
+    mcp: undefined as never,
+    schemas: new IsolatedSchemas(),
     calls: new ToolCalls(database),
     tools: createToolRegistry(tools),
     httpAllow: [],

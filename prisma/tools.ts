@@ -20,7 +20,7 @@ export const everyTenant = "";
 
 /** Tell the catalogue what there is; what was there under the same name and version is replaced. Gives the names of those that differ from before. */
 export async function publishTools(
-  database: Database,
+  database: Pick<Database, "tool">,
   tenant: string,
   tools: (ToolDescription & { server?: string })[],
 ): Promise<string[]> {

@@ -1,23 +1,19 @@
-import { DefaultLogger, Runtime, type Logger, type LogLevel } from "@temporalio/worker";
+import { DefaultLogger, Runtime, type LogLevel } from "@temporalio/worker";
 import { Redis } from "ioredis";
 import { createActivities } from "../activities/index.ts";
-import { createBuiltinTools } from "../activities/builtin-tools.ts";
 import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { Prices } from "../activities/prices.ts";
-import { ToolCalls } from "../activities/tool-calls.ts";
-import { createToolRegistry, loadTools, type Tool } from "../activities/tool-registry.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
-import { limits } from "../contracts/limits.ts";
-import { openDatabase, type Database } from "../prisma/client.ts";
-import { everyTenant, publishTools, touchTools } from "../prisma/tools.ts";
+import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { createWorker } from "./create-worker.ts";
 import { ensureReconcileSchedule } from "./reconcile-schedule.ts";
+import { openToolbox } from "./toolbox.ts";
 
 /** A worker process: settings → connections → Worker. Ends on SIGTERM, SIGINT or when its parent is gone. */
 async function main(): Promise<void> {
@@ -30,12 +26,7 @@ async function main(): Promise<void> {
   const announce = announcing(redis);
   const record = createRecord(database, announce);
   const endings = new Endings({ client, record });
-  const tools = createToolRegistry([
-    ...createBuiltinTools({ filesRoot: settings.TENUTO_FILES_ROOT }),
-    ...(await loadTools(settings.TENUTO_TOOLS)),
-  ]);
-  const catalogue = await openCatalogue(database, logger, tools.list());
-  const calls = new ToolCalls(database);
+  const toolbox = await openToolbox(database, settings, logger);
   const activities = createActivities({
     database,
     client,
@@ -48,8 +39,7 @@ async function main(): Promise<void> {
     models: createModels(settings, new ModelHealth(redis)),
     announce,
     prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
-    tools,
-    calls,
+    ...toolbox,
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
   });
@@ -68,19 +58,10 @@ async function main(): Promise<void> {
   process.send?.({ ready: true, models: describeModels(settings) });
   await running;
   await endings.settled();
-  clearInterval(catalogue);
   redis?.disconnect();
-  await calls.flush().catch(() => undefined);
+  await toolbox.close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();
-}
-
-/** The API knows tools from what workers tell it. */
-async function openCatalogue(database: Database, logger: Logger, tools: Tool[]): Promise<NodeJS.Timeout> {
-  const changed = await publishTools(database, everyTenant, tools);
-  if (changed.length > 0)
-    logger.warn(`Tools that are not what they were under the same version: ${changed.join(", ")}. Count their versions up.`);
-  return setInterval(() => void touchTools(database, everyTenant, tools).catch(() => undefined), limits.toolSeenEveryMs);
 }
 
 /** Nothing here waits for Redis: what it cannot take at once is lost, or kept by this process alone. */

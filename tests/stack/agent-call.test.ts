@@ -4,6 +4,9 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { z } from "zod";
 import { createAgentCall, type AskedCall } from "../../activities/agent-call.ts";
+import { createEgress } from "../../activities/egress.ts";
+import { IsolatedSchemas } from "../../activities/isolated-schema.ts";
+import { McpServers } from "../../activities/mcp-servers.ts";
 import { EffectLedger } from "../../activities/effects.ts";
 import { createTool } from "../../activities/tool.ts";
 import { ToolCalls } from "../../activities/tool-calls.ts";
@@ -52,8 +55,16 @@ const mails = defineTool({
 /** One attempt of the step `run`; each begins with what the database knows. */
 const attempt = (run: string, asked: Partial<AskedCall>, more: object = {}) => {
   const effects = new EffectLedger(database);
+  const mcp = new McpServers({
+    database,
+    egress: createEgress({ allow: [] }),
+    schemas: new IsolatedSchemas(),
+    operator: {},
+    secrets: {},
+    env: {},
+  });
   const tools = createToolRegistry([mails]);
-  const tool = createTool({ find: createFindTool({ tools, database }), effects, calls: new ToolCalls(database) });
+  const tool = createTool({ find: createFindTool({ tools, database, mcp }), effects, calls: new ToolCalls(database) });
   const context = testContext({ runId: run, idempotencyKey: `${run}:step`, ...more });
   return createAgentCall({ database, tool, effects })({ tool: "mail.send", arguments: { to: "ada" }, call: 0, ...asked }, context);
 };
@@ -102,4 +113,16 @@ test("of two attempts at once one does it and the other asks", async () => {
   const both = await Promise.allSettled([attempt("r_6", {}), attempt("r_6", {})]);
   expect(sent).toHaveLength(1);
   expect(both.some(({ status }) => status === "fulfilled")).toBe(true);
+});
+
+test("what was done can be discarded also by who only finds it done", async () => {
+  sent = [];
+  await attempt("r_7", {});
+  const effects = new EffectLedger(database);
+  const context = testContext({ runId: "r_7", idempotencyKey: "r_7:step" });
+  const known = await effects.known({ tool: "mail.send", arguments: { to: "ada" } }, 0, context);
+  expect(known).toMatchObject({ output: { number: 1 }, effect: { key: "r_7:step" } });
+  await effects.discard(known!.effect!);
+  await attempt("r_7", {});
+  expect(sent).toHaveLength(2);
 });

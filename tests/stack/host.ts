@@ -1,9 +1,12 @@
 // A program: the whole stack and the servers around it, for tests that talk to it over HTTP. Jest's sandbox holds none of it.
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { untilTold } from "../../cli/stack.ts";
 import { openDatabase } from "../../prisma/client.ts";
+import { startMcpServer } from "../servers/mcp-server.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
 import { openStage, type Stage } from "../chaos/stage.ts";
@@ -16,7 +19,9 @@ import { startTestStack } from "./test-stack.ts";
 
 const model = await startModelServer();
 const scripts = new ModelScripts(model);
-const started = await startTestStack({
+const mcp = await startMcpServer();
+const mcpFile = await writeMcpFile();
+const env = {
   OPENAI_BASE_URL: `${model.url}/v1`,
   OPENAI_API_KEY: "test",
   ANTHROPIC_API_KEY: "",
@@ -28,7 +33,11 @@ const started = await startTestStack({
   TENUTO_FILES_ROOT: import.meta.dirname,
   TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET}`,
   TENUTO_NOTICE_SECRET: WEBHOOK_SECRET,
-});
+  TENUTO_MCP_SERVERS: mcpFile,
+  TENUTO_MCP_ENV: "TENUTO_TEST_PLACE",
+  TENUTO_MCP_SECRETS: "default/docs=s3cret",
+};
+const started = await startTestStack(env, [new URL(mcp.url).host]);
 const { stack, parts, ledger } = started;
 const [histories, foreign] = await Promise.all([openHistories(stack.temporalAddress), startForeignWorker(stack.temporalAddress)]);
 
@@ -41,6 +50,8 @@ const commands: HostCommands = {
   scriptModel: (name, replies) => scripts.add(name, replies),
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
   modelAnswered: (name, times) => scripts.answered(name, times),
+  mcpCalls: (path) => mcp.calls(path),
+  mcpOffer: (path, tools) => mcp.offer(path, tools),
   kill: (part) => parts.kill(part),
   end: (part) => parts.kill(part, "SIGTERM"),
   start: (part) => parts.start(part),
@@ -75,6 +86,7 @@ const facts: Facts = {
   temporalAddress: stack.temporalAddress,
   databaseUrl: stack.databaseUrl,
   ledgerUrl: ledger.url,
+  mcpUrl: mcp.url,
 };
 process.send?.({ facts });
 
@@ -86,7 +98,27 @@ await histories.close();
 await stage?.then((open) => open.close());
 await started.stop();
 await model.close();
+await mcp.close();
+await rm(path.dirname(mcpFile), { recursive: true, force: true });
 process.exit(0);
+
+/** The operator's MCP servers: the example's, with a file of its own for notes. */
+async function writeMcpFile(): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "tenuto-mcp-"));
+  const program = (file: string, ...args: string[]) => ({
+    command: process.execPath,
+    args: ["--import", "tsx", path.join(import.meta.dirname, file), ...args],
+    cwd: path.join(import.meta.dirname, "../.."),
+    env: ["TENUTO_TEST_PLACE"],
+  });
+  const notes = { ...program("../../examples/mcp/server.ts", path.join(folder, "notes.jsonl")), tools: { list: { effect: "read" } } };
+  const file = path.join(folder, "servers.json");
+  await writeFile(
+    file,
+    JSON.stringify({ notes, env: program("../servers/mcp-env.ts"), others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
+  );
+  return file;
+}
 
 async function answer(request: IncomingMessage): Promise<HostAnswer> {
   try {

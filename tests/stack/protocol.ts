@@ -2,6 +2,8 @@ import type { Json } from "../../contracts/json.ts";
 import type { Origin, UpdateArguments } from "../../contracts/messages.ts";
 import type { CampaignName } from "../chaos/campaigns.ts";
 import type { TrialOptions, Verdict } from "../chaos/trial.ts";
+import type { Tool } from "@modelcontextprotocol/sdk/types.js";
+import type { McpCall } from "../servers/mcp-server.ts";
 import type { ModelReply } from "../servers/model-reply.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
@@ -16,6 +18,8 @@ export interface Facts {
   databaseUrl: string;
   /** The outside world that `http` steps call. */
   ledgerUrl: string;
+  /** An MCP server at each of its paths. */
+  mcpUrl: string;
 }
 
 export type Server = "redis" | "postgres" | "temporal";
@@ -37,6 +41,8 @@ export interface HostCommands {
   modelCalls(name: string, atLeast: number): Promise<Recorded[]>;
   /** Resolves when the model has had time to answer so often. */
   modelAnswered(name: string, times: number): Promise<void>;
+  mcpCalls(path: string): McpCall[];
+  mcpOffer(path: string, tools: Tool[]): void;
   /** kill -9; resolves when the process is gone. */
   kill(part: Part): Promise<void>;
   /** Ask it to end; resolves when it has. */

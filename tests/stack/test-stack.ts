@@ -17,8 +17,8 @@ export interface TestStack {
   stop(): Promise<void>;
 }
 
-/** `env`: for API and worker. */
-export async function startTestStack(env: Record<string, string>): Promise<TestStack> {
+/** `env`: for API and worker. `allow`: hosts of theirs beside the ledger. */
+export async function startTestStack(env: Record<string, string>, allow: string[] = []): Promise<TestStack> {
   const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-test-"));
   // As root Postgres runs under another name, which must be able to enter.
   await chmod(stateDir, 0o755);
@@ -26,7 +26,7 @@ export async function startTestStack(env: Record<string, string>): Promise<TestS
   // Nothing of this machine's own services: the tests kill theirs.
   const own = { TEMPORAL_ADDRESS: "", DATABASE_URL: "", REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
   const roles = {
-    TENUTO_HTTP_ALLOW: `127.0.0.1:${ledger.port}`,
+    TENUTO_HTTP_ALLOW: [`127.0.0.1:${ledger.port}`, ...allow].join(","),
     TENUTO_NOTICE_URL: `${ledger.url}${NOTICES}`,
     TENUTO_LOG_LEVEL: "warn",
     ...env,

@@ -135,6 +135,43 @@ onLinux("a newer version of a tool", () => {
   });
 });
 
+describe("a built-in tool", () => {
+  test("calculates, counts and calls, step by step", async () => {
+    const place = new Place();
+    await place.script({ status: 404 });
+    const run = await admin.finish(
+      {
+        policy: { hosts: ["127.0.0.1"] },
+        steps: [
+          tool("total", "math.evaluate", { arguments: { expression: "sum(n) * 2", values: { n: "${input}" } } }),
+          tool("get", "http.get", { arguments: { url: place.url } }),
+          tool("post", "http.request", { arguments: { url: place.url, body: { total: "${steps.total.output.value}" } } }),
+          tool("words", "text.count", { arguments: { text: "one two" } }),
+        ],
+        output: ["${steps.total.output.value}", "${steps.get.output.status}", "${steps.post.output.ok}", "${steps.words.output.words}"],
+      },
+      [1, 2],
+    );
+    expect(run).toMatchObject({ status: "completed", output: [6, 404, true, 2] });
+    expect((await place.calls()).map(({ method, body }) => [method, body])).toEqual([
+      ["GET", ""],
+      ["POST", '{"total":6}'],
+    ]);
+  });
+
+  test("that is refused by policy says so in the run", async () => {
+    const place = new Place();
+    const run = await admin.finish({ policy: { hosts: [] }, steps: [tool("get", "http.get", { arguments: { url: place.url } })] });
+    expect(run).toMatchObject({ status: "failed", error: { type: "policy", instance: "get" } });
+    expect(await place.calls()).toHaveLength(0);
+  });
+
+  test("of a database that nobody has named says how to name it", async () => {
+    const run = await admin.finish({ steps: [tool("ask", "sql.query", { arguments: { connection: "shop", query: "SELECT 1" } })] });
+    expect(run.error).toMatchObject({ type: "tool_input", detail: expect.stringContaining("TENUTO_SQL=default/") });
+  });
+});
+
 describe("a definition's policy", () => {
   test("refuses what it does not let pass when it is published", async () => {
     const answer = await admin.post("/api/v2/workflows", {

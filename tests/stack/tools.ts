@@ -73,15 +73,16 @@ export const tools = [
       return { word: randomUUID(), call };
     },
   }),
-  ...["1.0.0", "1.2.0", "2.0.0", ...(existsSync(newerTools(process.env["TENUTO_HTTP_ALLOW"]!)) ? ["1.9.0"] : [])].map((version) =>
-    defineTool({
-      name: "test.versioned",
-      version,
-      description: "Says its version.",
-      input: z.strictObject({}),
-      effect: "read",
-      run: () => version,
-    }),
+  ...["1.0.0", "1.2.0", "2.0.0", ...(existsSync(newerTools(process.env["TENUTO_HTTP_ALLOW"]!.split(",")[0]!)) ? ["1.9.0"] : [])].map(
+    (version) =>
+      defineTool({
+        name: "test.versioned",
+        version,
+        description: "Says its version.",
+        input: z.strictObject({}),
+        effect: "read",
+        run: () => version,
+      }),
   ),
   pay("test.pay", {}),
   pay("test.payByKey", { idempotent: true }),

@@ -1,0 +1,44 @@
+import { afterAll, expect, test } from "@jest/globals";
+import type { Json, JsonSchema } from "../contracts/json.ts";
+import { IsolatedSchemas } from "./isolated-schema.ts";
+
+const schemas = new IsolatedSchemas();
+afterAll(() => schemas.close());
+
+/** Each level asks for the one below twice: 2^40 comparisons. */
+const endless: JsonSchema = {
+  $ref: "#/$defs/l0",
+  $defs: Object.fromEntries(
+    Array.from({ length: 40 }, (_, n): [string, Json] => [
+      `l${n}`,
+      n === 39 ? { const: 1 } : { anyOf: [{ $ref: `#/$defs/l${n + 1}` }, { $ref: `#/$defs/l${n + 1}` }] },
+    ]),
+  ),
+};
+
+test("a value is held against a schema in another thread", async () => {
+  expect(await schemas.check({ type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
+  expect(await schemas.check({ type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
+});
+
+test("a schema that asks for endless work is given up, and the next one is checked", async () => {
+  const ticks: number[] = [];
+  const ticking = setInterval(() => ticks.push(Date.now()), 50);
+  await expect(schemas.check(endless, 2)).rejects.toMatchObject({ code: "limit" });
+  clearInterval(ticking);
+  expect(ticks.length).toBeGreaterThan(10);
+  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+}, 20_000);
+
+test("one that asks for endless memory ends its thread and nothing else", async () => {
+  const strings: JsonSchema = { items: { anyOf: [{ type: "string" }, { type: "boolean" }, { type: "object" }] } };
+  const numbers = Array.from({ length: 500_000 }, (_, n) => n);
+  await expect(schemas.check(strings, numbers)).rejects.toMatchObject({ code: "limit" });
+  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+}, 30_000);
+
+test("a stranger's schema that is none of ours lets everything pass; of a definition only references cost a thread", async () => {
+  expect(await schemas.check({ type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
+  expect(await schemas.checkPublished({ type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
+  await expect(schemas.checkPublished(endless, 2)).rejects.toMatchObject({ code: "limit" });
+}, 30_000);

@@ -1,0 +1,2 @@
+DROP TABLE "mcp_pins";
+DROP TABLE "mcp_servers";

@@ -1,0 +1,94 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Server } from "@modelcontextprotocol/sdk/server/index.js";
+import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
+import { CallToolRequestSchema, ListToolsRequestSchema, type CallToolResult, type Tool } from "@modelcontextprotocol/sdk/types.js";
+
+/** What a place of the server has been asked to do. */
+export interface McpCall {
+  tool: string;
+  arguments: Record<string, unknown>;
+  key: unknown;
+  authorization: string | undefined;
+}
+
+export interface McpTestServer {
+  url: string;
+  /** What was called at a path. */
+  calls(path: string): McpCall[];
+  /** What a path offers from now on, beside the usual tools; a tool of the same name takes the other's place. */
+  offer(path: string, tools: Tool[]): void;
+  close(): Promise<void>;
+}
+
+/** An MCP server over streamable HTTP: every path is a server of its own, with the same few tools. */
+export async function startMcpServer(): Promise<McpTestServer> {
+  const calls = new Map<string, McpCall[]>();
+  const offers = new Map<string, Tool[]>();
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const path = request.url ?? "/";
+    if (path.startsWith("/moved")) return void response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
+    const own = offers.get(path) ?? [];
+    const listed = [...usual.filter(({ name }) => !own.some((tool) => tool.name === name)), ...own];
+    const note = (call: McpCall): void => void calls.set(path, [...(calls.get(path) ?? []), call]);
+    const server = serverOf(listed, (call) => note({ ...call, authorization: request.headers.authorization }));
+    // Stateless: one server for each request.
+    const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true } as object);
+    response.once("close", () => void server.close());
+    await server.connect(transport as Transport);
+    await transport.handleRequest(request, response);
+  };
+  const http = createServer((request, response) => void serve(request, response).catch(() => response.destroy()));
+  await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    calls: (path) => calls.get(path) ?? [],
+    offer: (path, tools) => void offers.set(path, tools),
+    close: () =>
+      new Promise((resolve) => {
+        http.close(() => resolve());
+        http.closeAllConnections();
+      }),
+  };
+}
+
+const any = { type: "object" as const };
+
+const usual: Tool[] = [
+  {
+    name: "add",
+    description: "Adds two numbers.",
+    inputSchema: { type: "object", properties: { a: { type: "number" }, b: { type: "number" } }, required: ["a", "b"] },
+    outputSchema: { type: "object", properties: { sum: { type: "number" } }, required: ["sum"] },
+  },
+  { name: "fails", description: "Says that it failed.", inputSchema: any },
+  { name: "refuses", description: "Answers with an error of the protocol.", inputSchema: any },
+  { name: "large", description: "Answers with more than anybody takes.", inputSchema: any },
+  { name: "slow", description: "Answers after a minute.", inputSchema: any },
+  { name: "misfits", description: "Breaks its own schema.", inputSchema: any, outputSchema: { type: "object", required: ["sum"] } },
+];
+
+function serverOf(tools: Tool[], note: (call: Omit<McpCall, "authorization">) => void): Server {
+  const server = new Server({ name: "test", version: "2.1.0" }, { capabilities: { tools: {} } });
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools }));
+  server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
+    const { name, arguments: args = {}, _meta: meta } = params;
+    note({ tool: name, arguments: args, key: meta?.["tenuto/idempotencyKey"] });
+    return answerOf(name, args);
+  });
+  return server;
+}
+
+async function answerOf(name: string, { a, b }: Record<string, unknown>): Promise<CallToolResult> {
+  if (name === "refuses") throw new Error("not today");
+  if (name === "slow") await sleep(60_000);
+  if (name === "fails") return { ...text("no such city"), isError: true };
+  if (name === "large") return text("x".repeat(8_000_000));
+  if (name === "misfits") return { ...text("?"), structuredContent: { other: 1 } };
+  const sum = Number(a) + Number(b);
+  return { ...text(String(sum)), structuredContent: { sum } };
+}
+
+const text = (words: string): CallToolResult => ({ content: [{ type: "text", text: words }] });

@@ -1,0 +1,111 @@
+import { mkdtemp } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { createSqlTool } from "../../activities/sql-tool.ts";
+import { performTool } from "../../activities/tool.ts";
+import type { Tool } from "../../activities/tool-registry.ts";
+import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
+import type { JsonObject } from "../../contracts/json.ts";
+import { openDatabase, type Database } from "../../prisma/client.ts";
+import { readSettings } from "../../settings.ts";
+import { testContext } from "../work-context.ts";
+
+// A Postgres of its own, with something in it.
+let stack: Stack;
+let database: Database;
+let tool: Tool;
+
+beforeAll(async () => {
+  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-sql-"));
+  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
+  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
+  database = openDatabase(stack.databaseUrl);
+  await database.$executeRawUnsafe(
+    "CREATE TABLE orders (id int PRIMARY KEY, customer text, at timestamptz DEFAULT '2026-01-02T03:04:05Z')",
+  );
+  await database.$executeRawUnsafe("INSERT INTO orders SELECT n, 'c' || n % 3 FROM generate_series(1, 500) n");
+  tool = createSqlTool({
+    "default/shop": stack.databaseUrl,
+    "default/away": "postgres://nobody:geheim@127.0.0.1:1/x",
+    "other/bank": stack.databaseUrl,
+  });
+}, 60_000);
+
+afterAll(async () => {
+  await database.$disconnect();
+  await stack.stop();
+});
+
+const ask = async (query: string, more: JsonObject = {}, context: object = {}) => {
+  const given = testContext(context);
+  return (await performTool(tool, await tool.parse({ connection: "shop", query, ...more }), given)) as {
+    rows: JsonObject[];
+    truncated: boolean;
+  };
+};
+
+const count = async (): Promise<number> =>
+  database.$queryRaw<{ n: number }[]>`SELECT count(*)::int AS n FROM orders`.then(([row]) => row!.n);
+
+test("a query gives its rows, with values that never become a part of it", async () => {
+  expect(await ask("SELECT id, customer, at FROM orders WHERE customer = $1 AND id < $2 ORDER BY id", { values: ["c1", 5] })).toEqual({
+    columns: ["id", "customer", "at"],
+    rows: [1, 4].map((id) => ({ id, customer: "c1", at: "2026-01-02T03:04:05.000Z" })),
+    truncated: false,
+  });
+  expect((await ask("SELECT id FROM orders WHERE customer = $1", { values: ["c1' OR '1'='1"] })).rows).toEqual([]);
+});
+
+test("a long answer is cut by rows and by bytes", async () => {
+  expect(await ask("SELECT id FROM orders ORDER BY id", { max: 150 })).toMatchObject({ truncated: true, rows: { length: 150 } });
+  expect(await ask("SELECT id FROM orders", { max: 500 })).toMatchObject({ truncated: false, rows: { length: 500 } });
+  const large = await ask("SELECT repeat('x', 100000) AS pad FROM generate_series(1, 1000)");
+  expect(large.truncated).toBe(true);
+  expect(large.rows.length).toBeLessThan(30);
+});
+
+describe("nothing is changed", () => {
+  test.each([
+    "DELETE FROM orders",
+    "WITH gone AS (DELETE FROM orders RETURNING id) SELECT * FROM gone",
+    "SELECT 1; DELETE FROM orders",
+    "SELECT id FROM orders; COMMIT; DELETE FROM orders",
+    "COMMIT",
+    "SELECT set_config('transaction_read_only', 'off', false)",
+    "SELECT nextval('s')",
+    "CREATE TABLE t (id int)",
+    "COPY orders TO PROGRAM 'touch /tmp/x'",
+    "DO $$ BEGIN DELETE FROM orders; END $$",
+    "SELECT lo_create(4711)",
+  ])("%s", async (query) => {
+    await database.$executeRawUnsafe("CREATE SEQUENCE IF NOT EXISTS s");
+    await expect(ask(query)).rejects.toMatchObject({ code: "tool_input" });
+    expect(await count()).toBe(500);
+  });
+});
+
+test("what is wrong with a query is said to whoever wrote it", async () => {
+  await expect(ask("SELECT nothing FROM orders")).rejects.toMatchObject({
+    code: "tool_input",
+    message: expect.stringContaining('"nothing"'),
+  });
+  expect((await ask("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+});
+
+test("a query that takes too long is ended in the database, too", async () => {
+  await expect(ask("SELECT pg_sleep(30)", {}, { timeoutMs: 300 })).rejects.toMatchObject({ code: "timeout" });
+  const atWork = await database.$queryRaw<{ n: number }[]>`
+    SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()`;
+  expect(atWork[0]!.n).toBe(0);
+});
+
+test("another tenant's connection is not there, and one that is away tells no address", async () => {
+  await expect(ask("SELECT 1", { connection: "bank" })).rejects.toMatchObject({
+    code: "tool_input",
+    message: expect.stringContaining("shop, away"),
+  });
+  const error = (await ask("SELECT 1", { connection: "away" }).catch((failed: unknown) => failed)) as Error;
+  expect(error).toMatchObject({ code: "tool" });
+  expect(error.message).not.toMatch(/geheim|127\.0\.0\.1/);
+});
