@@ -102,10 +102,11 @@ export class EffectLedger {
     }
   }
 
-  async #answer({ key, result, error, runId }: StandingEffect, { tenant, idempotencyKey, runId: own }: WorkContext): Promise<Effected> {
-    if (error) throw Fault.of(error);
-    const output = await resolve(this.#database, tenant, result);
-    return { output, ...(key === idempotencyKey || runId === own ? {} : { reusedFrom: runId }) };
+  async #answer(effect: StandingEffect, context: WorkContext): Promise<Effected> {
+    if (effect.error) throw Fault.of(effect.error);
+    const output = await resolve(this.#database, context.tenant, effect.result);
+    // With it `retry.while` may still discard what an attempt before had no time to.
+    return { output, ...(isOwn(effect, context) ? { effect } : { reusedFrom: effect.runId }) };
   }
 
   /** Somebody knows that it has happened. */
@@ -114,9 +115,14 @@ export class EffectLedger {
     const open = "token" in effect ? effect : await openEffect(this.#database, effect, undefined);
     if (!open) throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
     await closeEffect(this.#database, open, { state: "done", result: kept, resolvedBy: by });
-    return { output: await resolve(this.#database, context.tenant, kept) };
+    const output = await resolve(this.#database, context.tenant, kept);
+    return { output, ...(isOwn(effect, context) ? {} : { reusedFrom: effect.runId }) };
   }
 }
+
+/** Not a fork's origin's. */
+const isOwn = ({ key, runId }: Pick<Opening, "key" | "runId">, context: WorkContext): boolean =>
+  key === context.idempotencyKey || runId === context.runId;
 
 interface Performing {
   patient: <T>(operation: () => Promise<T>) => Promise<T>;

@@ -2,7 +2,7 @@ import { Fault } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { HttpServer, McpChange, McpServerConfig, OperatorServers } from "../contracts/mcp.schema.ts";
 import { satisfies } from "../contracts/semver.ts";
-import { nearest } from "../language/nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 import type { Database } from "../prisma/client.ts";
 import { describeOffer, pinOffer, type Offer, type OfferedTool } from "../prisma/mcp.ts";
 import { publishTools } from "../prisma/tools.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
-import { nearest } from "../language/nearest.ts";
+import { nearest } from "../contracts/nearest.ts";
 import { ReadOnlyDatabase } from "../prisma/read-only.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
 

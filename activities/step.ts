@@ -6,9 +6,7 @@ import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
-import { validateValue } from "../language/validate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
-import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";

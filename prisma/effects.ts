@@ -58,14 +58,14 @@ export async function openEffect(database: Database, opening: Opening, instead: 
   return rows === 0 ? undefined : { tenant, key, call, argsHash, token };
 }
 
-/** Say how it ended. `result` as it may be kept: small, or a reference. */
+/** Say how it ended, once; only what is discarded may have ended before. `result` as it may be kept: small, or a reference. */
 export async function closeEffect(
   database: Database,
   { tenant, key, call, argsHash, token }: OpenEffect,
   end: { state: "done" | "failed" | "discarded"; result?: Json; error?: Problem; resolvedBy?: string },
 ): Promise<void> {
   await database.effect.updateMany({
-    where: { tenant, key, call, argsHash, token },
+    where: { tenant, key, call, argsHash, token, ...(end.state === "discarded" ? {} : { state: "open" }) },
     data: {
       state: end.state,
       endedAt: new Date(),

@@ -114,3 +114,15 @@ test("of two attempts at once one does it and the other asks", async () => {
   expect(sent).toHaveLength(1);
   expect(both.some(({ status }) => status === "fulfilled")).toBe(true);
 });
+
+test("what was done can be discarded also by who only finds it done", async () => {
+  sent = [];
+  await attempt("r_7", {});
+  const effects = new EffectLedger(database);
+  const context = testContext({ runId: "r_7", idempotencyKey: "r_7:step" });
+  const known = await effects.known({ tool: "mail.send", arguments: { to: "ada" } }, 0, context);
+  expect(known).toMatchObject({ output: { number: 1 }, effect: { key: "r_7:step" } });
+  await effects.discard(known!.effect!);
+  await attempt("r_7", {});
+  expect(sent).toHaveLength(2);
+});

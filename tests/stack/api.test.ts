@@ -70,6 +70,7 @@ function bodyOf(path: string): object {
     ["/plan", { operations: [{ op: "remove", path: "ask" }] }],
     ["/runs/{id}/migrate", { version: "1.0.0" }],
     ["/workflows/{name}/migrate", { to: "1.0.0" }],
+    ["/approve", { pendingHash: "0".repeat(64) }],
     ["/auto-pause", { failureRate: 0.5, window: "1h", minimumRuns: 1 }],
     ["/schedules/{id}", { workflow: "x", every: "1h" }],
     ["/agents/{name}/state", { state: "stopped", why: "x" }],
@@ -86,6 +87,7 @@ describe("tenants", () => {
     const workflow = await a!.publish({ steps: [{ id: "ask", type: "approval", title: "?" }] });
     await a!.post("/api/v2/agents", { name: workflow, version: "1.0.0", instructions: "x" });
     const run = await a!.start(workflow);
+    await a!.request("PUT", `/api/v2/mcp-servers/${workflow}`, { body: { url: "https://mcp.example.com" } });
     const approval = await run.approval("ask");
     const keys = await a!.get<Page<{ id: string }>>("/api/v2/keys");
     return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id } };
@@ -94,9 +96,13 @@ describe("tenants", () => {
   test("every route with an id answers another tenant 404", async () => {
     const { b, ids } = await theirs();
     const answers: Record<string, number> = {};
-    // A hook's address names the tenant it belongs to.
-    const isOwned = (path: string): boolean => path.includes("{") && path.startsWith("/api") && !path.includes("{tenant}");
-    for (const { method, path } of (await operations()).filter(({ path: each }) => isOwned(each))) {
+    // A hook's address names the tenant it belongs to; a name that is put is the caller's own.
+    const isOwned = ({ method, path }: { method: string; path: string }): boolean =>
+      path.includes("{") &&
+      path.startsWith("/api") &&
+      !path.includes("{tenant}") &&
+      `${method} ${path}` !== "put /api/v2/mcp-servers/{name}";
+    for (const { method, path } of (await operations()).filter(isOwned)) {
       const takesBody = ["post", "put", "patch"].includes(method);
       const answer = await b.request(method.toUpperCase(), filled(path, ids), takesBody ? { body: bodyOf(path) } : {});
       answers[`${method} ${path}`] = answer.status;

@@ -143,6 +143,13 @@ describe("a tool that says itself that it failed", () => {
   });
 });
 
+test("an answer whose content asks for another attempt is asked for again", async () => {
+  const place = new Place();
+  const retry = { maxAttempts: 5, initialInterval: "10ms", while: "${output.n < 3}" };
+  expect(await (await begin(pay(place, "test.pay", { retry }))).end()).toMatchObject({ status: "completed", output: { n: 3 } });
+  expect(await countOf(place)).toBe(3);
+});
+
 describe("a fork", () => {
   const paid = async (more: Partial<Definition> = {}, tool = "test.pay"): Promise<{ run: Run; place: Place }> => {
     const place = new Place();
