@@ -144,7 +144,8 @@ export class Ledger {
   attempt(path: string): number {
     let attempt = (this.#badEnds.get(path) ?? 0) + 1;
     if (this.#before.size > 0) attempt += Math.max(0, ...[path, ...outersOf(path)].map((outer) => this.#before.get(outer) ?? 0));
-    this.#highest = Math.max(this.#highest, attempt);
+    // One that has failed and waits for its handlers or for a person has not begun another.
+    if (!this.#places.get(path)?.["failed"]) this.#highest = Math.max(this.#highest, attempt);
     return attempt;
   }
 
