@@ -15,6 +15,7 @@ import { createChildEnd } from "./child-end.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
+import { createLeftByWindow } from "./left-by-window.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
@@ -81,7 +82,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),
     loadLedger: createLoadLedger(database, record),
-    loadLedgerPage: ({ tenant, page }) => stored(database, tenant, page),
+    loadPage: ({ tenant, page }) => stored(database, tenant, page),
+    leftByWindow: createLeftByWindow(database),
     prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),
     askLock: locks.askLock,
   } satisfies Partial<Activities>;

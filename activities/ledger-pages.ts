@@ -1,7 +1,7 @@
 import { Fault } from "../contracts/faults.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Entry } from "../contracts/activities.ts";
+import type { Entry, Undo } from "../contracts/activities.ts";
 import { ownOutputs } from "../language/ledger.ts";
 import { findStep } from "../language/plan-steps.ts";
 import { store } from "../prisma/blobs.ts";
@@ -19,20 +19,34 @@ type Ledger = (readonly [path: string, entry: Entry])[];
 
 /** The ledger in lists that each fit into one answer. The only one as it is, several as references. */
 export async function pagesOf(database: Database, tenant: string, source: Source): Promise<Json[]> {
-  if (jsonBytes(source.undos as unknown as Json) > limits.ledgerPageBytesMax) throw tooMuch(source, limits.ledgerPageBytesMax);
-  const pages: Ledger[] = [[]];
-  let bytes = 0;
-  for (const entry of await ledgerOf(database, tenant, source)) {
-    bytes += bytesOf(entry);
-    if (bytes > limits.ledgerPageBytesMax) {
-      pages.push([]);
-      bytes = bytesOf(entry);
-    }
-    pages.at(-1)!.push(entry);
-  }
-  // Plain data, though its interfaces have no index signature.
-  const lists = pages as unknown as Json[];
+  const own = source.undos.filter(({ run }) => run === source.origin.run);
+  if (jsonBytes(own as unknown as Json) > limits.ledgerPageBytesMax) throw tooMuch(source, limits.ledgerPageBytesMax);
+  const lists = inPages(await ledgerOf(database, tenant, source), limits.ledgerPageBytesMax);
   return lists.length === 1 ? lists : Promise.all(lists.map((page) => store(database, tenant, page)));
+}
+
+/** What it takes to undo a window, in lists that a run can hold while it undoes them; as references but for the smallest. */
+export const undoPagesOf = (database: Database, tenant: string, undos: Undo[]): Promise<Json[]> =>
+  Promise.all(
+    inPages(undos, limits.undoPageBytesMax)
+      .filter((page) => (page as Json[]).length > 0)
+      .map((page) => store(database, tenant, page, limits.pageInlineBytesMax)),
+  );
+
+/** At least one page. */
+function inPages(list: readonly unknown[], bytesMax: number): Json[] {
+  const pages: Json[][] = [[]];
+  let bytes = 0;
+  // Plain data, though its interfaces have no index signature.
+  for (const each of list as readonly Json[]) {
+    bytes += jsonBytes(each);
+    if (bytes > bytesMax) {
+      pages.push([]);
+      bytes = jsonBytes(each);
+    }
+    pages.at(-1)!.push(each);
+  }
+  return pages;
 }
 
 async function ledgerOf(database: Database, tenant: string, source: Source): Promise<Ledger> {

@@ -2,7 +2,8 @@ import { eventIdentity, type EventType, type RunEvent } from "../contracts/event
 import { Fault } from "../contracts/faults.ts";
 import { isWindow } from "../contracts/ids.ts";
 import type { JsonObject } from "../contracts/json.ts";
-import type { Activities, ChildOrigin, RunRef, Undo } from "../contracts/activities.ts";
+import type { Activities, ChildOrigin, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
+import { packCounts, type Counts } from "../contracts/counts.ts";
 import type { Origin } from "../contracts/messages.ts";
 import { keep, originOfChild, ownOutputs, type Kept } from "../language/ledger.ts";
 import type { Plan } from "../language/plan.ts";
@@ -10,8 +11,17 @@ import { findStep } from "../language/plan-steps.ts";
 import { prefixesOf } from "../language/step-path.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
-import { exportsOf, givenVars, logOf, timesUndone, undosOf, type Exports, type RecordedStep, type RunLog } from "../prisma/run-log.ts";
-import { exportedBy, pagesOf } from "./ledger-pages.ts";
+import {
+  exportsOf,
+  givenVars,
+  logOf,
+  undosOf,
+  type Exports,
+  type RecordedStep,
+  type RegisteredUndo,
+  type RunLog,
+} from "../prisma/run-log.ts";
+import { exportedBy, pagesOf, undoPagesOf } from "./ledger-pages.ts";
 import type { Record } from "./record.ts";
 
 type Call = Parameters<Activities["loadLedger"]>[0];
@@ -30,8 +40,10 @@ export function createLoadLedger(database: Database, record: Record): Activities
     const source = await sourceOf(database, plans, call);
     const children = await keptChildren(database, call.run, source);
     await enter(record, call, source);
-    const { undos, undone, vars } = source;
-    return { pages: await pagesOf(database, tenant, source), children, undos, undone, vars };
+    const { undone, vars } = source;
+    const pages = await pagesOf(database, tenant, source);
+    const undos = await keptUndos(database, tenant, source);
+    return { pages, children, undos, undone, vars };
   };
 }
 
@@ -45,25 +57,25 @@ export interface Source {
   /** What is kept, with all that lies inside it. */
   reused: RecordedStep[];
   exports: Map<string, Exports>;
-  undos: Undo[];
-  undone: [path: string, times: number][];
+  undos: RegisteredUndo[];
+  /** Paths of the windows that registered some of them. */
+  windows: RunLog["windows"];
+  undone: Counts;
   /** Variables that stand in for the Plan's, the origin's own among them. */
   vars: JsonObject;
 }
 
-async function sourceOf(database: Database, plans: Plans, { run, origin }: Call): Promise<Source> {
+async function sourceOf(database: Database, plans: Plans, { run, origin, undone: known }: Call): Promise<Source> {
   const old = await database.run.findFirst({ where: { id: origin.run, tenant: run.tenant } });
   if (!old) throw new Fault("not_found", `No run ${origin.run} to go on from.`);
   const { plan: before } = await plans.frozen(run.tenant, old);
   // The same object need not be compared.
   const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
-  const log = await logOf(database, old);
-  const [exports, undos, undone, vars] = await Promise.all([
+  const log = await logOf(database, old, origin.kind === "retry" ? known : undefined);
+  const [exports, undos, vars] = await Promise.all([
     exportsOf(database, old.id),
     // What a fork takes over was done by another run and is that run's to undo.
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
-    // A fork has keys of its own.
-    origin.kind === "retry" ? timesUndone(database, old.id, log.undoneIn) : [],
     givenVars(database, old.id),
   ]);
   const kept = keep({ plan, before, origin, ...log });
@@ -76,8 +88,10 @@ async function sourceOf(database: Database, plans: Plans, { run, origin }: Call)
     children: new Map([...log.children].filter(([path]) => inside(path) || kept.children.includes(path))),
     reused: log.steps.filter(({ run: of, path }) => of === old.id && inside(path)),
     exports,
-    undos: undos.filter(({ path }) => standing.has(path)),
-    undone,
+    undos: undos.filter(({ undo }) => standing.has(undo.path)),
+    windows: log.windows,
+    // A fork has keys of its own.
+    undone: origin.kind === "retry" ? packCounts(log.undone) : (known ?? {}),
     vars: { ...vars, ...origin.vars },
   };
 }
@@ -96,6 +110,19 @@ function insideOf({ entries }: Kept, origin: Origin, before: Plan): (path: strin
 
 const UNDOING = ".compensate";
 
+/** Its own, and those of each window, which may be many, as pages. */
+async function keptUndos(database: Database, tenant: string, { undos, windows }: Source): Promise<(Undo | UndoPage)[]> {
+  const byRun = new Map<string, Undo[]>();
+  for (const { run, undo } of undos) byRun.set(run, [...(byRun.get(run) ?? []), undo]);
+  const kept: (Undo | UndoPage)[] = [];
+  for (const [run, own] of byRun) {
+    const path = windows.get(run);
+    if (path === undefined) kept.push(...own);
+    else kept.push(...(await undoPagesOf(database, tenant, own)).map((page) => ({ path, page })));
+  }
+  return kept;
+}
+
 type Children = [path: string, child: ChildOrigin][];
 
 async function keptChildren(database: Database, run: RunRef, { origin, kept, children }: Source): Promise<Children> {
@@ -108,8 +135,7 @@ async function keptChildren(database: Database, run: RunRef, { origin, kept, chi
     // One that has left no trace is started anew.
     if (!row) return [];
     const from = originOfChild(origin, path, id, kept.children);
-    // A window walks the Plan of its run, under its run's keys.
-    if (isWindow(path)) return [[path, { origin: from, version: run.version, planHash: run.planHash }]];
+    if (isWindow(path)) return [[path, { origin: from }]];
     const root = origin.kind === "retry" ? { effectRoot: row.effectRoot ?? id } : {};
     return [[path, { origin: from, version: row.version, planHash: row.planHash, ...root }]];
   });
@@ -127,12 +153,14 @@ async function enter(record: Record, { run, input, origin, effectRoot }: Call, s
     ...parentage,
     ...(origin.reexecuteEffects ? { reexecuteEffects: true } : {}),
     ...(Object.keys(source.vars).length > 0 ? { vars: source.vars } : {}),
-    ...(source.undone.length > 0 ? { undone: Object.fromEntries(source.undone) } : {}),
+    ...(Object.keys(source.undone).length > 0 ? { undone: source.undone } : {}),
   };
   const events: RunEvent[] = [
     { identity: eventIdentity("run.started"), type: "run.started", time: run.startedAt, data: started },
     ...reusedEvents(run, source),
-    ...source.undos.map(({ path, ...undo }) => eventOf(run, "compensation.registered", path, { ...undo })),
+    ...source.undos
+      .filter((each) => each.run === origin.run)
+      .map(({ undo: { path, ...undo } }) => eventOf(run, "compensation.registered", path, { ...undo })),
     ...[...source.children].map(([path, runId]) => eventOf(run, "child.kept", path, { runId })),
   ];
   for (let at = 0; at < events.length; at += batchSize) await record.takeOver(run, lineage, events.slice(at, at + batchSize));

@@ -1,4 +1,5 @@
 import type { Preview } from "../contracts/api.schema.ts";
+import { packCounts, type Counts } from "../contracts/counts.ts";
 import { Fault } from "../contracts/faults.ts";
 import { isWindow } from "../contracts/ids.ts";
 import type { Origin } from "../contracts/messages.ts";
@@ -14,16 +15,19 @@ import { plansOf } from "./begin.ts";
 type Row = Prisma.RunGetPayload<object>;
 
 /** What a run that goes on from `origin` would reuse and run, its children included. */
-export async function preview(call: Call, origin: Origin, plan: Plan): Promise<Preview> {
+export async function preview(call: Call, origin: Origin, plan: Plan, undone?: Counts): Promise<Preview> {
   const old = await runOf(call, origin.run);
-  const log = await logOf(call.deps.database, old);
+  const log = await logOf(call.deps.database, old, undone);
   const { entries, run, children } = keep({ plan, before: await planOf(call, old), origin, ...log });
   const childRuns: Preview["childRuns"] = [];
   for (const step of children) {
     const of = log.children.get(step);
     const child = of === undefined ? null : await call.deps.database.run.findFirst({ where: { id: of, tenant: call.caller.tenant } });
     if (!child) continue;
-    const inner = await preview(call, originOfChild(origin, step, child.id, children), isWindow(step) ? plan : await planOf(call, child));
+    const innerOrigin = originOfChild(origin, step, child.id, children);
+    const inner = isWindow(step)
+      ? await preview(call, innerOrigin, plan, origin.kind === "retry" ? packCounts(log.undone) : undefined)
+      : await preview(call, innerOrigin, await planOf(call, child));
     const { childRuns: deeper, ...own } = inner;
     childRuns.push({ step, of: child.id, ...own }, ...deeper.map((each) => ({ ...each, step: `${step}/${each.step}` })));
   }

@@ -145,6 +145,7 @@ const meanings: Record<keyof typeof limits, string> = {
   stepPathBytesMax: "a step path",
   ledgerBytesMax: "what a retry or fork takes over, large results counted as references: fault `limit`",
   ledgerPageBytesMax: "one page of it; more pages follow",
+  undoPageBytesMax: "what it takes to undo a window's items, in pages of which a run holds one at a time",
   lineageRowsMax: "`retries` and `forks` named in a run; the newest, the others by the list",
   forkChainMax: "forks of forks whose origins are looked through for what was done outside",
   detailsRowsMax: "rows of the step table in the Temporal Web UI",

@@ -1,4 +1,5 @@
 import type { AgentOrder, Settled, ThinkFields } from "./agent-task.ts";
+import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
@@ -87,6 +88,26 @@ export interface Undo {
   attempt: number;
   names: JsonObject;
   steps: JsonObject;
+  /** How often it had been undone when it was done. */
+  undone?: number;
+  /** The window whose item did it. */
+  window?: string;
+}
+
+/** What it takes to undo what a window did: a list, or its reference. A window can have several. */
+export interface UndoPage {
+  /** The window's. */
+  path: string;
+  page: Json;
+  /** The run that did it, for the next one to go on from; without it the window is done anew. */
+  run?: string;
+}
+
+/** What a window leaves to the run it is part of, however it has ended. */
+export interface LeftByWindow {
+  /** Lists, or their references. */
+  undos: Json[];
+  undone: Counts;
 }
 
 /** What a retry or fork takes over of its origin. */
@@ -94,18 +115,19 @@ export interface TakenOver {
   /** Lists of `[path, entry]`, each small enough for one answer: the only one as it is, several as references. */
   pages: Json[];
   children: [path: string, child: ChildOrigin][];
-  undos: Undo[];
+  undos: (Undo | UndoPage)[];
   /** How often steps were undone under the keys that this run goes on with. */
-  undone: [path: string, times: number][];
+  undone: Counts;
   /** Stand in for the Plan's initial variables. */
   vars: JsonObject;
 }
 
-/** A child of the origin that had not finished: the step's next child goes on from it. */
+/** A child that had not finished, of the origin or of an attempt before: the step's next child goes on from it. */
 export interface ChildOrigin {
   origin: Origin;
-  version: string;
-  planHash: string;
+  /** Of a run of its own; a window walks the Plan of the run it is part of, under its keys. */
+  version?: string;
+  planHash?: string;
   effectRoot?: string;
 }
 
@@ -208,10 +230,15 @@ export interface Activities {
   concat(call: { tenant: string; pages: Json[] }): Promise<Json>;
   /** What a child run begins with: the Plan of a published definition (highest version when none is named), with `input` checked against its schema. */
   loadPlan(call: { tenant: string; workflow: string; version?: string; planHash?: string; input: Json }): Promise<LoadedPlan>;
-  /** A retry or fork begins: enter what it takes over into its own log, and give it. Fault `limit` when it is too much. */
-  loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string }): Promise<TakenOver>;
-  /** A stored page of it. */
-  loadLedgerPage(call: { tenant: string; page: Json }): Promise<Json>;
+  /**
+   * A retry or fork begins: enter what it takes over into its own log, and give it. `undone` is what the caller knows and the record
+   * may not yet. Fault `limit` when it is too much.
+   */
+  loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string; undone?: Counts }): Promise<TakenOver>;
+  /** A stored page, as it is: references inside it stay. */
+  loadPage(call: { tenant: string; page: Json }): Promise<Json>;
+  /** What a window that has ended leaves; null when it has recorded nothing. `undone` as in `loadLedger`. */
+  leftByWindow(call: { tenant: string; run: string; undone: Counts }): Promise<LeftByWindow | null>;
   /** What a run started by a schedule begins with: the version of that moment (the highest when none is named), its input checked. */
   prepareRun(call: { tenant: string; workflow: string; version?: string; input: Json }): Promise<PreparedRun>;
   /** Ask a lock, which is made when there is none. Asking twice is asking once; the answer comes as a signal. */

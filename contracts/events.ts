@@ -37,7 +37,7 @@ export type StepStatus = (typeof stepStatuses)[number];
 /** Every type an event of a run can have, with what its `data` holds. */
 export const eventTypes = {
   "run.started":
-    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before, reexecuteEffects: a fork does again what its origin has done outside",
+    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before, `each[0-199].pay` for many at once, reexecuteEffects: a fork does again what its origin has done outside",
   "run.queued": "for: the concurrency key that has no free place",
   "run.running": "the run works again after waiting, a pause or needed attention",
   "run.waiting": "for: step paths that wait, each with what it waits for",
@@ -59,8 +59,9 @@ export const eventTypes = {
   "step.skipped": "why: `if` was false, or a person skipped it",
   "step.canceled": "the scope was left or the run canceled",
   "step.retrying": "error: the problem; at: when the step is tried again",
-  "compensation.registered": "the step can be undone from now on; names, steps: what its `compensate` reads",
-  "step.compensated": "the step was undone",
+  "compensation.registered":
+    "the step can be undone from now on; names, steps: what its `compensate` reads; undone: how often it had been undone before",
+  "step.compensated": "the step was undone; undone: how often by now",
   "compensation.failed": "error: the problem; the step could not be undone",
   "step.reused": "type, status it ended with; runId: the run that performed it, or output: put in by hand; exports",
   "step.parked": "error: the problem; a person must say retry, skip or fail, of `effect_unknown` also take",

@@ -58,6 +58,7 @@ export const limits = {
   stepPathBytesMax: 512,
   ledgerBytesMax: 16 * MB,
   ledgerPageBytesMax: 900 * KB,
+  undoPageBytesMax: 128 * KB,
   lineageRowsMax: 100,
   forkChainMax: 20,
   detailsRowsMax: 100,

@@ -1,3 +1,4 @@
+import type { Counts } from "./counts.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { RunStatus, StepStatus } from "./events.ts";
 import type { Holds, Timers } from "./holds.ts";
@@ -48,8 +49,8 @@ export interface RunArguments {
   effectRoot?: string;
   /** The run walks only these items of a `foreach` of its parent's plan. */
   part?: RunPart;
-  /** How often steps were undone, of a part that does them again: what is done after that is another effect. */
-  undone?: [path: string, times: number][];
+  /** How often steps of the part's items were undone before. */
+  undone?: Counts;
   /** The run whose finished steps this one takes over. */
   origin?: Origin;
   /** When the run was started: known to the executions that go on with it. */
@@ -75,6 +76,8 @@ export interface RunPart {
   steps: JsonObject;
   /** Whether something around takes errors, so that `onError` does not apply. */
   isTaken: boolean;
+  /** How often all of it was undone: what stands around it, added up. */
+  undone?: number;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */

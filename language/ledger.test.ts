@@ -55,6 +55,14 @@ describe("what is kept of a log", () => {
     });
   });
 
+  test("keeps a `try` that has undone itself before its handler, not one that was undone after it", () => {
+    const plan = planOf({ id: "try", type: "try", undo: true, steps: [set("x"), set("y")], catch: [{ steps: [set("z")] }] });
+    expect(kept(plan, log("try.x~", "try.y!", "try.catch0.z", "try"))).toMatchObject({ paths: ["try"], run: [] });
+    expect(kept(plan, log("try.x~", "try.y!", "try.catch0.z~", "try"))).toMatchObject({ paths: [], run: ["try.x", "try.y"] });
+    // Its handler belongs to an attempt before.
+    expect(kept(plan, log("try.x~", "try.y", "try.catch0.z", "try"))).toMatchObject({ paths: [], run: ["try.x", "try.y"] });
+  });
+
   test("leaves out what was compensated, also in a scope", () => {
     const plan = planOf({ id: "s", type: "sequence", steps: [set("x"), set("y", { needs: [] })] }, set("b", { needs: [] }));
     expect(kept(plan, log("s.x~", "s.y", "s", "b"))).toMatchObject({ paths: ["s.y", "b"], run: ["s.x"] });

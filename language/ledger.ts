@@ -132,12 +132,18 @@ class Keeper {
   /** Nothing in it failed that nobody took, or was undone. */
   #isClean(step: Step, path: string): boolean {
     if (this.#log.status(path) === "failed") return false;
-    // A `try` with `undo` has undone itself before its handler made good for it.
-    if (this.#log.holdsCompensated(path) && !("undo" in step)) return false;
+    if (this.#log.holdsCompensated(path) && !this.#hasUndoneItself(step, path)) return false;
     // What was caught, or spared by a join, was meant to be.
     if (this.#log.isCaught(path) || ("join" in step && step.join !== "all")) return true;
     if (step.type === "try" && step.catch.some((_, index) => this.#log.has(`${path}.catch${index}`))) return true;
     return this.#slots(step, path).every(({ slot, block }) => block.steps.every((inner) => this.#isClean(inner, `${slot}.${inner.id}`)));
+  }
+
+  /** A `try` with `undo`, before its handler made good for it. What a later error has undone is to be done again. */
+  #hasUndoneItself(step: Step, path: string): boolean {
+    if (step.type !== "try" || !step.undo) return false;
+    const isCaught = step.body.steps.some(({ id }) => !this.#log.isFinished(`${path}.${id}`));
+    return isCaught && !step.catch.some((_, index) => this.#log.holdsCompensated(`${path}.catch${index}`));
   }
 
   /** Where steps inside a step stand, as far as they can be kept. */

@@ -1,5 +1,6 @@
 import type { Entry, Undo, Usage } from "../contracts/activities.ts";
-import type { StepStatus } from "../contracts/events.ts";
+import { mergeCounts, type Counts } from "../contracts/counts.ts";
+import type { EventType, StepStatus } from "../contracts/events.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { isWindow } from "../contracts/ids.ts";
@@ -17,57 +18,127 @@ export interface RecordedStep extends LoggedStep {
 
 /** A run's log, together with those of its windows: children that do items of a `foreach` at the same step paths. */
 export interface RunLog {
-  /** The run itself and its windows, at every depth. */
+  /** The run itself and its windows, at every depth: of each window the latest run. */
   runs: string[];
   steps: RecordedStep[];
   /** The child run of each `workflow` step and of each window, the latest where there were several. */
   children: Map<string, string>;
   /** Of a window: the `foreach` whose items it does. */
   part?: string;
-  /** These, and the runs that a window is part of: what windows did is undone there. */
-  undoneIn: string[];
+  /** Paths of its windows, by run. */
+  windows: Map<string, string>;
+  /** How often steps were undone. */
+  undone: Map<string, number>;
 }
 
-export async function logOf(database: Database, run: { id: string; parentId: string | null }): Promise<RunLog> {
-  const children = await childrenOf(database, run.id);
-  const runs = [run.id];
-  for (let found = windowsIn(children); found.length > 0;) {
-    runs.push(...found);
-    found = (await Promise.all(found.map(async (id) => windowsIn(await childrenOf(database, id))))).flat();
-  }
-  const above = await aboveOf(database, run);
+/** `undone`: what the run knows that the window is part of. */
+export async function logOf(database: Database, run: LoggedRun, undone?: Counts): Promise<RunLog> {
+  const [tree, above] = await Promise.all([treeOf(database, [run.id]), aboveOf(database, run)]);
   const [around] = above;
-  const part = around?.path.slice(0, around.path.lastIndexOf("["));
-  const undoneIn = [...runs, ...above.map(({ id }) => id)];
-  const steps = await recordedSteps(database, runs, undoneIn);
-  return { runs, steps, children, undoneIn, ...(part === undefined ? {} : { part }) };
+  const part = around === undefined ? undefined : listOf(around.path);
+  const counts = await countsIn(database, tree, undone ?? above.map(({ id }) => id));
+  const steps = (await recordedSteps(database, tree.latest)).map((step) => ({ ...step, isUndone: counts.isUndone(step.path) }));
+  const { latest: runs, children, windows } = tree;
+  return { runs, steps, children, windows, undone: counts.undone, ...(part === undefined ? {} : { part }) };
 }
 
-const windowsIn = (children: Map<string, string>): string[] => [...children].filter(([path]) => isWindow(path)).map(([, id]) => id);
+type LoggedRun = { id: string; parentId: string | null };
+
+const listOf = (window: string): string => window.slice(0, window.lastIndexOf("["));
+
+/** Runs and their windows, at every depth. */
+export interface Tree {
+  /** Of each window the run that was started for it last, or is kept. */
+  latest: string[];
+  /** All that were ever started, or are kept. */
+  all: string[];
+  /** Without those that are kept: what was undone in them, the run that keeps them says itself. */
+  own: string[];
+  /** Paths of the windows. */
+  windows: Map<string, string>;
+  /** Children of the runs themselves. */
+  children: Map<string, string>;
+}
+
+export async function treeOf(database: Database, runs: string[]): Promise<Tree> {
+  const [all, own, latest] = [new Set(runs), new Set(runs), new Set(runs)];
+  const paths = new Map<string, string>();
+  let children: Map<string, string> | undefined;
+  for (let found = runs; found.length > 0;) {
+    const rows = await childrenOf(database, found);
+    children ??= new Map(rows.map(({ step, child }) => [step, child]));
+    const windows = rows.filter(({ step, child }) => isWindow(step) && !all.has(child));
+    const last = new Map(windows.map(({ run, step, child }) => [`${run} ${step}`, { run, child }]));
+    for (const { run, child } of last.values()) if (latest.has(run)) latest.add(child);
+    for (const { run, step, child, isKept } of windows) {
+      all.add(child);
+      paths.set(child, step);
+      if (own.has(run) && !isKept) own.add(child);
+    }
+    found = [...new Set(windows.map(({ child }) => child))];
+  }
+  return { latest: [...latest], all: [...all], own: [...own], windows: paths, children: children ?? new Map() };
+}
 
 /** The runs a window is part of, the nearest first, each with the window's path. What windows did is undone there. */
-async function aboveOf(database: Database, run: { id: string; parentId: string | null }): Promise<{ id: string; path: string }[]> {
+async function aboveOf(database: Database, run: LoggedRun): Promise<{ id: string; path: string }[]> {
   if (run.parentId === null) return [];
-  const siblings = await childrenOf(database, run.parentId);
-  const [path] = [...siblings].find(([of, id]) => id === run.id && isWindow(of)) ?? [];
-  if (path === undefined) return [];
+  const [row] = await database.$queryRaw<{ step: string }[]>`
+    SELECT step FROM events
+    WHERE run_id = ${run.parentId} AND type IN ('child.started', 'child.kept') AND data ->> 'runId' = ${run.id} LIMIT 1`;
+  if (row === undefined || !isWindow(row.step)) return [];
   const parent = await database.run.findUnique({ where: { id: run.parentId }, select: { id: true, parentId: true } });
-  return parent ? [{ id: parent.id, path }, ...(await aboveOf(database, parent))] : [];
+  return parent ? [{ id: parent.id, path: row.step }, ...(await aboveOf(database, parent))] : [];
+}
+
+/** All runs that the same run has started for the same window. */
+export async function sameWindow(database: Database, run: LoggedRun): Promise<string[]> {
+  const [around] = await aboveOf(database, run);
+  if (around === undefined) return [run.id];
+  return (await childrenOf(database, [around.id])).filter(({ step }) => step === around.path).map(({ child }) => child);
 }
 
 /**
  * All steps of these runs in the order of their first event. A reused step stands for the one it was taken from: its status and
  * usage are those of the run that performed it, and "completed" where its output was put in by hand.
  */
-const recordedSteps = (database: Database, runs: string[], undoneIn: string[]): Promise<RecordedStep[]> =>
-  database.$queryRaw<RecordedStep[]>`
+const recordedSteps = (database: Database, runs: string[]): Promise<Omit<RecordedStep, "isUndone">[]> =>
+  database.$queryRaw<Omit<RecordedStep, "isUndone">[]>`
     SELECT s.run_id AS run, s.path, s.type, coalesce(s.reused_from, s.run_id) AS "performedBy", s.error IS NOT NULL AS "isCaught",
-           CASE WHEN s.status <> 'reused' THEN s.status ELSE coalesce(nullif(o.status, 'reused'), 'completed') END AS status,
-           u.step IS NOT NULL AS "isUndone"
+           CASE WHEN s.status <> 'reused' THEN s.status ELSE coalesce(nullif(o.status, 'reused'), 'completed') END AS status
     FROM steps s
     LEFT JOIN steps o ON s.status = 'reused' AND o.run_id = s.reused_from AND o.path = s.path
-    LEFT JOIN (SELECT DISTINCT step FROM events WHERE run_id = ANY(${undoneIn}) AND type = 'step.compensated') u ON u.step = s.path
     WHERE s.run_id = ANY(${runs}) ORDER BY s.run_id, s.first_seq, s.path`;
+
+export interface Undone {
+  undone: Map<string, number>;
+  /** Whether what was done last at the path has been undone since. */
+  isUndone: (path: string) => boolean;
+}
+
+/**
+ * How often steps were undone, as the logs of these runs say it, what they began with included; `above` are the runs that the first is
+ * part of, or what they know. Each log says it as it was, so that the greatest is true, whichever run undid the step and however often it
+ * is told.
+ */
+export async function countsIn(database: Database, { all, own }: Tree, above: string[] | Counts): Promise<Undone> {
+  const runs = Array.isArray(above) ? [...own, ...above] : own;
+  const [done, compensated, begun] = await Promise.all([
+    timesIn(database, all, "compensation.registered"),
+    timesIn(database, runs, "step.compensated"),
+    database.$queryRaw<{ undone: Counts }[]>`
+      SELECT data -> 'undone' AS undone FROM events WHERE run_id = ANY(${runs}) AND type = 'run.started' AND data ? 'undone'`,
+  ]);
+  const undone = mergeCounts([Array.isArray(above) ? {} : above, ...begun.map((row) => row.undone), Object.fromEntries(compensated)]);
+  return { undone, isUndone: (path) => (undone.get(path) ?? 0) > (done.get(path) ?? 0) };
+}
+
+async function timesIn(database: Database, runs: string[], type: EventType): Promise<Map<string, number>> {
+  const rows = await database.$queryRaw<{ step: string; times: number }[]>`
+    SELECT step, max((data ->> 'undone')::int) AS times FROM events
+    WHERE run_id = ANY(${runs}) AND type = ${type} AND data ? 'undone' GROUP BY step`;
+  return new Map(rows.map(({ step, times }) => [step, times]));
+}
 
 /** Finished steps as the ledger has them. What they exported is told apart (`exportsOf`). */
 export async function entriesOf(database: Database, run: string, paths: readonly string[]): Promise<Map<string, Entry>> {
@@ -102,34 +173,28 @@ export async function givenVars(database: Database, run: string): Promise<JsonOb
   return row?.vars ?? {};
 }
 
-/** How often steps of a run were undone: before it began, and since, in it or in the runs that do parts of it. */
-export async function timesUndone(database: Database, run: string, undoneIn: string[]): Promise<[path: string, times: number][]> {
-  const rows = await database.$queryRaw<{ path: string; times: number }[]>`
-    SELECT path, sum(times)::int AS times FROM (
-      SELECT step AS path, 1 AS times FROM events WHERE run_id = ANY(${undoneIn}) AND type = 'step.compensated'
-      UNION ALL
-      SELECT u.key, u.value::int FROM events, jsonb_each_text(data -> 'undone') u
-      WHERE run_id = ${run} AND type = 'run.started' AND data ? 'undone'
-    ) t GROUP BY path ORDER BY path`;
-  return rows.map(({ path, times }) => [path, times]);
+export interface RegisteredUndo {
+  run: string;
+  undo: Undo;
 }
 
 /** What was to be undone when the runs ended, in the order in which it was done. Also what was undone since. */
-export async function undosOf(database: Database, runs: string[]): Promise<Undo[]> {
-  const rows = await database.$queryRaw<{ path: string; data: JsonObject }[]>`
-    SELECT step AS path, data FROM events WHERE run_id = ANY(${runs}) AND type = 'compensation.registered' ORDER BY time, seq`;
-  const last = new Map<string, Undo>();
-  for (const { path, data } of rows) {
-    const { attempt, names, steps } = data;
+export async function undosOf(database: Database, runs: string[]): Promise<RegisteredUndo[]> {
+  const rows = await database.$queryRaw<{ run: string; path: string; data: JsonObject }[]>`
+    SELECT run_id AS run, step AS path, data FROM events
+    WHERE run_id = ANY(${runs}) AND type = 'compensation.registered' ORDER BY time, seq`;
+  const last = new Map<string, RegisteredUndo>();
+  for (const { run, path, data } of rows) {
+    const undo = { ...(data as unknown as Undo), path };
+    // Of two the one that was done after more undoing is the later, whatever the clocks say.
+    if ((last.get(path)?.undo.undone ?? 0) > (undo.undone ?? 0)) continue;
     last.delete(path);
-    last.set(path, { path, attempt, names, steps } as Undo);
+    last.set(path, { run, undo });
   }
   return [...last.values()];
 }
 
-async function childrenOf(database: Database, run: string): Promise<Map<string, string>> {
-  const rows = await database.$queryRaw<{ step: string; child: string }[]>`
-    SELECT step, data ->> 'runId' AS child FROM events
-    WHERE run_id = ${run} AND type IN ('child.started', 'child.kept') ORDER BY seq`;
-  return new Map(rows.map(({ step, child }) => [step, child]));
-}
+const childrenOf = (database: Database, runs: string[]): Promise<{ run: string; step: string; child: string; isKept: boolean }[]> =>
+  database.$queryRaw`
+    SELECT run_id AS run, step, data ->> 'runId' AS child, type = 'child.kept' AS "isKept" FROM events
+    WHERE run_id = ANY(${runs}) AND type IN ('child.started', 'child.kept') ORDER BY run_id, seq`;

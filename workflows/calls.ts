@@ -1,6 +1,5 @@
 import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
-import { effectKey } from "../contracts/ids.ts";
 import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -156,7 +155,7 @@ function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carr
     path,
     attempt,
     ...(walk.options.plan.record ? { record: walk.options.plan.record } : {}),
-    idempotencyKey: effectKey(walk.options.effectRoot, path, walk.ledger.timesUndone(path)),
+    idempotencyKey: walk.effectKey(path),
     carried,
     retry,
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),

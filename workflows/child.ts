@@ -39,8 +39,7 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
     { type: step.type, runId: id, workflow: step.workflow, parentClosePolicy: step.parentClosePolicy },
   );
   void walk.journal.flush();
-  const origin = attempt === 1 ? walk.ledger.child(path) : undefined;
-  const request = { ...(await describe(walk, here, id)), ...origin, input };
+  const request = { ...(await describe(walk, here, id)), ...walk.ledger.child(path), input };
   context.scope.throwIfCanceled();
   return request;
 }

@@ -1,5 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
-import { effectKey, OWN_RUN_ID_PATTERN, RUN_ID_PATTERN } from "../contracts/ids.ts";
+import { OWN_RUN_ID_PATTERN, RUN_ID_PATTERN } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
@@ -18,7 +18,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
   const event: ExternalEvent = {
     event: await eventName(walk, step.event, here),
     data: await walk.shrink(await walk.value(step.data, context.frame), path),
-    id: effectKey(walk.options.effectRoot, path, walk.ledger.timesUndone(path)),
+    id: walk.effectKey(path),
     at: walk.port.now(),
   };
   return to === undefined ? toAll(walk, here, event) : toOne(walk, here, { to, event });

@@ -68,8 +68,7 @@ export async function handleOrRethrow(
   if (!(error instanceof Fault)) throw error;
   const found = await findHandler(walk, handlers, error.problem, context);
   if (!found) throw error;
-  const unresolved = undo ? await walk.undoing.undo(context, context.path) : [];
-  const { problem } = withUnresolved(error, unresolved) as Fault;
+  const { problem } = undo ? (withUnresolved(error, await walk.undoing.undo(context, context.path)) as Fault) : error;
   return runHandler(walk, found, problem, context);
 }
 

@@ -166,15 +166,16 @@ async function loadPlan({ tenant, workflow, version, planHash, input }: RunArgum
 }
 
 async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Promise<Known> {
-  const { tenant, id, input, effectRoot = id } = args;
-  const { pages, children, undone, ...known } = await slow("loadLedger", [{ run, input, origin, effectRoot }], `ledger of ${origin.run}`);
+  const { tenant, id, input, effectRoot = id, undone: before } = args;
+  const call = { run, input, origin, effectRoot, ...(before ? { undone: before } : {}) };
+  const { pages, children, undone, ...known } = await slow("loadLedger", [call], `ledger of ${origin.run}`);
   const entries: LedgerSeed["entries"] = [];
   // One at a time: together they would be more than one workflow task can take in.
   for (const page of pages) {
-    const list = Array.isArray(page) ? page : await slow("loadLedgerPage", [{ tenant, page }], `ledger of ${origin.run}`);
+    const list = Array.isArray(page) ? page : await slow("loadPage", [{ tenant, page }], `ledger of ${origin.run}`);
     entries.push(...(list as unknown as LedgerSeed["entries"]));
   }
-  return { ledger: { entries, places: [], children, undoneTimes: args.undone ?? undone }, ...known };
+  return { ledger: { entries, places: [], children, undoneTimes: undone }, ...known };
 }
 
 /** As `contracts/run-end.ts` says. */

@@ -1,6 +1,7 @@
 import type { ChildOrigin } from "../contracts/activities.ts";
+import { mergeCounts, packCounts, unpackCounts, type Counts } from "../contracts/counts.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
-import { isItemOf } from "../contracts/ids.ts";
+import { isItemOf, isWindow } from "../contracts/ids.ts";
 import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import { Ended, type Entry } from "./context.ts";
 import { Canceled } from "./scope.ts";
@@ -17,11 +18,11 @@ export interface LedgerSeed {
   /** Steps that were undone and not done again. */
   undone?: string[];
   /** How often steps were undone in all. */
-  undoneTimes?: [path: string, times: number][];
+  undoneTimes?: Counts;
   /** The highest attempt so far, and which one came before a step was forgotten. */
   highest?: number;
   before?: (readonly [path: string, attempt: number])[];
-  /** Children of the origin that had not finished, by the path of their step. */
+  /** Children that had not finished, of the origin or of an attempt before, by the path of their step. */
   children?: (readonly [path: string, child: ChildOrigin])[];
 }
 
@@ -52,6 +53,7 @@ export class Ledger {
   readonly #undone: Set<string>;
   /** Never forgotten. */
   readonly #undoneTimes: Map<string, number>;
+  #packed: Counts | undefined;
   #highest: number;
   readonly #before: Map<string, number>;
   readonly #inside = new Map<string, Set<string>>();
@@ -63,7 +65,7 @@ export class Ledger {
     this.#badEnds = new Map(seed.badEnds);
     this.#children = new Map(seed.children);
     this.#undone = new Set(seed.undone);
-    this.#undoneTimes = new Map(seed.undoneTimes);
+    this.#undoneTimes = mergeCounts([seed.undoneTimes]);
     this.#highest = seed.highest ?? 0;
     this.#before = new Map(seed.before);
     for (const known of [this.#entries, this.#places, this.#throws, this.#badEnds, this.#children, this.#undone, this.#before])
@@ -78,7 +80,7 @@ export class Ledger {
       badEnds: [...this.#badEnds],
       children: [...this.#children],
       undone: [...this.#undone],
-      undoneTimes: [...this.#undoneTimes],
+      undoneTimes: (this.#packed ??= packCounts(this.#undoneTimes)),
       highest: this.#highest,
       before: [...this.#before],
     };
@@ -93,9 +95,15 @@ export class Ledger {
     return this.#entries.get(path);
   }
 
-  /** What the first child of a step goes on from. */
+  /** What the next child of a step goes on from. */
   child(path: string): ChildOrigin | undefined {
     return this.#children.get(path);
+  }
+
+  /** Its next child goes on from this one. */
+  goOnFrom(path: string, child: ChildOrigin): void {
+    this.#children.set(path, child);
+    this.#hang(path);
   }
 
   /** The largest outputs, as many as it takes to save so many bytes. */
@@ -144,11 +152,21 @@ export class Ledger {
   attempt(path: string): number {
     let attempt = (this.#badEnds.get(path) ?? 0) + 1;
     if (this.#before.size > 0) attempt += Math.max(0, ...[path, ...outersOf(path)].map((outer) => this.#before.get(outer) ?? 0));
-    this.#highest = Math.max(this.#highest, attempt);
+    // One that has failed and waits for its handlers or for a person has not begun another.
+    if (!this.#places.get(path)?.["failed"]) this.#highest = Math.max(this.#highest, attempt);
     return attempt;
   }
 
+  /** What is done at the path and below comes after so many attempts that were told elsewhere. */
+  startAfter(path: string, attempts: number): void {
+    if (attempts === 0) return;
+    this.#before.set(path, attempts);
+    this.#hang(path);
+  }
+
   countBadEnd(path: string): void {
+    // A child that went on from another has ended badly: the next one begins anew.
+    this.#children.delete(path);
     this.#hang(path);
     this.#badEnds.set(path, (this.#badEnds.get(path) ?? 0) + 1);
   }
@@ -179,8 +197,9 @@ export class Ledger {
     this.#throws.delete(path);
     if (!path.endsWith(COUNTER)) this.#places.delete(path);
     for (const inner of this.#inside.get(path) ?? []) {
-      if (aftermath.test(inner) || this.#isSpoilt(inner)) this.forget(inner);
-      else this.again(inner);
+      if (!aftermath.test(inner) && !this.#isSpoilt(inner)) this.again(inner);
+      else if (isWindow(inner)) this.#reopen(inner);
+      else this.forget(inner);
     }
   }
 
@@ -196,14 +215,32 @@ export class Ledger {
     return [path, ...outersOf(path)].reduce((sum, outer) => sum + (this.#undoneTimes.get(outer) ?? 0), 0);
   }
 
-  /** How often each item of a `foreach`, from one number up to another, and what stands in it, was undone by itself. */
-  undoneItems(list: string, from: number, end: number): [path: string, times: number][] {
-    return [...this.#undoneTimes].filter(([path]) => isItemOf(list, path, { from, end }));
+  /** How often it was undone by itself. */
+  timesUndoneItself(path: string): number {
+    return this.#undoneTimes.get(path) ?? 0;
   }
 
-  undone(path: string): void {
-    this.#undoneTimes.set(path, (this.#undoneTimes.get(path) ?? 0) + 1);
-    this.spoil(path);
+  /** How often each item of a `foreach`, from one number up to another, and what stands in it, was undone by itself. */
+  undoneItems(list: string, items: { from: number; end: number }): Counts {
+    return packCounts([...this.#undoneTimes].filter(([path]) => isItemOf(list, path, items)));
+  }
+
+  /** Another run has undone what is done here. */
+  learnUndone(counts: Counts): void {
+    for (const [path, times] of unpackCounts(counts)) this.#count(path, Math.max(times, this.timesUndoneItself(path)));
+  }
+
+  /** What is spoilt with it: itself, or the window that did it. Gives how often it was undone by now. */
+  undone(path: string, spoilt = path): number {
+    const times = this.timesUndoneItself(path) + 1;
+    this.#count(path, times);
+    this.spoil(spoilt);
+    return times;
+  }
+
+  #count(path: string, times: number): void {
+    this.#undoneTimes.set(path, times);
+    this.#packed = undefined;
   }
 
   /** Finished, or a loop that is past it, with something inside that was undone. */
@@ -213,12 +250,25 @@ export class Ledger {
     return false;
   }
 
+  /** The window is done again, going on from the run that did it: that one knows what was not undone. */
+  #reopen(path: string): void {
+    const child = this.#children.get(path);
+    this.forget(path);
+    if (child) this.goOnFrom(path, child);
+  }
+
   /** All of it is done again, as another attempt. */
   forget(path: string): void {
     this.drop(path);
     this.#forgetOne(path);
     this.#before.set(path, this.#highest);
     this.#hang(path);
+  }
+
+  /** Nobody asks for it, or for what ran inside, any more. */
+  clear(path: string): void {
+    this.drop(path);
+    this.#forgetOne(path);
   }
 
   /** Forget what ran inside, and where the step stood. */

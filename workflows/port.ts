@@ -1,5 +1,6 @@
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
-import type { Activities, Appended, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { Activities, Appended, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -49,7 +50,7 @@ export interface ChildRequest {
   /** The child walks only these items of a `foreach`. */
   part?: RunPart;
   /** Of a part. */
-  undone?: [path: string, times: number][];
+  undone?: Counts;
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
   /** What holds it from its start on. */
@@ -109,6 +110,10 @@ export interface Port {
   store(value: Json, path: string): Promise<Json>;
   evaluate(template: Template, read: { roots: JsonObject; steps: JsonObject }, path: string): Promise<Json>;
   list(request: ListRequest, path: string): Promise<Listed>;
+  /** What a window that has ended leaves to this run; null when it has left no trace. `undone`: what this run knows of its items. */
+  left(window: { id: string; path: string; undone: Counts }): Promise<LeftByWindow | null>;
+  /** A stored list, as it is: references inside it stay. */
+  page(reference: Json, path: string): Promise<Json>;
   /** One value of many pages of a list, or of parts of an object. */
   concat(pages: Json[], path: string): Promise<Json>;
   /** Settle and store what an agent gets in each turn. */

@@ -19,7 +19,7 @@ type Quick =
   | "askLock"
   | "prepareRun"
   | Slow;
-type Slow = "loadLedger" | "loadLedgerPage";
+type Slow = "loadLedger" | "loadPage" | "leftByWindow";
 
 const localMs = 2_000;
 

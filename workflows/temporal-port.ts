@@ -24,7 +24,7 @@ import { jsonBytes, type Json } from "../contracts/json.ts";
 import { faultOfActivity, faultOfCall, faultOfChild } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
 import { activityId, cancellable, timeouts } from "./operation.ts";
-import { quick } from "./quick.ts";
+import { quick, slow } from "./quick.ts";
 import type { BroadcastRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
@@ -55,6 +55,9 @@ export function createTemporalPort(run: RunArguments): Port {
     evaluate: (template, { roots, steps }, path) =>
       quick("evaluate", [{ tenant, template: template as Json, roots, steps }], `${path}: expression over a stored value`),
     list: (request, path) => quick("list", [{ tenant, ...request }], `${path}: items of a list`),
+    // Not local: of two that are under way the one that ends first starts other work, and a replay would take them in another order.
+    left: ({ id, path, undone }) => slow("leftByWindow", [{ tenant, run: id, undone }], `${path}: what the window leaves`),
+    page: (page, path) => slow("loadPage", [{ tenant, page }], `${path}: a stored page`),
     concat: (pages, path) => quick("concat", [{ tenant, pages }], `${path}: one value of all windows`),
     brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
@@ -160,7 +163,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     depth: run.depth + (request.part ? 0 : 1),
     ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
     ...(request.origin === undefined ? {} : { origin: request.origin }),
-    ...(request.undone && request.undone.length > 0 ? { undone: request.undone } : {}),
+    ...(request.undone === undefined ? {} : { undone: request.undone }),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),

@@ -1,5 +1,5 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
-import type { Undo } from "../contracts/activities.ts";
+import type { Undo, UndoPage } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import { findStep } from "../language/plan-steps.ts";
@@ -9,12 +9,6 @@ import { Frame } from "./frame.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { frameOf, seenBy } from "./sight.ts";
 import type { Walk } from "./walk.ts";
-
-/** Steps of a window that can be undone: the list of them, or its reference. */
-export interface UndoPage {
-  path: string;
-  page: Json;
-}
 
 /**
  * Steps that can be undone, in the order in which they ended. When the run fails or is cancelled, their `compensate`
@@ -39,31 +33,37 @@ export class Undoing {
     if (!step.compensate) return;
     if (this.#stack.length >= limits.undosMax)
       throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
-    const undo = { path, attempt, ...(await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path })) };
-    const known = this.#stack.findIndex((other) => other.path === path);
-    if (known >= 0) this.#stack.splice(known, 1);
-    this.#stack.push(undo);
-    this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, { names: undo.names, steps: undo.steps });
+    const sight = await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path });
+    const times = this.#walk.ledger.timesUndoneItself(path);
+    const undo = { ...sight, ...(times === 0 ? {} : { undone: times }) };
+    this.#replace(path, [{ path, attempt, ...undo }]);
+    this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, undo);
   }
 
-  registerPage(page: UndoPage): void {
-    this.#stack.push(page);
+  /** What a window did is undone here, as if its items had been done here. */
+  registerWindow(path: string, pages: UndoPage[]): void {
+    this.#replace(path, pages);
+  }
+
+  #replace(path: string, undos: (Undo | UndoPage)[]): void {
+    for (let known; (known = this.#stack.findIndex((other) => other.path === path)) >= 0;) this.#stack.splice(known, 1);
+    this.#stack.push(...undos);
   }
 
   /**
    * Undo what stands below `path` (all without it), once: handlers and `finally`, which come then, stand below it too, and may go
    * on in another execution. Gives what could not be undone.
    */
-  async undo(context: Context, path = ""): Promise<Unresolved[]> {
+  async undo(context: Context, path = ""): Promise<Unresolved> {
     const unresolved = await this.#undoOnce(context, path);
     this.#walk.ledger.note(path, { isUndone: true });
     return unresolved;
   }
 
-  async #undoOnce(context: Context, path: string): Promise<Unresolved[]> {
+  async #undoOnce(context: Context, path: string): Promise<Unresolved> {
     const walk = this.#walk;
     // Noted, since undoing may go on in another execution.
-    const unresolved = (walk.ledger.place(path)?.["unresolved"] as unknown as Unresolved[] | undefined) ?? [];
+    const unresolved = (walk.ledger.place(path)?.["unresolved"] as unknown as Unresolved | undefined) ?? { first: [], count: 0 };
     if (walk.ledger.place(path)?.["isUndone"]) return unresolved;
     for (;;) {
       const undo = this.#stack.findLast((each) => path === "" || each.path.startsWith(`${path}.`) || each.path.startsWith(`${path}[`));
@@ -73,34 +73,33 @@ export class Undoing {
         continue;
       }
       const problem = await this.#undoOne(undo, context);
-      if (problem) unresolved.push({ path: undo.path, error: problem });
-      if (problem) walk.ledger.note(path, { unresolved: unresolved as unknown as Json });
+      if (problem) walk.ledger.note(path, { unresolved: withOneMore(unresolved, undo.path, problem) as unknown as Json });
+      walk.ledger.clear(`${undo.path}.compensate`);
       this.#stack.splice(this.#stack.indexOf(undo), 1);
     }
   }
 
   async #unfold(page: UndoPage): Promise<void> {
-    const size = limits.undosMax;
-    const list = Array.isArray(page.page)
-      ? { items: page.page }
-      : await this.#walk.list({ list: page.page, itemsMax: size, pageSize: size, mayPage: false }, page.path);
-    const undos = "items" in list ? (list.items as unknown as Undo[]) : [];
-    if (undos.length > 0) this.#walk.ledger.spoil(page.path);
+    const { path: window, run } = page;
+    const walk = this.#walk;
+    const list = Array.isArray(page.page) ? page.page : await walk.outside(() => walk.port.page(page.page, window));
+    const undos = (list as unknown as Undo[]).map((undo) => ({ ...undo, window }));
+    if (run !== undefined) walk.ledger.goOnFrom(window, { origin: { run, kind: "retry" } });
     this.#stack.splice(this.#stack.indexOf(page), 1, ...undos);
   }
 
-  async #undoOne({ path, attempt, names, steps }: Undo, context: Context): Promise<Problem | undefined> {
+  async #undoOne({ path, attempt, names, steps, window }: Undo, context: Context): Promise<Problem | undefined> {
     const walk = this.#walk;
     const about = { path, lane: context.lane, attempt };
     const step = findStep(walk.options.plan, path);
     try {
       if (!step?.compensate) throw new Fault("not_found", `The plan has no \`compensate\` for step ${path} any more.`);
       const frame = frameOf(context.frame, { names, steps });
+      walk.ledger.startAfter(`${path}.compensate`, attempt - 1);
       // In a scope of its own, below which nothing parks: what cannot be undone is told, and the others are undone.
       const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
       await walk.block(step.compensate, around);
-      walk.tell("step.compensated", about, { type: step.type });
-      walk.ledger.undone(path);
+      walk.tell("step.compensated", about, { type: step.type, undone: walk.ledger.undone(path, window) });
       walk.inspector.set(path, step.type, "compensated", attempt);
       return undefined;
     } catch (error) {
@@ -111,7 +110,17 @@ export class Undoing {
   }
 }
 
-export type Unresolved = { path: string; error: Problem };
+/** What could not be undone: the first of them, and how many. */
+export interface Unresolved {
+  first: { path: string; type: string; detail: string }[];
+  count: number;
+}
+
+function withOneMore(unresolved: Unresolved, path: string, { type, detail }: Problem): Unresolved {
+  unresolved.count += 1;
+  if (unresolved.first.length < limits.unresolvedMax) unresolved.first.push({ path, type, detail: detail.slice(0, 200) });
+  return unresolved;
+}
 
 /** Whether the step may have done its work although it gave no result. */
 export function isUnknown(step: Step, error: unknown): boolean {
@@ -123,13 +132,11 @@ export function isUnknown(step: Step, error: unknown): boolean {
 }
 
 /** The error with what undoing left. */
-export function withUnresolved(error: unknown, unresolved: Unresolved[]): unknown {
-  if (unresolved.length === 0) return error;
-  const left = `Not undone: ${unresolved.map(({ path }) => path).join(", ")}.`.slice(0, limits.errorDetailMax);
+export function withUnresolved(error: unknown, { first, count }: Unresolved): unknown {
+  if (count === 0) return error;
+  const more = count > first.length ? ` and ${count - first.length} more` : "";
+  const left = `Not undone: ${first.map(({ path }) => path).join(", ")}${more}.`.slice(0, limits.errorDetailMax);
   if (error instanceof Canceled) return new Canceled(`${error.message}. ${left}`);
   if (!(error instanceof Fault)) return error;
-  const named = unresolved
-    .slice(0, limits.unresolvedMax)
-    .map(({ path, error: { type, detail } }) => ({ path, type, detail: detail.slice(0, 200) }));
-  return Fault.of({ ...error.problem, detail: `${error.problem.detail} ${left}`, unresolved: named });
+  return Fault.of({ ...error.problem, detail: `${error.problem.detail} ${left}`, unresolved: first });
 }

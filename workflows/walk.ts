@@ -3,7 +3,8 @@ import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
-import type { Listed, ListRequest, RunRef, Undo } from "../contracts/activities.ts";
+import type { Listed, ListRequest, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
+import { effectKey } from "../contracts/ids.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
@@ -26,7 +27,7 @@ import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
 import { Scope } from "./scope.ts";
-import { Undoing, withUnresolved, type UndoPage } from "./undoing.ts";
+import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
 import { runPart } from "./windows.ts";
 
@@ -49,7 +50,7 @@ export interface WalkOptions {
   /** Stand in for the Plan's initial variables. */
   vars?: JsonObject;
   /** What is to be undone of the run this one continues. */
-  undos?: Undo[];
+  undos?: (Undo | UndoPage)[];
   /** What holds the run from its start on. */
   holds?: Holds[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
@@ -118,6 +119,8 @@ export class Walk {
     this.port = port;
     this.isContinued = state !== undefined;
     this.ledger = new Ledger(state?.ledger ?? options.ledger);
+    // The log of the run it is part of tells what undoes its items: there no two attempts may be told as one.
+    if (options.part && !state) this.ledger.startAfter(options.part.path, options.part.attempt - 1);
     this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
     this.inspector = new Inspector(port, options, state?.rows);
     this.clock = new Clock(port, state?.clock);
@@ -251,6 +254,16 @@ export class Walk {
     throw new Fault("expression", `A condition gave ${JSON.stringify(value)}; it must give true or false.`);
   }
 
+  /** How often what is done at the path has been undone: by itself, or with a step around it, in this run or the one it is part of. */
+  timesUndone(path: string): number {
+    return this.ledger.timesUndone(path) + (this.options.part?.undone ?? 0);
+  }
+
+  /** The key of what a step does on the outside. */
+  effectKey(path: string): string {
+    return effectKey(this.options.effectRoot, path, this.timesUndone(path));
+  }
+
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json, path: string): Promise<Json> {
     return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
@@ -321,9 +334,12 @@ export class Walk {
     return end();
   }
 
-  /** The error with which the run ends, after everything was undone that can be. */
+  /**
+   * The error with which the run ends, after everything was undone that can be. What a part did is undone by the run it is part of, if at
+   * all: whether something takes the error is not known here.
+   */
   async #undone(error: unknown, around: Context): Promise<unknown> {
-    if (error instanceof Ended && error.status === "completed") return error;
+    if (this.options.part || (error instanceof Ended && error.status === "completed")) return error;
     return withUnresolved(error, await this.undoing.undo(around));
   }
 

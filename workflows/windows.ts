@@ -1,23 +1,24 @@
+import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunPart } from "../contracts/messages.ts";
-import { findStep } from "../language/plan-steps.ts";
+import type { Block } from "../language/plan.ts";
+import { blocksOf, findStep } from "../language/plan-steps.ts";
 import { follow } from "./child.ts";
 import type { Context, HereOf, StepOf } from "./context.ts";
 import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";
 import type { ChildRequest } from "./port.ts";
-import { outerOf } from "./ledger.ts";
+import { isEnd, outerOf } from "./ledger.ts";
 import type { Scope } from "./scope.ts";
 import { frameOf, seenBy } from "./sight.ts";
-import type { UndoPage } from "./undoing.ts";
 import type { Walk } from "./walk.ts";
 
-/** What a window gives: the outputs of its items, the variables they set, what it takes to undo them. */
-type WindowResult = { output: Json; exports: JsonObject; undos: Json };
+/** What a window gives: the outputs of its items, the variables they set. */
+type WindowResult = { output: Json; exports: JsonObject };
 
 /**
  * A `foreach` over many items, in windows: each is a child run that walks the same plan's step for its own items, at the
@@ -29,9 +30,8 @@ export async function runWindows(walk: Walk, here: HereOf<"foreach">, pages: Jso
     ? step.concurrency
     : Math.max(1, Math.min(limits.windowsMax, pages.length, Math.floor(step.concurrency / 10)));
   const concurrency = step.isolate ? 1 : Math.max(1, Math.floor(step.concurrency / atOnce));
-  const size = step.isolate ? 1 : limits.windowItems;
   const tasks = pages.map((items, index): Task => {
-    const from = index * size;
+    const from = index * sizeOf(step);
     return { path: `${here.path}[${from}+]`, run: (around) => runWindow(walk, here, { around, from, items, concurrency }) };
   });
   const ends = await join(walk, here, tasks, { join: "all", limit: atOnce, onError: "fail" });
@@ -53,37 +53,76 @@ interface Window {
   concurrency: number;
 }
 
-async function runWindow(walk: Walk, here: HereOf<"foreach">, { around, from, items, concurrency }: Window): Promise<Json> {
+async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): Promise<Json> {
+  const { around, from } = window;
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
-  const part = known === undefined ? await partOf(walk, here, { from, items, concurrency }) : undefined;
+  const part = known === undefined ? await partOf(walk, here, window) : undefined;
+  const request = requestOf(walk, here, { path, from, part, known });
+  if (part) tellWindow(walk, here, request);
+  walk.inspector.child(path, request.id, "window");
+  try {
+    const { output, exports } = await endOf(walk, request, around.scope);
+    if (canBeUndone(here.step.body)) await takeLeft(walk, here, { from, id: request.id });
+    walk.setVariables(exports);
+    Object.assign(around.exports, exports);
+    return { output, exports };
+  } catch (error) {
+    const isBegun = walk.ledger.place(path)?.["child"] !== undefined;
+    // Its next attempt goes on from it: only what is not done, or was undone, is done again.
+    if (isEnd(error) && isBegun && (await takeLeft(walk, here, { from, id: request.id })))
+      walk.ledger.goOnFrom(path, { origin: { run: request.id, kind: "retry" } });
+    throw error;
+  }
+}
+
+interface Asked {
+  path: string;
+  from: number;
+  part: RunPart | undefined;
+  known: string | undefined;
+}
+
+function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, part, known }: Asked): ChildRequest {
+  const { run, plan, input } = walk.options;
   const again = here.attempt === 1 ? "" : `_attempt${here.attempt}`;
-  const request: ChildRequest = {
-    id: known ?? childRunId(walk.options.run.id, `${here.path}_from${from}${again}`, () => walk.port.uuid()),
-    workflow: walk.options.run.workflow,
-    version: walk.options.run.version,
-    planHash: walk.options.plan.hash,
-    input: walk.options.input,
+  const origin = part && walk.ledger.child(path)?.origin;
+  return {
+    id: known ?? childRunId(run.id, `${here.path}_from${from}${again}`, () => walk.port.uuid()),
+    workflow: run.workflow,
+    version: run.version,
+    planHash: plan.hash,
+    input,
     path,
     await: true,
     summary: `${path} · items ${from} and after`,
-    ...(part ? { part, undone: undoneOf(walk, here.path, part) } : { isStarted: true }),
-    ...(known === undefined ? walk.ledger.child(path) : {}),
+    ...(part ? { part, undone: undoneIn(walk, here, from) } : { isStarted: true }),
+    ...(origin ? { origin } : {}),
   };
-  if (part) tellWindow(walk, here, request);
-  walk.inspector.child(path, request.id, "window");
-  const { output, exports, undos } = await endOf(walk, request, around.scope);
-  walk.setVariables(exports);
-  Object.assign(around.exports, exports);
-  if (!Array.isArray(undos) || undos.length > 0) walk.undoing.registerPage({ path, page: undos } satisfies UndoPage);
-  return { output, exports, undos: [] };
 }
 
-/** Of the window's own items, and of all that stands around them the sum. */
-function undoneOf({ ledger }: Walk, path: string, { from }: RunPart): [string, number][] {
-  const times = ledger.timesUndone(path);
-  return [...(times === 0 ? [] : [[path, times] as [string, number]]), ...ledger.undoneItems(path, from, from + limits.windowItems)];
+/** What the window did is for this run to undo, as if it had been done here. Gives whether it has left any trace. */
+async function takeLeft(walk: Walk, here: HereOf<"foreach">, { from, id }: { from: number; id: string }): Promise<boolean> {
+  const path = `${here.path}[${from}+]`;
+  const left = await walk.outside(() => walk.port.left({ id, path, undone: undoneIn(walk, here, from) }));
+  if (!left) return false;
+  walk.ledger.learnUndone(left.undone);
+  // An item that was finished is done again as a whole, as in the run itself.
+  const next = here.step.isolate ? {} : { run: id };
+  walk.undoing.registerWindow(
+    path,
+    left.undos.map((page) => ({ path, page, ...next })),
+  );
+  return true;
 }
+
+const undoneIn = ({ ledger }: Walk, { step, path }: HereOf<"foreach">, from: number): Counts =>
+  ledger.undoneItems(path, { from, end: from + sizeOf(step) });
+
+const sizeOf = ({ isolate }: StepOf<"foreach">): number => (isolate ? 1 : limits.windowItems);
+
+const canBeUndone = (block: Block): boolean =>
+  block.steps.some((step) => step.compensate !== undefined || blocksOf(step).some((inner) => canBeUndone(inner.block)));
 
 /** An item's error is told as the item's, not as the window's. */
 async function endOf(walk: Walk, request: ChildRequest, scope: Scope): Promise<WindowResult> {
@@ -107,10 +146,11 @@ function tellWindow(walk: Walk, { step, attempt, context }: HereOf<"foreach">, {
 async function partOf(
   walk: Walk,
   { step, path, attempt, context }: HereOf<"foreach">,
-  { from, items, concurrency }: Omit<Window, "around">,
+  { from, items, concurrency }: Window,
 ): Promise<RunPart> {
   const { frame } = context;
   const { names, steps } = await seenBy(walk, step.body, { frame, path });
+  const undone = walk.timesUndone(path);
   return {
     path,
     attempt,
@@ -121,6 +161,7 @@ async function partOf(
     // Also when no item reads them: what items set is added to them.
     names: { ...names, vars: await walk.shrink(frame.name("vars") ?? {}, path) },
     steps,
+    ...(undone === 0 ? {} : { undone }),
   };
 }
 
@@ -146,11 +187,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
   const list = { items, from: part.from };
   const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
   const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
-  return {
-    output: await walk.shrink(output, part.path),
-    exports,
-    undos: await walk.shrink(walk.undoing.state() as unknown as Json, part.path),
-  };
+  return { output: await walk.shrink(output, part.path), exports };
 }
 
 async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {

@@ -5,7 +5,7 @@ import { hash } from "../walk/answers.ts";
 import { broken, type Told } from "../walk/invariants.ts";
 import { createRandom } from "../walk/random-definition.ts";
 import { richDefinition } from "../walk/rich-definition.ts";
-import { planOf } from "../walk/run-plain.ts";
+import { planOf } from "../walk/plan-of.ts";
 import { admin, Place, type EventBody, type Run } from "./client.ts";
 import { begun } from "./going-on.ts";
 import { casesOf, firstSeedOf } from "../cases.ts";
@@ -29,7 +29,7 @@ function chosen(): number[] {
   const seeds: number[] = [];
   for (let seed = firstSeed; seeds.length < cases; seed++) {
     const text = JSON.stringify(richDefinition(seed));
-    if (text.length < 4_000 && !text.includes('"needs":[],"steps":[{"id":"s0"') && !text.includes("% 97")) seeds.push(seed);
+    if (text.length < 4_000 && !text.includes('"needs":[],"steps":[{"id":"s0"') && !/% 97|"isolate"/.test(text)) seeds.push(seed);
   }
   return seeds;
 }

@@ -8,6 +8,8 @@ export interface Told {
   what: "start" | "end" | "cancel";
   path: string;
   isGood?: boolean;
+  /** Of a start: its idempotency key. */
+  key?: string;
 }
 
 export interface Ended {
@@ -23,6 +25,7 @@ export interface Ended {
 /** What is wrong with a run that has ended, whatever was done to it. */
 export const broken = (ended: Ended): string[] => [
   ...callsTwice(ended),
+  ...underOldKeys(ended),
   ...startsWhilePaused(ended),
   ...startsAfterCancel(ended),
   ...endsBadly(ended),
@@ -31,9 +34,10 @@ export const broken = (ended: Ended): string[] => [
 ];
 
 /** A call that was good is not made again, unless it was undone in between. Handlers and `finally` belong to one end of their step. */
-function callsTwice({ trace, log }: Ended): string[] {
+function callsTwice({ trace, log, logsOfParts = [] }: Ended): string[] {
   const undone = new Map<string, number>();
-  for (const { type, step, time } of log) if (type === "step.compensated") undone.set(step!, time);
+  for (const { type, step, time } of [...log, ...logsOfParts.flat()])
+    if (type === "step.compensated") undone.set(step!, Math.max(time, undone.get(step!) ?? 0));
   const good = new Map<string, number>();
   return trace.flatMap(({ what, path, isGood, at }) => {
     if (what === "end" && isGood) good.set(path, at);
@@ -43,6 +47,20 @@ function callsTwice({ trace, log }: Ended): string[] {
     return undoneAt !== undefined && undoneAt >= before && undoneAt <= at
       ? []
       : [`${path} was called again at ${at}, it was good at ${before}`];
+  });
+}
+
+/** What was undone is not called again under its key: the other side would answer with what was taken back. */
+export function underOldKeys({ trace, log, logsOfParts = [] }: Pick<Ended, "trace" | "log" | "logsOfParts">): string[] {
+  const undone = [...log, ...logsOfParts.flat()].filter(({ type }) => type === "step.compensated");
+  const begun = new Map<string, string>();
+  const good = new Map<string, { path: string; at: number }>();
+  return trace.flatMap(({ what, path, at, key, isGood }) => {
+    if (what === "start" && key !== undefined) begun.set(path, key);
+    if (what === "end" && isGood && begun.has(path)) good.set(begun.get(path)!, { path, at });
+    const before = what === "start" ? good.get(key!) : undefined;
+    const isUndone = before !== undefined && undone.some(({ step, time }) => step === path && time >= before.at && time <= at);
+    return isUndone ? [`${path} was called again at ${at} under ${key}, which was undone`] : [];
   });
 }
 

@@ -2,11 +2,11 @@ import { isObject, type Json } from "../../contracts/json.ts";
 import type { Entry } from "../../contracts/activities.ts";
 import type { RunEvent } from "../../contracts/events.ts";
 import type { Origin } from "../../contracts/messages.ts";
-import { keep, type Kept, type LoggedStep } from "../../language/ledger.ts";
+import { keep, type Kept, type LoggedStep, type Question } from "../../language/ledger.ts";
 import type { LedgerSeed } from "../../workflows/ledger.ts";
-import { planOf } from "./run-plain.ts";
+import { planOf } from "./plan-of.ts";
 
-interface Row extends LoggedStep {
+export interface Row extends LoggedStep {
   output: Json;
   error: Json;
   exports: Json;
@@ -63,13 +63,16 @@ export interface Continued {
 /** The ledger that a retry or fork of a run with this log begins with. */
 export function ledgerOfLog(definition: unknown, log: readonly RunEvent[], origin: Partial<Origin> = {}, before = definition): Continued {
   const plan = planOf(definition);
-  const rows = rowsOf(log);
-  const kept = keep({
+  return ledgerOfRows(rowsOf(log), {
     plan,
     before: before === definition ? plan : planOf(before),
-    steps: rows,
     origin: { run: "r_origin", kind: "fork", ...origin },
   });
+}
+
+export function ledgerOfRows(rows: Row[], question: Omit<Question, "steps">): Continued {
+  const { origin } = question;
+  const kept = keep({ ...question, steps: rows });
   const byPath = new Map(rows.map((row) => [row.path, row]));
   const entries = kept.entries.map(({ path, step }): [string, Entry] => {
     const { status, output, error, exports } = byPath.get(path)!;

@@ -9,12 +9,13 @@ import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, Port } from "../../workflows/port.ts";
 import { PlainLocks } from "./plain-locks.ts";
+import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
 export type Answer = { output: Json; usage?: Usage; afterMs?: number } | { problem: Problem; afterMs?: number };
 
-export type Answers = (path: string, fields: unknown, attempt: number) => Answer;
+export type Answers = (path: string, fields: unknown, attempt: number, key?: string) => Answer;
 
 /** A child run that walks a part of the plan. */
 export interface RunningPart {
@@ -24,6 +25,16 @@ export interface RunningPart {
 }
 
 export type BeginPart = (request: ChildRequest, parent: PlainPort) => RunningPart;
+
+interface PlainPortOptions {
+  /** After every step, or after so many calls. */
+  isLong?: boolean | number;
+  parent?: PlainPort;
+  begin?: BeginPart;
+  /** Of an earlier run that this one goes on from: what the record has, and when it had ended. */
+  runs?: PlainRecord;
+  now?: number;
+}
 
 /** The walk's port in one process with virtual time: no server, no waiting, every run the same. */
 export class PlainPort implements Port {
@@ -42,23 +53,36 @@ export class PlainPort implements Port {
   shown = "";
   /** The ports of child runs that walk a part of the same plan. */
   readonly parts: PlainPort[] = [];
+  /** What the record has of all runs. */
+  readonly runs: PlainRecord;
+  /** Of the largest state with which the run went on in another execution. */
+  stateBytes = 0;
+  /** Of a window: ends it at once. */
+  terminate: () => void = () => undefined;
+  /** Of the run that is walked on it. */
+  run = "";
   readonly #time: VirtualTime;
   readonly #stored: Json[];
   readonly #locks: PlainLocks;
   readonly #answers: Answers;
   readonly #children = new Map<string, { answer: Answer; startedAt: number }>();
   readonly #running = new Map<string, RunningPart>();
+  readonly #known = new Map<string, RunEvent>();
+  #indexed = 0;
+  #status = "running";
   #attending = 0;
-  readonly #isLong: boolean;
+  readonly #isLong: boolean | number;
+  #calls = 0;
   readonly #begin: BeginPart | undefined;
   #ids = 0;
   #executions = 0;
 
-  constructor(answers: Answers, { isLong = false, parent, begin }: { isLong?: boolean; parent?: PlainPort; begin?: BeginPart } = {}) {
+  constructor(answers: Answers, { isLong = false, parent, begin, runs = new PlainRecord(), now = 0 }: PlainPortOptions = {}) {
     this.#answers = answers;
+    this.runs = parent ? parent.runs : runs;
     this.#isLong = isLong;
     this.#begin = begin;
-    this.#time = parent ? parent.#time : new VirtualTime();
+    this.#time = parent ? parent.#time : new VirtualTime(now);
     this.#stored = parent ? parent.#stored : [];
     this.#locks = parent ? parent.#locks : new PlainLocks();
     if (parent) this.trace = parent.trace;
@@ -72,6 +96,7 @@ export class PlainPort implements Port {
   forget = (): void => {
     this.#time.forget(this);
     this.#executions += 1;
+    this.#calls = 0;
   };
 
   now = (): number => this.#time.now;
@@ -114,6 +139,11 @@ export class PlainPort implements Port {
     for (let at = 0; at < items.length; at += pageSize) pages.push(items.slice(at, at + pageSize));
     return { pages };
   };
+  left: Port["left"] = async ({ id, path, undone }) => {
+    const left = this.runs.left(id, undone);
+    return left && { ...left, undos: await Promise.all(left.undos.map((page) => this.store(page, path))) };
+  };
+  page: Port["page"] = async (reference) => this.#stored[Number(referenceHash(reference))]!;
   concat: Port["concat"] = async (pages) => {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
@@ -141,12 +171,13 @@ export class PlainPort implements Port {
     this.#attending -= 1;
   }
   isUnattended: Port["isUnattended"] = () => this.#attending === 0;
-  history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong });
+  history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
   call: Port["call"] = async ({ call }, scope) => {
     const { path, fields, attempt, carried, idempotencyKey } = call as StepCall<unknown>;
     this.keys.push(idempotencyKey);
-    const answer = this.#answers(path, fields, attempt);
+    this.#calls += 1;
+    const answer = this.#answers(path, fields, attempt, idempotencyKey);
     const output = await this.#perform(path, answer, scope);
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
@@ -194,13 +225,14 @@ export class PlainPort implements Port {
   }
 
   #append(events: RunEvent[]): RunStatus {
-    const known = new Map(this.log.map((event) => [event.identity, event]));
-    this.collisions.push(...events.filter((event) => isOther(event, known.get(event.identity))));
-    const fresh = events.filter((event) => !known.has(event.identity));
+    for (; this.#indexed < this.log.length; this.#indexed += 1)
+      this.#known.set(this.log[this.#indexed]!.identity, this.log[this.#indexed]!);
+    this.collisions.push(...events.filter((event) => isOther(event, this.#known.get(event.identity))));
+    const fresh = events.filter((event) => !this.#known.has(event.identity));
     this.log.push(...fresh);
     if (this.heard) for (const event of fresh) this.heard(event);
-    const last = this.log.findLast((event) => event.type.startsWith("run."))?.type.slice("run.".length) ?? "running";
-    return isTerminal(last) ? last : "running";
+    this.#status = fresh.findLast((event) => event.type.startsWith("run."))?.type.slice("run.".length) ?? this.#status;
+    return isTerminal(this.#status) ? this.#status : "running";
   }
 
   #load(value: Json): Json {

@@ -1,14 +1,15 @@
 import type { JsonObject } from "../../contracts/json.ts";
 import { prefixesOf } from "../../language/step-path.ts";
 import { hash } from "./answers.ts";
-import { broken, type Told } from "./invariants.ts";
+import { broken, underOldKeys, type Told } from "./invariants.ts";
 import { ledgerOfLog } from "./ledger-of-log.ts";
 import { answerRich } from "./people.ts";
 import type { Answer, Answers, PlainPort } from "./plain-port.ts";
 import { plain } from "./plain.ts";
 import { createRandom } from "./random-definition.ts";
 import { richDefinition } from "./rich-definition.ts";
-import { planOf, runPlain, type PlainRun } from "./run-plain.ts";
+import { planOf } from "./plan-of.ts";
+import { runPlain, type PlainRun } from "./run-plain.ts";
 import { randomActs, steerBy, type Act } from "./steering.ts";
 
 /** One sequence: a random definition, steered at random, and the run that goes on from it. Gives what is wrong. */
@@ -23,19 +24,23 @@ export async function play(seed: number): Promise<string[]> {
 interface Played {
   run: PlainRun;
   definition: JsonObject;
+  trace: Told[];
   faults: string[];
 }
+
+/** What was asked of the far end, by path: under which key, and whether the answer was good. */
+type Asked = Map<string, { key?: string; isGood: boolean }[]>;
 
 async function steered(
   seed: number,
   definition: JsonObject,
   acts: readonly Act[],
-  ledger?: ReturnType<typeof ledgerOfLog>["ledger"],
+  from: Pick<NonNullable<Parameters<typeof runPlain>[1]>, "ledger" | "retryOf"> = {},
 ): Promise<Played> {
-  const good = new Map<string, boolean[]>();
-  const answer: Answers = (path, fields, attempt) => {
+  const asked: Asked = new Map();
+  const answer: Answers = (path, fields, attempt, key) => {
     const given = inTime(path, answerRich(path, fields, attempt));
-    good.set(path, [...(good.get(path) ?? []), "output" in given]);
+    asked.set(path, [...(asked.get(path) ?? []), { isGood: "output" in given, ...(key === undefined ? {} : { key }) }]);
     return given;
   };
   const now = { definition };
@@ -44,28 +49,35 @@ async function steered(
     answer,
     continues: seed % 2 === 0,
     steer: steerBy(acts, now),
-    ...(ledger ? { ledger } : {}),
+    ...from,
   });
   const canceledAt = acts.find(({ what }) => what === "cancel")?.at;
-  const { port } = run;
+  const [port, ...parts] = portsOf(run.port) as [PlainPort, ...PlainPort[]];
+  const trace = traceOf(port, asked);
   const faults = broken({
     plan: planOf(now.definition),
     log: port.log,
-    logsOfParts: port.parts.map(({ log }) => log),
-    trace: traceOf(port, good),
+    logsOfParts: parts.map(({ log }) => log),
+    trace,
     ...(canceledAt === undefined ? {} : { canceledAt }),
   });
-  return { run, definition: now.definition, faults: [...faults, ...port.collisions.map(({ identity }) => `Two events are ${identity}`)] };
+  const collisions = [port, ...parts].flatMap((each) => each.collisions);
+  return { run, definition: now.definition, trace, faults: [...faults, ...collisions.map(({ identity }) => `Two events are ${identity}`)] };
 }
+
+/** Of the run and of all that walk parts of it. */
+const portsOf = (port: PlainPort): PlainPort[] => [port, ...port.parts.flatMap(portsOf)];
 
 const inTime = (path: string, answer: Answer): Answer => ({ ...answer, afterMs: 1 + (hash(`${path} takes`) % 20_011) });
 
-/** Which ends were good: the calls of one path come one after the other. */
-function traceOf(port: PlainPort, good: Map<string, boolean[]>): Told[] {
+/** Under which keys calls were made, and which ends were good: the calls of one path come one after the other. */
+function traceOf(port: PlainPort, asked: Asked): Told[] {
   const begun = new Map<string, number>();
   return port.trace.map((told) => {
     if (told.what === "start") begun.set(told.path, (begun.get(told.path) ?? 0) + 1);
-    return told.what === "end" ? { ...told, isGood: good.get(told.path)![begun.get(told.path)! - 1]! } : told;
+    const { key, isGood } = asked.get(told.path)![begun.get(told.path)! - 1]!;
+    if (told.what === "start") return { ...told, ...(key === undefined ? {} : { key }) };
+    return told.what === "end" ? { ...told, isGood } : told;
   });
 }
 
@@ -81,19 +93,28 @@ function differs(definition: JsonObject, acts: readonly Act[], whole: PlainRun, 
 const races = /"(join|until|timeout|expiresAfter|background|vars|lock|type":"(listen|approval))"|vars\.|park/;
 
 /** A retry or fork of the ended run: it calls nothing that it took over, and keeps the invariants too. */
-async function goneOn(seed: number, { run, definition }: Played): Promise<string[]> {
+async function goneOn(seed: number, first: Played): Promise<string[]> {
+  const { run, definition } = first;
   const random = createRandom(seed ^ 0x11);
   const { log } = run.port;
   const paths = log.filter(({ type }) => type === "step.completed").map(({ step }) => step!);
   const isRetry = !["completed"].includes(run.end.result.status) || paths.length === 0;
-  const from = isRetry ? [] : [paths[Math.floor(random() * paths.length)]!];
-  const { kept, ledger } = ledgerOfLog(definition, log, { kind: isRetry ? "retry" : "fork", from });
-  const second = await steered(seed, definition, [], ledger);
-  const wholes = new Set(kept.entries.map(({ path }) => path));
+  const from = [paths[Math.floor(random() * paths.length)]!];
+  const fork = isRetry ? undefined : ledgerOfLog(definition, log, { kind: "fork", from });
+  const second = await steered(seed, definition, [], fork ? { ledger: fork.ledger } : { retryOf: run });
+  const wholes = new Set((fork?.kept ?? second.run.kept!).entries.map(({ path }) => path));
   const again = second.run.port.trace.filter(
-    ({ what, path }) => what === "start" && [path, ...prefixesOf(path)].some((around) => wholes.has(around)),
+    ({ what, path }) =>
+      what === "start" && [path, ...prefixesOf(path)].some((around) => wholes.has(around)) && !path.includes("compensate."),
   );
-  return [...second.faults, ...again.map(({ path }) => `${path} was called again by the run that took it over`)].map(
-    (fault) => `gone on: ${fault}`,
-  );
+  return [
+    ...second.faults,
+    ...(isRetry ? underOldKeys(oneAfterTheOther(first, second)) : []),
+    ...again.map(({ path }) => `${path} was called again by the run that took it over`),
+  ].map((fault) => `gone on: ${fault}`);
+}
+
+function oneAfterTheOther(first: Played, second: Played): Parameters<typeof underOldKeys>[0] {
+  const logs = [first, second].flatMap(({ run }) => portsOf(run.port).map(({ log }) => log));
+  return { trace: [...first.trace, ...second.trace], log: [], logsOfParts: logs };
 }

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../contracts/json.ts";
+import type { Json, JsonObject } from "../../contracts/json.ts";
 import {
   attempt,
   block,
@@ -30,6 +30,7 @@ export function richDefinition(seed: number): JsonObject {
   const sight = ["input.n", "vars.one", "vars.two"];
   const steps = block(maker, sight, 0);
   if (chance(maker, 0.015)) steps.push(windows(maker));
+  isolateSome(steps, createRandom(seed ^ 0x1501));
   return {
     name: "random",
     version: "1.0.0",
@@ -39,6 +40,16 @@ export function richDefinition(seed: number): JsonObject {
     ...(chance(maker, 0.3) ? { finally: inner(maker, sight, 3) } : {}),
   };
 }
+
+/** Some of the `foreach`es whose items ask nobody: people who answer know only the run itself. */
+function isolateSome(value: Json, random: () => number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value) && value["type"] === "foreach" && !asking.test(JSON.stringify(value)) && random() < 0.5)
+    value["isolate"] = true;
+  for (const inner of Object.values(value)) isolateSome(inner, random);
+}
+
+const asking = /"type":"(listen|approval|end)"|"(join|until|rest|isolate)":|park/;
 
 const newId = (maker: Maker): string => `s${maker.nextId++}`;
 

@@ -2,18 +2,12 @@ import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import type { Json } from "../../contracts/json.ts";
 import { endEvent, type RunEnd } from "../../contracts/run-end.ts";
 import { Walk, type WalkOptions, type WalkState } from "../../workflows/walk.ts";
-import { readDefinitionValue } from "../../language/index.ts";
-import type { Plan } from "../../language/plan.ts";
 import { Fault } from "../../contracts/faults.ts";
 import type { RunPart } from "../../contracts/messages.ts";
 import type { ChildRequest } from "../../workflows/port.ts";
+import type { Kept } from "../../language/ledger.ts";
+import { planOf } from "./plan-of.ts";
 import { PlainPort, type Answers, type BeginPart, type RunningPart } from "./plain-port.ts";
-
-export const planOf = (definition: unknown): Plan => {
-  const read = readDefinitionValue(definition, { hashOf: () => "hash" });
-  if (!read.ok) throw new Error(JSON.stringify(read.problems, null, 2));
-  return read.plan;
-};
 
 export interface PlainRun {
   end: RunEnd;
@@ -21,6 +15,8 @@ export interface PlainRun {
   walk: Walk;
   /** How many executions it took, without those of children. */
   executions: number;
+  /** What it took over of the run it tries again. */
+  kept?: Kept;
 }
 
 interface PlainOptions {
@@ -30,22 +26,33 @@ interface PlainOptions {
   holds?: WalkOptions["holds"];
   answer?: Answers;
   steer?: (walk: Walk, port: PlainPort) => void;
-  /** Continue as new at every step boundary. */
-  continues?: boolean;
+  /** Continue as new at every step boundary, or after so many calls. */
+  continues?: boolean | number;
+  /** The run that this one tries again. */
+  retryOf?: PlainRun;
 }
 
 const continuesByDefault = process.env["WALK_CONTINUES"] === "1";
 
 /** Walk a definition on the in-process port. `steer` may plan signals, pauses and cancels at virtual times. */
 export async function runPlain(definition: unknown, options: PlainOptions = {}): Promise<PlainRun> {
-  const { continues = continuesByDefault } = options;
+  const { continues = continuesByDefault, retryOf } = options;
   const plan = planOf(definition);
   const answers = options.answer ?? ((path) => ({ output: path }));
-  const begin: BeginPart = (request, parent) => beginPart(given, request, new PlainPort(answers, { isLong: continues, parent, begin }));
-  const port = new PlainPort(answers, { isLong: continues, begin });
+  const begin: BeginPart = (request, parent) => {
+    const part = new PlainPort(answers, { isLong: continues, parent, begin });
+    recorded(part, { id: request.id, parent: parent.run, path: request.path });
+    return beginPart(given, request, part);
+  };
+  const port = new PlainPort(answers, {
+    isLong: continues,
+    begin,
+    ...(retryOf ? { runs: retryOf.port.runs, now: retryOf.port.now() } : {}),
+  });
+  const origin = retryOf && ({ run: retryOf.port.run, kind: "retry" } as const);
   const run = {
     tenant: "t",
-    id: "r_00000000000000000000000000",
+    id: origin ? `${origin.run}0` : "r_00000000000000000000000000",
     workflow: plan.name,
     version: plan.version,
     planHash: plan.hash,
@@ -60,11 +67,13 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     input: options.input ?? null,
     env: {},
     depth: 0,
-    effectRoot: run.id,
+    effectRoot: retryOf ? retryOf.walk.options.effectRoot : run.id,
     holds: options.holds ?? [],
     ...(options.vars ? { vars: options.vars } : {}),
   };
-  let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}) }, port);
+  recorded(port, { id: run.id });
+  const taken = origin && port.runs.begin(plan, { origin, log: port.log });
+  let walk = new Walk({ ...given, ...(options.ledger ? { ledger: options.ledger } : {}), ...taken }, port);
   options.steer?.(
     whoever(() => walk, port),
     port,
@@ -75,7 +84,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     executions += 1;
   };
   const end = await port.drive(walkOn(given, port, { walk, next }));
-  return { end, port, walk, executions };
+  return { end, port, walk, executions, ...(taken ? { kept: taken.kept } : {}) };
 }
 
 type Given = Omit<WalkOptions, "state">;
@@ -88,28 +97,46 @@ async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { wa
       await port.record(given.run, [endEvent(end, port.now())]);
       return end;
     }
-    const state = JSON.parse(JSON.stringify(walk.state())) as WalkState;
+    const text = JSON.stringify(walk.state());
+    port.stateBytes = Math.max(port.stateBytes, text.length);
+    const state = JSON.parse(text) as WalkState;
     port.forget();
     walk = new Walk({ ...given, plan: walk.leaving.plan, state }, port);
   }
 }
 
+function recorded(port: PlainPort, run: { id: string; parent?: string; path?: string }): void {
+  port.run = run.id;
+  port.runs.add({ ...run, log: port.log });
+}
+
 /** A child run for some items of a `foreach`, as Temporal would start it. */
-function beginPart(given: Given, { id, part, word, undone }: ChildRequest, port: PlainPort): RunningPart {
+function beginPart(given: Given, { id, part, word, undone, origin }: ChildRequest, port: PlainPort): RunningPart {
   const own: Given = {
     ...given,
     run: { ...given.run, id, parentId: given.run.id },
     part: JSON.parse(JSON.stringify(part)) as RunPart,
     holds: word ? [word] : [],
   };
-  let walk = new Walk({ ...own, ledger: { entries: [], places: [], undoneTimes: undone ?? [] } }, port);
+  const fresh = { ledger: { entries: [], places: [], undoneTimes: undone ?? {} } };
+  let walk = new Walk({ ...own, ...(origin ? port.runs.begin(given.plan, { origin, log: port.log, known: undone }) : fresh) }, port);
   const next = (other: Walk): void => void (walk = other);
   const end = async (): Promise<Json> => {
     const { result, error } = await walkOn(own, port, { walk, next });
     if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
     return result.output;
   };
-  return { end: end(), cancel: () => walk.cancel("the parent cancelled it"), hold: (holds) => void port.attended(walk.pause.hold(holds)) };
+  const terminated = new Promise<Json>((_, reject) => {
+    port.terminate = (): void => {
+      port.forget();
+      reject(new Fault("child", "The child run was terminated."));
+    };
+  });
+  return {
+    end: Promise.race([end(), terminated]),
+    cancel: () => walk.cancel("the parent cancelled it"),
+    hold: (holds) => void port.attended(walk.pause.hold(holds)),
+  };
 }
 
 /** The walk of the execution that is there when it is spoken to; what it is told is counted until it is answered. */

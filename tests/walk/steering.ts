@@ -4,7 +4,7 @@ import type { Walk } from "../../workflows/walk.ts";
 import { attended } from "./people.ts";
 import type { PlainPort } from "./plain-port.ts";
 import { createRandom } from "./random-definition.ts";
-import { planOf } from "./run-plain.ts";
+import { planOf } from "./plan-of.ts";
 
 export type Act =
   | { at: number; what: "pause"; timers: "run" | "freeze" }

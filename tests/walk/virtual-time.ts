@@ -15,10 +15,14 @@ const turnsMax = 1_000_000;
 
 /** Time that passes only when nothing else is left to do: every run of the same walk is the same, and takes no time. */
 export class VirtualTime {
-  now = 0;
+  now: number;
   #order = 0;
   #agenda: { time: number; order: number; action: () => void; owner: unknown }[] = [];
   #conditions: { predicate: () => boolean; resolve: () => void; owner: unknown }[] = [];
+
+  constructor(now = 0) {
+    this.now = now;
+  }
 
   /** Without an owner it is planned from outside. */
   after(ms: number, action: () => void, owner?: unknown): void {
