@@ -51,6 +51,17 @@ const scopes: Record<string, Recording> = {
   parallel: { steps: [{ id: "p", type: "parallel", branches: { a: [http("x")], b: [http("y")], c: [set("z")] } }] },
   "parallel-any": { steps: [{ id: "p", type: "parallel", join: "any", branches: { a: [listen], b: [http("y")] } }] },
   foreach: { steps: [{ id: "f", type: "foreach", items: "${range(5)}", concurrency: 2, steps: [http("c")] }] },
+  "foreach-short": {
+    steps: [
+      {
+        id: "f",
+        type: "foreach",
+        items: "${range(12)}",
+        concurrency: 12,
+        steps: [{ ...short("s"), arguments: { ms: "${(index * 7) % 12 * 3}" } }],
+      },
+    ],
+  },
   "foreach-collect": { steps: [{ id: "f", type: "foreach", items: [1, 2], onItemError: "collect", steps: [raise] }] },
   loop: { steps: [{ id: "l", type: "loop", maxIterations: 5, until: "${steps.c.output.body.n >= 3}", steps: [http("c")] }] },
   try: { steps: [{ id: "t", type: "try", steps: [raise], catch: [{ errors: ["odd"], steps: [http("a")] }], finally: [set("f")] }] },
