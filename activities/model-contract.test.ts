@@ -202,7 +202,8 @@ describe.each(ways)("%s by %s", (provider, way) => {
     const fault = await faultOf(ask());
     expect(fault.code).toBe("limit");
     expect(fault.message).toContain(String(limits.modelAnswerBytesMax));
-  });
+    // A line of megabytes costs the SDKs' stream readers seconds on a busy machine.
+  }, 60_000);
 
   test("estimates tokens when the server does not count them, and says so", async () => {
     server.script({ text: "a".repeat(400), usage: null });
