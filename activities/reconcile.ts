@@ -12,6 +12,7 @@ import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import { endOf } from "./endings.ts";
 import type { Record } from "./record.ts";
@@ -23,6 +24,7 @@ interface Deps {
   record: Record;
   client: Client;
   autoPause: () => Promise<void>;
+  modelCalls: Pick<ModelCalls, "healLost">;
 }
 
 /** Rows looked at in one go; the schedule comes again soon. */
@@ -59,7 +61,7 @@ export function createReconcile(deps: Deps): () => Promise<number> {
       for (const row of await orphansAmong(deps.database, rows)) await cancel(deps.client, row).catch(() => skip(row));
       Context.current().heartbeat(healed);
     }
-    return healed + (await tellUntold(deps));
+    return healed + (await tellUntold(deps)) + (await deps.modelCalls.healLost());
   };
 }
 

@@ -4,6 +4,7 @@ import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
+import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
@@ -20,7 +21,12 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
+export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCall {
+  // An effect that was not begun must not look like one that may have happened.
+  const spendCall = (spender: Spender, name: string): Promise<void> =>
+    budgets.spendToolCall(spender, name).catch((error: unknown) => {
+      throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });
+    });
   return async (fields, given, call = 0) => {
     const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
     // What was done is told without a server that may be gone by now.
@@ -29,7 +35,10 @@ export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
     const tool = await find(fields, context);
     try {
       const args = await tool.parse(fields.arguments);
-      const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
+      const perform = async (within: WorkContext): Promise<Json> => {
+        await spendCall({ ...within, agent: fields.agent }, tool.name);
+        return calls.watch(tool, within, () => performTool(tool, args, within));
+      };
       if (tool.effect === "read") return { output: await perform(context) };
       return await effects.once({ tool, fields, args, call }, context, perform);
     } finally {
@@ -42,6 +51,7 @@ export interface ToolDeps {
   find: FindTool;
   effects: EffectLedger;
   calls: ToolCalls;
+  budgets: Budgets;
 }
 
 /** Its result, checked. Whether it was done before, the effect ledger knows. */
