@@ -15,6 +15,7 @@ import { defectEvent } from "./defects.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import { endOf } from "./endings.ts";
+import { beginNewDay } from "./new-day.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
 import { hears, isTold } from "./spread-pause.ts";
@@ -59,6 +60,7 @@ export function createReconcile(deps: Deps): () => Promise<number> {
         await freeLocks(deps.client, over);
       }
       for (const row of await orphansAmong(deps.database, rows)) await cancel(deps.client, row).catch(() => skip(row));
+      await beginNewDay(deps, rows);
       Context.current().heartbeat(healed);
     }
     return healed + (await tellUntold(deps)) + (await deps.modelCalls.healLost());

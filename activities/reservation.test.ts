@@ -8,6 +8,7 @@ const budget = (more: Partial<BudgetState> = {}): BudgetState => ({
   scope: "run:a",
   caps: { nanoUsd: NANO },
   onExceed: "pause",
+  day: null,
   spent: nothing,
   reserved: nothing,
   ...more,
@@ -36,7 +37,7 @@ describe("a reservation", () => {
     const tight = budget({ scope: "step:a:b", caps: { tokens: 2_000 } });
     const found = granted([budget(), tight], size);
     expect(found).toMatchObject({ outputTokens: 1_000, held: { tokens: 2_000 }, cut: { onExceed: "pause" } });
-    expect(found.cut?.shortages).toEqual([{ scope: "step:a:b", unit: "tokens", max: 2_000, used: 0, needed: 5_000 }]);
+    expect(found.cut?.shortages).toEqual([{ scope: "step:a:b", unit: "tokens", day: null, max: 2_000, used: 0, needed: 5_000 }]);
   });
 
   test("is refused when not even a short answer fits, by every budget that does not leave it", () => {
@@ -86,7 +87,7 @@ test("1,000 interleavings of two children never book above $1", () => {
   let least = Number.POSITIVE_INFINITY;
   for (let seed = 1; seed <= 1_000; seed++) {
     const random = new Random(seed);
-    const books = [shared, own].map((ref): BudgetState => ({ ...ref, spent: nothing, reserved: nothing }));
+    const books = [shared, own].map((ref): BudgetState => ({ ...ref, day: null, spent: nothing, reserved: nothing }));
     const open: Open[] = [];
     const begin = (): void => {
       const of = random.upTo(2) === 0 ? [0] : [0, 1];

@@ -13,6 +13,8 @@ import { limits } from "../contracts/limits.ts";
 
 /** A budget at a moment. */
 export interface BudgetState extends BudgetRef {
+  /** Of a budget for each day: that of its sums. */
+  day: string | null;
   spent: Amount;
   reserved: Amount;
 }
@@ -101,6 +103,7 @@ function refusal(refusing: readonly BudgetState[], needed: Amount, lacksPrice: b
       .map((unit) => ({
         scope: budget.scope,
         unit: unit === "nanoUsd" ? "usd" : unit,
+        day: budget.day,
         max: told(unit, budget.caps[unit] ?? 0),
         used: told(unit, budget.spent[unit] + budget.reserved[unit]),
         needed: told(unit, needed[unit]),
@@ -112,7 +115,7 @@ function refusal(refusing: readonly BudgetState[], needed: Amount, lacksPrice: b
   return { shortages, onExceed, lacksPrice };
 }
 
-export const told = (unit: BudgetUnit, amount: number): number => (unit === "nanoUsd" ? amount / NANO : amount);
+const told = (unit: BudgetUnit, amount: number): number => (unit === "nanoUsd" ? amount / NANO : amount);
 
 const sum = (a: Amount, b: Amount, sign: 1 | -1): Amount => ({
   tokens: a.tokens + sign * b.tokens,

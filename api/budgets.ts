@@ -117,10 +117,10 @@ async function ofRun(call: Call<{ id: string }>): Promise<Answer> {
   const run = await seeRun(call, call.params.id);
   const chain = await runsUpwards(call, run.id);
   const refs = (await Promise.all(chain.map((each) => ownBudget(call, each)))).filter((ref) => ref !== undefined);
-  const roots = chain.map(rootOf);
+  const roots = chain.length > 0 ? chain.map(rootOf) : [run.id];
   const known = await findBudgets(deps.database, tenant, [...roots.map(budgetScopes.run), budgetScopes.tenant]);
   const unused = refs.filter(({ scope }) => !known.some((row) => row.scope === scope)).map(freshRow);
-  const steps = await stepBudgets(deps.database, tenant, rootOf(chain[0] ?? { id: run.id, effectRoot: null }));
+  const steps = await stepBudgets(deps.database, tenant, roots[0]!);
   return ok({ runId: run.id, budgets: [...known, ...unused, ...steps].map(view) });
 }
 
@@ -129,7 +129,8 @@ async function change(call: Call<{ id: string }, unknown, BudgetPatch>): Promise
   const { tenant, principal } = caller;
   await seeRun(call, params.id);
   const [run] = await runsUpwards(call, params.id);
-  const ref = run && (await ownBudget(call, run, body.step));
+  if (!run) throw new Fault("unavailable", `Run ${params.id} has not begun yet; ask again in a second.`);
+  const ref = await ownBudget(call, run, body.step);
   if (!ref) throw new Fault("not_found", await whereElse(call, body.step));
   const row = await deps.database.$transaction(async (transaction) => {
     await openBudgets(transaction, tenant, [ref]);

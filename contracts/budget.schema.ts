@@ -27,7 +27,7 @@ export const budget = z
 export type BudgetFields = Partial<Record<"tokens" | "usd" | "modelCalls" | "toolCalls", number | undefined>>;
 
 /** Undefined when there is none. */
-export function capsOf({ tokens, usd, modelCalls, toolCalls }: BudgetFields): Caps | undefined {
+function capsOf({ tokens, usd, modelCalls, toolCalls }: BudgetFields): Caps | undefined {
   const given = { tokens, nanoUsd: usd === undefined ? undefined : Math.round(usd * NANO), modelCalls, toolCalls };
   const caps = Object.fromEntries(budgetUnits.flatMap((unit) => (given[unit] === undefined ? [] : [[unit, given[unit]]])));
   return Object.keys(caps).length === 0 ? undefined : caps;

@@ -39,4 +39,7 @@ export const budgetScopes = {
 export const isDaily = (scope: string): boolean => scope === budgetScopes.tenant || scope.startsWith("agent:");
 
 /** Why a call was not let through, one for each cap: in the problem of `budget_exceeded`, under `budgets`. */
-export type Shortage = { scope: string; unit: string; max: number; used: number; needed: number } & Record<string, Json>;
+export type Shortage = { scope: string; unit: string; day: string | null; max: number; used: number; needed: number } & Record<
+  string,
+  Json
+>;

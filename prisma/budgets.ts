@@ -54,7 +54,9 @@ export async function findBudgets(database: Database, tenant: string, scopes: re
 export const isCapped = { NOT: { caps: { equals: {} } } } satisfies Prisma.BudgetWhereInput;
 
 /** null for what lasts. */
-export const dayOf = (scope: string): string | null => (isDaily(scope) ? new Date().toISOString().slice(0, 10) : null);
+export const dayOf = (scope: string): string | null => (isDaily(scope) ? today() : null);
+
+const today = (): string => new Date().toISOString().slice(0, 10);
 
 interface Kept {
   scope: string;
@@ -101,3 +103,12 @@ export const stepsOverBudget = (database: Database, tenant: string, scope: strin
     WHERE runs.tenant = ${tenant} AND runs.status IN ('needs_attention', 'paused') AND steps.status = 'needs_attention'
       AND steps.error ->> 'code' = 'budget_exceeded' AND steps.error -> 'budgets' @> ${JSON.stringify([{ scope }])}::jsonb
     ORDER BY runs.started_at, steps.path LIMIT ${limits.budgetsResumedMax}`;
+
+/** Of these runs the steps that wait for nothing but budgets of days that are over. */
+export const stepsOfPastDays = (database: Database, runs: readonly string[]): Promise<{ runId: string; path: string }[]> =>
+  database.$queryRaw`
+    SELECT run_id AS "runId", path FROM steps
+    WHERE run_id = ANY(${[...runs]}) AND status = 'needs_attention' AND error ->> 'code' = 'budget_exceeded'
+      AND jsonb_array_length(error -> 'budgets') > 0 AND NOT EXISTS (
+        SELECT 1 FROM jsonb_array_elements(error -> 'budgets') AS short WHERE coalesce(short ->> 'day', '9') >= ${today()})
+    ORDER BY path LIMIT ${limits.budgetsResumedMax}`;

@@ -9,7 +9,7 @@ import { Prices } from "../../activities/prices.ts";
 import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import { NANO, nothing, type BudgetRef } from "../../contracts/budgets.ts";
 import { limits } from "../../contracts/limits.ts";
-import { findBudgets, type BudgetRow } from "../../prisma/budgets.ts";
+import { findBudgets, stepsOfPastDays, type BudgetRow } from "../../prisma/budgets.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
 import { migrate } from "../../prisma/migrate.ts";
 import { readSettings } from "../../settings.ts";
@@ -209,6 +209,19 @@ test("a tenant's and an agent's budget are of a day", async () => {
   const [agent, all] = await findBudgets(database, "daily", ["agent:researcher", "tenant"]);
   expect([agent!.reserved.modelCalls, all!.reserved.modelCalls]).toEqual([1, 2]);
   expect(agent!.day).toBe(new Date().toISOString().slice(0, 10));
+});
+
+test("steps that wait for nothing but a day that is over are found", async () => {
+  const data = { tenant, workflow: "w", version: "1.0.0", planHash: "", status: "needs_attention", temporalRunId: "x", startedBy: "ada" };
+  await database.run.create({ data: { ...data, id: `${root}`, startedAt: new Date() } });
+  const [past, now] = ["2020-01-01", new Date().toISOString().slice(0, 10)];
+  const waits = { past: [past], now: [now], both: [past, now], run: [past, null], none: [] };
+  for (const [name, days] of Object.entries(waits)) {
+    const error = { code: "budget_exceeded", budgets: days.map((day) => ({ scope: "tenant", day })) };
+    const step = { runId: `${root}`, path: name, tenant, type: "llm", status: "needs_attention", error, firstSeq: 1 };
+    await database.step.create({ data: { ...step, startedAt: new Date() } });
+  }
+  expect(await stepsOfPastDays(database, [`${root}`])).toEqual([{ runId: `${root}`, path: "past" }]);
 });
 
 test("calls of tools count when they are made", async () => {

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { say, statusesOf } from "./asking.ts";
-import { admin, host, Model, uniqueName, type Answer, type Client, type Page, type Run } from "./client.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { admin, facts, host, Model, uniqueName, type Answer, type Client, type Page, type Run } from "./client.ts";
 
 interface Amount {
   max: number | null;
@@ -29,19 +30,19 @@ afterAll(() => host.heal());
 describe("a run's budget", () => {
   test("holds a step that it does not leave enough, until it is raised", async () => {
     const model = new Model();
-    await model.script(tokens(20, 600), tokens(20, 30));
+    await model.script(tokens(20, 780), tokens(20, 30));
     const run = await admin.begin({ budget: { tokens: 1_000 }, steps: [say(model), { ...say(model), id: "again" }] });
     await run.until("run.needs_attention");
     const parked = await run.step("again");
     expect(parked).toMatchObject({ status: "needs_attention", error: { code: "budget_exceeded", status: 402, onExceed: "pause" } });
     expect(await model.calls()).toHaveLength(1);
     expect(await budgetsOf(run)).toMatchObject([
-      { scope: `run:${run.id}`, onExceed: "pause", tokens: { max: 1_000, spent: 620, reserved: 0, left: 380 }, setBy: null },
+      { scope: `run:${run.id}`, onExceed: "pause", tokens: { max: 1_000, spent: 800, reserved: 0, left: 200 }, setBy: null },
     ]);
     const raised = await patch(run, { tokens: 5_000 });
     expect(raised).toMatchObject({ status: 200, body: { tokens: { max: 5_000 }, modelCalls: { max: null } } });
     expect(await run.end()).toMatchObject({ status: "completed", output: "yes" });
-    expect(await budgetsOf(run)).toMatchObject([{ tokens: { spent: 670, reserved: 0 }, modelCalls: { spent: 2 } }]);
+    expect(await budgetsOf(run)).toMatchObject([{ tokens: { spent: 850, reserved: 0 }, modelCalls: { spent: 2 } }]);
   });
 
   test("tells the model how long its answer may be, and waits when that was too short", async () => {
@@ -50,7 +51,7 @@ describe("a run's budget", () => {
     const run = await admin.begin({ budget: { tokens: 1_000 }, steps: [say(model)] });
     await run.until("run.needs_attention");
     const [asked] = await model.calls();
-    expect((asked!.body as unknown as { max_completion_tokens: number }).max_completion_tokens).toBeLessThan(1_000);
+    expect((JSON.parse(asked!.body) as { max_completion_tokens: number }).max_completion_tokens).toBeLessThan(1_000);
     await patch(run, { tokens: 20_000 });
     expect(await run.end()).toMatchObject({ status: "completed" });
   });
@@ -66,19 +67,17 @@ describe("a run's budget", () => {
   });
 
   test("with downgradeModel asks the fallback that fits", async () => {
-    await host.scriptModel("priced", [{ text: "never asked" }]);
-    await admin.request("PUT", "/api/v2/model-prices", { body: { model: "openai/dear", input: 1_000, output: 1_000 } });
-    const dear = {
-      ...say(new Model()),
-      model: "openai/dear",
-      fallbacks: ["openai/cheaper"],
-      budget: { usd: 0.1, onExceed: "downgradeModel" },
-    };
-    await admin.request("PUT", "/api/v2/model-prices", { body: { model: "openai/cheaper", input: 0.1, output: 0.1 } });
-    const run = await admin.finish({ steps: [dear] });
-    expect(run.status).toBe("completed");
-    expect(await host.modelCalls("dear", 0)).toEqual([]);
-    expect((await host.modelCalls("cheaper", 1)).length).toBe(1);
+    const payer = await admin.withKey({ principal: "pat", kind: "person", roles: ["admin"], tenant: uniqueName("payers") });
+    const [dear, cheap] = [new Model(), new Model()];
+    for (const [model, usd] of [
+      [dear.wanted, 1_000],
+      [cheap.wanted, 0.1],
+    ] as const)
+      await payer.request("PUT", "/api/v2/model-prices", { body: { model, input: usd, output: usd } });
+    const step = say(dear, { fallbacks: [cheap.wanted], budget: { usd: 0.1, onExceed: "downgradeModel" } });
+    expect((await payer.finish({ steps: [step] })).status).toBe("completed");
+    expect(await dear.calls()).toEqual([]);
+    expect(await cheap.calls()).toHaveLength(1);
   });
 
   test("is shared by its children, however many run at once", async () => {
@@ -186,9 +185,22 @@ describe("a budget for each day", () => {
     expect((await payer.request("DELETE", "/api/v2/budgets/tenant")).status).toBe(404);
   });
 
+  test("lets its runs go on when the day is over", async () => {
+    const tenant = uniqueName("payers");
+    const payer = await admin.withKey({ principal: "pat", kind: "person", roles: ["admin"], tenant });
+    await payer.request("PUT", "/api/v2/budgets/tenant", { body: { toolCalls: 1 } });
+    const run = await payer.begin({ steps: [echo("a"), echo("b")] });
+    await held(run);
+    const database = openDatabase(facts.databaseUrl, 1);
+    await database.$executeRaw`UPDATE budgets SET day = '2020-01-01' WHERE tenant = ${tenant}`;
+    await database.$executeRaw`UPDATE steps SET error = jsonb_set(error, '{budgets,0,day}', '"2020-01-01"') WHERE run_id = ${run.id} AND path = 'b'`;
+    await database.$disconnect();
+    expect((await run.end()).status).toBe("completed");
+  }, 90_000);
+
   test("names a tenant or an agent, and a cap", async () => {
     expect((await admin.request("PUT", "/api/v2/budgets/moon", { body: { usd: 1 } })).status).toBe(400);
-    expect((await admin.request("PUT", "/api/v2/budgets/agent:x", { body: { onExceed: "pause" } })).status).toBe(400);
+    expect((await admin.request("PUT", "/api/v2/budgets/agent:x", { body: { onExceed: "pause" } })).status).toBe(422);
     const viewer = await admin.withKey({ principal: "vic", kind: "person", roles: ["viewer"] });
     expect((await viewer.request("PUT", "/api/v2/budgets/tenant", { body: { usd: 1 } })).status).toBe(403);
   });
