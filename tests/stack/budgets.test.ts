@@ -154,9 +154,10 @@ describe("a run's budget", () => {
     await model.script({ ...tokens(10, 10), delayMs: 60_000 });
     const run = await admin.begin({ budget: { tokens: 30_000 }, steps: [say(model)] });
     await model.calls(1);
+    const reserved = async (): Promise<number> => (await budgetsOf(run))[0]!.tokens.reserved;
+    expect(await reserved()).toBeGreaterThan(16_000);
     await run.terminate();
     await run.end();
-    const reserved = async (): Promise<number> => (await budgetsOf(run))[0]!.tokens.reserved;
     const giveUpAt = Date.now() + 60_000;
     while ((await reserved()) > 0 && Date.now() < giveUpAt) await new Promise((wake) => setTimeout(wake, 200));
     expect(await reserved()).toBe(0);
