@@ -6,6 +6,7 @@ import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
+import { patiently } from "./patience.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
 import type { Tool } from "./tool-registry.ts";
@@ -22,11 +23,6 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
 export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCall {
-  // An effect that was not begun must not look like one that may have happened.
-  const spendCall = (spender: Spender, name: string): Promise<void> =>
-    budgets.spendToolCall(spender, name).catch((error: unknown) => {
-      throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });
-    });
   return async (fields, given, call = 0) => {
     const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
     // What was done is told without a server that may be gone by now.
@@ -36,7 +32,7 @@ export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCal
     try {
       const args = await tool.parse(fields.arguments);
       const perform = async (within: WorkContext): Promise<Json> => {
-        await spendCall({ ...within, agent: fields.agent }, tool.name);
+        await spendCall(budgets, tool, { ...within, agent: fields.agent });
         return calls.watch(tool, within, () => performTool(tool, args, within));
       };
       if (tool.effect === "read") return { output: await perform(context) };
@@ -52,6 +48,16 @@ export interface ToolDeps {
   effects: EffectLedger;
   calls: ToolCalls;
   budgets: Budgets;
+}
+
+/** Whoever cannot be asked lets nothing through. */
+async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pick<Spender, "agent">): Promise<void> {
+  try {
+    await patiently(Date.now() + context.timeoutMs, () => budgets.spendToolCall(context, tool.name));
+  } catch (error) {
+    // An effect that was not begun must not look like one that may have happened.
+    throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });
+  }
 }
 
 /** Its result, checked. Whether it was done before, the effect ledger knows. */

@@ -211,6 +211,15 @@ test("a tenant's and an agent's budget are of a day", async () => {
   expect(agent!.day).toBe(new Date().toISOString().slice(0, 10));
 });
 
+test("without the record nothing is let through", async () => {
+  const away = openDatabase("postgres://nobody@127.0.0.1:1/nothing", 1);
+  const budgets = new Budgets(away);
+  const unheard = new ModelCalls(away, { prices: new Prices(away), budgets });
+  await expect(unheard.begin(owner("a"), started(), need(10))).rejects.toThrow();
+  await expect(budgets.spendToolCall({ tenant }, "mail.send")).rejects.toThrow();
+  await away.$disconnect();
+});
+
 test("steps that wait for nothing but a day that is over are found", async () => {
   const data = { tenant, workflow: "w", version: "1.0.0", planHash: "", status: "needs_attention", temporalRunId: "x", startedBy: "ada" };
   await database.run.create({ data: { ...data, id: `${root}`, startedAt: new Date() } });
