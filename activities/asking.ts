@@ -121,20 +121,23 @@ export class Asking {
     return made;
   }
 
-  /** Budgets are asked first. One that lets its steps use another model does so here. */
+  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. */
   async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
     try {
-      return await this.#beginWith(next, before);
+      return await this.#beginWith(next);
     } catch (error) {
-      const isDowngraded = error instanceof Fault && error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
-      if (!isDowngraded || next.position + 1 >= this.#question.models.length) throw error;
-      return this.#begin({ kind: "call", position: next.position + 1, afterMs: 0, suffix: `:fallback${next.position + 1}` }, before);
+      if (!(error instanceof Fault)) throw error;
+      const position = next.position + 1;
+      const isDowngraded = error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
+      if (isDowngraded && position < this.#question.models.length)
+        return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
+      throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: boundedUsage(before) });
     }
   }
 
-  async #beginWith(next: NextCall, before: MadeCall[]): Promise<Begun> {
+  async #beginWith(next: NextCall): Promise<Begun> {
     const context = this.#context;
-    const routed = await this.#route(next, before);
+    const routed = await this.#route(next);
     const call: StartedCall = {
       index: this.#nextIndex,
       execution: context.execution,
@@ -174,16 +177,11 @@ export class Asking {
     await this.#deps.cache.keep(this.#context.tenant, cache.hash, { model: `${provider}/${model}`, answer, ttlMs: cache.ttlMs });
   }
 
-  /** What is mended goes to the model that said it. A name that nobody answers to ends the step. */
-  async #route({ position, repairOf }: NextCall, before: MadeCall[]): Promise<Routed> {
+  /** What is mended goes to the model that said it. */
+  #route({ position, repairOf }: NextCall): Promise<Routed> {
     const { models, need } = this.#question;
     const wanted = models[position] ?? "default";
-    try {
-      return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
-    } catch (error) {
-      if (!(error instanceof Fault) || before.length === 0) throw error;
-      throw Fault.of({ ...error.problem, usage: boundedUsage(before) });
-    }
+    return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
   }
 
   async #outcome(routed: Routed, next: NextCall, { outputTokensMax, cut }: Allowance): Promise<CallOutcome> {

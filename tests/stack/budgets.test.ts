@@ -149,22 +149,6 @@ describe("a run's budget", () => {
     expect(await budgetsOf(run)).toMatchObject([{ tokens: { spent: 20, reserved: 0 } }]);
   });
 
-  test("is asked also when the record is away: a call waits for it, and is refused", async () => {
-    const [first, second] = [new Model(), new Model()];
-    await first.script({ ...tokens(10, 10), delayMs: 1_500 });
-    const run = await admin.begin({ budget: { modelCalls: 1 }, steps: [say(first), { ...say(second), id: "again" }] });
-    await first.calls(1);
-    await host.kill("postgres");
-    await host.modelAnswered(first.name, 1);
-    await new Promise((later) => setTimeout(later, 2_000));
-    await host.start("postgres");
-    await run.until("run.needs_attention");
-    expect((await run.step("again")).error).toMatchObject({ code: "budget_exceeded" });
-    expect([await first.calls(), await second.calls()].map(({ length }) => length)).toEqual([1, 0]);
-    expect(await budgetsOf(run)).toMatchObject([{ modelCalls: { spent: 1, reserved: 0 } }]);
-    await run.cancel();
-  }, 60_000);
-
   test("gets back what a terminated run had set aside", async () => {
     const model = new Model();
     await model.script({ ...tokens(10, 10), delayMs: 60_000 });
