@@ -1,11 +1,11 @@
-import { Fault, makeProblem } from "../contracts/faults.ts";
+import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
-import type { CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
@@ -53,7 +53,7 @@ export class Asking {
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, question: Question, context: StepContext) {
-    const { tenant, runId, path, idempotencyKey, attempt } = context;
+    const { tenant, runId, path, idempotencyKey, attempt, budgets } = context;
     this.#deps = deps;
     this.#question = question;
     this.#context = context;
@@ -64,6 +64,7 @@ export class Asking {
       idempotencyKey,
       round: attempt,
       ...(question.agent === undefined ? {} : { agent: question.agent }),
+      ...(budgets ? { budgets } : {}),
     };
     this.#endsAt = Date.now() + context.timeoutMs;
   }
@@ -110,9 +111,33 @@ export class Asking {
     }
   }
 
-  async #make(next: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<MadeCall> {
+  async #make(next: NextCall, before: MadeCall[]): Promise<MadeCall> {
     const context = this.#context;
-    const routed = await this.#route(next, before);
+    const { routed, call, allowed } = await this.#begin(next, before);
+    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next, allowed);
+    const made = await this.#settle(call, outcome);
+    context.signal.throwIfAborted();
+    await this.#keepAnswer(made);
+    return made;
+  }
+
+  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. */
+  async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
+    try {
+      return await this.#beginWith(next);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const position = next.position + 1;
+      const isDowngraded = error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
+      if (isDowngraded && position < this.#question.models.length)
+        return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
+      throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: boundedUsage(before) });
+    }
+  }
+
+  async #beginWith(next: NextCall): Promise<Begun> {
+    const context = this.#context;
+    const routed = await this.#route(next);
     const call: StartedCall = {
       index: this.#nextIndex,
       execution: context.execution,
@@ -122,12 +147,9 @@ export class Asking {
       startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
-    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
-    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next);
-    const made = await this.#settle(call, outcome);
-    context.signal.throwIfAborted();
-    await this.#keepAnswer(made);
-    return made;
+    const need = routed.openForMs ? undefined : { inputTokens: tokensMax(this.#question.request(next.repairOf)), endsAt: this.#endsAt };
+    const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
+    return { routed, call, allowed };
   }
 
   /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
@@ -155,24 +177,21 @@ export class Asking {
     await this.#deps.cache.keep(this.#context.tenant, cache.hash, { model: `${provider}/${model}`, answer, ttlMs: cache.ttlMs });
   }
 
-  /** What is mended goes to the model that said it. A name that nobody answers to ends the step. */
-  async #route({ position, repairOf }: Next<MadeCall> & { kind: "call" }, before: MadeCall[]): Promise<Routed> {
+  /** What is mended goes to the model that said it. */
+  #route({ position, repairOf }: NextCall): Promise<Routed> {
     const { models, need } = this.#question;
     const wanted = models[position] ?? "default";
-    try {
-      return await this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
-    } catch (error) {
-      if (!(error instanceof Fault) || before.length === 0) throw error;
-      throw Fault.of({ ...error.problem, usage: boundedUsage(before) });
-    }
+    return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
   }
 
-  async #outcome(routed: Routed, next: Next<MadeCall> & { kind: "call" }): Promise<CallOutcome> {
+  async #outcome(routed: Routed, next: NextCall, { outputTokensMax, cut }: Allowance): Promise<CallOutcome> {
     const context = this.#context;
     const startedAt = Date.now();
     const leftMs = Math.max(1, this.#endsAt - startedAt);
-    const outcome = await withDeadline(context, leftMs, (signal) => this.#call(routed, this.#request(routed, next, signal))).then(
-      (answer) => this.#question.judge(answer, labelOf(routed)),
+    const limited = outputTokensMax === undefined ? {} : { outputTokensMax };
+    const ask = (signal: AbortSignal): Promise<ChatAnswer> => this.#call(routed, { ...this.#request(routed, next, signal), ...limited });
+    const outcome = await withDeadline(context, leftMs, ask).then(
+      (answer) => cutOutcome(this.#question.judge(answer, labelOf(routed)), answer, cut),
       (error: unknown) => outcomeOfError(error, context.signal),
     );
     this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
@@ -190,7 +209,7 @@ export class Asking {
     }
   }
 
-  #request(routed: Routed, next: Next<MadeCall> & { kind: "call" }, signal: AbortSignal): ChatRequest {
+  #request(routed: Routed, next: NextCall, signal: AbortSignal): ChatRequest {
     return { ...this.#question.request(next.repairOf), model: routed.name, signal, headers: runHeaders(this.#context, next.suffix) };
   }
 
@@ -209,6 +228,26 @@ export class Asking {
     }
   }
 }
+
+type NextCall = Next<MadeCall> & { kind: "call" };
+
+interface Begun {
+  routed: Routed;
+  call: StartedCall;
+  allowed: Allowance;
+}
+
+/** Of an answer that its budgets have cut short, they are the reason. */
+const cutOutcome = (judged: CallOutcome, { finish, usage }: ChatAnswer, cut: Problem | undefined): CallOutcome =>
+  cut && finish === "length" && judged.status !== "answered" ? { status: "failed", usage, error: cut } : judged;
+
+/** A bound, not an estimate: no tokenizer makes more tokens of a text than it has bytes. */
+function tokensMax(request: Pick<ChatRequest, "messages" | "tools" | "outputSchema">): number {
+  return Buffer.byteLength(JSON.stringify(request)) + (request.tools || request.outputSchema ? TOOL_PROMPT_TOKENS : 0);
+}
+
+/** What a provider may add of its own when there are tools. */
+const TOOL_PROMPT_TOKENS = 600;
 
 /** What an attempt leaves to the next when Postgres was away as the answer came. */
 interface Unsettled {

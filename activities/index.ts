@@ -11,6 +11,7 @@ import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createBrief } from "./brief.ts";
 import { createBroadcast } from "./broadcast.ts";
+import { Budgets } from "./budgets.ts";
 import { createChildEnd } from "./child-end.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
@@ -64,12 +65,14 @@ export function createActivities(deps: ActivityDeps): Activities {
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
   const effects = new EffectLedger(database);
+  const budgets = new Budgets(database);
+  const modelCalls = new ModelCalls(database, { prices: deps.prices, budgets });
   const step = { database, record, effects, schemas: deps.schemas };
   const loadPlan = createLoadPlan(deps);
   const locks = createLocks(deps.client);
   const find = createFindTool(deps);
-  const tool = createTool({ find, effects, calls: deps.calls });
-  const llm = { ...deps, calls: new ModelCalls(database, deps.prices), cache: new AnswerCache(database) };
+  const tool = createTool({ find, effects, calls: deps.calls, budgets });
+  const llm = { ...deps, calls: modelCalls, cache: new AnswerCache(database) };
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(deps),
@@ -102,7 +105,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
-    reconcile: createReconcile({ database, record, client: deps.client, autoPause: createAutoPause(database, notices) }),
+    reconcile: createReconcile({ database, modelCalls, record, client: deps.client, autoPause: createAutoPause(database, notices) }),
     sendNotice: createSendNotice(deps.notices),
     spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),

@@ -1,10 +1,15 @@
 import { Prisma, type Database } from "../prisma/client.ts";
+import { NANO, nothing, wholeNano, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { terminalStatuses } from "../contracts/events.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { defaults, limits } from "../contracts/limits.ts";
 import type { ModelCallStatus } from "../contracts/model-calls.ts";
+import type { Budgets, Reservation } from "./budgets.ts";
 import { noUsage, type TokenUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
+import type { CallSize } from "./reservation.ts";
 
 /** What a call of a model belongs to: one round of a step. */
 export interface CallOwner {
@@ -16,7 +21,26 @@ export interface CallOwner {
   round: number;
   /** The published agent that it is made for. */
   agent?: string;
+  /** What it may spend. */
+  budgets?: readonly BudgetRef[];
 }
+
+/** How much a call may take, for its budgets. */
+export interface CallNeed {
+  /** At most. */
+  inputTokens: number;
+  /** When it has ended, one way or another. */
+  endsAt: number;
+}
+
+/** What its budgets leave to a call; nothing is said when it falls under none. */
+export interface Allowance {
+  outputTokensMax?: number;
+  /** What an answer that needs more fails with. */
+  cut?: Problem;
+}
+
+const allowanceOf = ({ outputTokens, cut }: Reservation): Allowance => ({ outputTokensMax: outputTokens, ...(cut ? { cut } : {}) });
 
 export interface StartedCall {
   index: number;
@@ -55,51 +79,67 @@ export interface MadeCall extends CallRecord {
 export class ModelCalls {
   readonly #database: Database;
   readonly #prices: Prices;
+  readonly #budgets: Budgets;
 
-  constructor(database: Database, prices: Prices) {
+  constructor(database: Database, { prices, budgets }: { prices: Prices; budgets: Budgets }) {
     this.#database = database;
     this.#prices = prices;
+    this.#budgets = budgets;
   }
 
   /** Calls of earlier attempts, in their order. One that is still open is lost: its worker went away before the answer was kept. */
   async made(owner: CallOwner): Promise<MadeCall[]> {
     const rows = await this.#database.modelCall.findMany({ where: keyOf(owner), orderBy: { callIndex: "asc" } });
     const lost = { status: "lost", error: lostProblem };
-    if (rows.some(({ status }) => status === "open"))
-      await this.#database.modelCall.updateMany({ where: { ...keyOf(owner), status: "open" }, data: { ...lost, endedAt: new Date() } });
+    for (const { status, callIndex } of rows)
+      if (status === "open") await this.#close({ ...keyOf(owner), callIndex }, { from: ["open"], data: { ...lost, endedAt: new Date() } });
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, ...lost } : row));
   }
 
-  /** Before a call is made; to tell it twice is harmless. Fault `unavailable` when another attempt makes it, as one may that was given up. */
-  async begin(owner: CallOwner, call: StartedCall): Promise<void> {
-    const { index, execution, position, model, wanted, route, startedAt } = call;
-    const { count } = await this.#database.modelCall.createMany({
-      skipDuplicates: true,
-      data: {
-        ...keyOf(owner),
-        callIndex: index,
-        execution,
-        tenant: owner.tenant,
-        stepPath: owner.path,
-        effectRoot: rootOf(owner),
-        ...(owner.agent === undefined ? {} : { agent: owner.agent }),
-        provider: model.provider,
-        model: model.name,
-        wanted,
-        position,
-        ...(route ? { route: asJson(route) } : {}),
-        status: "open",
-        startedAt,
-      },
-    });
+  /**
+   * Before a call is made; to tell it twice is harmless. `need` of a call that costs something: it is reserved in all budgets that
+   * it falls under, and gives how long the answer may be. Faults: `budget_exceeded`; `unavailable` when another attempt makes it,
+   * as one may that was given up.
+   */
+  async begin(owner: CallOwner, call: StartedCall, need?: CallNeed): Promise<Allowance> {
+    const scopes = need ? await this.#budgets.scopesOf(owner) : [];
+    if (need && scopes.length > 0) return this.#beginReserved(owner, call, { need, scopes });
+    const { count } = await this.#database.modelCall.createMany({ skipDuplicates: true, data: openRow(owner, call) });
     if (count === 0) await this.#refuseOther(owner, call);
+    return {};
+  }
+
+  async #beginReserved(owner: CallOwner, call: StartedCall, { need, scopes }: { need: CallNeed; scopes: string[] }): Promise<Allowance> {
+    const { tenant } = owner;
+    const size = await this.#sizeOf(tenant, call.model, need);
+    const label = `${call.model.provider}/${call.model.name}`;
+    return this.#database.$transaction(async (transaction) => {
+      const known = await transaction.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
+      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
+      if (known) return allowanceOf(known.reservation as unknown as Reservation);
+      const reservation = await this.#budgets.reserve(transaction, tenant, { scopes, size, label });
+      const lostAt = new Date(need.endsAt + limits.budgetLostAfterMs);
+      const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as Prisma.InputJsonObject };
+      const { count } = await transaction.modelCall.createMany({ skipDuplicates: true, data: row });
+      if (count === 0) throw otherAttempt(owner, call);
+      return allowanceOf(reservation);
+    });
+  }
+
+  async #sizeOf(tenant: string, model: PricedModel, { inputTokens }: CallNeed): Promise<CallSize> {
+    const outputTokens = defaults.budgetOutputTokens;
+    const cost = (output: number): Promise<number | null> =>
+      this.#prices.cost(tenant, model, { ...noUsage, inputTokens, outputTokens: output });
+    const [without, whole] = await Promise.all([cost(0), cost(outputTokens)]);
+    const isKnown = without !== null && whole !== null;
+    const price = isKnown ? { inputNanoUsd: without * NANO, outputTokenNanoUsd: ((whole - without) * NANO) / outputTokens } : null;
+    return { inputTokens, outputTokens, price };
   }
 
   /** The row is there: told before, though nobody heard that it was; or another attempt's. */
-  async #refuseOther(owner: CallOwner, { index, startedAt }: StartedCall): Promise<void> {
-    const row = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: index } });
-    if (row?.startedAt.getTime() !== startedAt.getTime())
-      throw new Fault("unavailable", `Another attempt of ${owner.path} is at its call ${index}.`);
+  async #refuseOther(owner: CallOwner, call: StartedCall): Promise<void> {
+    const row = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
+    if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
   }
 
   /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */
@@ -107,20 +147,88 @@ export class ModelCalls {
     const { status, usage, answer, error } = outcome;
     const isMade = status !== "cached" && status !== "skipped";
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
-    await this.#database.modelCall.updateMany({
-      where: { ...keyOf(owner), callIndex: index, status: { in: ["open", "lost"] } },
-      data: {
-        status,
-        ...usage,
-        costUsd,
-        ...(answer === undefined ? {} : { answer: storable(answer) }),
-        ...(error ? { error: asJson(withStorableTexts(error)) } : {}),
-        endedAt: new Date(),
-      },
-    });
+    const data = {
+      status,
+      ...usage,
+      costUsd,
+      ...(answer === undefined ? {} : { answer: storable(answer) }),
+      ...(error ? { error: asJson(withStorableTexts(error)) } : {}),
+      endedAt: new Date(),
+    };
+    const spent = isMade ? { usage, costUsd } : undefined;
+    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], data, ...(spent ? { spent } : {}) });
     return costUsd;
   }
+
+  /** Calls that nobody will settle: their workers went away with their runs, or their time is long over. Gives how many. */
+  async healLost(): Promise<number> {
+    const rows = await this.#database.$queryRaw<CallKey[]>`
+      SELECT run_id AS "runId", effect_key AS "effectKey", attempt, call_index AS "callIndex" FROM model_calls AS calls
+      WHERE status = 'open' AND lost_at IS NOT NULL AND (lost_at < now()
+        OR EXISTS (SELECT 1 FROM runs WHERE runs.id = calls.run_id AND runs.status = ANY(${[...terminalStatuses]})))
+      LIMIT ${limits.budgetsHealedMax}`;
+    for (const key of rows) await this.#close(key, { from: ["open"], data: { status: "lost", error: lostProblem, endedAt: new Date() } });
+    return rows.length;
+  }
+
+  /** The one who ends a call gives back what was set aside for it; what it came to, also one that was thought lost, is spent. */
+  async #close(key: CallKey, { from, data, spent }: Closing): Promise<void> {
+    const where = { ...key, status: { in: from } };
+    const { count } = await this.#database.modelCall.updateMany({ where: { ...where, reservation: { equals: Prisma.DbNull } }, data });
+    if (count > 0) return;
+    await this.#database.$transaction(async (transaction) => {
+      const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
+        SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
+          AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
+      if (!row) return;
+      await transaction.modelCall.updateMany({ where, data });
+      const { tenant, reservation } = row;
+      const amount = spent ? amountOf(reservation, spent) : nothing;
+      await this.#budgets.settle(transaction, tenant, { reservation, isHeld: row.status === "open", spent: amount });
+    });
+  }
 }
+
+interface CallKey {
+  runId: string;
+  effectKey: string;
+  attempt: number;
+  callIndex: number;
+}
+
+interface Closing {
+  from: ModelCallStatus[];
+  data: Prisma.ModelCallUpdateManyMutationInput;
+  /** Of a call that was made and is not lost. */
+  spent?: { usage: TokenUsage | null; costUsd: number | null };
+}
+
+/** Of a call whose answer was cut off nobody knows what it has cost: all that was set aside. */
+function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing["spent"]>): Amount {
+  if (usage === null) return held;
+  const nanoUsd = costUsd === null ? held.nanoUsd : wholeNano(costUsd * NANO);
+  return { tokens: usage.inputTokens + usage.outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0 };
+}
+
+const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt }: StartedCall) => ({
+  ...keyOf(owner),
+  callIndex: index,
+  execution,
+  tenant: owner.tenant,
+  stepPath: owner.path,
+  effectRoot: rootOf(owner),
+  ...(owner.agent === undefined ? {} : { agent: owner.agent }),
+  provider: model.provider,
+  model: model.name,
+  wanted,
+  position,
+  ...(route ? { route: asJson(route) } : {}),
+  status: "open",
+  startedAt,
+});
+
+const otherAttempt = ({ path }: CallOwner, { index }: StartedCall): Fault =>
+  new Fault("unavailable", `Another attempt of ${path} is at its call ${index}.`);
 
 const keyOf = ({ runId, idempotencyKey, round }: CallOwner): { runId: string; effectKey: string; attempt: number } => ({
   runId,

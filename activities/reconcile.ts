@@ -12,8 +12,10 @@ import type { Database } from "../prisma/client.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import { endOf } from "./endings.ts";
+import { beginNewDay } from "./new-day.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
 import { hears, isTold } from "./spread-pause.ts";
@@ -23,6 +25,7 @@ interface Deps {
   record: Record;
   client: Client;
   autoPause: () => Promise<void>;
+  modelCalls: Pick<ModelCalls, "healLost">;
 }
 
 /** Rows looked at in one go; the schedule comes again soon. */
@@ -57,9 +60,10 @@ export function createReconcile(deps: Deps): () => Promise<number> {
         await freeLocks(deps.client, over);
       }
       for (const row of await orphansAmong(deps.database, rows)) await cancel(deps.client, row).catch(() => skip(row));
+      await beginNewDay(deps, rows);
       Context.current().heartbeat(healed);
     }
-    return healed + (await tellUntold(deps));
+    return healed + (await tellUntold(deps)) + (await deps.modelCalls.healLost());
   };
 }
 

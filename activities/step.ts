@@ -191,6 +191,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
     signal: cancellationSignal,
     timeoutMs: Math.max(1, desk.endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
+    ...(call.budgets ? { budgets: call.budgets } : {}),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
     left: desk.left,

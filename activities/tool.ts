@@ -4,7 +4,9 @@ import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
+import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
+import { patiently } from "./patience.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
 import type { Tool } from "./tool-registry.ts";
@@ -20,7 +22,7 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
+export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCall {
   return async (fields, given, call = 0) => {
     const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
     // What was done is told without a server that may be gone by now.
@@ -29,7 +31,10 @@ export function createTool({ find, effects, calls }: ToolDeps): ToolCall {
     const tool = await find(fields, context);
     try {
       const args = await tool.parse(fields.arguments);
-      const perform = (within: WorkContext): Promise<Json> => calls.watch(tool, within, () => performTool(tool, args, within));
+      const perform = async (within: WorkContext): Promise<Json> => {
+        await spendCall(budgets, tool, { ...within, agent: fields.agent });
+        return calls.watch(tool, within, () => performTool(tool, args, within));
+      };
       if (tool.effect === "read") return { output: await perform(context) };
       return await effects.once({ tool, fields, args, call }, context, perform);
     } finally {
@@ -42,6 +47,17 @@ export interface ToolDeps {
   find: FindTool;
   effects: EffectLedger;
   calls: ToolCalls;
+  budgets: Budgets;
+}
+
+/** Whoever cannot be asked lets nothing through. */
+async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pick<Spender, "agent">): Promise<void> {
+  try {
+    await patiently(Date.now() + context.timeoutMs, () => budgets.spendToolCall(context, tool.name));
+  } catch (error) {
+    // An effect that was not begun must not look like one that may have happened.
+    throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });
+  }
 }
 
 /** Its result, checked. Whether it was done before, the effect ledger knows. */

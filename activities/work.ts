@@ -1,4 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
+import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 
@@ -18,6 +19,8 @@ export interface WorkContext {
   timeoutMs: number;
   /** Hosts that the definition lets its calls reach; absent: all that the operator does. */
   hosts?: string[];
+  /** What it may spend; with the tenant's and the agent's own. */
+  budgets?: readonly BudgetRef[];
   log?: (message: string, data?: JsonObject) => void;
 }
 

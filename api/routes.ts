@@ -1,6 +1,7 @@
 import { agentRoutes } from "./agents.ts";
 import { approvalRoutes } from "./approvals.ts";
 import { auditRoutes } from "./audit.ts";
+import { budgetRoutes } from "./budgets.ts";
 import { definitionRoutes } from "./definitions.ts";
 import { documentationRoutes } from "./documentation.ts";
 import { eventRoutes } from "./events.ts";
@@ -30,6 +31,7 @@ export const routes: readonly Route[] = [
   ...stepRoutes,
   ...eventRoutes,
   ...usageRoutes,
+  ...budgetRoutes,
   ...steeringRoutes,
   ...planChangeRoutes,
   ...lineageRoutes,

@@ -1,4 +1,5 @@
 import type { AgentOrder, Settled, ThinkFields } from "./agent-task.ts";
+import type { BudgetRef } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
@@ -45,6 +46,8 @@ export interface StepCall<Fields> {
   retry: Retry;
   /** What `output` must look like; checked in the activity (fault `schema`, for `llm` repaired first). */
   outputSchema?: JsonSchema;
+  /** What it may spend; absent: whatever it takes, as far as the definition says. */
+  budgets?: readonly BudgetRef[];
   /** A compiled expression over `output`: true = try again (content-based retry). */
   retryWhile?: Json;
   fields: Fields;

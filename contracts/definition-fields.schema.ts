@@ -109,7 +109,6 @@ export const later = <const Name extends string>(names: readonly Name[]): Record
   Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
 
 export const laterSteps = ["a2a", "message", "team", "plan"] as const;
-export const laterEnvelope = ["budget"] as const;
-export const laterCommon = ["cache", "budget"] as const;
+export const laterCommon = ["cache"] as const;
 /** Of `laterCommon`, what some types have already. */
 export const earlyCommon = { llm: ["cache"] } as const;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { budget } from "./budget.schema.ts";
 import {
   anyJson,
   condition,
@@ -10,7 +11,6 @@ import {
   jsonSchema,
   later,
   laterCommon,
-  laterEnvelope,
   timeFields,
   laterSteps,
   onError,
@@ -72,6 +72,7 @@ const common = {
   onError: onError.optional(),
   summary: text.optional().describe("One line shown with the step in the Temporal Web UI."),
   metadata: z.record(z.string(), anyJson).optional().describe("For your own tools; the platform does not read it."),
+  budget: budget.optional().describe("What the step may spend, with everything that runs below it."),
   ...later(laterCommon),
 };
 
@@ -256,7 +257,7 @@ export const definitionSchema = z.strictObject({
     .enum(["full", "ends"])
     .optional()
     .describe("What the run's log keeps: everything, or only the run's own events, waits, people's decisions and errors."),
-  ...later(laterEnvelope),
+  budget: budget.optional().describe("What each of its runs may spend, its child runs included."),
   steps: someSteps().describe("What to do."),
   output: anyJson.optional().describe("What the run gives; its last step's output without it."),
   catch: z.array(handlerSchema).optional().describe("What to do about errors that no step took."),

@@ -30,6 +30,7 @@ export const faults = {
   schema: { status: 422, retryable: false, title: "Value does not fit its schema" },
   join: { status: 422, retryable: false, title: "Join can no longer be met" },
   policy: { status: 403, retryable: false, title: "Refused by policy" },
+  budget_exceeded: { status: 402, retryable: false, title: "Budget does not allow it" },
   canceled: { status: 499, retryable: false, title: "Canceled" },
   raised: { status: 500, retryable: false, title: "Raised by the definition" },
   limit: { status: 422, retryable: false, title: "A limit was reached" },

@@ -1,5 +1,6 @@
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject } from "./json.ts";
+import type { BudgetRef } from "./budgets.ts";
 import type { RunStatus, StepStatus } from "./events.ts";
 import type { Holds, Timers } from "./holds.ts";
 
@@ -57,6 +58,8 @@ export interface RunArguments {
   startedAt?: number;
   /** What holds the run from its start on; absent when nothing does. */
   holds?: Holds[];
+  /** Budgets of the runs above that its calls fall under. */
+  budgets?: readonly BudgetRef[];
   /** Go on in a new execution after so many history events, whatever the server suggests; for tests. */
   continueAfterEvents?: number;
 }

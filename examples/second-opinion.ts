@@ -8,6 +8,7 @@ export default workflow(
   {
     version: "1.0.0",
     description: "Three models sort a ticket; the first two answers decide, the third is cancelled. When they differ a third one is asked.",
+    budget: { tokens: 100_000, modelCalls: 20 },
     input: z.object({ ticket: z.string() }),
   },
   ({ input, llm, parallel, set, when }) => {

@@ -34,6 +34,15 @@ export interface Handler<R = unknown> {
 /** A function takes every error. */
 export type Catch<R = unknown> = ((error: Ref<Caught>) => R) | Handler<R> | readonly Handler<R>[];
 
+/** Caps on what calls may spend. `onExceed`: what becomes of one that would go above; `pause` without it. */
+export interface Budget {
+  tokens?: number;
+  usd?: number;
+  modelCalls?: number;
+  toolCalls?: number;
+  onExceed?: "pause" | "fail" | "downgradeModel";
+}
+
 /** What every step can be given as its last argument. V is the step's output. */
 export interface StepOptions<V = never> {
   description?: string;
@@ -46,6 +55,8 @@ export interface StepOptions<V = never> {
   export?: Readonly<Record<string, Data | ((output: Ref<V>) => unknown)>>;
   catch?: Catch;
   onError?: "fail" | "park" | "continue";
+  /** What the step may spend, with everything that runs below it. */
+  budget?: Budget;
   metadata?: JsonObject;
   /** JSON Schema of the output, where no zod schema is at hand. */
   outputSchema?: JsonSchema;

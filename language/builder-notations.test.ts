@@ -242,6 +242,23 @@ const written = {
       b.activity("resize", "resize", undefined, { effect: "write", heartbeat: "10s", totalTimeout: "1h", timeout: "20m" });
     },
   ),
+
+  budgets: workflow(
+    "budgets",
+    { version: "1.0.0", budget: { tokens: 200_000, usd: 1.5, modelCalls: 100, toolCalls: 50, onExceed: "pause" } },
+    ({ llm, parallel, call }) => {
+      const cheap = { usd: 0.1, onExceed: "downgradeModel" } as const;
+      parallel(
+        "read",
+        {
+          one: () => llm("say", { prompt: "Hi" }, { budget: { tokens: 5_000, onExceed: "fail" } }),
+          two: () => llm("say", { model: "smart", fallbacks: ["cheap"], prompt: "Hi" }, { budget: cheap }),
+        },
+        { budget: { usd: 0.5 } },
+      );
+      call("call", "other", undefined, { budget: { modelCalls: 0 } });
+    },
+  ),
 };
 
 test.each(Object.entries(written))("%s is the same in TypeScript and in YAML", (file, { definition }) => {

@@ -5,7 +5,7 @@ import { compact, handlerFields, jsonSchemaOf } from "./builder-options.ts";
 import { createSteps } from "./builder-record.ts";
 import type { Caught, Output, Ref, Value } from "./builder-refs.ts";
 import { Recorder, type Scope } from "./builder-scope.ts";
-import type { Callable, Condition, Key, Received } from "./builder-fields.ts";
+import type { Budget, Callable, Condition, Key, Received } from "./builder-fields.ts";
 import type { Steps } from "./builder-steps.ts";
 
 export { cel, errorOf, statusOf, t, usageOf } from "./builder-refs.ts";
@@ -77,6 +77,8 @@ interface Head {
   defaults?: JsonObject;
   /** What its steps may use: an absent list lets everything pass, an empty one nothing. */
   policy?: Policy;
+  /** What each of its runs may spend, its child runs included. */
+  budget?: Budget;
   /** What the run's log keeps; `ends` leaves out starts, ends and results of steps. */
   record?: "full" | "ends";
 }
@@ -148,6 +150,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     defaults,
     record,
     policy,
+    budget,
     concurrency,
     triggers,
     catch: handlers,
@@ -164,6 +167,7 @@ function definitionOf(name: string, envelope: AnyEnvelope, build: (builder: neve
     outputSchema: jsonSchemaOf(output),
     defaults,
     policy: policy && recorder.render(policy),
+    budget: budget && recorder.render({ ...budget }),
     concurrency: concurrency && fieldsSeeing(recorder, "input", concurrency),
     triggers: triggers?.map((trigger) => triggerFields(recorder, trigger)),
     record,

@@ -1,7 +1,6 @@
 import type { Definition } from "../contracts/definition.schema.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Policy } from "../contracts/policy.ts";
-import { laterEnvelope } from "../contracts/definition-fields.schema.ts";
 import { checkBlock, checkHandlers } from "./check-block.ts";
 import { Checking } from "./check-context.ts";
 import { Scope } from "./check-scope.ts";
@@ -24,9 +23,6 @@ export function checkDefinition(definition: Definition, damage: Damage): Finding
     policy,
     block: checkBlock,
   });
-  for (const field of laterEnvelope)
-    if (definition[field] !== undefined)
-      checking.addAtKey("not_available", [field], `\`${field}\` of a definition is not yet available in this version.`);
   checkCallDefaults(checking, definition.defaults);
   checkDefaultModel(checking, definition);
   checkBody(checking, definition);

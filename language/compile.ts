@@ -1,3 +1,4 @@
+import { termsOf } from "../contracts/budget.schema.ts";
 import type { AvailableStep, Definition, HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
@@ -30,6 +31,7 @@ export function compile(definition: Definition, hash: string): Plan {
     ...(definition.finally ? { finally: blockOf(compiling, definition.finally) } : {}),
     ...startsOf(definition),
     ...(definition.policy ? { policy: definition.policy as Policy } : {}),
+    ...(definition.budget ? { budget: termsOf(definition.budget) } : {}),
     ...(definition.record === "ends" ? { record: "ends" } : {}),
   };
 }
@@ -55,6 +57,7 @@ const stepOf = (compiling: Compiling, step: AvailableStep, implied: string[]): S
   ...(step.outputSchema === undefined ? {} : { outputSchema: step.outputSchema }),
   catch: handlersOf(compiling, step.catch),
   onError: step.onError ?? compiling.defaults.onError ?? platformDefaults.onError,
+  ...(step.budget ? { budget: termsOf(step.budget) } : {}),
   ...lastingOf(step, compiling),
   ...compileFields(step, compiling),
 });

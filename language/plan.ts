@@ -1,4 +1,5 @@
 import type { GrantedTool } from "../contracts/agent-task.ts";
+import type { BudgetTerms } from "../contracts/budgets.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Policy } from "../contracts/policy.ts";
 import type { Retry } from "../contracts/limits.ts";
@@ -23,6 +24,8 @@ export interface Plan {
   finally?: Block;
   concurrency?: Concurrency;
   policy?: Policy;
+  /** What a run and its children may spend. */
+  budget?: BudgetTerms;
   /** Absent: the log keeps everything. `ends`: no starts, ends and results of steps, so that nothing can continue from them. */
   record?: "ends";
   /** What starts runs of it; active for the newest version. */
@@ -111,6 +114,8 @@ export interface StepCommon {
   /** Does not keep its scope open; cancelled when the others have ended. */
   background?: true;
   lock?: Lock;
+  /** What it may spend, with everything below its path. */
+  budget?: BudgetTerms;
   /** Undoes the step when the run fails or is cancelled after it; sees what the step saw, and its `output`. */
   compensate?: Block;
 }

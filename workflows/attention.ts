@@ -2,6 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { UpdateArguments } from "../contracts/messages.ts";
 import type { Step } from "../language/plan.ts";
+import { waitsForBudget } from "./budgets.ts";
 import type { Here } from "./context.ts";
 import type { Walk } from "./walk.ts";
 
@@ -33,7 +34,7 @@ export class Attention {
     // Until it is in the record nobody knows that they are needed, however long a call beside it takes.
     this.#walk.journal.hurry();
     const asksWhatHappened = problem.type === "effect_unknown";
-    const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : "a person: retry, skip or fail";
+    const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : questionOf(problem);
     const attended = await this.#walk.inspector.waiting(path, question, () =>
       context.scope.guard<Attended>((resolve) => {
         this.#parked.set(path, { resolve, asksWhatHappened });
@@ -67,3 +68,6 @@ export class Attention {
     throw new Fault("step_not_parked", `Step ${path} does not need attention; steps that do: ${parked}.`);
   }
 }
+
+const questionOf = (problem: Problem): string =>
+  waitsForBudget(problem) ? "a higher budget, or a person: retry, skip or fail" : "a person: retry, skip or fail";

@@ -148,7 +148,7 @@ function attemptsOf(options: CallOptions, fields: LlmFields | ToolFields | HttpF
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;
 
 function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carried: StepCall<unknown>["carried"]): StepCall<unknown> {
-  const { step, path, attempt } = here;
+  const { step, path, attempt, context } = here;
   const { while: retryWhile, ...retry } = step.retry;
   return {
     run: walk.journal.reference,
@@ -158,6 +158,7 @@ function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carr
     idempotencyKey: walk.effectKey(path),
     carried,
     retry,
+    ...(context.budgets.length > 0 ? { budgets: context.budgets } : {}),
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
     ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
     fields,

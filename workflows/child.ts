@@ -45,10 +45,11 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
 }
 
 async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promise<Omit<ChildRequest, "input">> {
-  const { step, path } = here;
+  const { step, path, context } = here;
   return {
     id,
     workflow: step.workflow,
+    budgets: context.budgets,
     ...(step.version ? { version: step.version } : {}),
     path,
     await: step.await,

@@ -1,3 +1,4 @@
+import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Entry, Usage } from "../contracts/activities.ts";
@@ -19,6 +20,8 @@ export interface Context {
   exports: JsonObject;
   /** Where a step leaves work that goes on behind it: the block around awaits it. */
   rest: Rest;
+  /** What calls in here may spend. */
+  budgets: readonly BudgetRef[];
   /** The error being handled: what `raise` without `error` passes on. */
   handling?: Problem;
 }

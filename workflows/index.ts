@@ -111,7 +111,7 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { engine, input, env, depth, part, origin, effectRoot = args.id, holds = [] } = args;
+  const { engine, input, env, depth, part, origin, effectRoot = args.id, holds = [], budgets } = args;
   return new Walk(
     {
       plan,
@@ -124,6 +124,7 @@ function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
       holds,
       ...(origin ? { origin } : {}),
       ...(part ? { part } : {}),
+      ...(budgets ? { budgets } : {}),
       ...known,
     },
     createTemporalPort(args),

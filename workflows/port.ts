@@ -1,5 +1,6 @@
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Activities, Appended, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
@@ -53,6 +54,8 @@ export interface ChildRequest {
   undone?: Counts;
   /** An execution before this one has started it: only its end is awaited. */
   isStarted?: boolean;
+  /** What it may spend. */
+  budgets?: readonly BudgetRef[];
   /** What holds it from its start on. */
   word?: Holds;
 }

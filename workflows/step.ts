@@ -2,6 +2,7 @@ import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
+import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
@@ -16,6 +17,9 @@ import type { Walk } from "./walk.ts";
 /** What it did is asked of a person, whatever `onError` says and whoever would take the error. */
 const EFFECT_UNKNOWN = "effect_unknown";
 
+/** Whatever `onError` says, and whoever would take the error. */
+const asksPerson = (problem: Problem): boolean => problem.type === EFFECT_UNKNOWN || waitsForBudget(problem);
+
 /** Types whose errors a person cannot mend by trying again, or has been asked about before. */
 const neverParks = new Set(["expression", "schema", EFFECT_UNKNOWN]);
 
@@ -28,8 +32,9 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
     if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
   }
   const frame = new Frame(context.frame, {}, path);
+  const budgets = budgetsOfStep(walk, step, path, context);
   for (;;) {
-    const here: Here<Step> = { step, path, attempt: walk.ledger.attempt(path), context: { ...context, frame, exports: {} } };
+    const here: Here<Step> = { step, path, attempt: walk.ledger.attempt(path), context: { ...context, frame, budgets, exports: {} } };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
     if (walk.pause.isPaused) await walk.pause.over(context.scope);
@@ -102,7 +107,7 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
 /** Own catch, then whatever is around, then `onError`. */
 async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "again"> {
   const { step, path, attempt, context } = here;
-  if (thrown.type === EFFECT_UNKNOWN && !walk.ledger.place(path)?.["isAnswered"]) {
+  if (asksPerson(thrown) && !walk.ledger.place(path)?.["isAnswered"]) {
     const answered = await park(walk, here, thrown);
     if (answered) return answered;
     walk.ledger.note(path, { isAnswered: true });

@@ -164,6 +164,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
     ...(request.origin === undefined ? {} : { origin: request.origin }),
     ...(request.undone === undefined ? {} : { undone: request.undone }),
+    ...(request.budgets && request.budgets.length > 0 ? { budgets: request.budgets } : {}),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),

@@ -1,4 +1,5 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
+import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
@@ -23,6 +24,7 @@ import { Leaving } from "./leaving.ts";
 import { Ledger, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
+import { budgetsOfRun } from "./budgets.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
@@ -53,6 +55,8 @@ export interface WalkOptions {
   undos?: (Undo | UndoPage)[];
   /** What holds the run from its start on. */
   holds?: Holds[];
+  /** Budgets of the runs above it. */
+  budgets?: readonly BudgetRef[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -312,6 +316,7 @@ export class Walk {
       scope: this.#root,
       lane: this.journal.root,
       takes: () => false,
+      budgets: budgetsOfRun(this.options),
       exports: {},
       rest: { scope: this.#root, running: [] },
     };

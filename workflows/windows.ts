@@ -95,6 +95,7 @@ function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, part, know
     input,
     path,
     await: true,
+    budgets: here.context.budgets,
     summary: `${path} · items ${from} and after`,
     ...(part ? { part, undone: undoneIn(walk, here, from) } : { isStarted: true }),
     ...(origin ? { origin } : {}),

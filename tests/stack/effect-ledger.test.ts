@@ -3,6 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { z } from "zod";
+import { Budgets } from "../../activities/budgets.ts";
 import { createEgress } from "../../activities/egress.ts";
 import { IsolatedSchemas } from "../../activities/isolated-schema.ts";
 import { McpServers } from "../../activities/mcp-servers.ts";
@@ -63,7 +64,7 @@ async function attempt(run: string, { to = "ada", call = 0 }: Asked, more: objec
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: [] }), schemas, operator: {}, secrets: {}, env: {} });
   const find = createFindTool({ tools: createToolRegistry([mails]), database, mcp });
-  const tool = createTool({ find, effects, calls: new ToolCalls(database) });
+  const tool = createTool({ find, effects, calls: new ToolCalls(database), budgets: new Budgets(database) });
   const context = testContext({ runId: run, idempotencyKey: `${run}:step`, ...more });
   const { output, effect } = await tool({ tool: "mail.send", arguments: { to } }, context, call);
   if (effect) await effects.done(effect, output);

@@ -85,10 +85,13 @@ export class PlainPort implements Port {
     this.#time = parent ? parent.#time : new VirtualTime(now);
     this.#stored = parent ? parent.#stored : [];
     this.#locks = parent ? parent.#locks : new PlainLocks();
+    this.budgets = parent ? parent.budgets : new Map();
     if (parent) this.trace = parent.trace;
     parent?.parts.push(this);
   }
 
+  /** What calls fell under, by path. */
+  readonly budgets: Map<string, string[]>;
   drive = <T>(walk: Promise<T>): Promise<T> => this.#time.drive(walk, () => this.shown);
   /** Do something at a virtual time. */
   at = (ms: number, action: () => void): void => this.#time.after(ms - this.#time.now, action);
@@ -174,7 +177,11 @@ export class PlainPort implements Port {
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
   call: Port["call"] = async ({ call }, scope) => {
-    const { path, fields, attempt, carried, idempotencyKey } = call as StepCall<unknown>;
+    const { path, fields, attempt, carried, idempotencyKey, budgets = [] } = call as StepCall<unknown>;
+    this.budgets.set(
+      path,
+      budgets.map(({ scope }) => scope),
+    );
     this.keys.push(idempotencyKey);
     this.#calls += 1;
     const answer = this.#answers(path, fields, attempt, idempotencyKey);

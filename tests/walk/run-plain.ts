@@ -24,6 +24,7 @@ interface PlainOptions {
   ledger?: WalkOptions["ledger"];
   vars?: WalkOptions["vars"];
   holds?: WalkOptions["holds"];
+  budgets?: WalkOptions["budgets"];
   answer?: Answers;
   steer?: (walk: Walk, port: PlainPort) => void;
   /** Continue as new at every step boundary, or after so many calls. */
@@ -70,6 +71,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     effectRoot: retryOf ? retryOf.walk.options.effectRoot : run.id,
     holds: options.holds ?? [],
     ...(options.vars ? { vars: options.vars } : {}),
+    ...(options.budgets ? { budgets: options.budgets } : {}),
   };
   recorded(port, { id: run.id });
   const taken = origin && port.runs.begin(plan, { origin, log: port.log });
@@ -111,12 +113,13 @@ function recorded(port: PlainPort, run: { id: string; parent?: string; path?: st
 }
 
 /** A child run for some items of a `foreach`, as Temporal would start it. */
-function beginPart(given: Given, { id, part, word, undone, origin }: ChildRequest, port: PlainPort): RunningPart {
+function beginPart(given: Given, { id, part, word, undone, origin, budgets = [] }: ChildRequest, port: PlainPort): RunningPart {
   const own: Given = {
     ...given,
     run: { ...given.run, id, parentId: given.run.id },
     part: JSON.parse(JSON.stringify(part)) as RunPart,
     holds: word ? [word] : [],
+    budgets,
   };
   const fresh = { ledger: { entries: [], places: [], undoneTimes: undone ?? {} } };
   let walk = new Walk({ ...own, ...(origin ? port.runs.begin(given.plan, { origin, log: port.log, known: undone }) : fresh) }, port);

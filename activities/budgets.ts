@@ -1,0 +1,112 @@
+import { budgetScopes, nothing, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { Fault, type Problem } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type Transaction } from "../prisma/budgets.ts";
+import type { Database } from "../prisma/client.ts";
+import { grant, reserved, settled, spend, type CallSize, type Grant, type Refusal } from "./reservation.ts";
+
+/** On whose account something is spent. */
+export interface Spender {
+  tenant: string;
+  budgets?: readonly BudgetRef[] | undefined;
+  agent?: string | undefined;
+}
+
+/** As it is kept with the call: what is set aside for it, and in which budgets. */
+export interface Reservation extends Omit<Grant, "cut"> {
+  /** What an answer that needs more than it was given fails with. */
+  cut?: Problem;
+  /** With the day that it is of, where the budget is for a day. */
+  scopes: [scope: string, day: string | null][];
+}
+
+/** What runs, agents and tenants may spend. Reserved before a call, settled after it, each under the locks of all its budgets. */
+export class Budgets {
+  readonly #database: Database;
+  readonly #standing = new Map<string, { readAt: number; scopes: Set<string> }>();
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** The budgets that a call falls under. */
+  async scopesOf({ tenant, budgets = [], agent }: Spender): Promise<string[]> {
+    await openBudgets(this.#database, tenant, budgets);
+    const standing = await this.#standingOf(tenant);
+    const set = [budgetScopes.tenant, ...(agent === undefined ? [] : [budgetScopes.agent(agent)])].filter((scope) => standing.has(scope));
+    return [...new Set([...budgets.map(({ scope }) => scope), ...set])];
+  }
+
+  /** Fault `budget_exceeded` when one of them does not leave enough. */
+  async reserve(
+    transaction: Transaction,
+    tenant: string,
+    { scopes, size, label }: { scopes: string[]; size: CallSize; label: string },
+  ): Promise<Reservation> {
+    const budgets = await lockBudgets(transaction, tenant, scopes);
+    const granted = grant(budgets, size);
+    if ("shortages" in granted) throw exceeded(granted, label);
+    const after = budgets.map((budget) => reserved(budget, granted.held));
+    await saveSums(transaction, tenant, after);
+    const { cut, ...kept } = granted;
+    return {
+      ...kept,
+      scopes: budgets.map(({ scope, day }) => [scope, day]),
+      ...(cut ? { cut: exceeded(cut, `a longer answer of ${label}`).problem } : {}),
+    };
+  }
+
+  /** `isHeld`: nobody has given it back yet. A day that is over is not written to. */
+  async settle(
+    transaction: Transaction,
+    tenant: string,
+    { reservation, isHeld, spent }: { reservation: Reservation; isHeld: boolean; spent: Amount },
+  ): Promise<void> {
+    const scopes = reservation.scopes.filter(([scope, day]) => day === dayOf(scope)).map(([scope]) => scope);
+    const budgets = await lockBudgets(transaction, tenant, scopes);
+    const held = isHeld ? reservation.held : nothing;
+    await saveSums(
+      transaction,
+      tenant,
+      budgets.map((budget) => settled(budget, { held, spent })),
+    );
+  }
+
+  /** A call of a tool: it counts when it begins, whatever comes of it. */
+  async spendToolCall(spender: Spender, tool: string): Promise<void> {
+    const scopes = await this.scopesOf(spender);
+    if (scopes.length === 0) return;
+    await this.#database.$transaction(async (transaction) => {
+      const after = spend(await lockBudgets(transaction, spender.tenant, scopes), { ...nothing, toolCalls: 1 });
+      if ("shortages" in after) throw exceeded(after, tool);
+      await saveSums(transaction, spender.tenant, after);
+    });
+  }
+
+  async #standingOf(tenant: string): Promise<Set<string>> {
+    const known = this.#standing.get(tenant);
+    if (known && Date.now() - known.readAt < limits.budgetsKnownMs) return known.scopes;
+    const rows = await this.#database.budget.findMany({
+      where: { tenant, ...isCapped, OR: [{ scope: budgetScopes.tenant }, { scope: { startsWith: budgetScopes.agent("") } }] },
+      select: { scope: true },
+    });
+    const scopes = new Set(rows.map(({ scope }) => scope));
+    if (this.#standing.size >= limits.budgetTenantsKnownMax) this.#standing.clear();
+    this.#standing.set(tenant, { readAt: Date.now(), scopes });
+    return scopes;
+  }
+}
+
+function exceeded({ shortages, onExceed, lacksPrice }: Refusal, label: string): Fault {
+  const extra: JsonObject = { onExceed, budgets: shortages as unknown as Json };
+  if (lacksPrice && shortages.length === 0) {
+    const detail = `The price of ${label} is not known, and a budget in dollars applies: set it (PUT /api/v2/model-prices), or ask another model.`;
+    return new Fault("budget_exceeded", detail, { extra });
+  }
+  const reasons = shortages.map(
+    ({ scope, unit, max, used, needed }) => `${scope} has ${used} of ${max} ${unit} spent or reserved, ${label} may need ${needed}`,
+  );
+  const where = "PATCH /api/v2/runs/{id}/budget, or PUT /api/v2/budgets/{scope} for a tenant or an agent";
+  return new Fault("budget_exceeded", `${reasons.join("; ")}. Raise it (${where}).`, { extra });
+}

@@ -1,0 +1,242 @@
+import { mkdtemp } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { Budgets } from "../../activities/budgets.ts";
+import { ModelCalls, type CallOutcome, type CallOwner, type StartedCall } from "../../activities/model-calls.ts";
+import { noUsage } from "../../activities/model-port.ts";
+import { Prices } from "../../activities/prices.ts";
+import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
+import { NANO, nothing, type BudgetRef } from "../../contracts/budgets.ts";
+import { limits } from "../../contracts/limits.ts";
+import { findBudgets, stepsOfPastDays, type BudgetRow } from "../../prisma/budgets.ts";
+import { openDatabase, type Database } from "../../prisma/client.ts";
+import { migrate } from "../../prisma/migrate.ts";
+import { readSettings } from "../../settings.ts";
+import { Random } from "../chaos/random.ts";
+
+// A Postgres of its own: reservations are made here as many workers at once make them.
+let stack: Stack;
+let database: Database;
+let calls: ModelCalls;
+let root = 0;
+
+const tenant = "acme";
+// A dollar for a million tokens, in as out.
+const model = { provider: "openai", name: "plain" };
+
+beforeAll(async () => {
+  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-budgets-"));
+  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
+  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
+  await migrate(stack.databaseUrl);
+  database = openDatabase(stack.databaseUrl, 20);
+  calls = new ModelCalls(database, { prices: new Prices(database, ["openai/plain=1/1"]), budgets: new Budgets(database) });
+}, 60_000);
+
+beforeEach(() => void (root += 1));
+
+afterAll(async () => {
+  await database?.$disconnect();
+  await stack?.stop();
+});
+
+const dollar = (more: Partial<BudgetRef> = {}): BudgetRef => ({
+  scope: `run:${root}`,
+  caps: { nanoUsd: NANO },
+  onExceed: "pause",
+  ...more,
+});
+const owner = (step: string, budgets: BudgetRef[] = [dollar()], more: Partial<CallOwner> = {}): CallOwner => ({
+  tenant,
+  runId: `${root}`,
+  path: step,
+  idempotencyKey: `${root}:${step}`,
+  round: 1,
+  budgets,
+  ...more,
+});
+const started = (index = 0): StartedCall => ({ index, execution: "x", position: 0, model, wanted: "plain", startedAt: new Date() });
+const need = (inputTokens: number) => ({ inputTokens, endsAt: Date.now() + 60_000 });
+const answered = (inputTokens: number, outputTokens: number): CallOutcome => ({
+  status: "answered",
+  usage: { ...noUsage, inputTokens, outputTokens },
+  answer: "yes",
+});
+const row = async (scope = `run:${root}`): Promise<BudgetRow> => (await findBudgets(database, tenant, [scope]))[0]!;
+const exceeded = expect.objectContaining({ code: "budget_exceeded" });
+
+test("50 calls at once of two children with $1 book no more than $1", async () => {
+  const children = ["one", "two"].map((child) => dollar({ scope: `step:${root}:${child}`, caps: { modelCalls: 30 } }));
+  const begun = await Promise.allSettled(
+    // 50,000 tokens each, answer included: 20 fit into the dollar.
+    Array.from({ length: 50 }, async (_, n) => {
+      const own = children[n % 2]!;
+      // In another order each time: locks are taken in one.
+      const budgets = n % 4 < 2 ? [dollar(), own] : [own, dollar()];
+      await calls.begin(owner(`call${n}`, budgets), started(), need(50_000 - 16_384));
+      return n;
+    }),
+  );
+  const made = begun.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  for (const result of begun) if (result.status === "rejected") expect(result.reason).toEqual(exceeded);
+  expect(made).toHaveLength(20);
+  expect((await row()).reserved).toMatchObject({ nanoUsd: NANO, modelCalls: 20 });
+  await Promise.all(made.map((n) => calls.settle(owner(`call${n}`), { index: 0, model }, answered(10_000, 5_000))));
+  expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 20 * 15_000, nanoUsd: 0.3 * NANO, modelCalls: 20 } });
+  const [one, two] = await Promise.all(children.map(({ scope }) => row(scope)));
+  expect(one!.spent.modelCalls + two!.spent.modelCalls).toBe(20);
+}, 60_000);
+
+test("calls that begin, end, fail and get lost at once never stand above the cap, and leave nothing reserved", async () => {
+  const random = new Random(7);
+  const plan = Array.from({ length: 120 }, () => ({ input: random.upTo(60_000), kind: random.upTo(4) }));
+  let most = 0;
+  const watch = setInterval(
+    () =>
+      void row().then(
+        ({ spent, reserved }) => (most = Math.max(most, spent.nanoUsd + reserved.nanoUsd)),
+        () => undefined,
+      ),
+    5,
+  );
+  const live = async (n: number): Promise<void> => {
+    const { input, kind } = plan[n]!;
+    const mine = owner(`live${n}`);
+    const { outputTokensMax = 0 } = await calls.begin(mine, started(), need(input));
+    if (kind === 0) return void (await calls.made(mine));
+    if (kind === 1) return void (await calls.settle(mine, { index: 0, model }, { status: "failed", usage: noUsage }));
+    await calls.settle(mine, { index: 0, model }, answered(Math.floor(input / 4), Math.floor(outputTokensMax / kind)));
+  };
+  const lives = await Promise.allSettled(plan.map((_, n) => live(n)));
+  clearInterval(watch);
+  for (const result of lives) if (result.status === "rejected") expect(result.reason).toEqual(exceeded);
+  // Otherwise the cap was never near.
+  expect(lives.some(({ status }) => status === "rejected")).toBe(true);
+  expect(most).toBeGreaterThan(NANO / 2);
+  const { spent, reserved } = await row();
+  expect(Math.max(most, spent.nanoUsd)).toBeLessThanOrEqual(NANO);
+  expect(reserved).toEqual(nothing);
+  const [booked] = await database.$queryRaw<{ usd: number }[]>`SELECT sum(cost_usd) AS usd FROM model_calls WHERE run_id = ${`${root}`}`;
+  expect(spent.nanoUsd / NANO).toBeCloseTo(booked!.usd, 6);
+}, 60_000);
+
+test("a budget of 1,000 tokens gives calls what is left of it, and then nothing", async () => {
+  const budgets = [dollar({ caps: { tokens: 1_000 } })];
+  const first = await calls.begin(owner("a", budgets), started(), need(100));
+  expect(first).toMatchObject({ outputTokensMax: 900, cut: { code: "budget_exceeded" } });
+  await expect(calls.begin(owner("b", budgets), started(), need(100))).rejects.toEqual(exceeded);
+  await calls.settle(owner("a", budgets), { index: 0, model }, answered(100, 600));
+  await expect(calls.begin(owner("b", budgets), started(), need(100))).rejects.toMatchObject({
+    problem: {
+      onExceed: "pause",
+      budgets: [{ scope: `run:${root}`, unit: "tokens", max: 1_000, used: 700, needed: 100 + limits.budgetOutputTokensMin }],
+    },
+  });
+  expect((await row()).spent.tokens).toBe(700);
+});
+
+test("to begin and to settle twice is to do it once", async () => {
+  const call = started();
+  expect(await calls.begin(owner("a"), call, need(1_000))).toEqual(await calls.begin(owner("a"), call, need(1_000)));
+  expect((await row()).reserved.modelCalls).toBe(1);
+  await expect(calls.begin(owner("a"), { ...call, startedAt: new Date(5) }, need(1_000))).rejects.toMatchObject({ code: "unavailable" });
+  for (let n = 0; n < 2; n++) await calls.settle(owner("a"), { index: 0, model }, answered(100, 10));
+  expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 110, modelCalls: 1 } });
+});
+
+test("an answer that was cut off costs all that was set aside; one that the provider refused, nothing", async () => {
+  await calls.begin(owner("a"), started(), need(1_000));
+  await calls.settle(owner("a"), { index: 0, model }, { status: "canceled", usage: null });
+  expect((await row()).spent.tokens).toBe(1_000 + 16_384);
+  await calls.begin(owner("b"), started(), need(1_000));
+  await calls.settle(owner("b"), { index: 0, model }, { status: "failed", usage: noUsage });
+  expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 1_000 + 16_384, modelCalls: 2 } });
+});
+
+test("a call whose worker died gives back what it had; when it comes back after all, it is booked", async () => {
+  await calls.begin(owner("a"), started(), need(1_000));
+  expect(await calls.made(owner("a"))).toMatchObject([{ status: "lost" }]);
+  expect(await row()).toMatchObject({ reserved: nothing, spent: nothing });
+  await calls.settle(owner("a"), { index: 0, model }, answered(500, 50));
+  expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 550 } });
+});
+
+test("calls of a run that has ended, and those whose time is long over, are settled as lost", async () => {
+  await calls.begin(owner("ended"), started(), need(1_000));
+  await calls.begin(owner("late", [dollar()], { runId: `${root}-open` }), started(), {
+    ...need(1_000),
+    endsAt: Date.now() - 2 * limits.budgetLostAfterMs,
+  });
+  await calls.begin(owner("open", [dollar()], { runId: `${root}-open` }), started(), need(1_000));
+  await database.run.create({
+    data: {
+      id: `${root}`,
+      tenant,
+      workflow: "w",
+      version: "1.0.0",
+      planHash: "",
+      status: "terminated",
+      temporalRunId: "x",
+      startedBy: "ada",
+      startedAt: new Date(),
+    },
+  });
+  expect(await calls.healLost()).toBe(2);
+  expect((await row()).reserved.modelCalls).toBe(1);
+  expect(await calls.healLost()).toBe(0);
+});
+
+test("a model without a price is refused under a cap in dollars, and asked under one in tokens", async () => {
+  const unknown = { ...started(), model: { provider: "openai", name: "who-knows" } };
+  await expect(calls.begin(owner("a"), unknown, need(10))).rejects.toMatchObject({
+    code: "budget_exceeded",
+    message: expect.stringContaining("price"),
+  });
+  const budgets = [dollar({ scope: `step:${root}:b`, caps: { tokens: 100_000 } })];
+  expect(await calls.begin(owner("b", budgets), unknown, need(10))).toEqual({ outputTokensMax: 16_384 });
+});
+
+test("a tenant's and an agent's budget are of a day", async () => {
+  const yesterday = "2020-01-01";
+  const full = { spent: { modelCalls: 2 }, reserved: { modelCalls: 1 } };
+  for (const scope of ["tenant", "agent:researcher"])
+    await database.budget.create({ data: { tenant: "daily", scope, caps: { modelCalls: 2 }, onExceed: "pause", day: yesterday, ...full } });
+  const mine = (step: string, agent?: string): CallOwner => ({ ...owner(step, []), tenant: "daily", ...(agent ? { agent } : {}) });
+  await calls.begin(mine("a", "researcher"), started(), need(10));
+  await calls.begin(mine("b"), started(), need(10));
+  await expect(calls.begin(mine("c"), started(), need(10))).rejects.toEqual(exceeded);
+  const [agent, all] = await findBudgets(database, "daily", ["agent:researcher", "tenant"]);
+  expect([agent!.reserved.modelCalls, all!.reserved.modelCalls]).toEqual([1, 2]);
+  expect(agent!.day).toBe(new Date().toISOString().slice(0, 10));
+});
+
+test("without the record nothing is let through", async () => {
+  const away = openDatabase("postgres://nobody@127.0.0.1:1/nothing", 1);
+  const budgets = new Budgets(away);
+  const unheard = new ModelCalls(away, { prices: new Prices(away), budgets });
+  await expect(unheard.begin(owner("a"), started(), need(10))).rejects.toThrow();
+  await expect(budgets.spendToolCall({ tenant }, "mail.send")).rejects.toThrow();
+  await away.$disconnect();
+});
+
+test("steps that wait for nothing but a day that is over are found", async () => {
+  const data = { tenant, workflow: "w", version: "1.0.0", planHash: "", status: "needs_attention", temporalRunId: "x", startedBy: "ada" };
+  await database.run.create({ data: { ...data, id: `${root}`, startedAt: new Date() } });
+  const [past, now] = ["2020-01-01", new Date().toISOString().slice(0, 10)];
+  const waits = { past: [past], now: [now], both: [past, now], run: [past, null], none: [] };
+  for (const [name, days] of Object.entries(waits)) {
+    const error = { code: "budget_exceeded", budgets: days.map((day) => ({ scope: "tenant", day })) };
+    const step = { runId: `${root}`, path: name, tenant, type: "llm", status: "needs_attention", error, firstSeq: 1 };
+    await database.step.create({ data: { ...step, startedAt: new Date() } });
+  }
+  expect(await stepsOfPastDays(database, [`${root}`])).toEqual([{ runId: `${root}`, path: "past" }]);
+});
+
+test("calls of tools count when they are made", async () => {
+  const budgets = new Budgets(database);
+  const spender = { tenant, budgets: [dollar({ caps: { toolCalls: 20 } })] };
+  const made = await Promise.allSettled(Array.from({ length: 40 }, () => budgets.spendToolCall(spender, "mail.send")));
+  expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(20);
+  expect((await row()).spent.toolCalls).toBe(20);
+});
