@@ -63,8 +63,9 @@ describe("usage", () => {
       cursor = answer.body.page.next;
     }
     expect(new Set(seen).size).toBe(seen.length);
-    const { body } = await admin.get<Page<{ agent: null; calls: number }>>("/api/v2/usage?groupBy=agent");
-    expect(body.data).toMatchObject([{ agent: null }]);
+    const { body } = await admin.get<Page<{ agent: string | null; calls: number }>>("/api/v2/usage?groupBy=agent");
+    // Agents of other tests stand beside it.
+    expect(body.data.filter(({ agent }) => agent === null)).toHaveLength(1);
     expect((await admin.get("/api/v2/usage?groupBy=moon")).status).toBe(400);
     expect((await admin.get("/api/v2/usage?from=2020-01-01T00:00:00Z")).status).toBe(400);
   });
