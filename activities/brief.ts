@@ -1,5 +1,7 @@
+import { Context } from "@temporalio/activity";
 import {
   ASK_HUMAN,
+  GIVE_ANSWER,
   type AgentOrder,
   type Asking,
   type Brief,
@@ -8,16 +10,18 @@ import {
   type Settled,
 } from "../contracts/agent-task.ts";
 import type { Agent } from "../contracts/agents.ts";
-import { Fault } from "../contracts/faults.ts";
+import { Fault, faults } from "../contracts/faults.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
-import { defaults } from "../contracts/limits.ts";
+import { limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import { parseDuration } from "../language/duration.ts";
 import { loadAgent } from "../prisma/agents.ts";
+import { resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import type { Plans } from "../prisma/plans.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { FindTool } from "./tool-finder.ts";
+import type { Tool } from "./tool-registry.ts";
 import { Transcripts } from "./transcripts.ts";
 
 interface Deps {
@@ -43,30 +47,26 @@ interface Task {
 export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
   return async (task) => {
     const { tenant, order } = task;
-    const agent = await agentOf(deps, task);
+    const [agent, { instructions, prompt }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
     const tools = await Promise.all(grantedTo(order, agent).map((granted) => settle(deps, task, granted)));
     refuseNamesakes(tools);
     const guarded = [order.approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
-    const { limits = {} } = agent ?? {};
+    const { limits: own = {} } = agent ?? {};
     const brief: Brief = {
       ...(agent ? { agent: agent.name } : {}),
-      instructions: [agent?.instructions ?? "", order.instructions].filter((text) => text !== "").join("\n\n"),
-      prompt: order.prompt,
+      instructions: [agent?.instructions ?? "", instructions].filter((text) => text !== "").join("\n\n"),
+      prompt,
       tools: guarded,
-      ...(limits.toolCalls === undefined ? {} : { toolCallsMax: limits.toolCalls }),
+      ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
       ...(order.outputSchema ? { outputSchema: order.outputSchema } : {}),
     };
     return {
       hash: await new Transcripts(deps.database, tenant).keep(brief as unknown as Json),
       agent: agent?.name ?? null,
       models: order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])],
-      maxTurns: Math.min(order.maxTurns ?? limits.maxTurns ?? defaults.agentTurns, limits.maxTurns ?? Number.POSITIVE_INFINITY),
-      concurrency: Math.min(
-        order.concurrency ?? limits.parallelToolCalls ?? defaults.agentCallsAtOnce,
-        limits.parallelToolCalls ?? Number.POSITIVE_INFINITY,
-      ),
-      contextTokens: order.contextTokens ?? defaults.agentContextTokens,
-      timeoutMs: limits.timeout === undefined ? null : parseDuration(limits.timeout),
+      maxTurns: own.maxTurns ?? null,
+      concurrency: own.parallelToolCalls ?? null,
+      timeoutMs: own.timeout === undefined ? null : parseDuration(own.timeout),
     };
   };
 }
@@ -78,30 +78,41 @@ async function agentOf({ database }: Deps, { tenant, order }: Task): Promise<Age
   return definition;
 }
 
-/** What the step says, of what its agent may; nothing when neither says anything. */
+/** What was given as a stored value is its text all the same. */
+async function textsOf({ database }: Deps, { tenant, order }: Task): Promise<{ instructions: string; prompt: string }> {
+  const { instructions, prompt } = order;
+  const given = (await resolve(database, tenant, { instructions, prompt })) as { instructions: Json; prompt: Json };
+  const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
+  return { instructions: textOf(given.instructions), prompt: textOf(given.prompt) };
+}
+
+/** Of what the agent may use, what the step names, in the agent's versions; nothing when neither says anything. */
 function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool[] {
   if (!agent) return tools ?? [];
   const own = agent.tools ?? [];
   if (!tools) return own;
-  const names = own.map(nameOf);
-  for (const granted of tools)
-    if (!names.includes(nameOf(granted)))
-      throw new Fault(
-        "policy",
-        `Agent ${agent.name} has no tool ${nameOf(granted)}; leave it out of \`tools\`, or publish the agent with it.`,
-      );
-  return tools;
+  return tools.map((granted) => {
+    const found = own.find((each) => keyOf(each) === keyOf(granted));
+    if (found !== undefined) return typeof found === "object" && found.version !== undefined ? found : granted;
+    throw new Fault(
+      "policy",
+      `Agent ${agent.name} has no tool ${nameOf(granted)}; leave it out of \`tools\`, or publish the agent with it.`,
+    );
+  });
 }
 
 const nameOf = (granted: GrantedTool): string =>
   typeof granted === "string" ? granted : "workflow" in granted ? granted.workflow : toolName(granted);
 
-async function settle(deps: Deps, { tenant, run }: Task, granted: GrantedTool): Promise<BriefTool> {
+const keyOf = (granted: GrantedTool): string =>
+  `${typeof granted === "object" && "workflow" in granted ? "workflow" : "tool"} ${nameOf(granted)}`;
+
+async function settle(deps: Deps, task: Task, granted: GrantedTool): Promise<BriefTool> {
   if (granted === ASK_HUMAN) return human;
-  if (typeof granted === "object" && "workflow" in granted) return workflowTool(deps, tenant, granted);
+  if (typeof granted === "object" && "workflow" in granted) return workflowTool(deps, task.tenant, granted);
   const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
-  const tool = await deps.find(fields, { tenant, idempotencyKey: `${run}:` } as Parameters<FindTool>[1]);
+  const tool = await toolOf(deps, task, fields);
   return {
     ...unguarded,
     name: modelName(toolName({ tool: name, server })),
@@ -112,6 +123,28 @@ async function settle(deps: Deps, { tenant, run }: Task, granted: GrantedTool): 
     effect: tool.effect,
     ...(tool.short ? { isShort: true as const } : {}),
   };
+}
+
+/** Only what it says of itself is wanted: a connection that was opened for it is closed. A server that does not answer ends the task. */
+async function toolOf({ find }: Deps, { tenant, run, order }: Task, fields: Parameters<FindTool>[0]): Promise<Tool> {
+  const context = {
+    tenant,
+    idempotencyKey: `${run}:`,
+    runId: run,
+    path: "",
+    attempt: 1,
+    signal: Context.current().cancellationSignal,
+    timeoutMs: limits.mcpBeginMs,
+    ...(order.hosts ? { hosts: order.hosts } : {}),
+  };
+  try {
+    const tool = await find(fields, context);
+    await tool.close?.();
+    return tool;
+  } catch (error) {
+    if (!(error instanceof Fault) || !faults[error.code].retryable) throw error;
+    throw new Fault("tool_input", `${toolName(fields)} cannot be had for the agent: ${error.message}`);
+  }
 }
 
 async function workflowTool(
@@ -168,6 +201,12 @@ const knownAs = ({ name, tool, server, workflow }: BriefTool): string =>
 const modelName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);
 
 function refuseNamesakes(tools: BriefTool[]): void {
+  const taken = tools.find((tool) => tool !== human && (tool.name === ASK_HUMAN || tool.name === GIVE_ANSWER));
+  if (taken)
+    throw new Fault(
+      "conflict",
+      `${knownAs(taken)} would be called ${taken.name} by the model, which stands for something else; name it by \`as\`, or leave it out.`,
+    );
   const [twice] = tools.map(({ name }) => name).filter((name, index, all) => all.indexOf(name) !== index);
   if (twice !== undefined)
     throw new Fault("conflict", `Two tools of the agent are called ${twice} by the model; name one of them by \`as\`, or leave it out.`);

@@ -1,9 +1,18 @@
-import type { AskedCall, Brief, BriefTool, CallResult, ThinkFields, Thought } from "../contracts/agent-task.ts";
+import {
+  ASK_HUMAN,
+  GIVE_ANSWER,
+  type AskedCall,
+  type Brief,
+  type BriefTool,
+  type CallResult,
+  type ThinkFields,
+  type Thought,
+} from "../contracts/agent-task.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
-import { store } from "../prisma/blobs.ts";
+import { storable, store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
@@ -35,7 +44,7 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
     }));
     if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
     if (fields.shorten) return shorten(deps, { brief, fields, before, context });
-    const added = before.length === 0 ? [{ role: "user" as const, content: brief.prompt }] : resultMessages(before, fields.results);
+    const added = before.length === 0 ? [{ role: "user" as const, content: brief.prompt }] : resultMessages(before, fields);
     const question = questionOf(brief, fields, [...before, ...added]);
     const { output, usage, told } = await new Asking(deps, question, context).attempt();
     const said = output as unknown as Said;
@@ -59,7 +68,11 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
       if (problem !== undefined || !tool)
         return { id, name, arguments: null, asks: false, assignees: [], expiresAfter: null, problem: problem ?? "No such tool." };
       const { description: _d, parameters: _p, ...target } = tool;
-      return { ...target, id, arguments: await store(deps.database, context.tenant, args, inlineArgumentBytes) };
+      return {
+        ...target,
+        id,
+        arguments: await store(deps.database, context.tenant, args, name === ASK_HUMAN ? limits.inlineBytesMax : inlineArgumentBytes),
+      };
     }
   };
 }
@@ -112,13 +125,12 @@ function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]):
   };
 }
 
-const GIVE_ANSWER = "give_answer";
-
 function judgeTurn({ text, toolCalls, thinking, finish, usage }: ChatAnswer, label: string, schema: Brief["outputSchema"]): CallOutcome {
   const answer = JSON.stringify({ text, toolCalls, ...(thinking ? { thinking } : {}) } satisfies Said);
   const failed = (why: string): CallOutcome => ({ status: "failed", usage, answer, error: makeProblem("model_output", `${label} ${why}`) });
   if (finish === "refusal") return failed(`refused to answer: ${text.slice(0, 300) || "no reason given"}`);
-  if (toolCalls.length === 0 && finish === "length") return failed("reached its output limit; ask for a shorter answer or split the task.");
+  // Of calls that were cut, too, nobody knows what they were to be.
+  if (finish === "length") return failed("reached its output limit; ask for a shorter answer or split the task.");
   if (toolCalls.length === 0 && text.trim() === "") return failed("gave an empty answer.");
   const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
   if (!schema || (toolCalls.length > 0 && !given)) return { status: "answered", usage, answer };
@@ -154,16 +166,18 @@ const messageOf = ({ text, toolCalls, thinking }: Said): Message => ({
 });
 
 /** One for each call that the model asked for last: providers take nothing else. */
-function resultMessages(before: Message[], results: CallResult[]): Message[] {
+function resultMessages(before: Message[], { results, contextTokens }: ThinkFields): Message[] {
   const last = before.at(-1);
   const calls = last?.role === "assistant" ? (last.toolCalls ?? []) : [];
-  return calls.map(({ id }, index) => ({ role: "tool", toolCallId: id, ...contentOf(results[index]) }));
+  // Together half of the conversation's room: four characters count as a token.
+  const room = Math.min(limits.agentResultBytesMax, Math.floor((contextTokens * 2) / Math.max(1, calls.length)));
+  return calls.map(({ id }, index) => ({ role: "tool", toolCallId: id, ...contentOf(results[index], room) }));
 }
 
-function contentOf(result: CallResult | undefined): { content: string; isError?: true } {
+function contentOf(result: CallResult | undefined, room: number): { content: string; isError?: true } {
   if (!result) return { content: "The call was not made: there were too many at once.", isError: true };
-  if ("error" in result) return { content: clipped(errorText(result.error)), isError: true };
-  return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output)) };
+  if ("error" in result) return { content: clipped(errorText(result.error), room), isError: true };
+  return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output), room) };
 }
 
 const errorText = (error: Json): string => {
@@ -172,7 +186,7 @@ const errorText = (error: Json): string => {
 };
 
 /** A result must leave room for the rest of the conversation. */
-function clipped(text: string): string {
-  const rest = text.length - limits.agentResultBytesMax;
-  return rest <= 0 ? text : `${text.slice(0, limits.agentResultBytesMax)}\n[${rest} more characters were left out]`;
+function clipped(text: string, room: number): string {
+  const rest = text.length - room;
+  return rest <= 0 ? text : `${storable(text.slice(0, room)) as string}\n[${rest} more characters were left out]`;
 }

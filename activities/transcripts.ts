@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { storable } from "../prisma/blobs.ts";
 import type { Database, Prisma } from "../prisma/client.ts";
 import type { Message } from "./model-port.ts";
 
@@ -45,9 +46,10 @@ export class Transcripts {
 
   /** An object of ours, by its hash. */
   async keep(value: Json): Promise<string> {
-    const text = canonicalJson(value);
+    const clean = storable(value);
+    const text = canonicalJson(clean);
     const sha256 = createHash("sha256").update(text).digest("hex");
-    const data = [{ tenant: this.#tenant, sha256, bytes: Buffer.byteLength(text), value: value as Prisma.InputJsonValue }];
+    const data = [{ tenant: this.#tenant, sha256, bytes: Buffer.byteLength(text), value: clean as Prisma.InputJsonValue }];
     await this.#database.blob.createMany({ data, skipDuplicates: true });
     return sha256;
   }

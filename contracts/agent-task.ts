@@ -9,6 +9,9 @@ export type GrantedTool =
 /** The name under which a person is asked. */
 export const ASK_HUMAN = "ask_human";
 
+/** The name under which an agent whose answer is a value gives it. */
+export const GIVE_ANSWER = "give_answer";
+
 /** What an agent step is about, as the walk knows it. */
 export interface AgentOrder {
   /** A published agent: what the step does not say, it says. */
@@ -16,14 +19,14 @@ export interface AgentOrder {
   version?: string;
   /** None: the agent's, or the default one. */
   models: string[];
-  instructions: string;
-  prompt: string;
+  /** Texts, or references to them. */
+  instructions: Json;
+  prompt: Json;
+  /** Hosts that the definition's policy lets it call. */
+  hosts?: string[];
   /** Absent: the agent's; otherwise some of them. */
   tools?: GrantedTool[];
   approval?: Asking;
-  maxTurns?: number;
-  concurrency?: number;
-  contextTokens?: number;
   outputSchema?: JsonSchema;
 }
 
@@ -41,10 +44,9 @@ export interface Settled {
   hash: string;
   agent: string | null;
   models: string[];
-  maxTurns: number;
-  concurrency: number;
-  /** A longer conversation is shortened before the next turn. */
-  contextTokens: number;
+  /** Limits of a published agent; null = none. */
+  maxTurns: number | null;
+  concurrency: number | null;
   timeoutMs: number | null;
 }
 
@@ -90,6 +92,8 @@ export interface ThinkFields {
   stream?: true;
   /** Replace what lies behind by a summary, and nothing else. */
   shorten?: true;
+  /** The results of a turn may take half of it. */
+  contextTokens: number;
   /** Calls of tools before this turn. */
   toolCalls: number;
   /** Hash of the conversation before this turn; null in the first. */

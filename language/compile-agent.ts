@@ -14,6 +14,10 @@ export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFi
   type: "agent",
   briefing: { steps: [stepOf("brief", [], briefFields(step, compiling))] },
   turns: turnsOf(step, compiling),
+  // Beside what is settled: a run that goes on with more of it goes on with the turns it has.
+  ...(step.maxTurns === undefined ? {} : { maxTurns: step.maxTurns }),
+  ...(step.concurrency === undefined ? {} : { concurrency: step.concurrency }),
+  contextTokens: step.contextTokens ?? platformDefaults.agentContextTokens,
 });
 
 const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>): Step => ({
@@ -26,23 +30,19 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 });
 
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
-  const { agent, version, approval, tools, maxTurns, concurrency, contextTokens, outputSchema } = step;
+  const { agent, version, approval, tools, outputSchema } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
-  const asking = approval && {
-    tools: approval.tools,
-    assignees: approval.assignees ?? [],
-    expiresAfter: approval.expiresAfter ?? null,
-  };
+  const { assignees = [], expiresAfter = null } = approval ?? {};
+  const asking = approval && { tools: approval.tools, assignees: templateOf(assignees), expiresAfter: templateOf(expiresAfter) };
   return {
     type: "brief",
     ...(agent === undefined ? {} : { agent }),
     ...(version === undefined ? {} : { version }),
     models: [...(model === undefined ? [] : [model]), ...(step.fallbacks ?? [])].map(templateOf),
-    given: templateOf({ instructions: step.instructions ?? "", prompt: step.prompt, ...(asking ? { approval: asking } : {}) }),
+    instructions: templateOf(step.instructions ?? ""),
+    prompt: templateOf(step.prompt),
+    ...(asking ? { approval: asking } : {}),
     ...(tools ? { tools } : {}),
-    ...(maxTurns === undefined ? {} : { maxTurns }),
-    ...(concurrency === undefined ? {} : { concurrency }),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(outputSchema ? { answerSchema: outputSchema } : {}),
   };
 }
@@ -53,6 +53,7 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
   const common = {
     brief: "${brief.hash}",
     models: "${brief.models}",
+    contextTokens: "${brief.contextTokens}",
     repairs: platformDefaults.modelRepairs,
     ...(step.stream ? { stream: true } : {}),
     toolCalls: "${last == null ? 0 : last.usage.toolCalls}",

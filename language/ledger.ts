@@ -246,7 +246,7 @@ const isSameWork = (step: Step, before: Step): boolean => step === before || tex
 
 const order = new Set(["needs", "summary"]);
 const inside = ["body", "branches", "cases", "default", "finally", "briefing", "turns"];
-const bounds = ["concurrency", "maxConcurrency", "maxIterations", "onLimit", "keepLast"];
+const bounds = ["concurrency", "maxConcurrency", "maxIterations", "onLimit", "keepLast", "maxTurns", "contextTokens"];
 const scopeFields = new Set([...order, ...inside, ...bounds]);
 
 const textOf = (step: Step, without: ReadonlySet<string>): string =>

@@ -174,19 +174,17 @@ export type StepFields =
   /** `agent`: on whose behalf. */
   | ({ type: "tool"; tool: string; version?: string; server?: string; agent?: string; arguments: Template } & CallOptions)
   /** Its `briefing` settles what the model gets; then `turns`, a loop of one model call and the tool calls it asks for. */
-  | { type: "agent"; briefing: Block; turns: LoopFields }
+  | { type: "agent"; briefing: Block; turns: LoopFields; maxTurns?: number; concurrency?: number; contextTokens: number }
   /** Inside an agent: what it is about; one model call; one tool call. */
   | {
       type: "brief";
       agent?: string;
       version?: string;
       models: Template[];
-      /** Instructions, prompt, and who approves what. */
-      given: Template;
+      instructions: Template;
+      prompt: Template;
+      approval?: { tools: string[]; assignees: Template; expiresAfter: Template };
       tools?: GrantedTool[];
-      maxTurns?: number;
-      concurrency?: number;
-      contextTokens?: number;
       answerSchema?: JsonSchema;
     }
   | ({ type: "think"; given: Template } & CallOptions)

@@ -17,12 +17,13 @@ export async function keep(database: Database, tenant: string, value: Json): Pro
 
 /** A value of ours, which may hold references: itself, or its reference when it is large. Storing twice is storing once. */
 export async function store(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
-  const text = canonicalJson(value);
+  const clean = storable(value);
+  const text = canonicalJson(clean);
   const bytes = Buffer.byteLength(text);
   if (bytes <= inlineMax) return value;
   const hash = createHash("sha256").update(text).digest("hex");
   // Above 16 KB a value is never null, the only JSON that Prisma wants spelt otherwise.
-  const data = [{ tenant, sha256: hash, bytes, value: value as Prisma.InputJsonValue }];
+  const data = [{ tenant, sha256: hash, bytes, value: clean as Prisma.InputJsonValue }];
   await database.blob.createMany({ data, skipDuplicates: true });
   return makeReference(hash, bytes);
 }
@@ -63,4 +64,11 @@ function replace(value: Json, stored: Map<string, Json>): Json {
   const hash = referenceHash(value);
   if (hash !== undefined) return stored.get(hash) ?? value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, stored)]));
+}
+
+// Postgres stores neither NUL nor half of a surrogate pair; as in the log they become the sign for what cannot be shown.
+export function storable(value: Json): Json {
+  const text = JSON.stringify(value);
+  const clean = text.replace(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === "\\\\" ? match : "\\ufffd"));
+  return clean === text ? value : (JSON.parse(clean) as Json);
 }

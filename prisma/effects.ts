@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Problem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
+import { storable } from "./blobs.ts";
 import { Prisma, type Database } from "./client.ts";
 
 /** Which effect: the same for every attempt, in a retry and after a reset. */
@@ -114,9 +115,3 @@ async function effectOfOrigin(database: Database, { tenant, key, call, argsHash 
   const row = await database.effect.findUnique({ where: { tenant_key_call_argsHash: { tenant, key: nearest.key, call, argsHash } } });
   return row ? standing(row) : undefined;
 }
-
-// Postgres stores neither NUL nor half of a surrogate pair; as in the log they become the sign for what cannot be shown.
-const storable = (value: Json): Json =>
-  JSON.parse(
-    JSON.stringify(value).replace(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === "\\\\" ? match : "\\ufffd")),
-  ) as Json;

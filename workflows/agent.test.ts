@@ -63,7 +63,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
 test.each([false, true])("what is too long is shortened before the next turn, with continue-as-new: %s", async (continues) => {
   const given: string[] = [];
-  const { end, port } = await runPlain(definition(), {
+  const { end, port } = await runPlain(definition({ contextTokens: 1_000 }), {
     continues,
     answer: (path, fields) => {
       const [, turn, step] = /^work\[(\d+)\]\.(think|shorten)$/.exec(path) ?? [];

@@ -1,9 +1,10 @@
 import { Fault } from "../contracts/faults.ts";
-import { ASK_HUMAN, type AgentOrder, type AskedCall, type Asking, type Settled, type ThinkFields } from "../contracts/agent-task.ts";
+import type { AgentOrder, AskedCall, Asking, Settled, ThinkFields } from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
+import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
+import type { Template } from "../language/plan.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -18,7 +19,8 @@ import type { Walk } from "./walk.ts";
 /** A model with tools, turn by turn (`language/compile-agent.ts` says what a turn is), until it has an answer. */
 export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outcome> {
   const { step, path, context } = here;
-  const brief = (await runInside(walk, here, "", step.briefing)) as unknown as Settled;
+  const settled = (await runInside(walk, here, "", step.briefing)) as unknown as Settled;
+  const brief: Settled & Bounds = { ...settled, ...boundsOf(step, settled) };
   const frame = new Frame(context.frame, { brief: brief as unknown as Json });
   const turns = (scope: Scope): Promise<Outcome> =>
     runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } });
@@ -33,7 +35,20 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
   }
 }
 
-function turnsOf(step: StepOf<"agent">, { maxTurns, concurrency }: Settled): StepOf<"loop"> {
+interface Bounds {
+  maxTurns: number;
+  concurrency: number;
+  contextTokens: number;
+}
+
+/** What the step says, within what a published agent may. */
+const boundsOf = ({ maxTurns, concurrency, contextTokens }: StepOf<"agent">, agent: Settled): Bounds => ({
+  maxTurns: Math.min(maxTurns ?? agent.maxTurns ?? defaults.agentTurns, agent.maxTurns ?? Number.POSITIVE_INFINITY),
+  concurrency: Math.min(concurrency ?? agent.concurrency ?? defaults.agentCallsAtOnce, agent.concurrency ?? Number.POSITIVE_INFINITY),
+  contextTokens,
+});
+
+function turnsOf(step: StepOf<"agent">, { maxTurns, concurrency }: Bounds): StepOf<"loop"> {
   const { body } = step.turns;
   const steps = body.steps.map((each) => (each.type === "foreach" ? { ...each, concurrency } : each));
   return { ...step, ...step.turns, type: "loop", body: { ...body, steps }, maxIterations: maxTurns } as unknown as StepOf<"loop">;
@@ -57,19 +72,26 @@ async function withinItsTime<T>(
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
 export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Outcome> {
   const { step, path, context } = here;
-  const { agent, version, tools, maxTurns, concurrency, contextTokens, answerSchema } = step;
-  const given = (await walk.value(step.given, context.frame)) as { instructions: Json; prompt: Json; approval?: unknown };
+  const { agent, version, tools, approval, answerSchema } = step;
+  const hosts = walk.options.plan.policy?.hosts;
+  const valueOf = async (template: Template): Promise<Json> => walk.shrink(await walk.value(template, context.frame), path);
   const order: AgentOrder = {
     ...(agent === undefined ? {} : { agent }),
     ...(version === undefined ? {} : { version }),
     models: await texts(walk, step.models, context.frame),
-    instructions: textOf(given.instructions),
-    prompt: textOf(given.prompt),
+    instructions: await valueOf(step.instructions),
+    prompt: await valueOf(step.prompt),
+    ...(hosts ? { hosts } : {}),
     ...(tools ? { tools } : {}),
-    ...(given.approval === undefined ? {} : { approval: given.approval as Asking }),
-    ...(maxTurns === undefined ? {} : { maxTurns }),
-    ...(concurrency === undefined ? {} : { concurrency }),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(approval
+      ? {
+          approval: {
+            tools: approval.tools,
+            assignees: (await valueOf(approval.assignees)) as string[],
+            expiresAfter: (await valueOf(approval.expiresAfter)) as Asking["expiresAfter"],
+          },
+        }
+      : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
   };
   const settled = await walk.brief(order, path);
@@ -77,11 +99,10 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
   return { output: settled as unknown as Json };
 }
 
-const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
-
 export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome> {
   const fields = (await walk.value(here.step.given, here.context.frame)) as unknown as ThinkFields;
-  return callThink(walk, here, fields);
+  const { models } = (await walk.value({ expr: ["name", "brief"] }, here.context.frame)) as unknown as Settled;
+  return callThink(walk, here, { fields, models: models.length });
 }
 
 /** One call that the model asked for. What it gives, also a refusal, is told to the model. */
@@ -89,8 +110,8 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   const { agent, call, decision } = (await walk.value(here.step.given, here.context.frame)) as unknown as Given;
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
-  if (call.name === ASK_HUMAN) return askHuman(walk, here, call);
-  return call.workflow === undefined ? callOf(walk, here, call, agent) : childOf(walk, here, call);
+  if (call.workflow !== undefined) return childOf(walk, here, call);
+  return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
 }
 
 interface Given {

@@ -2,7 +2,7 @@ import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
+import { defaults, limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
 import { allows } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
@@ -24,7 +24,7 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
     ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
   };
   refuseModels(walk, here, fields.models);
-  return call(walk, "llm", here, fields);
+  return call(walk, "llm", here, { fields, chain: { models: fields.models.length, repairs: fields.repairs } });
 }
 
 async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, frame: Frame): Promise<NonNullable<LlmFields["cache"]>> {
@@ -44,7 +44,7 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
     ...(told ? { told } : {}),
   };
   try {
-    return await call(walk, "tool", here, fields);
+    return await call(walk, "tool", here, { fields });
   } catch (error) {
     if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
     return settle(walk, here, { fields, error });
@@ -55,7 +55,7 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
 async function settle(walk: Walk, here: HereOf<"tool">, { fields, error }: { fields: ToolFields; error: unknown }): Promise<Outcome> {
   const { path } = here;
   try {
-    return await call(walk, "tool", here, { ...fields, settle: true });
+    return await call(walk, "tool", here, { fields: { ...fields, settle: true } });
   } catch (settled) {
     if (!hasTimedOut(settled)) throw settled;
     if (settled.problem["isSettled"] === true) throw error;
@@ -83,7 +83,7 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
     ...(step.expect ? { expect: step.expect } : {}),
     ...hostsOf(walk),
   };
-  return call(walk, "http", here, fields);
+  return call(walk, "http", here, { fields });
 }
 
 /** Any Temporal activity, on any task queue, in any language. The walk records its end, since it does not know our log. */
@@ -112,23 +112,23 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
   return { output: output ?? null };
 }
 
-export async function callThink(walk: Walk, here: HereOf<"think">, fields: ThinkFields): Promise<Outcome> {
-  return call(walk, "think", here, fields);
+/** `models`: how many there are in the chain; the fields themselves may have come as a reference. */
+export async function callThink(
+  walk: Walk,
+  here: HereOf<"think">,
+  { fields, models }: { fields: ThinkFields; models: number },
+): Promise<Outcome> {
+  return call(walk, "think", here, { fields, chain: { models, repairs: defaults.modelRepairs } });
 }
 
-async function call(
-  walk: Walk,
-  kind: CallKind,
-  here: Here<Step & CallOptions>,
-  fields: LlmFields | ToolFields | HttpFields | ThinkFields,
-): Promise<Outcome> {
+async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, { fields, chain }: Calling): Promise<Outcome> {
   const { context, step } = here;
   const carry = walk.journal.carry(context.lane);
   const carried = carry instanceof Promise ? await carry : carry;
   const request = {
     kind,
     call: stepCall(walk, here, await walk.shrink(fields as unknown as Json, here.path), carried),
-    options: attemptsOf(step, fields),
+    options: chain ? attemptsOf(step, chain) : step,
     ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
     summary: step.summary ? await summaryOf(walk, here) : here.path,
   };
@@ -137,12 +137,16 @@ async function call(
   return { ...done, isRecorded: true };
 }
 
+interface Calling {
+  fields: LlmFields | ToolFields | HttpFields | ThinkFields;
+  /** Of a call of models: how many there are to ask, and how often each may mend its answer. */
+  chain?: { models: number; repairs: number };
+}
+
 /** An activity that asks models makes one call per attempt; what the step says of attempts holds for each model. */
-function attemptsOf(options: CallOptions, fields: LlmFields | ToolFields | HttpFields | ThinkFields): CallOptions {
-  if (!("models" in fields)) return options;
+function attemptsOf(options: CallOptions, { models, repairs }: NonNullable<Calling["chain"]>): CallOptions {
   const { retry } = options;
-  const given = { models: fields.models.length, maxAttempts: retry.maxAttempts, repairs: fields.repairs };
-  return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax(given) } };
+  return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax({ models, maxAttempts: retry.maxAttempts, repairs }) } };
 }
 
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;

@@ -82,13 +82,44 @@ describe("an agent", () => {
     const model = new Model();
     const list = call("test_list", { count: 40, bytes: 150 });
     await model.script({ toolCalls: [list] }, { toolCalls: [double(4)] }, { text: "SUMMARY" }, { text: "8" });
-    const run = await begin(model, { tools: ["test.list", "test.double"], contextTokens: 1_000 });
+    const prompt = `Double 4. ${"word ".repeat(600)}`;
+    const run = await begin(model, { prompt, tools: ["test.list", "test.double"], contextTokens: 1_000 });
     expect((await run.end()).output).toBe("8");
     const requests = await told(model);
     expect(requests[2]!.at(-1)!.content).toContain("Result of call_test_list:");
     expect(requests[3]!.map(({ role }) => role)).toEqual(["system", "user", "user", "assistant", "tool"]);
     expect(requests[3]!.map(({ content }) => content)).toEqual(expect.arrayContaining([expect.stringContaining("SUMMARY"), '{"n":8}']));
     expect((await run.step("work[2].shorten")).status).toBe("completed");
+  });
+
+  test("gets a task that is too long for the history as its text, and keeps its guard", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(4)] }, { text: "8" });
+    const step = agent(model, { prompt: "Read: ${input.text}", tools: ["test.double"], approval: { tools: ["test.double"] } });
+    const run = await admin.begin({ steps: [step] }, { text: "word ".repeat(5_000) });
+    await admin.decide(await run.approval("work[0].act[0].approve"), { decision: "approve" });
+    expect((await run.end()).output).toBe("8");
+    expect((await told(model))[0]!.find(({ role }) => role === "user")!.content).toMatch(/^Read: (word ){5000}$/);
+  });
+
+  test("may say and read what Postgres cannot keep", async () => {
+    const model = new Model();
+    await model.script({ text: "a\u0000b\ud800", toolCalls: [double(4)] }, { text: "8" });
+    expect((await finish(model, { tools: ["test.double"] })).output).toBe("8");
+  });
+
+  test("makes no call that its model was cut off in", async () => {
+    const model = new Model();
+    await model.script({ toolCalls: [double(4)], isCutShort: true });
+    const run = await begin(model, { tools: ["test.double"], timeout: "20s" });
+    expect((await run.end()).error).toMatchObject({ type: "model_output" });
+    expect((await run.steps()).filter(({ type }) => type === "tool")).toEqual([]);
+  });
+
+  test("cannot have a tool under a name that stands for something else", async () => {
+    const workflow = await admin.publish({ steps: [{ id: "a", type: "set", values: 1 }] });
+    const run = await finish(new Model(), { tools: [{ workflow, as: "give_answer" }] });
+    expect(run.error).toMatchObject({ type: "conflict", detail: expect.stringContaining("give_answer") as unknown });
   });
 
   test("may run a workflow as a tool", async () => {
@@ -205,6 +236,16 @@ describe("a published agent", () => {
     expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject({ assignees: ["role:finance"] });
     await admin.decide(id, { decision: "approve" });
     expect((await run.end()).output).toBe("8");
+  });
+
+  test("has no workflow for a tool that it was not published with", async () => {
+    const workflow = await admin.publish({ steps: [{ id: "a", type: "set", values: 1 }] });
+    const model = new Model();
+    const name = await publish({ model: model.wanted });
+    await model.script({ toolCalls: [call("go", {})] }, { text: "8" });
+    const step = { id: "work", type: "agent", model: model.wanted, prompt: "Go.", tools: [{ workflow, as: "go" }] };
+    expect((await admin.finish({ steps: [step] })).output).toBe("8");
+    expect((await admin.finish({ steps: [named(name, { tools: [{ workflow, as: "go" }] })] })).error).toMatchObject({ type: "policy" });
   });
 
   test("that is stopped begins no call more, in tasks that are under way either", async () => {

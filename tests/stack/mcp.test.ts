@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
-import { admin, facts, host, uniqueName, type Client, type Page, type RunBody } from "./client.ts";
+import { admin, facts, host, Model, uniqueName, type Client, type Page, type RunBody } from "./client.ts";
 import { begun } from "./going-on.ts";
 
 const once = { retry: { maxAttempts: 1 } };
@@ -56,6 +56,18 @@ class Mcp {
 }
 
 describe("a tool of an MCP server over HTTP", () => {
+  test("is an agent's under its server's name, as a person saw it", async () => {
+    const [server, model] = [await Mcp.at(), new Model()];
+    await model.script({ toolCalls: [{ id: "a", name: `${server.name}_add`, arguments: { a: 1, b: 2 } }] }, { text: "3" });
+    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools: [{ server: server.name, tool: "add" }] };
+    const run = await admin.finish({ steps: [work] });
+    expect(run).toMatchObject({ status: "completed", output: "3" });
+    expect(await server.calls()).toMatchObject([{ tool: "add", key: `${run.id}:work[0].act[0].call` }]);
+    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ tools: [{ function: { name: `${server.name}_add` } }] });
+    const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
+    expect(lost.error).toMatchObject({ type: "tool_input" });
+  });
+
   test("gives its content as text and as a value", async () => {
     const server = await Mcp.at();
     const run = await server.run("add", { a: 1, b: 2 });

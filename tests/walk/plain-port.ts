@@ -151,13 +151,12 @@ export class PlainPort implements Port {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
-  brief: Port["brief"] = async ({ agent = null, models, maxTurns = 25, concurrency = 5, contextTokens = 1_000 }) => ({
-    contextTokens,
+  brief: Port["brief"] = async ({ agent = null, models }) => ({
     hash: "brief",
     agent,
     models,
-    maxTurns,
-    concurrency,
+    maxTurns: null,
+    concurrency: null,
     timeoutMs: null,
   });
   validate: Port["validate"] = async () => null;
