@@ -1,4 +1,11 @@
-import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor, type ConnectionOptions } from "@temporalio/client";
+import {
+  Client,
+  Connection,
+  defaultGrpcRetryOptions,
+  makeGrpcRetryInterceptor,
+  type ConnectionOptions,
+  type GrpcRetryOptions,
+} from "@temporalio/client";
 import type { Settings } from "../settings.ts";
 
 /**
@@ -7,10 +14,18 @@ import type { Settings } from "../settings.ts";
  * Inside `client.connection.withDeadline` that one counts.
  */
 export async function connectTemporal(settings: Settings): Promise<Client> {
-  const interceptors = [deadlines, makeGrpcRetryInterceptor(defaultGrpcRetryOptions())];
+  const interceptors = [deadlines, makeGrpcRetryInterceptor(retries)];
   const connection = await Connection.connect({ ...target(settings), interceptors, connectTimeout: "10s" });
   return new Client({ connection, namespace: settings.TEMPORAL_NAMESPACE });
 }
+
+// The SDK's pauses between retries grow to seconds and end after the deadline of the call; it ignores a `maxIntervalMs` that is given.
+const PAUSE_MS = 500;
+const defaults = defaultGrpcRetryOptions();
+const retries: GrpcRetryOptions = {
+  ...defaults,
+  delayFunction: (attempt, status) => Math.min(PAUSE_MS, defaults.delayFunction(attempt, status)),
+};
 
 /** Where Temporal is and how it knows us. */
 export const target = (settings: Settings) => ({

@@ -88,6 +88,7 @@ describe("tenants", () => {
     await a!.post("/api/v2/agents", { name: workflow, version: "1.0.0", instructions: "x" });
     const run = await a!.start(workflow);
     await a!.request("PUT", `/api/v2/mcp-servers/${workflow}`, { body: { url: "https://mcp.example.com" } });
+    await a!.request("PUT", `/api/v2/budgets/agent:${workflow}`, { body: { usd: 1 } });
     const approval = await run.approval("ask");
     const keys = await a!.get<Page<{ id: string }>>("/api/v2/keys");
     return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id } };
@@ -97,11 +98,9 @@ describe("tenants", () => {
     const { b, ids } = await theirs();
     const answers: Record<string, number> = {};
     // A hook's address names the tenant it belongs to; a name that is put is the caller's own.
+    const putsOwn = ["put /api/v2/mcp-servers/{name}", "put /api/v2/budgets/{scope}"];
     const isOwned = ({ method, path }: { method: string; path: string }): boolean =>
-      path.includes("{") &&
-      path.startsWith("/api") &&
-      !path.includes("{tenant}") &&
-      `${method} ${path}` !== "put /api/v2/mcp-servers/{name}";
+      path.includes("{") && path.startsWith("/api") && !path.includes("{tenant}") && !putsOwn.includes(`${method} ${path}`);
     for (const { method, path } of (await operations()).filter(isOwned)) {
       const takesBody = ["post", "put", "patch"].includes(method);
       const answer = await b.request(method.toUpperCase(), filled(path, ids), takesBody ? { body: bodyOf(path) } : {});
@@ -285,6 +284,7 @@ async function mismatches(schema: string, values: unknown[]): Promise<unknown[]>
 const filled = (path: string, ids: { workflow: string; run: string; approval: string; key: string }): string =>
   path
     .replace("{name}", ids.workflow)
+    .replace("{scope}", `agent:${ids.workflow}`)
     .replace("{version}", "1.0.0")
     .replace("{path}", "ask")
     .replace("{id}", path.includes("/approvals/") ? ids.approval : path.includes("/keys/") ? ids.key : ids.run);
