@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import type { LlmFields } from "../contracts/activities.ts";
-import { canonicalJson, type Json, type JsonSchema } from "../contracts/json.ts";
+import { type Json, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Database } from "../prisma/client.ts";
+import { hashOf } from "../prisma/hash.ts";
 
 export interface CachedAnswer {
   /** `provider/model` that gave it. */
@@ -53,6 +53,5 @@ export class AnswerCache {
 /** What an answer depends on: the models, the schema, and the whole conversation or, when the step gives one, its key. */
 export function requestHash({ models, messages, cache }: LlmFields, schema: JsonSchema | undefined): string {
   const asked = cache?.key === undefined ? { messages } : { key: cache.key };
-  const text = canonicalJson({ models, schema: schema ?? null, ...asked } as unknown as Json);
-  return createHash("sha256").update(text).digest("hex");
+  return hashOf({ models, schema: schema ?? null, ...asked } as unknown as Json);
 }

@@ -1,7 +1,7 @@
 import type Anthropic from "@anthropic-ai/sdk";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { OUTPUT_TOOL } from "./anthropic-request.ts";
-import { shapeFault, withSpent } from "./model-fault.ts";
+import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
   noUsage,
@@ -67,27 +67,31 @@ function readUsage(usage: Partial<Anthropic.Usage> | undefined): TokenUsage | un
   };
 }
 
-/** Put the events of a stream together. One that ends without `message_stop` was cut, whatever its connection says. */
+/** Put the events of a stream together. */
 export async function gatherEvents(
   events: AsyncIterable<Anthropic.RawMessageStreamEvent>,
   label: string,
   onDelta: (delta: Delta) => void,
 ): Promise<Answer> {
-  const gathered = new Gathered();
-  try {
-    for await (const event of events) gathered.add(event, onDelta);
-  } catch (error) {
-    throw withSpent(error, readUsage(gathered.answer.usage), label);
-  }
-  if (!gathered.isWhole) throw withSpent(shapeFault(label, "an end of its stream"), readUsage(gathered.answer.usage), label);
+  const gathered = new Gathered(onDelta);
+  await gather(events, label, gathered);
   return gathered.answer;
 }
 
 class Gathered {
   readonly answer: Answer & { content: Block[] } = { content: [] };
   isWhole = false;
+  readonly #onDelta: (delta: Delta) => void;
 
-  add(event: Anthropic.RawMessageStreamEvent, onDelta: (delta: Delta) => void): void {
+  constructor(onDelta: (delta: Delta) => void) {
+    this.#onDelta = onDelta;
+  }
+
+  get spent(): TokenUsage | undefined {
+    return readUsage(this.answer.usage);
+  }
+
+  add(event: Anthropic.RawMessageStreamEvent): void {
     switch (event.type) {
       case "message_start":
         this.#count(event.message?.usage);
@@ -96,7 +100,7 @@ class Gathered {
         this.answer.content[event.index] = startOf(event.content_block as unknown as Block);
         break;
       case "content_block_delta":
-        this.#grow(this.answer.content[event.index], event.delta, onDelta);
+        this.#grow(this.answer.content[event.index], event.delta);
         break;
       case "message_delta":
         this.answer.stop_reason = event.delta.stop_reason;
@@ -116,21 +120,21 @@ class Gathered {
     if (told.length > 0) this.answer.usage = { ...this.answer.usage, ...(Object.fromEntries(told) as Partial<Anthropic.Usage>) };
   }
 
-  #grow(block: Block | undefined, delta: Anthropic.RawContentBlockDelta, onDelta: (delta: Delta) => void): void {
+  #grow(block: Block | undefined, delta: Anthropic.RawContentBlockDelta): void {
     if (!block) return;
     switch (delta.type) {
       case "text_delta":
         grow(block, "text", delta.text);
-        onDelta({ kind: "text", text: delta.text });
+        this.#onDelta({ kind: "text", text: delta.text });
         break;
       case "input_json_delta":
         grow(block, "input", delta.partial_json);
         // The input of the output tool is the answer.
-        if (block["name"] === OUTPUT_TOOL) onDelta({ kind: "text", text: delta.partial_json });
+        if (block["name"] === OUTPUT_TOOL) this.#onDelta({ kind: "text", text: delta.partial_json });
         break;
       case "thinking_delta":
         grow(block, "thinking", delta.thinking);
-        onDelta({ kind: "thinking", text: delta.thinking });
+        this.#onDelta({ kind: "thinking", text: delta.thinking });
         break;
       case "signature_delta":
         block["signature"] = delta.signature;

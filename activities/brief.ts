@@ -2,16 +2,18 @@ import { Context } from "@temporalio/activity";
 import {
   ASK_HUMAN,
   GIVE_ANSWER,
+  isWorkflowTool,
   type AgentOrder,
   type Asking,
   type Brief,
   type BriefTool,
   type GrantedTool,
   type Settled,
+  unguarded,
 } from "../contracts/agent-task.ts";
-import type { Agent } from "../contracts/agents.ts";
+import { agentToolName, type Agent } from "../contracts/agents.ts";
 import { Fault, faults } from "../contracts/faults.ts";
-import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import { parseDuration } from "../language/duration.ts";
@@ -61,7 +63,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       ...(order.outputSchema ? { outputSchema: order.outputSchema } : {}),
     };
     return {
-      hash: await new Transcripts(deps.database, tenant).keep(brief as unknown as Json),
+      hash: await new Transcripts(deps.database, tenant).keep(brief as unknown as JsonObject),
       agent: agent?.name ?? null,
       models: order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])],
       maxTurns: own.maxTurns ?? null,
@@ -101,15 +103,13 @@ function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool
   });
 }
 
-const nameOf = (granted: GrantedTool): string =>
-  typeof granted === "string" ? granted : "workflow" in granted ? granted.workflow : toolName(granted);
+const nameOf = (granted: GrantedTool): string => (isWorkflowTool(granted) ? granted.workflow : agentToolName(granted));
 
-const keyOf = (granted: GrantedTool): string =>
-  `${typeof granted === "object" && "workflow" in granted ? "workflow" : "tool"} ${nameOf(granted)}`;
+const keyOf = (granted: GrantedTool): string => `${isWorkflowTool(granted) ? "workflow" : "tool"} ${nameOf(granted)}`;
 
 async function settle(deps: Deps, task: Task, granted: GrantedTool): Promise<BriefTool> {
   if (granted === ASK_HUMAN) return human;
-  if (typeof granted === "object" && "workflow" in granted) return workflowTool(deps, task.tenant, granted);
+  if (isWorkflowTool(granted)) return workflowTool(deps, task.tenant, granted);
   const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
   const tool = await toolOf(deps, task, fields);
@@ -162,8 +162,6 @@ async function workflowTool(
     version: plan.version,
   };
 }
-
-const unguarded: Pick<BriefTool, "asks" | "assignees" | "expiresAfter"> = { asks: false, assignees: [], expiresAfter: null };
 
 const human: BriefTool = {
   ...unguarded,

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { Fault } from "../contracts/faults.ts";
+import { Fault, messageOf } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { calculator } from "./calculator.ts";
 import { createHttp } from "./http.ts";
@@ -64,7 +64,7 @@ const readJson = (files: FilesRoot): Tool =>
       try {
         return JSON.parse(text.replace(/^\uFEFF/, "")) as unknown;
       } catch (error) {
-        throw new Fault("tool_input", `"${args.path}" is not JSON: ${error instanceof Error ? error.message : String(error)}`, {
+        throw new Fault("tool_input", `"${args.path}" is not JSON: ${messageOf(error)}`, {
           cause: error,
         });
       }

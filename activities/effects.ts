@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
-import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
-import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import { boundedProblem, Fault, type Problem, messageOf } from "../contracts/faults.ts";
+import { type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { toolName } from "../contracts/policy.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
@@ -18,6 +17,7 @@ import type { Told, ToolFields } from "../contracts/activities.ts";
 import { patiently } from "./patience.ts";
 import type { Tool } from "./tool-registry.ts";
 import { withDeadline, type WorkContext } from "./work.ts";
+import { hashOf } from "../prisma/hash.ts";
 
 /** What was asked of a tool that changes something outside. */
 export interface EffectCall {
@@ -161,14 +161,11 @@ const idOf = ({ fields, call }: Pick<EffectCall, "fields" | "call">, { tenant, i
   tenant,
   key: idempotencyKey,
   call,
-  argsHash: hashOf(fields),
+  argsHash: hashOfArguments(fields),
 });
 
 /** Another tool or other arguments are another effect. */
-const hashOf = (fields: ToolFields): string =>
-  createHash("sha256")
-    .update(canonicalJson([toolName(fields), fields.arguments]))
-    .digest("hex");
+const hashOfArguments = (fields: ToolFields): string => hashOf([toolName(fields), fields.arguments]);
 
 const openingOf = ({ tool }: EffectCall, { runId, path, attempt }: WorkContext) => ({
   runId,
@@ -193,7 +190,7 @@ async function verify(tool: Tool, args: unknown, { known, context }: { known: St
     return await withDeadline(context, context.timeoutMs, async (signal) => tool.verify!(args, { ...asked, signal }));
   } catch (error) {
     if (context.signal.aborted) throw error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const detail = `Whether ${tool.name} has done its work is not known, and its \`verify\` failed: ${message.slice(0, 500)}`;
     throw unknown(detail, known, { cause: error });
   }

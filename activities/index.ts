@@ -76,10 +76,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(deps),
-    record: async ({ run, events }) => {
-      const { status, lastSeq } = await record.append(run, events);
-      return { status, lastSeq };
-    },
+    record: async ({ run, events }) => void (await record.append(run, events)),
     brief: createBrief({ database, find, plans: new Plans(database) }),
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),

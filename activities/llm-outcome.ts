@@ -9,26 +9,30 @@ interface Judging {
   /** `provider/name` */
   label: string;
   schema: JsonSchema | undefined;
+  /** What is to fit the schema; absent: its text. */
+  text?: string;
+  /** What is kept of it; absent: the same. */
+  kept?: string;
   /** `retry.while`, of an answer that fits. */
-  asksAgain: (text: string) => boolean;
+  asksAgain?: (text: string) => boolean;
 }
 
 /** What an answer is worth. */
-export function judge(answer: ChatAnswer, { label, schema, asksAgain }: Judging): CallOutcome {
-  const { text, usage } = answer;
-  const unusable = unusableBecause(answer, schema !== undefined);
-  if (unusable) return { status: "failed", usage, answer: text, error: makeProblem("model_output", `${label} ${unusable}`) };
+export function judge(said: ChatAnswer, { label, schema, text = said.text, kept = text, asksAgain = () => false }: Judging): CallOutcome {
+  const { usage } = said;
+  const unusable = unusableBecause(said, schema !== undefined);
+  if (unusable) return { status: "failed", usage, answer: kept, error: makeProblem("model_output", `${label} ${unusable}`) };
   const checked = schema && checkAnswer(text, schema);
-  if (checked && checked.problems.length > 0) return { status: "unfit", usage, answer: text, error: unfitProblem(label, checked) };
+  if (checked && checked.problems.length > 0) return { status: "unfit", usage, answer: kept, error: unfitProblem(label, checked) };
   if (checked && usesReservedKey(checked.value))
     return { status: "failed", usage, error: makeProblem("reserved_key", `${label} answered with the reserved key of stored values.`) };
   if (asks(asksAgain, text))
-    return { status: "rejected", usage, answer: text, error: makeProblem("model_output", "`retry.while` still holds.") };
-  return { status: "answered", usage, answer: text };
+    return { status: "rejected", usage, answer: kept, error: makeProblem("model_output", "`retry.while` still holds.") };
+  return { status: "answered", usage, answer: kept };
 }
 
 // An expression that fails is told with the step's output: the answer is paid for and stays.
-function asks(asksAgain: Judging["asksAgain"], text: string): boolean {
+function asks(asksAgain: NonNullable<Judging["asksAgain"]>, text: string): boolean {
   try {
     return asksAgain(text);
   } catch {
@@ -36,11 +40,11 @@ function asks(asksAgain: Judging["asksAgain"], text: string): boolean {
   }
 }
 
-function unusableBecause(answer: ChatAnswer, isStructured: boolean): string | undefined {
-  if (answer.finish === "refusal") return `refused to answer: ${answer.text.slice(0, 300) || "no reason given"}`;
-  if (answer.text.trim() === "") return "gave an empty answer.";
-  // Of a value that was cut the check says more.
-  if (answer.finish === "length" && !isStructured) return "reached its output limit; ask for a shorter answer or split the task.";
+function unusableBecause({ finish, text, toolCalls }: ChatAnswer, isStructured: boolean): string | undefined {
+  if (finish === "refusal") return `refused to answer: ${text.slice(0, 300) || "no reason given"}`;
+  if (toolCalls.length === 0 && text.trim() === "") return "gave an empty answer.";
+  // Of a value that was cut the check says more; of calls that were cut nobody knows what they were to be.
+  if (finish === "length" && !isStructured) return "reached its output limit; ask for a shorter answer or split the task.";
   return undefined;
 }
 

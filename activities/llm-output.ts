@@ -11,8 +11,6 @@ export interface AnswerProblem {
 export interface AnswerCheck {
   value: Json;
   problems: AnswerProblem[];
-  /** What it was checked against. */
-  schema: JsonSchema;
 }
 
 interface Envelope {
@@ -39,16 +37,18 @@ export function objectSchema(schema: JsonSchema): Envelope {
 export function checkAnswer(text: string, schema: JsonSchema): AnswerCheck {
   try {
     const value = JSON.parse(withoutFence(text)) as Json;
-    return { value, problems: validateValue(schema, value), schema };
+    return { value, problems: validateValue(schema, value) };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return { value: null, problems: [{ pointer: "", message: `is not JSON: ${error.message}` }], schema };
+    return { value: null, problems: [{ pointer: "", message: `is not JSON: ${error.message}` }] };
   }
 }
 
 /** Show the model its own answer and what is wrong with it. Only the newest answer: the conversation must not grow with each round. */
-export function repairMessages(messages: Message[], answer: string, { problems, schema }: AnswerCheck): Message[] {
-  const list = problems.slice(0, 20).map(({ pointer, message }) => `- ${pointer || "/"}: ${message}`);
+export function repairMessages(messages: Message[], answer: string, schema: JsonSchema): Message[] {
+  const list = checkAnswer(answer, schema)
+    .problems.slice(0, 20)
+    .map(({ pointer, message }) => `- ${pointer || "/"}: ${message}`);
   const demand = [
     "Your answer does not fit the schema:",
     ...list,

@@ -4,8 +4,7 @@ import { requestHash } from "./answer-cache.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
 import { judge } from "./llm-outcome.ts";
-import type { MadeCall } from "./model-calls.ts";
-import { estimateInputTokens, type Message } from "./model-port.ts";
+import { estimateInputTokens } from "./model-port.ts";
 import type { StepContext, Work } from "./step.ts";
 
 /**
@@ -31,13 +30,10 @@ function questionOf(fields: LlmFields, wanted: JsonSchema | undefined, context: 
     ...(fields.cache ? { cache: { hash: requestHash(fields, wanted), ttlMs: fields.cache.ttlMs } } : {}),
     need: { inputTokens: estimateInputTokens(fields), task: envelope ? "structured" : "text" },
     request: (repairOf) => ({
-      messages: schema && repairOf ? mending(fields.messages, repairOf, schema) : fields.messages,
+      messages: schema && repairOf ? repairMessages(fields.messages, repairOf.answer ?? "", schema) : fields.messages,
       ...(schema ? { outputSchema: schema } : {}),
     }),
     judge: (answer, label) => judge(answer, { label, schema, asksAgain: (text) => context.asksAgain(read(text)) }),
     read,
   };
 }
-
-const mending = (messages: Message[], { answer = "" }: MadeCall, schema: JsonSchema): Message[] =>
-  repairMessages(messages, answer, checkAnswer(answer, schema));

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { operatorServersSchema, type OperatorServers } from "../contracts/mcp.schema.ts";
+import { messageOf } from "../contracts/faults.ts";
 
 /** The operator's MCP servers. A file that cannot be read ends the worker with its name and what is wrong. */
 export async function readOperatorServers(file: string): Promise<OperatorServers> {
@@ -13,6 +14,6 @@ function jsonOf(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`TENUTO_MCP_SERVERS=${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`TENUTO_MCP_SERVERS=${file} is not JSON: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -4,7 +4,7 @@ import { StreamableHTTPClientTransport, StreamableHTTPError } from "@modelcontex
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import type { jsonSchemaValidator } from "@modelcontextprotocol/sdk/validation/types.js";
 import { ErrorCode, McpError, type CallToolResult } from "@modelcontextprotocol/sdk/types.js";
-import { Fault } from "../contracts/faults.ts";
+import { Fault, messageOf } from "../contracts/faults.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { isVersion } from "../contracts/semver.ts";
@@ -160,7 +160,7 @@ function undated(schema: object): JsonSchema {
 function faultOf(server: string, error: unknown, { isCalled }: { isCalled: boolean }): Fault {
   const inner = faultInside(error);
   if (inner) return inner;
-  const said = `MCP server ${server}: ${(error instanceof Error ? error.message : String(error)).slice(0, 500)}`;
+  const said = `MCP server ${server}: ${messageOf(error).slice(0, 500)}`;
   if (error instanceof McpError && !cutOff.has(error.code))
     return new Fault(error.code === Number(ErrorCode.InvalidParams) ? "tool_input" : "tool", said, {
       cause: error,

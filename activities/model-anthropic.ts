@@ -2,8 +2,8 @@ import Anthropic from "@anthropic-ai/sdk";
 import { Fault } from "../contracts/faults.ts";
 import { gatherEvents, readMessage } from "./anthropic-answer.ts";
 import { messageBody } from "./anthropic-request.ts";
-import { createModelFetch } from "./model-fetch.ts";
-import { modelFault } from "./model-fault.ts";
+import { createModelFetch, sdkOptions } from "./model-fetch.ts";
+import { faulting } from "./model-fault.ts";
 import type { ChatAnswer, ChatRequest, Delta, Model } from "./model-port.ts";
 
 /** Claude. Structured output is a call of one more tool whose input is the output. */
@@ -12,15 +12,12 @@ export function createAnthropic(options: { apiKey?: string | undefined; baseUrl?
     apiKey: options.apiKey ?? "none",
     authToken: null,
     baseURL: options.baseUrl ?? "https://api.anthropic.com",
-    // Retries are the step's: only they are seen in the run's history.
-    maxRetries: 0,
-    timeout: SDK_TIMEOUT_MS,
+    ...sdkOptions,
     fetch: options.fetch ?? createModelFetch(),
-    logLevel: "off",
   });
   return {
-    chat: (request) => faulting(request, () => chat(client, request)),
-    stream: (request, onDelta) => faulting(request, () => stream(client, request, onDelta)),
+    chat: (request) => faulting(labelOf(request), () => chat(client, request)),
+    stream: (request, onDelta) => faulting(labelOf(request), () => stream(client, request, onDelta)),
     async embed({ model }) {
       throw new Fault("model", `${labelOf({ model })}: Anthropic has no embeddings; take a model of another provider.`, {
         extra: { retryable: false },
@@ -29,18 +26,7 @@ export function createAnthropic(options: { apiKey?: string | undefined; baseUrl?
   };
 }
 
-// The step's signal decides; the SDK's own limit must not come first.
-const SDK_TIMEOUT_MS = 2 ** 31 - 1;
-
 const labelOf = ({ model }: { model: string }): string => `anthropic/${model}`;
-
-async function faulting(request: ChatRequest, work: () => Promise<ChatAnswer>): Promise<ChatAnswer> {
-  try {
-    return await work();
-  } catch (error) {
-    throw modelFault(error, labelOf(request));
-  }
-}
 
 async function chat(client: Anthropic, request: ChatRequest): Promise<ChatAnswer> {
   const message = await client.messages.create(messageBody(request), { headers: request.headers, signal: request.signal });

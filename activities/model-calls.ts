@@ -10,6 +10,8 @@ import { noUsage, type TokenUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
 import type { CallSize } from "./reservation.ts";
+import { rootOfKey } from "../contracts/ids.ts";
+import { storable } from "../prisma/storable.ts";
 
 /** What a call of a model belongs to: one round of a step. */
 export interface CallOwner {
@@ -152,7 +154,7 @@ export class ModelCalls {
       ...usage,
       costUsd,
       ...(answer === undefined ? {} : { answer: storable(answer) }),
-      ...(error ? { error: asJson(withStorableTexts(error)) } : {}),
+      ...(error ? { error: asJson(storable(error as unknown as JsonObject)) } : {}),
       endedAt: new Date(),
     };
     const spent = isMade ? { usage, costUsd } : undefined;
@@ -216,7 +218,7 @@ const openRow = (owner: CallOwner, { index, execution, position, model, wanted, 
   execution,
   tenant: owner.tenant,
   stepPath: owner.path,
-  effectRoot: rootOf(owner),
+  effectRoot: rootOfKey(owner.idempotencyKey),
   ...(owner.agent === undefined ? {} : { agent: owner.agent }),
   provider: model.provider,
   model: model.name,
@@ -236,9 +238,6 @@ const keyOf = ({ runId, idempotencyKey, round }: CallOwner): { runId: string; ef
   attempt: round,
 });
 
-/** The key begins with the run it is rooted in; ids of runs hold no colon. */
-const rootOf = ({ idempotencyKey }: CallOwner): string => idempotencyKey.slice(0, idempotencyKey.indexOf(":"));
-
 const lostProblem = {
   type: "model",
   code: "model",
@@ -246,12 +245,6 @@ const lostProblem = {
   title: "Model call failed",
   detail: "The worker went away before the model's answer was kept.",
 };
-
-// Postgres stores neither NUL nor half of a surrogate pair.
-const storable = (text: string): string => text.replace(/[\u0000\ud800-\udfff]/gu, "\ufffd");
-
-const withStorableTexts = (problem: Problem): JsonObject =>
-  JSON.parse(JSON.stringify(problem), (_, value: unknown) => (typeof value === "string" ? storable(value) : value)) as JsonObject;
 
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {

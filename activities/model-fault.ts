@@ -7,7 +7,7 @@ import { retryAdvice } from "./retry-after.ts";
  * The fault behind whatever a provider's SDK threw. Both SDKs come from one generator and throw the same shapes:
  * `status` and `headers` for an answer, a cause chain for a broken connection.
  */
-export function modelFault(error: unknown, label: string): unknown {
+function modelFault(error: unknown, label: string): unknown {
   const fault = causeOf(error, (cause) => cause instanceof Fault);
   if (fault) return fault;
   // Not instanceof: errors of Node's own fetch come from another realm than a test's.
@@ -22,10 +22,32 @@ export function modelFault(error: unknown, label: string): unknown {
   return error;
 }
 
-/** The fault of a stream that broke, with what its provider had counted by then. */
-export function withSpent(error: unknown, spent: TokenUsage | undefined, label: string): unknown {
-  const fault = modelFault(error, label);
-  return fault instanceof Fault && spent ? Fault.of({ ...fault.problem, spent: { ...spent } }) : fault;
+/** Do it; what a provider's SDK throws becomes its fault. */
+export async function faulting<Result>(label: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw modelFault(error, label);
+  }
+}
+
+interface Gathering<Piece> {
+  add(piece: Piece): void;
+  /** Its end was said: a stream that stops before was cut, whatever its connection says. */
+  readonly isWhole: boolean;
+  /** What the provider has counted so far. */
+  readonly spent: TokenUsage | undefined;
+}
+
+/** Take all pieces of a stream. The fault of one that breaks says what was spent by then. */
+export async function gather<Piece>(pieces: AsyncIterable<Piece>, label: string, gathering: Gathering<Piece>): Promise<void> {
+  try {
+    for await (const piece of pieces) gathering.add(piece);
+    if (!gathering.isWhole) throw shapeFault(label, "an end of its stream");
+  } catch (error) {
+    const fault = modelFault(error, label);
+    throw fault instanceof Fault && gathering.spent ? Fault.of({ ...fault.problem, spent: { ...gathering.spent } }) : fault;
+  }
 }
 
 /** A 200 whose body has not the shape of the provider's API. */

@@ -16,6 +16,9 @@ export function createModelFetch(bytesMax: number = limits.modelAnswerBytesMax):
   };
 }
 
+/** Of all providers' SDKs: retries and time limits are the step's, and seen in the run's history. */
+export const sdkOptions = { maxRetries: 0, timeout: 2 ** 31 - 1, logLevel: "off" as const };
+
 function byteLimit(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
   let bytes = 0;
   return new TransformStream({

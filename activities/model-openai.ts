@@ -1,6 +1,6 @@
 import OpenAI from "openai";
-import { createModelFetch } from "./model-fetch.ts";
-import { modelFault, shapeFault } from "./model-fault.ts";
+import { createModelFetch, sdkOptions } from "./model-fetch.ts";
+import { faulting, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
   noUsage,
@@ -21,31 +21,17 @@ export function createOpenAi(options: { apiKey?: string | undefined; baseUrl?: s
     baseURL: options.baseUrl ?? "https://api.openai.com/v1",
     organization: null,
     project: null,
-    // Retries are the step's: only they are seen in the run's history.
-    maxRetries: 0,
-    timeout: SDK_TIMEOUT_MS,
+    ...sdkOptions,
     fetch: options.fetch ?? createModelFetch(),
-    logLevel: "off",
   });
   return {
-    chat: (request) => faulting(request, () => chat(client, request)),
-    stream: (request, onDelta) => faulting(request, () => stream(client, request, onDelta)),
-    embed: (request) => faulting(request, () => embed(client, request)),
+    chat: (request) => faulting(labelOf(request), () => chat(client, request)),
+    stream: (request, onDelta) => faulting(labelOf(request), () => stream(client, request, onDelta)),
+    embed: (request) => faulting(labelOf(request), () => embed(client, request)),
   };
 }
 
-// The step's signal decides; the SDK's own limit must not come first.
-const SDK_TIMEOUT_MS = 2 ** 31 - 1;
-
 const labelOf = ({ model }: { model: string }): string => `openai/${model}`;
-
-async function faulting<Result>(request: { model: string }, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    throw modelFault(error, labelOf(request));
-  }
-}
 
 async function chat(client: OpenAI, request: ChatRequest): Promise<ChatAnswer> {
   const completion = await client.chat.completions.create(chatBody(request), { headers: request.headers, signal: request.signal });

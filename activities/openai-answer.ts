@@ -1,5 +1,5 @@
 import type OpenAI from "openai";
-import { shapeFault, withSpent } from "./model-fault.ts";
+import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
   noUsage,
@@ -57,39 +57,48 @@ function readUsage(usage: OpenAI.CompletionUsage | null | undefined): TokenUsage
   };
 }
 
-/** Put the pieces of a stream together. A stream that ends without a reason was cut, whatever its connection says. */
+/** Put the pieces of a stream together. */
 export async function gatherChunks(
   chunks: AsyncIterable<OpenAI.ChatCompletionChunk>,
   label: string,
   onDelta: (delta: Delta) => void,
 ): Promise<Completion> {
-  const gathered = new Gathered();
-  try {
-    for await (const chunk of chunks) gathered.add(chunk, onDelta);
-  } catch (error) {
-    throw withSpent(error, readUsage(gathered.usage), label);
-  }
-  if (gathered.reason === null) throw withSpent(shapeFault(label, "an end of its stream"), readUsage(gathered.usage), label);
+  const gathered = new Gathered(onDelta);
+  await gather(chunks, label, gathered);
   return gathered.completion();
 }
 
 class Gathered {
-  usage: OpenAI.CompletionUsage | null = null;
-  reason: string | null = null;
+  #usage: OpenAI.CompletionUsage | null = null;
+  #reason: string | null = null;
   #text = "";
   #refusal = "";
   readonly #calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] = [];
 
-  add(chunk: OpenAI.ChatCompletionChunk, onDelta: (delta: Delta) => void): void {
+  readonly #onDelta: (delta: Delta) => void;
+
+  constructor(onDelta: (delta: Delta) => void) {
+    this.#onDelta = onDelta;
+  }
+
+  get isWhole(): boolean {
+    return this.#reason !== null;
+  }
+
+  get spent(): TokenUsage | undefined {
+    return readUsage(this.#usage);
+  }
+
+  add(chunk: OpenAI.ChatCompletionChunk): void {
     // The usage comes last, in a chunk without a choice.
-    this.usage = chunk.usage ?? this.usage;
+    this.#usage = chunk.usage ?? this.#usage;
     const choice = chunk.choices?.[0];
     if (!choice) return;
-    this.reason = choice.finish_reason ?? this.reason;
+    this.#reason = choice.finish_reason ?? this.#reason;
     const { content, refusal, tool_calls: calls = [] } = choice.delta ?? {};
     if (content) {
       this.#text += content;
-      onDelta({ kind: "text", text: content });
+      this.#onDelta({ kind: "text", text: content });
     }
     this.#refusal += refusal ?? "";
     for (const call of calls ?? []) this.#addCall(call);
@@ -106,6 +115,6 @@ class Gathered {
     // A server that leaves numbers out leaves holes.
     const calls = this.#calls.filter((call) => call !== undefined);
     const message = { content: this.#text, refusal: this.#refusal || null, ...(calls.length > 0 ? { tool_calls: calls } : {}) };
-    return { choices: [{ message, finish_reason: this.reason }], usage: this.usage };
+    return { choices: [{ message, finish_reason: this.#reason }], usage: this.#usage };
   }
 }

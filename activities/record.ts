@@ -1,8 +1,9 @@
 import { limits } from "../contracts/limits.ts";
 import { runChannel } from "../contracts/messages.ts";
-import type { Appended, RunKey, RunRef } from "../contracts/activities.ts";
-import type { RunEvent, RunStatus } from "../contracts/events.ts";
+import type { RunKey, RunRef } from "../contracts/activities.ts";
+import type { RunEvent } from "../contracts/events.ts";
 import type { Database } from "../prisma/client.ts";
+import { jsonbText } from "../prisma/storable.ts";
 
 /** Says "this run's log has grown" to whoever listens; may be lost, readers look into Postgres. */
 export type Announce = (channel: string, message: string) => void;
@@ -14,10 +15,10 @@ export interface Record {
    */
   append(run: RunRef | RunKey, events: RunEvent[]): Promise<Recorded>;
   /** Append the beginning of a retry or fork: with its lineage, and the results of the steps it takes over. */
-  takeOver(run: RunRef, lineage: Lineage, events: RunEvent[]): Promise<Appended>;
+  takeOver(run: RunRef, lineage: Lineage, events: RunEvent[]): Promise<void>;
 }
 
-export interface Recorded extends Appended {
+export interface Recorded {
   /** The log knew none of these events, nor of those that went along. */
   isNew: boolean;
 }
@@ -55,12 +56,12 @@ export function createRecord(database: Database, announce: Announce): Record {
 
   async function appendAll(groups: Group[]): Promise<void> {
     const rows = await database.$queryRaw<Row[]>`
-      SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
+      SELECT r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
         WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
-    for (const [index, { status, last_seq: lastSeq, appended }] of rows.entries()) {
+    for (const [index, { last_seq: lastSeq, appended }] of rows.entries()) {
       const { run, events, appends } = groups[index]!;
       if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-      for (const { resolve } of appends) resolve({ status, lastSeq, isNew: appended === events.length });
+      for (const { resolve } of appends) resolve({ isNew: appended === events.length });
     }
   }
 
@@ -72,10 +73,9 @@ export function createRecord(database: Database, announce: Announce): Record {
       }),
     async takeOver(run, lineage, events) {
       const [row] = await database.$queryRaw<Row[]>`
-        SELECT * FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
-      const { status, last_seq: lastSeq, appended } = row!;
+        SELECT last_seq, appended FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
+      const { last_seq: lastSeq, appended } = row!;
       if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-      return { status, lastSeq };
     },
   };
 }
@@ -97,7 +97,6 @@ interface Group {
 }
 
 interface Row {
-  status: RunStatus;
   last_seq: number;
   appended: number;
 }
@@ -117,8 +116,3 @@ function byRun(appends: Append[]): Group[] {
 function refuse({ appends }: Group, error: unknown): void {
   for (const { reject } of appends) reject(error);
 }
-
-// Postgres stores neither NUL nor half of a surrogate pair; JSON.stringify escapes both. Pairs of backslashes are
-// stepped over, so that an escaped backslash before "u0000" stays what it is.
-const jsonbText = (value: unknown): string =>
-  JSON.stringify(value).replace(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === "\\\\" ? match : "\\ufffd"));

@@ -3,19 +3,20 @@ import {
   GIVE_ANSWER,
   type AskedCall,
   type Brief,
-  type BriefTool,
   type CallResult,
   type ThinkFields,
   type Thought,
+  unguarded,
 } from "../contracts/agent-task.ts";
-import { makeProblem } from "../contracts/faults.ts";
-import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
-import { storable, store } from "../prisma/blobs.ts";
+import { store } from "../prisma/blobs.ts";
+import { storable } from "../prisma/storable.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
+import { judge } from "./llm-outcome.ts";
 import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
 import type { CallOutcome } from "./model-calls.ts";
 import { estimateInputTokens, type ChatAnswer, type Message, type ToolCall, type ToolSpec } from "./model-port.ts";
@@ -49,7 +50,7 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
     const { output, usage, told } = await new Asking(deps, question, context).attempt();
     const said = output as unknown as Said;
     const thought = await context.patiently(async (): Promise<Thought> => {
-      const transcript = await transcripts.extend(fields.transcript, [...added, messageOf(said)]);
+      const transcript = await transcripts.extend(fields.transcript, [...added, saidMessage(said)]);
       const answer = answerOf(brief, said);
       const calls =
         answer === undefined
@@ -57,16 +58,18 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
               said.toolCalls.slice(0, limits.agentCallsPerTurnMax).map((call, index) => asked(call, fields.toolCalls + index)),
             )
           : [];
-      const tokens = estimateInputTokens({ messages: [...before, ...added, messageOf(said)] });
+      const tokens = estimateInputTokens({ messages: [...before, ...added, saidMessage(said)] });
       return { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
     });
     return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
 
     async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number): Promise<AskedCall> {
       const tool = brief.tools.find((each) => each.name === name);
-      const problem = problemOf({ tool, name, args, malformed, made }, brief);
-      if (problem !== undefined || !tool)
-        return { id, name, arguments: null, asks: false, assignees: [], expiresAfter: null, problem: problem ?? "No such tool." };
+      const refused = (problem: string): AskedCall => ({ ...unguarded, id, name, arguments: null, problem });
+      if (!tool)
+        return refused(`There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`);
+      const problem = problemOf({ name, args, malformed, made }, brief);
+      if (problem !== undefined) return refused(problem);
       const { description: _d, parameters: _p, ...target } = tool;
       return {
         ...target,
@@ -78,7 +81,6 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
 }
 
 interface Wish {
-  tool: BriefTool | undefined;
   name: string;
   args: Json;
   malformed: string | undefined;
@@ -86,11 +88,7 @@ interface Wish {
   made: number;
 }
 
-function problemOf(
-  { tool, name, args, malformed, made }: Wish,
-  { tools, toolCallsMax = Number.POSITIVE_INFINITY }: Brief,
-): string | undefined {
-  if (!tool) return `There is no tool ${name.slice(0, 80)}. There is: ${tools.map((each) => each.name).join(", ") || "none"}.`;
+function problemOf({ name, args, malformed, made }: Wish, { toolCallsMax = Number.POSITIVE_INFINITY }: Brief): string | undefined {
   if (made >= toolCallsMax) return `The task may make ${toolCallsMax} calls of tools, and has made them.`;
   if (malformed !== undefined) return `The arguments of ${name} are not JSON.`;
   if (usesReservedKey(args)) return `The arguments of ${name} hold a reserved key.`;
@@ -114,8 +112,8 @@ function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]):
     need: { inputTokens: estimateInputTokens({ messages, tools }), task: tools.length > 0 ? "structured" : "text" },
     request: (repairOf) => ({
       messages:
-        envelope && repairOf
-          ? repairMessages(messages, textOf(repairOf.answer), checkAnswer(textOf(repairOf.answer), envelope.schema))
+        envelope && repairOf?.answer
+          ? repairMessages(messages, answerText(JSON.parse(repairOf.answer) as Said), envelope.schema)
           : messages,
       ...(tools.length > 0 ? { tools } : {}),
       ...(repairOf ? { toolChoice: { name: GIVE_ANSWER } } : {}),
@@ -125,40 +123,32 @@ function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]):
   };
 }
 
-function judgeTurn({ text, toolCalls, thinking, finish, usage }: ChatAnswer, label: string, schema: Brief["outputSchema"]): CallOutcome {
-  const answer = JSON.stringify({ text, toolCalls, ...(thinking ? { thinking } : {}) } satisfies Said);
-  const failed = (why: string): CallOutcome => ({ status: "failed", usage, answer, error: makeProblem("model_output", `${label} ${why}`) });
-  if (finish === "refusal") return failed(`refused to answer: ${text.slice(0, 300) || "no reason given"}`);
-  // Of calls that were cut, too, nobody knows what they were to be.
-  if (finish === "length") return failed("reached its output limit; ask for a shorter answer or split the task.");
-  if (toolCalls.length === 0 && text.trim() === "") return failed("gave an empty answer.");
-  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
-  if (!schema || (toolCalls.length > 0 && !given)) return { status: "answered", usage, answer };
-  const { problems, value } = checkAnswer(given ? (given.malformed ?? JSON.stringify(given.arguments)) : text, schema);
-  const [first] = problems;
-  if (!first && usesReservedKey(value)) return failed("answered with the reserved key of stored values.");
-  if (!first) return { status: "answered", usage, answer };
-  const detail = `${label} gave no answer that fits outputSchema: ${first.pointer || "/"} ${first.message}`;
-  return { status: "unfit", usage, answer, error: makeProblem("model_output", detail) };
+/** A turn that calls tools has no answer to fit the schema yet. */
+function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undefined): CallOutcome {
+  const { text, toolCalls, thinking } = answer;
+  const said: Said = { text, toolCalls, ...(thinking ? { thinking } : {}) };
+  const isOver = toolCalls.length === 0 || givenBy(said) !== undefined;
+  return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
 }
 
-/** What a model said instead of an answer that fits. */
-function textOf(answer = "{}"): string {
-  const { text, toolCalls } = JSON.parse(answer) as Said;
-  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
-  return given ? (given.malformed ?? JSON.stringify(given.arguments)) : text;
+/** What is meant as the answer: what the model gives, or else says. */
+function answerText(said: Said): string {
+  const given = givenBy(said);
+  return given ? (given.malformed ?? JSON.stringify(given.arguments)) : said.text;
 }
+
+const givenBy = ({ toolCalls }: Said): ToolCall | undefined => toolCalls.find(({ name }) => name === GIVE_ANSWER);
 
 /** Undefined while there are calls to make. */
-function answerOf({ outputSchema }: Brief, { text, toolCalls }: Said): Json | undefined {
-  if (!outputSchema) return toolCalls.length === 0 ? text : undefined;
-  const given = toolCalls.find(({ name }) => name === GIVE_ANSWER);
-  if (!given && toolCalls.length > 0) return undefined;
+function answerOf({ outputSchema }: Brief, said: Said): Json | undefined {
+  const isOver = said.toolCalls.length === 0 || (outputSchema !== undefined && givenBy(said) !== undefined);
+  if (!isOver) return undefined;
+  if (!outputSchema) return said.text;
   const envelope = objectSchema(outputSchema);
-  return envelope.unwrap(given ? given.arguments : checkAnswer(text, envelope.schema).value);
+  return envelope.unwrap(checkAnswer(answerText(said), envelope.schema).value);
 }
 
-const messageOf = ({ text, toolCalls, thinking }: Said): Message => ({
+const saidMessage = ({ text, toolCalls, thinking }: Said): Message => ({
   role: "assistant",
   content: text,
   ...(toolCalls.length > 0 ? { toolCalls } : {}),
@@ -188,5 +178,5 @@ const errorText = (error: Json): string => {
 /** A result must leave room for the rest of the conversation. */
 function clipped(text: string, room: number): string {
   const rest = text.length - room;
-  return rest <= 0 ? text : `${storable(text.slice(0, room)) as string}\n[${rest} more characters were left out]`;
+  return rest <= 0 ? text : `${storable(text.slice(0, room))}\n[${rest} more characters were left out]`;
 }

@@ -1,8 +1,9 @@
-import { Fault } from "../contracts/faults.ts";
+import { Fault, messageOf } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Database } from "../prisma/client.ts";
 import { forgetOldCalls, recordCalls, type CallOfTool } from "../prisma/tools.ts";
 import type { WorkContext } from "./work.ts";
+import { storable } from "../prisma/storable.ts";
 
 /** How calls of tools went, written in batches: figures for people, which no run waits for. */
 export class ToolCalls {
@@ -29,7 +30,7 @@ export class ToolCalls {
       return result;
     } catch (error) {
       const code = error instanceof Fault ? error.code : context.signal.aborted ? "canceled" : "defect";
-      note(code, storable(error instanceof Error ? error.message : String(error)));
+      note(code, storable(messageOf(error).slice(0, 500)));
       throw error;
     }
   }
@@ -58,6 +59,3 @@ export class ToolCalls {
 const BATCH = 1_000;
 const FLUSH_AFTER_MS = 1_000;
 const FORGET_EVERY_MS = 3_600_000;
-
-// Postgres stores neither NUL nor half of a surrogate pair.
-const storable = (text: string): string => text.slice(0, 500).replaceAll(/\0|\p{Surrogate}/gu, "\ufffd");

@@ -5,6 +5,7 @@ import { patiently } from "./patience.ts";
 import type { McpServers } from "./mcp-servers.ts";
 import type { Tool, ToolRegistry } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
+import { rootOfKey } from "../contracts/ids.ts";
 
 export type FindTool = (wanted: Pick<ToolFields, "tool" | "version" | "server">, context: WorkContext) => Promise<Tool>;
 
@@ -15,7 +16,7 @@ export function createFindTool({ tools, database, mcp }: { tools: ToolRegistry; 
     const { tenant, idempotencyKey, timeoutMs } = context;
     const offered = tools.get(tool, range);
     if (range === undefined || range === offered.version) return offered;
-    const root = idempotencyKey.slice(0, idempotencyKey.indexOf(":"));
+    const root = rootOfKey(idempotencyKey);
     const settled = (): Promise<string> => settleVersion(database, { tenant, root, tool, range }, offered.version);
     return tools.get(tool, await patiently(Date.now() + timeoutMs, settled));
   };

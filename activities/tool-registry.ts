@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
-import { compareVersions, isVersion, satisfies } from "../contracts/semver.ts";
+import { isVersion, newestFirst, satisfies } from "../contracts/semver.ts";
 import { nearest } from "../contracts/nearest.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
@@ -101,10 +101,7 @@ export function createToolRegistry(tools: Tool[]): ToolRegistry {
   for (const tool of tools) {
     const versions = byName.get(tool.name) ?? [];
     if (versions.some(({ version }) => version === tool.version)) throw new Error(`Two tools are named ${tool.name} ${tool.version}.`);
-    byName.set(
-      tool.name,
-      [...versions, tool].toSorted((a, b) => compareVersions(b.version, a.version)),
-    );
+    byName.set(tool.name, [...versions, tool].toSorted(newestFirst));
   }
   return {
     get(name, range) {

@@ -1,5 +1,5 @@
 import type { ToolFields } from "../contracts/activities.ts";
-import { Fault } from "../contracts/faults.ts";
+import { Fault, messageOf } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
@@ -71,7 +71,7 @@ async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise
     return await tool.run(args, context);
   } catch (error) {
     if (error instanceof Fault || context.signal.aborted) throw error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new Fault("tool", `${tool.name}: ${message.slice(0, 1_000) || "failed without a word"}`, { cause: error });
   }
 }

@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
-import { canonicalJson, type Json } from "../contracts/json.ts";
+import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { storable } from "../prisma/blobs.ts";
-import type { Database, Prisma } from "../prisma/client.ts";
+import { storedObject, storeObject } from "../prisma/blobs.ts";
+import type { Database } from "../prisma/client.ts";
 import type { Message } from "./model-port.ts";
 
 /** A piece of a conversation, with the pieces before it. */
@@ -41,21 +40,15 @@ export class Transcripts {
     const together = [...(last?.messages ?? []), ...messages];
     const isSmall = canonicalJson(together as unknown as Json).length <= limits.transcriptChunkBytes;
     const chunk: Chunk = last && !isSmall ? { before: hash, messages } : { before: last?.before ?? null, messages: together };
-    return this.keep(chunk as unknown as Json);
+    return this.keep(chunk as unknown as JsonObject);
   }
 
   /** An object of ours, by its hash. */
-  async keep(value: Json): Promise<string> {
-    const clean = storable(value);
-    const text = canonicalJson(clean);
-    const sha256 = createHash("sha256").update(text).digest("hex");
-    const data = [{ tenant: this.#tenant, sha256, bytes: Buffer.byteLength(text), value: clean as Prisma.InputJsonValue }];
-    await this.#database.blob.createMany({ data, skipDuplicates: true });
-    return sha256;
+  keep(value: JsonObject): Promise<string> {
+    return storeObject(this.#database, this.#tenant, value);
   }
 
-  async load(sha256: string): Promise<Json> {
-    const where = { tenant_sha256: { tenant: this.#tenant, sha256 } };
-    return (await this.#database.blob.findUniqueOrThrow({ where, select: { value: true } })).value as Json;
+  load(hash: string): Promise<Json> {
+    return storedObject(this.#database, this.#tenant, hash);
   }
 }

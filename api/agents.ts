@@ -13,7 +13,7 @@ import {
 import { agentStates, type Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
-import { compareVersions } from "../contracts/semver.ts";
+import { newestFirst } from "../contracts/semver.ts";
 import { parseDuration } from "../language/duration.ts";
 import { changeAgentState, currentOf, definitionOf, publishAgent, withState, type AgentRow, type AgentStateRow } from "../prisma/agents.ts";
 import { Prisma } from "../prisma/client.ts";
@@ -153,7 +153,7 @@ async function get({ deps, caller, params }: Call<Named>): Promise<Answer> {
   const current = await currentOf(deps.database, caller.tenant, params.name);
   const rows = await deps.database.agent.findMany({ where, omit: { definition: true } });
   const row = await deps.database.agent.findFirstOrThrow({ where: { ...where, latest: true } });
-  const versions = rows.map(({ version }) => version).toSorted((a, b) => compareVersions(b, a));
+  const versions = rows.toSorted(newestFirst).map(({ version }) => version);
   return ok({ ...stateView(current), ...versionView(row), definition: json(row), versions });
 }
 

@@ -7,7 +7,7 @@ import { validateValue } from "../language/validate.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";

@@ -13,7 +13,7 @@ import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { refuseWhenFull } from "./concurrency.ts";
 import type { Deps } from "./deps.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { faultOf } from "./problem.ts";
 
 /** A start, whoever asks for it. */

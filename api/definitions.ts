@@ -10,11 +10,11 @@ import {
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { compareVersions } from "../contracts/semver.ts";
+import { newestFirst } from "../contracts/semver.ts";
 import { languageJsonSchema, readDefinition } from "../language/index.ts";
 import { Prisma } from "../prisma/client.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { isUniqueViolation } from "./postgres.ts";
 import { faultOf } from "./problem.ts";
@@ -195,8 +195,6 @@ const reservedName = (name: string) =>
 
 const labels = (definition: JsonObject) => ({ title: textOf(definition["title"]), description: textOf(definition["description"]) });
 const textOf = (value: Json | undefined): string | null => (typeof value === "string" ? value : null);
-
-const newestFirst = (a: { version: string }, b: { version: string }): number => compareVersions(b.version, a.version);
 
 type Row = Prisma.DefinitionGetPayload<{ omit: { source: true; plan: true } }>;
 

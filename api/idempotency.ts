@@ -3,7 +3,7 @@ import { Fault, faults, isProblem, type Problem } from "../contracts/faults.ts";
 import { canonicalJson, isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { Prisma } from "../prisma/client.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { problemHeaders, problemOf } from "./problem.ts";
 import type { Answer, Call, Route } from "./route.ts";
 

@@ -22,7 +22,7 @@ import { patchDefinition, type PlanOperation } from "../language/surgery.ts";
 import { audit } from "../prisma/audit.ts";
 import type { FrozenPlan } from "../prisma/plans.ts";
 import { plansOf } from "./begin.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { runParams } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";

@@ -15,7 +15,7 @@ import {
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { runIdFor } from "./begin.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";

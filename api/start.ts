@@ -4,7 +4,7 @@ import { Fault } from "../contracts/faults.ts";
 import { runIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { begin, runIdFor, type Begun } from "./begin.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { findRun, linksOf, summaryOf } from "./run-view.ts";
 import { describeRun, firstRunId, memoText } from "./temporal.ts";

@@ -16,7 +16,7 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import type { UpdateArguments } from "../contracts/messages.ts";
 import { audit } from "../prisma/audit.ts";
 import { keep } from "../prisma/blobs.ts";
-import { sha256 } from "./hash.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { runParams, stepParams } from "./parameters.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { hasEnded, seeRun, summaryOf, type SeenRun } from "./run-view.ts";

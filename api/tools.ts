@@ -3,7 +3,7 @@ import { toolExecutionPageSchema, toolPageSchema, toolSchema, toolVersionsSchema
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { compareVersions } from "../contracts/semver.ts";
+import { newestFirst } from "../contracts/semver.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { everyTenant, statisticsOf, type ToolStatistics } from "../prisma/tools.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
@@ -117,8 +117,6 @@ async function versionsOf({ deps, caller, params }: Call<Named>): Promise<Row[]>
 }
 
 const ownersOf = (tenant: string) => ({ tenant: { in: [everyTenant, tenant] } });
-
-const newestFirst = (a: { version: string }, b: { version: string }): number => compareVersions(b.version, a.version);
 
 const view = ({
   name,

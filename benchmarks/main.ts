@@ -19,6 +19,7 @@ import { measureSize } from "./size.ts";
 import { measureStored } from "./stored.ts";
 import { withTestBed } from "./test-bed.ts";
 import { workloadNames, workloads, type WorkloadName } from "./workloads.ts";
+import { messageOf } from "../contracts/faults.ts";
 
 // docs/benchmarks.md. Prints; never judges.
 const log = (line: string): void => console.error(line);
@@ -137,6 +138,6 @@ function parse(args: string[]) {
       },
     });
   } catch (cause) {
-    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}\nUsage: ${usage}`, { cause });
+    throw new Error(`${messageOf(cause)}\nUsage: ${usage}`, { cause });
   }
 }

@@ -2,7 +2,7 @@ import type { AgentOrder, Settled, ThinkFields } from "./agent-task.ts";
 import type { BudgetRef } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
-import type { RunEvent, RunStatus, StepStatus } from "./events.ts";
+import type { RunEvent, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
 import type { Holds } from "./holds.ts";
@@ -184,12 +184,6 @@ export interface PreparedRun {
   env: Record<string, string>;
 }
 
-export interface Appended {
-  /** The run's status in the record: the first terminal status wins and the walk adopts it. */
-  status: RunStatus;
-  lastSeq: number;
-}
-
 /** A list, or the reference of one. */
 export interface ListRequest {
   list: Json;
@@ -220,7 +214,7 @@ export interface Activities {
   http(call: StepCall<HttpFields>): Promise<StepDone>;
 
   /** Append events of the walk. Idempotent by event identity; gap-free numbering by Postgres. */
-  record(call: { run: RunRef; events: RunEvent[] }): Promise<Appended>;
+  record(call: { run: RunRef; events: RunEvent[] }): Promise<void>;
   /** The result of a step that an earlier attempt finished; null when the record knows none. */
   finished(call: { run: RunKey; path: string; attempt: number }): Promise<StepDone | null>;
   /** Put a value into the content-addressed store. Gives its reference. */

@@ -6,6 +6,9 @@ export type GrantedTool =
   | { tool: string; version?: string | undefined; server?: string | undefined }
   | { workflow: string; version?: string | undefined; as?: string | undefined };
 
+export const isWorkflowTool = (granted: GrantedTool): granted is Extract<GrantedTool, { workflow: string }> =>
+  typeof granted === "object" && "workflow" in granted;
+
 /** The name under which a person is asked. */
 export const ASK_HUMAN = "ask_human";
 
@@ -82,6 +85,8 @@ export interface Target {
   assignees: string[];
   expiresAfter: string | number | null;
 }
+
+export const unguarded: Pick<Target, "asks" | "assignees" | "expiresAfter"> = { asks: false, assignees: [], expiresAfter: null };
 
 /** The activity `think`: one model call. */
 export interface ThinkFields {

@@ -108,6 +108,9 @@ export const makeProblem = (code: FaultCode, detail: string, extra: JsonObject =
   ...extra,
 });
 
+/** What whatever was thrown says. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 export const isProblem = (value: unknown): value is Problem =>
   isObject(value) && typeof value["code"] === "string" && Object.hasOwn(faults, value["code"]) && typeof value["detail"] === "string";
 

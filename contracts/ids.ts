@@ -78,6 +78,9 @@ export function isItemOf(list: string, path: string, { from, end }: { from: numb
  */
 export const effectKey = (run: RunId, path: string, undone = 0): string => `${run}:${path}${undone === 0 ? "" : `#${undone + 1}`}`;
 
+/** The run that an effect key, and whatever begins with one, is rooted in: ids of runs hold no colon. */
+export const rootOfKey = (key: string): RunId => key.slice(0, key.indexOf(":"));
+
 export const approvalIdOf = (run: RunId, path: string): string => `${run}~${slugOf(path)}`;
 
 // Brackets break links; step ids hold no "-", so that no two paths meet.

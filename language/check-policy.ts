@@ -1,4 +1,5 @@
-import { ASK_HUMAN, type GrantedTool } from "../contracts/agent-task.ts";
+import { ASK_HUMAN, isWorkflowTool, type GrantedTool } from "../contracts/agent-task.ts";
+import { agentToolName, type AgentTool } from "../contracts/agents.ts";
 import type { AvailableStep, Definition } from "../contracts/definition.schema.ts";
 import { allows, allowsHost, toolName } from "../contracts/policy.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
@@ -12,7 +13,8 @@ export function checkPolicy(checking: Checking, { step, path }: StepPlace): void
   if (step.type === "tool" && !allows(policy.tools, toolName(step))) refuse([...path, "tool"], toolName(step), "tools");
   if (step.type === "agent")
     for (const [index, granted] of (step.tools ?? []).entries())
-      if (isTool(granted) && !allows(policy.tools, nameOf(granted))) refuse([...path, "tools", index], nameOf(granted), "tools");
+      if (isTool(granted) && !allows(policy.tools, agentToolName(granted)))
+        refuse([...path, "tools", index], agentToolName(granted), "tools");
   if (step.type === "llm" || step.type === "agent")
     for (const [at, model] of modelsOf(step))
       if (isFixed(model) && !allows(policy.models, model)) refuse([...path, ...at], model, "models");
@@ -38,12 +40,7 @@ const modelsOf = ({ model, fallbacks = [] }: Extract<AvailableStep, { type: "llm
   ...fallbacks.map((name, index): [Path, string] => [["fallbacks", index], name]),
 ];
 
-type NamedTool = Exclude<GrantedTool, { workflow: string }>;
-
-const isTool = (granted: GrantedTool): granted is NamedTool =>
-  granted !== ASK_HUMAN && !(typeof granted === "object" && "workflow" in granted);
-
-const nameOf = (granted: NamedTool): string => (typeof granted === "string" ? granted : toolName(granted));
+const isTool = (granted: GrantedTool): granted is AgentTool => granted !== ASK_HUMAN && !isWorkflowTool(granted);
 
 const isFixed = (text: string): boolean => !text.includes("${");
 

@@ -1,12 +1,12 @@
-import { createHash } from "node:crypto";
 import { agentStates, stateRefusal, type Agent, type AgentState, type StateRequest } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
-import { canonicalJson, type Json } from "../contracts/json.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { nearest } from "../contracts/nearest.ts";
-import { compareVersions, isVersion, satisfies } from "../contracts/semver.ts";
+import { compareVersions, isVersion, newestFirst, satisfies } from "../contracts/semver.ts";
 import { audit } from "./audit.ts";
 import type { Database, Prisma } from "./client.ts";
+import { hashOf } from "./hash.ts";
 
 export interface LoadedAgent {
   version: string;
@@ -66,7 +66,7 @@ export interface Published {
 /** Faults: `version_exists`; `agent_state` when it is retired. */
 export async function publishAgent(database: Database, agent: Agent, { tenant, by, requestId }: By): Promise<Published> {
   const { name, version } = agent;
-  const hash = hashOf(agent);
+  const hash = hashOf(agent as unknown as Json);
   return database.$transaction(async (transaction) => {
     await lockAgent(transaction, tenant, name);
     const rows = await transaction.agent.findMany({ where: { tenant, name }, select: { version: true, latest: true } });
@@ -155,7 +155,7 @@ interface Wanted {
 async function versionIn(database: Database, { tenant, name, range }: Wanted): Promise<string> {
   const rows = await database.agent.findMany({ where: { tenant, name }, select: { version: true, latest: true } });
   if (rows.length === 0) throw await unknownAgent(database, tenant, name);
-  const versions = rows.map(({ version }) => version).toSorted((a, b) => compareVersions(b, a));
+  const versions = rows.toSorted(newestFirst).map(({ version }) => version);
   const fits = (version: string): boolean => (isVersion(range!) ? version === range : satisfies(version, range!));
   const chosen = range === undefined ? rows.find(({ latest }) => latest)?.version : versions.find(fits);
   if (chosen !== undefined) return chosen;
@@ -180,9 +180,3 @@ function entryOf({ tenant, name, state, why, by, requestId }: StateChange, { sta
   const verb = state === "active" ? (from === "stopped" ? "restarted" : "resumed") : state;
   return { tenant, actor: by, action: `agent.${verb}`, object: name, data: { from, why, revision: revision + 1 }, requestId };
 }
-
-const hashOf = (agent: Agent): string =>
-  createHash("sha256")
-    // It came as JSON.
-    .update(canonicalJson(agent as unknown as Json))
-    .digest("hex");

@@ -1,10 +1,11 @@
-import { createHash } from "node:crypto";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { canonicalJson, isObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { makeReference, referenceHash, usesReservedKey } from "../contracts/reference.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Prisma, Database } from "./client.ts";
+import { sha256 } from "./hash.ts";
+import { storable } from "./storable.ts";
 
 /** References inside stored values may hold references in turn: pages of a large list. */
 const ROUNDS_MAX = 16;
@@ -15,17 +16,37 @@ export async function keep(database: Database, tenant: string, value: Json): Pro
   return store(database, tenant, value);
 }
 
-/** A value of ours, which may hold references: itself, or its reference when it is large. Storing twice is storing once. */
+/** A value of ours, which may hold references: itself, or its reference when it is large. */
 export async function store(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
+  const blob = blobOf(value);
+  if (blob.bytes <= inlineMax) return value;
+  await put(database, tenant, blob);
+  return makeReference(blob.sha256, blob.bytes);
+}
+
+/** Keep an object of ours whatever its size. Gives its hash; storing twice is storing once. */
+export async function storeObject(database: Database, tenant: string, value: JsonObject): Promise<string> {
+  const blob = blobOf(value);
+  await put(database, tenant, blob);
+  return blob.sha256;
+}
+
+interface Blob {
+  sha256: string;
+  bytes: number;
+  value: Json;
+}
+
+function blobOf(value: Json): Blob {
   const clean = storable(value);
   const text = canonicalJson(clean);
-  const bytes = Buffer.byteLength(text);
-  if (bytes <= inlineMax) return value;
-  const hash = createHash("sha256").update(text).digest("hex");
-  // Above 16 KB a value is never null, the only JSON that Prisma wants spelt otherwise.
-  const data = [{ tenant, sha256: hash, bytes, value: clean as Prisma.InputJsonValue }];
+  return { sha256: sha256(text), bytes: Buffer.byteLength(text), value: clean };
+}
+
+async function put(database: Database, tenant: string, { value, ...blob }: Blob): Promise<void> {
+  // Large values and objects are never null, the only JSON that Prisma wants spelt otherwise.
+  const data = [{ tenant, ...blob, value: value as Prisma.InputJsonValue }];
   await database.blob.createMany({ data, skipDuplicates: true });
-  return makeReference(hash, bytes);
 }
 
 /** The value with its references replaced by what they stand for, up to the size of the largest blob; the others stay. */
@@ -45,8 +66,11 @@ export async function resolve(database: Database, tenant: string, value: Json): 
 }
 
 /** The stored value itself: references inside it stay. */
-export async function stored(database: Database, tenant: string, reference: Json): Promise<Json> {
-  const sha256 = referenceHash(reference) ?? "";
+export const stored = (database: Database, tenant: string, reference: Json): Promise<Json> =>
+  storedObject(database, tenant, referenceHash(reference) ?? "");
+
+/** What is kept under a hash. */
+export async function storedObject(database: Database, tenant: string, sha256: string): Promise<Json> {
   const row = await database.blob.findUniqueOrThrow({ where: { tenant_sha256: { tenant, sha256 } }, select: { value: true } });
   return row.value as Json;
 }
@@ -64,11 +88,4 @@ function replace(value: Json, stored: Map<string, Json>): Json {
   const hash = referenceHash(value);
   if (hash !== undefined) return stored.get(hash) ?? value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, replace(item, stored)]));
-}
-
-// Postgres stores neither NUL nor half of a surrogate pair; as in the log they become the sign for what cannot be shown.
-export function storable(value: Json): Json {
-  const text = JSON.stringify(value);
-  const clean = text.replace(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === "\\\\" ? match : "\\ufffd"));
-  return clean === text ? value : (JSON.parse(clean) as Json);
 }

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { Problem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
-import { storable } from "./blobs.ts";
+import { storable } from "./storable.ts";
 import { Prisma, type Database } from "./client.ts";
+import { rootOfKey } from "../contracts/ids.ts";
 
 /** Which effect: the same for every attempt, in a retry and after a reset. */
 export interface EffectId {
@@ -91,8 +92,8 @@ const standing = (row: Row): StandingEffect => ({
 
 /** The run that a root's tree branched off from has the same steps under its own root. What was undone since does not stand. */
 async function effectOfOrigin(database: Database, { tenant, key, call, argsHash }: EffectId): Promise<StandingEffect | undefined> {
-  const at = key.indexOf(":");
-  const [root, rest] = [key.slice(0, at), key.slice(at)];
+  const root = rootOfKey(key);
+  const rest = key.slice(root.length);
   const rows = await database.$queryRaw<{ key: string }[]>`
     WITH RECURSIVE origins(root, depth) AS (
       SELECT ${root}::text, 0

@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
-import { canonicalJson, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
+import { type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { McpChange, OperatorServers } from "../contracts/mcp.schema.ts";
 import { Prisma, type Database } from "./client.ts";
+import { hashOf } from "./hash.ts";
 
 /** A tool as an MCP server offers it. */
 export interface OfferedTool {
@@ -121,5 +121,3 @@ function changesOf(before: Pinned, now: Pinned): McpChange[] {
     return fields.length === 0 ? [] : [{ tool, change: "changed", fields }];
   });
 }
-
-const hashOf = (value: Json): string => createHash("sha256").update(canonicalJson(value)).digest("hex");

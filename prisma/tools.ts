@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
-import { canonicalJson, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
+import { type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { Prisma, type Database } from "./client.ts";
+import { hashOf } from "./hash.ts";
 
 /** What is known of a tool without having it. */
 export interface ToolDescription {
@@ -55,9 +55,7 @@ export async function touchTools(database: Database, tenant: string, tools: Pick
 
 /** What a caller of the tool relies on. */
 const hashOfTool = ({ name, description, input, output }: Pick<ToolDescription, "name" | "description" | "input" | "output">): string =>
-  createHash("sha256")
-    .update(canonicalJson([name, description, input, output ?? null]))
-    .digest("hex");
+  hashOf([name, description, input, output ?? null]);
 
 /** The version that a run uses for a range: whoever asks first settles it for the run, its retries and its windows. */
 export async function settleVersion(

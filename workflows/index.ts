@@ -15,7 +15,7 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { ENGINE_VERSION } from "../contracts/engine.ts";
-import { Fault, makeProblem } from "../contracts/faults.ts";
+import { Fault, makeProblem, messageOf } from "../contracts/faults.ts";
 import type { Holds } from "../contracts/holds.ts";
 import {
   queries,
@@ -265,7 +265,7 @@ const starting: RunState = { status: "queued", steps: [], waitingFor: [] };
 /** Errors of handlers as Temporal carries them; a plain Error would fail the workflow task instead. */
 function refusing<T>(work: () => T): T {
   const refuse = (error: unknown): never => {
-    throw failureOf(error instanceof Fault ? error.problem : makeProblem("defect", error instanceof Error ? error.message : String(error)));
+    throw failureOf(error instanceof Fault ? error.problem : makeProblem("defect", messageOf(error)));
   };
   try {
     const result = work();

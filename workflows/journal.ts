@@ -40,8 +40,8 @@ export class Journal {
   readonly #port: Port;
   readonly #isTerse: boolean;
   readonly #ordinals: Map<EventType, number>;
-  #queued: Promise<RunStatus | undefined> | undefined;
-  #last: Promise<RunStatus | undefined> = Promise.resolve(undefined);
+  #queued: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
   #told: State;
   #isAppending = false;
   #isUrgent = false;
@@ -118,8 +118,8 @@ export class Journal {
     }
   }
 
-  /** Append all that was told so far. Callers of one moment share one append. Gives the run's status in the record. */
-  flush(): Promise<RunStatus | undefined> {
+  /** Append all that was told so far. Callers of one moment share one append. */
+  flush(): Promise<void> {
     // One that has not begun will take these events too; one that has begun will not.
     this.#queued ??= this.#last = this.#last.then(() => {
       this.#queued = undefined;
@@ -129,10 +129,8 @@ export class Journal {
   }
 
   /** Append until nothing is pending. */
-  async drain(): Promise<RunStatus | undefined> {
-    let status: RunStatus | undefined;
-    while (this.#outbox.size > 0) status = (await this.flush()) ?? status;
-    return status;
+  async drain(): Promise<void> {
+    while (this.#outbox.size > 0) await this.flush();
   }
 
   /** Tell changes of the run's state and show them to people, at quiet moments, until `close`. */
@@ -183,15 +181,14 @@ export class Journal {
     this.#port.mark(state);
   }
 
-  async #append(): Promise<RunStatus | undefined> {
+  async #append(): Promise<void> {
     const events = this.#outbox.batch();
-    if (events.length === 0) return undefined;
+    if (events.length === 0) return;
     this.#isAppending = true;
     this.#isUrgent = false;
-    const { status } = await this.#port.record(this.#run, events);
+    await this.#port.record(this.#run, events);
     this.#isAppending = false;
     this.acknowledge(events);
-    return status;
   }
 
   #nextOrdinal(type: EventType): number {

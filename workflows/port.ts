@@ -1,5 +1,5 @@
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
-import type { Activities, Appended, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { Activities, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
@@ -108,7 +108,7 @@ export interface Port {
   release(request: LockRequest): Promise<void>;
   /** Send an event to all runs of the tenant that wait for one of its name; gives how many got it. */
   broadcast(request: BroadcastRequest, scope: Scope): Promise<number>;
-  record(run: RunRef, events: RunEvent[]): Promise<Appended>;
+  record(run: RunRef, events: RunEvent[]): Promise<void>;
   /** From here on `path` is whose step asks: people see it beside the event. */
   store(value: Json, path: string): Promise<Json>;
   evaluate(template: Template, read: { roots: JsonObject; steps: JsonObject }, path: string): Promise<Json>;

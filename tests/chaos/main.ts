@@ -5,6 +5,7 @@ import { startTestStack } from "../stack/test-stack.ts";
 import { campaignNames, type CampaignName } from "./campaigns.ts";
 import { openStage } from "./stage.ts";
 import { runTrial, type TrialOptions, type Verdict } from "./trial.ts";
+import { messageOf } from "../../contracts/faults.ts";
 
 // `npm run chaos`: docs/chaos.md. One line for each trial; exit code 1 when one is broken.
 const usage = "npm run chaos -- [--campaign <name or its beginning>] [--trials N] [--seed S] [--away seconds] [--json]";
@@ -82,6 +83,6 @@ function parse(args: string[]) {
       },
     }).values;
   } catch (cause) {
-    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}\nUsage: ${usage}`, { cause });
+    throw new Error(`${messageOf(cause)}\nUsage: ${usage}`, { cause });
   }
 }

@@ -1,5 +1,5 @@
 import { Fault, type Problem } from "../../contracts/faults.ts";
-import { eventIdentity, isTerminal, type RunEvent, type RunStatus } from "../../contracts/events.ts";
+import { eventIdentity, type RunEvent } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
@@ -69,7 +69,6 @@ export class PlainPort implements Port {
   readonly #running = new Map<string, RunningPart>();
   readonly #known = new Map<string, RunEvent>();
   #indexed = 0;
-  #status = "running";
   #attending = 0;
   readonly #isLong: boolean | number;
   #calls = 0;
@@ -133,7 +132,7 @@ export class PlainPort implements Port {
     this.#running.get(id)?.hold(holds);
   };
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
-  record: Port["record"] = async (_, events) => ({ status: this.#append(events), lastSeq: this.log.length });
+  record: Port["record"] = async (_, events) => this.#append(events);
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
   list: Port["list"] = async ({ list, itemsMax, pageSize }) => {
     const items = this.#load(list) as Json[];
@@ -230,15 +229,13 @@ export class PlainPort implements Port {
     }
   }
 
-  #append(events: RunEvent[]): RunStatus {
+  #append(events: RunEvent[]): void {
     for (; this.#indexed < this.log.length; this.#indexed += 1)
       this.#known.set(this.log[this.#indexed]!.identity, this.log[this.#indexed]!);
     this.collisions.push(...events.filter((event) => isOther(event, this.#known.get(event.identity))));
     const fresh = events.filter((event) => !this.#known.has(event.identity));
     this.log.push(...fresh);
     if (this.heard) for (const event of fresh) this.heard(event);
-    this.#status = fresh.findLast((event) => event.type.startsWith("run."))?.type.slice("run.".length) ?? this.#status;
-    return isTerminal(this.#status) ? this.#status : "running";
   }
 
   #load(value: Json): Json {
