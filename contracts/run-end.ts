@@ -8,11 +8,22 @@ export interface RunResult {
   /** May be a reference. */
   output: Json;
   errors?: Problem[];
+  spent?: Spending;
+}
+
+/** What was asked of models. */
+export interface Spending {
+  calls: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number;
+  /** Some of the calls were of a model whose price is not known. */
+  isPartial?: true;
 }
 
 /**
  * How a run ended. Temporal keeps it, and the log has it from there: the result of the workflow; of a failed one the failure's details
- * (problem, output); of a canceled one, whose failure says nothing, the memo `CANCELED_MEMO`.
+ * (problem, output, what was spent); of a canceled one, whose failure says nothing, the memo `CANCELED_MEMO`.
  */
 export interface RunEnd {
   result: RunResult;

@@ -132,9 +132,15 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
     ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
     summary: step.summary ? await summaryOf(walk, here) : here.path,
   };
-  const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step));
-  walk.journal.acknowledge(carried);
-  return { ...done, isRecorded: true };
+  try {
+    const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step));
+    walk.spent.add(done.usage as unknown as Json);
+    walk.journal.acknowledge(carried);
+    return { ...done, isRecorded: true };
+  } catch (error) {
+    if (error instanceof Fault) walk.spent.add(error.problem["usage"]);
+    throw error;
+  }
 }
 
 interface Calling {

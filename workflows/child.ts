@@ -4,7 +4,7 @@ import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { HereOf, Outcome } from "./context.ts";
 import { summaryOf } from "./calls.ts";
-import type { ChildRequest } from "./port.ts";
+import type { ChildRequest, ChildWatch } from "./port.ts";
 import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
 
@@ -60,8 +60,11 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
 
 /** Until it is started, the run cannot go on in another execution; after that the next one finds it by its id. */
 export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
+  const spent: ChildWatch["spent"] = (sum) => walk.spent.add(sum);
   if (request.isStarted)
-    return walk.port.child(request, scope, () => undefined).finally(() => request.await && walk.cascade.ended(request.id));
+    return walk.port
+      .child(request, scope, { started: () => undefined, spent })
+      .finally(() => request.await && walk.cascade.ended(request.id));
   return new Promise((resolve, reject) => {
     void walk.outside(
       () =>
@@ -77,7 +80,7 @@ export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise
             settled();
           };
           walk.port
-            .child({ ...request, word }, scope, started)
+            .child({ ...request, word }, scope, { started, spent })
             .then(resolve, reject)
             .finally(over);
         }),

@@ -8,6 +8,7 @@ import {
 } from "@temporalio/workflow";
 import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
+import type { Spending } from "../contracts/run-end.ts";
 import type { ChildRequest } from "./port.ts";
 
 /** A Temporal failure of one of our activities as the fault it carries. */
@@ -31,6 +32,12 @@ export function faultOfActivity(error: unknown, path: string): unknown {
 export const isTimeout = (error: unknown): boolean => error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 
 /** How a child run ended badly, with its own problem where it has one. */
+/** What a child that failed had spent by then. */
+export function spentByChild(error: unknown): Json | undefined {
+  const cause = error instanceof ChildWorkflowFailure ? error.cause : error instanceof ActivityFailure ? error.cause?.cause : undefined;
+  return cause instanceof ApplicationFailure ? (cause.details?.[2] as Json | undefined) : undefined;
+}
+
 export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {
   if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
     return new Fault("child", `Child run ${id} exists already.`, { instance: path });
@@ -56,14 +63,11 @@ function problemOf(cause: unknown): Problem {
   return makeProblem("child", cause instanceof Error ? cause.message : "The child run failed.");
 }
 
-/** A fault as Temporal carries it: updates and runs end with it, runs with the output they have all the same. */
-export const failureOf = (problem: Problem, output: Json = null): ApplicationFailure =>
-  ApplicationFailure.create({
-    message: problem.detail,
-    type: problem.type,
-    nonRetryable: true,
-    details: output === null ? [problem] : [problem, output],
-  });
+/** A fault as Temporal carries it: updates and runs end with it, runs with the output they have all the same and what they have spent. */
+export function failureOf(problem: Problem, output: Json = null, spent?: Spending): ApplicationFailure {
+  const details = spent ? [problem, output, spent] : output === null ? [problem] : [problem, output];
+  return ApplicationFailure.create({ message: problem.detail, type: problem.type, nonRetryable: true, details });
+}
 
 const timeoutText = (failure: TimeoutFailure, path: string): string =>
   failure.timeoutType === "HEARTBEAT"

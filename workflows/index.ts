@@ -186,7 +186,7 @@ function resultOf(end: RunEnd): RunResult {
     upsertMemo({ [CANCELED_MEMO]: endData(end) });
     throw new CancelledFailure(error?.detail ?? "canceled");
   }
-  if (error) throw failureOf(error, result.output);
+  if (error) throw failureOf(error, result.output, result.spent);
   return result;
 }
 

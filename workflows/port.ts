@@ -83,14 +83,20 @@ export interface BroadcastRequest {
  * Every method rejects with `Fault` for an expected error and with `Canceled` when `scope` was cancelled;
  * a cancelled call is awaited to its end before that, so that nothing runs on behind a scope that was left.
  */
+export interface ChildWatch {
+  /** The child exists; from then on it is found by its id. */
+  started(): void;
+  /** How much it had spent when it ended. */
+  spent(sum: Json | undefined): void;
+}
+
 export interface Port {
   /** Milliseconds since 1970, equal in every replay. */
   now(): number;
   uuid(): string;
   call(request: CallRequest, scope: Scope): Promise<StepDone>;
   foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
-  /** `started` is called once the child exists; from then on it is found by its id. */
-  child(request: ChildRequest, scope: Scope, started: () => void): Promise<Json>;
+  child(request: ChildRequest, scope: Scope, told: ChildWatch): Promise<Json>;
   /** Tell a child run what holds it now; nothing happens when it has ended. */
   hold(id: string, holds: Holds): Promise<void>;
   /** Ask a child run to stop; nothing happens when it has ended. */

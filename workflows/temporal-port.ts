@@ -21,11 +21,11 @@ import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import { faultOfActivity, faultOfCall, faultOfChild } from "./failures.ts";
+import { faultOfActivity, faultOfCall, faultOfChild, spentByChild } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
 import { activityId, cancellable, timeouts } from "./operation.ts";
 import { quick, slow } from "./quick.ts";
-import type { BroadcastRequest, ChildRequest, ForeignRequest, Port } from "./port.ts";
+import type { BroadcastRequest, ChildRequest, ChildWatch, ForeignRequest, Port } from "./port.ts";
 import { Canceled, Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
 import { logSummary, summaryText } from "./summary.ts";
@@ -41,7 +41,7 @@ export function createTemporalPort(run: RunArguments): Port {
     uuid: () => uuid4(),
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => calls.make(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
-    child: (request, scope, started) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, started })),
+    child: (request, scope, told) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, told })),
     // Not by signals of ours: the server sends those of one workflow one after the other.
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
@@ -100,21 +100,24 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
 }
 
 /** Started with ABANDON, since the walk itself decides what becomes of a child when its parent ends. */
-async function child(run: RunArguments, request: ChildRequest, { scope, started }: { scope: Scope; started: () => void }): Promise<Json> {
+async function child(run: RunArguments, request: ChildRequest, { scope, told }: { scope: Scope; told: ChildWatch }): Promise<Json> {
   try {
     if (!request.isStarted) scope.throwIfCanceled();
     const end = request.isStarted ? laterEnd(run.tenant, request) : await startedEnd(run, request);
-    started();
+    told.started();
     if (!request.await) return null;
     // Asked to stop, it is awaited all the same.
     const release = scope.onCancel(() => void cancelChild(run.tenant, request.id));
     try {
-      return (await end()).output;
+      const { output, spent } = await end();
+      told.spent(spent as unknown as Json);
+      return output;
     } finally {
       release();
     }
   } catch (error) {
     if (scope.isCanceled) throw new Canceled("the step was cancelled");
+    told.spent(spentByChild(error));
     throw faultOfChild(error, request);
   }
 }

@@ -7,7 +7,7 @@ import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Listed, ListRequest, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
-import type { RunEnd } from "../contracts/run-end.ts";
+import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
 import type { Holds } from "../contracts/holds.ts";
@@ -28,6 +28,7 @@ import { budgetsOfRun } from "./budgets.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
+import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
@@ -70,6 +71,7 @@ export interface WalkState {
   undos: (Undo | UndoPage)[];
   journal: JournalState;
   rows: InspectorRows;
+  spent?: Spending;
   passedErrors: Problem[];
   leftChildren: string[];
   childrenLeft: number;
@@ -91,6 +93,7 @@ export class Walk {
   readonly ledger: Ledger;
   readonly journal: Journal;
   readonly inspector: Inspector;
+  readonly spent: Spent;
   readonly mailbox: Mailbox;
   readonly approvals: Approvals;
   readonly attention: Attention;
@@ -129,7 +132,8 @@ export class Walk {
     this.inspector = new Inspector(port, options, state?.rows);
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
-    this.inspector.heading = () => this.pause.lines();
+    this.spent = new Spent(state?.spent);
+    this.inspector.heading = () => [...this.pause.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? options.vars ?? {};
     this.passedErrors = state?.passedErrors ?? [];
@@ -163,7 +167,8 @@ export class Walk {
     await this.cascade.release();
     this.journal.close(end.result.status);
     await watch;
-    return end;
+    const spent = this.spent.sum;
+    return spent ? { ...end, result: { ...end.result, spent } } : end;
   }
 
   /** Taken in the same moment in which `run` gave undefined. */
@@ -176,6 +181,7 @@ export class Walk {
       undos: this.undoing.state(),
       journal: this.journal.state(),
       rows: this.inspector.rows(),
+      ...(this.spent.sum ? { spent: this.spent.sum } : {}),
       passedErrors: this.passedErrors,
       leftChildren: this.leftChildren,
       childrenLeft: this.childrenLeft,

@@ -51,6 +51,20 @@ describe("usage", () => {
     expect(body.run).toMatchObject({ calls: 1, inputTokens: 10 });
     expect(body.tree).toMatchObject({ calls: 2, inputTokens: 20, costUsd: null, unpricedCalls: 2 });
     expect(body.models.map(({ model }) => model)).toEqual([mother.wanted, daughter.wanted].toSorted());
+    expect(await host.details("default", run.id)).toContain("- models: at least $0.00, 2 calls, ");
+  });
+
+  test("of a child that failed is among what its parent shows", async () => {
+    await host.scriptModel("priced", [{ text: "yes", usage: { inputTokens: 1_000_000, outputTokens: 0 } }]);
+    const child = await admin.publish({
+      steps: [
+        { id: "say", type: "llm", model: "openai/priced", prompt: "Hi" },
+        { id: "no", type: "raise", error: { type: "no", detail: "no" } },
+      ],
+    });
+    const caught = { id: "call", type: "workflow", workflow: child, catch: [{ steps: [{ id: "c", type: "set", values: 1 }] }] };
+    const run = await admin.finish({ budget: { usd: 5 }, steps: [caught] });
+    expect(await host.details("default", run.id)).toContain("- models: $1.00 of $5.00, 1 call, 1,000,000 tokens");
   });
 
   test("of the tenant, in groups and page by page", async () => {

@@ -7,7 +7,7 @@ import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
-import type { ChildRequest, Port } from "../../workflows/port.ts";
+import type { ChildRequest, ChildWatch, Port } from "../../workflows/port.ts";
 import { PlainLocks } from "./plain-locks.ts";
 import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -111,15 +111,15 @@ export class PlainPort implements Port {
   broadcast: Port["broadcast"] = ({ event }, scope) =>
     this.#time.later<number>({ scope, ms: 1, owner: this }, (resolve) => resolve(this.broadcasts.push(event)));
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
-  child: Port["child"] = (request, scope, started) => {
+  child: Port["child"] = (request, scope, told) => {
     const { id, path, input, part } = request;
     if (part) this.#running.set(id, this.#begin!(request, this));
     const running = this.#running.get(id);
-    if (running) return this.#part(running, scope, started);
+    if (running) return this.#part(running, scope, told);
     const known = this.#children.get(id);
     const { answer, startedAt } = known ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
     this.#children.set(id, { answer, startedAt });
-    started();
+    told.started();
     return this.#perform(
       path,
       { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) },
@@ -214,8 +214,8 @@ export class PlainPort implements Port {
     });
   }
 
-  async #part({ end, cancel }: RunningPart, scope: Scope, started: () => void): Promise<Json> {
-    started();
+  async #part({ end, cancel }: RunningPart, scope: Scope, told: ChildWatch): Promise<Json> {
+    told.started();
     const execution = this.#executions;
     const release = scope.onCancel(cancel);
     try {
