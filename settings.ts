@@ -43,6 +43,7 @@ const variables = z.object({
   TENUTO_EXPRESSION_ENV: list,
   TENUTO_MODELS: list,
   TENUTO_MODEL_PRICES: list,
+  TENUTO_MODEL_QUOTAS: list,
   TENUTO_WEBHOOK_SECRETS: list,
   TENUTO_NOTICE_URL: z.url({ protocol: /^https?$/ }).optional(),
   TENUTO_NOTICE_SECRET: z.string().min(16, "must have at least 16 characters").optional(),

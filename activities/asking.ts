@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
@@ -10,6 +12,8 @@ import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import { Delayed } from "./delayed.ts";
+import { isTurn, type Quotas, type Refused, type Turn } from "./quotas.ts";
 import type { Announce } from "./record.ts";
 import type { StepContext, Worked } from "./step.ts";
 import { runHeaders, withDeadline } from "./work.ts";
@@ -18,6 +22,7 @@ export interface LlmDeps {
   models: Models;
   calls: ModelCalls;
   cache: AnswerCache;
+  quotas: Quotas;
   /** Where the words of a streamed answer go. */
   announce: Announce;
 }
@@ -113,8 +118,9 @@ export class Asking {
 
   async #make(next: NextCall, before: MadeCall[]): Promise<MadeCall> {
     const context = this.#context;
-    const { routed, call, allowed } = await this.#begin(next, before);
+    const { routed, call, allowed, turn } = await this.#begin(next, before);
     const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next, allowed);
+    if (turn) this.#deps.quotas.settle(turn, outcome, refusedBy(outcome));
     const made = await this.#settle(call, outcome);
     context.signal.throwIfAborted();
     await this.#keepAnswer(made);
@@ -138,6 +144,7 @@ export class Asking {
   async #beginWith(next: NextCall): Promise<Begun> {
     const context = this.#context;
     const routed = await this.#route(next);
+    const turn = routed.openForMs ? undefined : await this.#turn(routed);
     const call: StartedCall = {
       index: this.#nextIndex,
       execution: context.execution,
@@ -148,8 +155,27 @@ export class Asking {
       ...(routed.route ? { route: routed.route } : {}),
     };
     const need = routed.openForMs ? undefined : { inputTokens: tokensMax(this.#question.request(next.repairOf)), endsAt: this.#endsAt };
-    const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
-    return { routed, call, allowed };
+    try {
+      const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
+      return { routed, call, allowed, turn };
+    } catch (error) {
+      if (turn) this.#deps.quotas.giveBack(turn);
+      throw error;
+    }
+  }
+
+  /** `Delayed` when it is not this call's turn: then it has not begun. */
+  async #turn({ provider, name }: Routed): Promise<Turn> {
+    const { tenant, idempotencyKey, round } = this.#owner;
+    const id = `${idempotencyKey}#${round}#${this.#nextIndex}`;
+    const asker = { id, tenant, provider, name, inputTokens: this.#question.need.inputTokens };
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#context.patiently(() => this.#deps.quotas.turn(asker));
+      if (isTurn(answer)) return answer;
+      if (answer.waitMs > limits.quotaHoldMsMax || tries > HOLDS_MAX)
+        throw new Delayed({ for: `the quota of ${answer.model}`, ms: answer.waitMs });
+      await sleep(answer.waitMs, undefined, { signal: this.#context.signal }).catch(() => this.#context.signal.throwIfAborted());
+    }
   }
 
   /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
@@ -235,6 +261,16 @@ interface Begun {
   routed: Routed;
   call: StartedCall;
   allowed: Allowance;
+  turn: Turn | undefined;
+}
+
+/** Waits so short that they cost less here than as a timer; others may come between. */
+const HOLDS_MAX = 3;
+
+function refusedBy({ error, told }: CallOutcome): Refused | undefined {
+  if (error?.["upstreamStatus"] !== 429) return undefined;
+  const { retryAfterMs } = error;
+  return { retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : undefined, quota: told };
 }
 
 /** Of an answer that its budgets have cut short, they are the reason. */

@@ -23,6 +23,7 @@ import { createLocks } from "./locks.ts";
 import { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
+import type { Quotas } from "./quotas.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import type { McpServers } from "./mcp-servers.ts";
@@ -46,6 +47,7 @@ export interface ActivityDeps {
   notices: NoticeSettings;
   models: Models;
   prices: Prices;
+  quotas: Quotas;
   /** Whom live words are told. */
   announce: Announce;
   tools: ToolRegistry;

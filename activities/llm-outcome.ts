@@ -1,5 +1,6 @@
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { JsonSchema } from "../contracts/json.ts";
+import type { Quota } from "../contracts/quotas.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import { checkAnswer, type AnswerCheck } from "./llm-output.ts";
 import type { CallOutcome } from "./model-calls.ts";
@@ -59,8 +60,13 @@ export function outcomeOfError(error: unknown, signal: AbortSignal): CallOutcome
   if (signal.aborted)
     return { status: "canceled", usage: null, error: makeProblem("canceled", "The step was left before the model answered.") };
   if (!(error instanceof Fault)) throw error;
-  const { spent, ...problem } = error.problem;
-  return { status: "failed", usage: usageOf(error.problem, spent), error: problem as Problem };
+  const { spent, told, ...problem } = error.problem;
+  return {
+    status: "failed",
+    usage: usageOf(error.problem, spent),
+    error: problem as Problem,
+    ...(told ? { told: told as unknown as Quota } : {}),
+  };
 }
 
 /** A provider that refuses takes no money; what one that answered and then broke has taken is known only when it said so. */

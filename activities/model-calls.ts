@@ -5,6 +5,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { ModelCallStatus } from "../contracts/model-calls.ts";
+import type { Quota } from "../contracts/quotas.ts";
 import type { Budgets, Reservation } from "./budgets.ts";
 import { noUsage, type TokenUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
@@ -62,6 +63,8 @@ export interface CallOutcome {
   usage: TokenUsage | null;
   answer?: string;
   error?: Problem;
+  /** What its provider said of its limits when it refused. */
+  told?: Quota;
 }
 
 /** A call that was made before: what `nextCall` reads, and what it has cost. */

@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { Fault } from "../contracts/faults.ts";
 import type { TokenUsage } from "./model-port.ts";
+import { refusalOf } from "./quota-headers.ts";
 import { retryAdvice } from "./retry-after.ts";
 
 /**
@@ -66,7 +67,7 @@ function answerFault(error: Error, answer: AnswerError, label: string): Fault {
   // A provider knows better than its status whether another attempt makes sense.
   const said = header("x-should-retry");
   const retryable = said === "true" || (said !== "false" && (answer.status >= 500 || retryableStatuses.has(answer.status)));
-  const advice = retryAdvice(retryable, header);
+  const advice = { ...(answer.status === 429 ? refusalOf(header) : {}), ...retryAdvice(retryable, header) };
   const hint = answer.status === 404 ? " Is the model's name right? TENUTO_MODELS gives other ones." : "";
   return new Fault("model", `${label} answered ${cut(error.message)}.${hint}`, {
     cause: error,

@@ -11,6 +11,7 @@ import type { Database } from "../prisma/client.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
+import { Delayed } from "./delayed.ts";
 import { AnotherAttempt, failureOf, retryDelayMs } from "./failures.ts";
 import { attemptEndsAt, patiently } from "./patience.ts";
 import type { Record } from "./record.ts";
@@ -80,6 +81,10 @@ export function createStepActivity<Fields>(
       const known = isAgain(call) ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
       return known ?? (await perform(deps, call, { desk, teller, work }));
     } catch (error) {
+      if (error instanceof Delayed) {
+        await patiently(desk.endsAt, () => teller.delay(error.delay));
+        return { output: null, delay: error.delay };
+      }
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error instanceof AnotherAttempt ? error.failure() : error;
     } finally {
       clearInterval(beating);

@@ -1,5 +1,5 @@
 import { eventIdentity, type EventType, type RunEvent } from "../contracts/events.ts";
-import type { StepCall, StepDone } from "../contracts/activities.ts";
+import type { Delay, StepCall, StepDone } from "../contracts/activities.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { Record } from "./record.ts";
 
@@ -34,6 +34,14 @@ export class Teller {
     return this.#append([...this.#beginning(), ...this.#own("step.completed", Date.now(), data)]);
   }
 
+  /** What has not begun is not told to have. */
+  async delay({ for: what, ms }: Delay): Promise<void> {
+    clearTimeout(this.#timer);
+    const now = Date.now();
+    const until = new Date(now + ms).toISOString();
+    await this.#append([...this.#call.carried, ...this.#own("wait.started", now, { for: what, until }, now)]);
+  }
+
   async settle(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#started;
@@ -44,10 +52,12 @@ export class Teller {
   }
 
   /** Nothing when only the run's own ends are recorded. */
-  #own(kind: EventType, time: number, data: JsonObject): RunEvent[] {
+  #own(kind: EventType, time: number, data: JsonObject, ordinal = 0): RunEvent[] {
     const { path, attempt, record } = this.#call;
     if (record === "ends") return [];
-    return [{ identity: eventIdentity(kind, path, attempt), type: kind, time, step: path, data: { type: this.#type, attempt, ...data } }];
+    return [
+      { identity: eventIdentity(kind, path, attempt, ordinal), type: kind, time, step: path, data: { type: this.#type, attempt, ...data } },
+    ];
   }
 
   async #append(events: RunEvent[]): Promise<boolean> {

@@ -19,6 +19,7 @@ import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
 import { usageRoutes } from "./usage.ts";
 import { modelPriceRoutes } from "./model-prices.ts";
+import { modelQuotaRoutes } from "./model-quotas.ts";
 import { toolRoutes } from "./tools.ts";
 
 import { triggerRoutes } from "./hooks.ts";
@@ -40,6 +41,7 @@ export const routes: readonly Route[] = [
   ...scheduleRoutes,
   ...triggerRoutes,
   ...modelPriceRoutes,
+  ...modelQuotaRoutes,
   ...toolRoutes,
   ...agentRoutes,
   ...mcpServerRoutes,

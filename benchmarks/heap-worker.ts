@@ -34,6 +34,7 @@ const ours = async () => ({
     models,
     announce: () => undefined,
     prices: new Prices(database),
+    quotas: undefined as never,
     mcp: undefined as never,
     schemas: new IsolatedSchemas(),
     calls: new ToolCalls(database),

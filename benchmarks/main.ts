@@ -15,6 +15,7 @@ import { printFigures, printJson, printLegend, printOrigin, printWorkload, type 
 import { printRivals } from "./rivals/report.ts";
 import { measureRivals } from "./rivals/rivals.ts";
 import { fullTemporalVersion } from "./rivals/full-temporal.ts";
+import { measureQuota } from "./quota.ts";
 import { measureSize } from "./size.ts";
 import { measureStored } from "./stored.ts";
 import { withTestBed } from "./test-bed.ts";
@@ -45,6 +46,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   agent: { title: "agent: a long conversation with many tool calls", measure: measureAgent },
   model: { title: "model: 12 calls of a model that answers at once, beside 12 hand-written no-op activities", measure: measureModel },
   agents: { title: "agents: many at once, each with model calls of 2 s and calls of a tool", measure: measureAgents },
+  quota: { title: "quota: 200 runs on 60 requests and 100,000 tokens within a window of 30 s", measure: measureQuota },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 

@@ -34,7 +34,7 @@ export interface StepCall<Fields> {
   path: string;
   /** Rounds a person asked for (`needs_attention` → retry); Temporal's own attempts are counted by Temporal. */
   attempt: number;
-  /** An attempt beside the walk gave no answer before this one; it may have been recorded. */
+  /** There was an attempt before this one, beside the walk or before the call's turn; it may have been recorded. */
   again?: true;
   /** `ends`: the step itself is not recorded. */
   record?: "ends";
@@ -59,6 +59,14 @@ export interface StepDone {
   usage?: Usage;
   /** The origin of a fork has done it: it is not this run's to undo. */
   reusedFrom?: string;
+  /** It has not begun: the walk is to ask again after this. */
+  delay?: Delay;
+}
+
+export interface Delay {
+  /** What it waits for, in words. */
+  for: string;
+  ms: number;
 }
 
 export interface Usage {

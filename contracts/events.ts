@@ -67,7 +67,7 @@ export const eventTypes = {
   "step.parked": "error: the problem; a person must say retry, skip or fail, of `effect_unknown` also take",
   "step.attended": "action, by",
   "branch.taken": "name of the case, or null when none matched",
-  "wait.started": "until (time)",
+  "wait.started": "until (time); for: what a call of a model waits for before it begins",
   "listen.started": "events, until",
   "listen.ended": "why: its time has passed, or the stream's `until` was true",
   "event.received": "event, id, waitsFor: events that the step still waits for",

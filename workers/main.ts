@@ -4,6 +4,8 @@ import { createActivities } from "../activities/index.ts";
 import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { Prices } from "../activities/prices.ts";
+import { QuotaLines } from "../activities/quota-lines.ts";
+import { Quotas } from "../activities/quotas.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
 import { openDatabase } from "../prisma/client.ts";
@@ -39,6 +41,7 @@ async function main(): Promise<void> {
     models: createModels(settings, new ModelHealth(redis)),
     announce,
     prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
+    quotas: new Quotas(database, new QuotaLines(redis), settings.TENUTO_MODEL_QUOTAS),
     ...toolbox,
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,

@@ -1,6 +1,6 @@
 import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { HttpFields, LlmFields, StepCall, Told, ToolFields } from "../contracts/activities.ts";
+import type { HttpFields, LlmFields, StepCall, StepDone, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
@@ -121,26 +121,53 @@ export async function callThink(
   return call(walk, "think", here, { fields, chain: { models, repairs: defaults.modelRepairs } });
 }
 
+/** One that has not begun is made again when its turn has come. */
 async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, { fields, chain }: Calling): Promise<Outcome> {
-  const { context, step } = here;
-  const carry = walk.journal.carry(context.lane);
-  const carried = carry instanceof Promise ? await carry : carry;
-  const request = {
-    kind,
-    call: stepCall(walk, here, await walk.shrink(fields as unknown as Json, here.path), carried),
-    options: chain ? attemptsOf(step, chain) : step,
-    ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
-    summary: step.summary ? await summaryOf(walk, here) : here.path,
-  };
-  try {
-    const done = await walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step));
-    walk.spent.add(done.usage as unknown as Json);
+  const { context, step, path } = here;
+  for (;;) {
+    const turn = walk.ledger.place(path)?.["turn"] as Turn | undefined;
+    if (turn) await untilTurn(walk, here, turn);
+    const carry = walk.journal.carry(context.lane);
+    const carried = carry instanceof Promise ? await carry : carry;
+    const request = {
+      kind,
+      call: {
+        ...stepCall(walk, here, await walk.shrink(fields as unknown as Json, path), carried),
+        ...(turn ? { again: true as const } : {}),
+      },
+      options: chain ? attemptsOf(step, chain) : step,
+      ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
+      summary: step.summary ? await summaryOf(walk, here) : path,
+    };
+    const { delay, ...done } = await counted(walk, () =>
+      walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
+    );
     walk.journal.acknowledge(carried);
-    return { ...done, isRecorded: true };
+    if (!delay) return { ...done, isRecorded: true };
+    walk.ledger.note(path, { turn: { for: delay.for, at: walk.clock.now() + delay.ms } });
+  }
+}
+
+/** What it has asked of models counts, also when it has failed. */
+async function counted(walk: Walk, work: () => Promise<StepDone>): Promise<StepDone> {
+  try {
+    const done = await work();
+    walk.spent.add(done.usage as unknown as Json);
+    return done;
   } catch (error) {
     if (error instanceof Fault) walk.spent.add(error.problem["usage"]);
     throw error;
   }
+}
+
+/** What a call waits for, and until when by the run's own time. */
+type Turn = { for: string; at: number };
+
+async function untilTurn(walk: Walk, { path, context }: Here<Step>, turn: Turn): Promise<void> {
+  const ms = turn.at - walk.clock.now();
+  if (ms <= 0) return;
+  await walk.inspector.waiting(path, turn.for, () => walk.clock.sleep(ms, `${path}: wait for ${turn.for}`, context.scope));
+  if (walk.pause.isPaused) await walk.pause.over(context.scope);
 }
 
 interface Calling {

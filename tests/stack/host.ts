@@ -85,6 +85,7 @@ const facts: Facts = {
   apiKey: stack.apiKey,
   temporalAddress: stack.temporalAddress,
   databaseUrl: stack.databaseUrl,
+  redisUrl: stack.redisUrl!,
   ledgerUrl: ledger.url,
   mcpUrl: mcp.url,
 };

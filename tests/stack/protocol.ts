@@ -16,6 +16,7 @@ export interface Facts {
   apiKey: string;
   temporalAddress: string;
   databaseUrl: string;
+  redisUrl: string;
   /** The outside world that `http` steps call. */
   ledgerUrl: string;
   /** An MCP server at each of its paths. */

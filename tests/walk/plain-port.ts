@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
-import type { StepCall, Usage } from "../../contracts/activities.ts";
+import type { Delay, StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, type Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, ChildWatch, Port } from "../../workflows/port.ts";
@@ -13,7 +13,7 @@ import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
-export type Answer = { output: Json; usage?: Usage; afterMs?: number } | { problem: Problem; afterMs?: number };
+export type Answer = { output: Json; usage?: Usage; delay?: Delay; afterMs?: number } | { problem: Problem; afterMs?: number };
 
 export type Answers = (path: string, fields: unknown, attempt: number, key?: string) => Answer;
 
@@ -184,6 +184,10 @@ export class PlainPort implements Port {
     this.#calls += 1;
     const answer = this.#answers(path, fields, attempt, idempotencyKey);
     const output = await this.#perform(path, answer, scope);
+    if ("delay" in answer) {
+      this.#append(carried);
+      return { output, delay: answer.delay! };
+    }
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
     return { output, ...("usage" in answer ? { usage: answer.usage! } : {}) };

@@ -1,0 +1,56 @@
+import { expect, test } from "@jest/globals";
+import { QuotaLines } from "./quota-lines.ts";
+import { isTurn, Quotas, type Asker, type Turn } from "./quotas.ts";
+
+const none = { modelQuota: { findMany: async () => [] } } as never;
+const quotasOf = (...own: string[]): Quotas => new Quotas(none, new QuotaLines(), own);
+const asker = (id: string, more: Partial<Asker> = {}): Asker => ({
+  id,
+  tenant: "a",
+  provider: "openai",
+  name: "gpt",
+  inputTokens: 100,
+  ...more,
+});
+
+test.each([
+  "gpt",
+  "openai/gpt",
+  "openai/gpt=",
+  "openai/gpt=0",
+  "openai/gpt=-/-",
+  "openai/gpt=-",
+  "openai/gpt=1/2@3",
+  "openai/gpt=1@1ms",
+  "openai/gpt=1/2/3",
+])("a quota that cannot be read ends the process: %s", (entry) => {
+  expect(() => quotasOf(entry)).toThrow("TENUTO_MODEL_QUOTAS");
+});
+
+test("a quota of a provider is that of all its models together", async () => {
+  const quotas = quotasOf("openai=1/-");
+  expect(isTurn(await quotas.turn(asker("1")))).toBe(true);
+  expect(await quotas.turn(asker("2", { name: "other" }))).toMatchObject({ model: "openai/other", waitMs: expect.any(Number) });
+  expect(isTurn(await quotas.turn(asker("3", { provider: "anthropic" })))).toBe(true);
+});
+
+test("tokens are counted by an estimate, and by what they were when that is known", async () => {
+  const quotas = quotasOf("openai/gpt=-/10000@10s");
+  const settle = (turn: Turn, outputTokens: number) =>
+    quotas.settle(turn, { status: "answered", usage: { ...usage, inputTokens: 100, outputTokens } }, undefined);
+  const first = (await quotas.turn(asker("1"))) as Turn;
+  settle(first, 5_000);
+  const wait = await quotas.turn(asker("2"));
+  // 5,100 of 10,000 tokens take half of the 10 s.
+  expect(wait).toMatchObject({ waitMs: expect.any(Number) });
+  expect((wait as { waitMs: number }).waitMs).toBeGreaterThan(4_000);
+});
+
+test("a call that was not made after all leaves its place to others", async () => {
+  const quotas = quotasOf("openai/gpt=1/-");
+  const turn = (await quotas.turn(asker("1"))) as Turn;
+  quotas.giveBack(turn);
+  expect(isTurn(await quotas.turn(asker("2")))).toBe(true);
+});
+
+const usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0, isEstimated: false };
