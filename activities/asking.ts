@@ -7,7 +7,15 @@ import { AnotherAttempt } from "./failures.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
-import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import {
+  MadeBefore,
+  type Allowance,
+  type CallOutcome,
+  type CallOwner,
+  type MadeCall,
+  type ModelCalls,
+  type StartedCall,
+} from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
@@ -75,12 +83,25 @@ export class Asking {
   }
 
   async attempt(): Promise<Worked> {
+    const first = await this.#first();
+    if (first) return this.#conclude(this.#next([first]), [first]);
     const before = await this.#madeBefore();
     const next = this.#next(before);
     if (next.kind !== "call") return this.#conclude(next, before);
     const cached = before.length === 0 ? await this.#cached() : undefined;
     const made = [...before, cached ?? (await this.#make(next, before))];
     return this.#conclude(this.#next(made), made);
+  }
+
+  /** A step's first call needs no look at those before it: its row says whether there were any. */
+  async #first(): Promise<MadeCall | undefined> {
+    if (this.#context.isAgain || this.#question.cache) return undefined;
+    try {
+      return await this.#make({ kind: "call", position: 0, afterMs: 0, suffix: "" }, []);
+    } catch (error) {
+      if (error instanceof MadeBefore) return undefined;
+      throw error;
+    }
   }
 
   /**

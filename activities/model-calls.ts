@@ -1,4 +1,5 @@
-import { Prisma, type Database } from "../prisma/client.ts";
+import type { Database, Prisma } from "../prisma/client.ts";
+import { closeCall, openCall, type CallKey, type ClosedCall, type OpenCall } from "../prisma/model-calls.ts";
 import { NANO, nothing, wholeNano, type Amount, type BudgetRef } from "../contracts/budgets.ts";
 import { terminalStatuses } from "../contracts/events.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
@@ -12,7 +13,6 @@ import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
 import type { CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
-import { storable } from "../prisma/storable.ts";
 
 /** What a call of a model belongs to: one round of a step. */
 export interface CallOwner {
@@ -95,10 +95,9 @@ export class ModelCalls {
   /** Calls of earlier attempts, in their order. One that is still open is lost: its worker went away before the answer was kept. */
   async made(owner: CallOwner): Promise<MadeCall[]> {
     const rows = await this.#database.modelCall.findMany({ where: keyOf(owner), orderBy: { callIndex: "asc" } });
-    const lost = { status: "lost", error: lostProblem };
     for (const { status, callIndex } of rows)
-      if (status === "open") await this.#close({ ...keyOf(owner), callIndex }, { from: ["open"], data: { ...lost, endedAt: new Date() } });
-    return rows.map((row) => recordOf(row.status === "open" ? { ...row, ...lost } : row));
+      if (status === "open") await this.#close({ ...keyOf(owner), callIndex }, { from: ["open"], closed: lost });
+    return rows.map((row) => recordOf(row.status === "open" ? { ...row, status: lost.status, error: lostProblem } : row));
   }
 
   /**
@@ -109,8 +108,7 @@ export class ModelCalls {
   async begin(owner: CallOwner, call: StartedCall, need?: CallNeed): Promise<Allowance> {
     const scopes = need ? await this.#budgets.scopesOf(owner) : [];
     if (need && scopes.length > 0) return this.#beginReserved(owner, call, { need, scopes });
-    const { count } = await this.#database.modelCall.createMany({ skipDuplicates: true, data: openRow(owner, call) });
-    if (count === 0) await this.#refuseOther(owner, call);
+    if (!(await openCall(this.#database, openRow(owner, call)))) await this.#refuseOther(owner, call);
     return {};
   }
 
@@ -120,13 +118,12 @@ export class ModelCalls {
     const label = `${call.model.provider}/${call.model.name}`;
     return this.#database.$transaction(async (transaction) => {
       const known = await transaction.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
-      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
+      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw new MadeBefore(owner, call);
       if (known) return allowanceOf(known.reservation as unknown as Reservation);
       const reservation = await this.#budgets.reserve(transaction, tenant, { scopes, size, label });
       const lostAt = new Date(need.endsAt + limits.budgetLostAfterMs);
-      const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as Prisma.InputJsonObject };
-      const { count } = await transaction.modelCall.createMany({ skipDuplicates: true, data: row });
-      if (count === 0) throw otherAttempt(owner, call);
+      const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as JsonObject };
+      if (!(await openCall(transaction, row))) throw new MadeBefore(owner, call);
       return allowanceOf(reservation);
     });
   }
@@ -144,7 +141,7 @@ export class ModelCalls {
   /** The row is there: told before, though nobody heard that it was; or another attempt's. */
   async #refuseOther(owner: CallOwner, call: StartedCall): Promise<void> {
     const row = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
-    if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
+    if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw new MadeBefore(owner, call);
   }
 
   /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */
@@ -152,16 +149,9 @@ export class ModelCalls {
     const { status, usage, answer, error } = outcome;
     const isMade = status !== "cached" && status !== "skipped";
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
-    const data = {
-      status,
-      ...usage,
-      costUsd,
-      ...(answer === undefined ? {} : { answer: storable(answer) }),
-      ...(error ? { error: asJson(storable(error as unknown as JsonObject)) } : {}),
-      endedAt: new Date(),
-    };
+    const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
     const spent = isMade ? { usage, costUsd } : undefined;
-    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], data, ...(spent ? { spent } : {}) });
+    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) });
     return costUsd;
   }
 
@@ -172,21 +162,19 @@ export class ModelCalls {
       WHERE status = 'open' AND lost_at IS NOT NULL AND (lost_at < now()
         OR EXISTS (SELECT 1 FROM runs WHERE runs.id = calls.run_id AND runs.status = ANY(${[...terminalStatuses]})))
       LIMIT ${limits.budgetsHealedMax}`;
-    for (const key of rows) await this.#close(key, { from: ["open"], data: { status: "lost", error: lostProblem, endedAt: new Date() } });
+    for (const key of rows) await this.#close(key, { from: ["open"], closed: lost });
     return rows.length;
   }
 
   /** The one who ends a call gives back what was set aside for it; what it came to, also one that was thought lost, is spent. */
-  async #close(key: CallKey, { from, data, spent }: Closing): Promise<void> {
-    const where = { ...key, status: { in: from } };
-    const { count } = await this.#database.modelCall.updateMany({ where: { ...where, reservation: { equals: Prisma.DbNull } }, data });
-    if (count > 0) return;
+  async #close(key: CallKey, { from, closed, spent }: Closing): Promise<void> {
+    if (await closeCall(this.#database, key, { from, closed, isReserved: false })) return;
     await this.#database.$transaction(async (transaction) => {
       const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
         SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
           AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
       if (!row) return;
-      await transaction.modelCall.updateMany({ where, data });
+      await closeCall(transaction, key, { from, closed, isReserved: true });
       const { tenant, reservation } = row;
       const amount = spent ? amountOf(reservation, spent) : nothing;
       await this.#budgets.settle(transaction, tenant, { reservation, isHeld: row.status === "open", spent: amount });
@@ -194,16 +182,9 @@ export class ModelCalls {
   }
 }
 
-interface CallKey {
-  runId: string;
-  effectKey: string;
-  attempt: number;
-  callIndex: number;
-}
-
 interface Closing {
   from: ModelCallStatus[];
-  data: Prisma.ModelCallUpdateManyMutationInput;
+  closed: ClosedCall;
   /** Of a call that was made and is not lost. */
   spent?: { usage: TokenUsage | null; costUsd: number | null };
 }
@@ -215,25 +196,30 @@ function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing
   return { tokens: usage.inputTokens + usage.outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0 };
 }
 
-const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt }: StartedCall) => ({
+const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt }: StartedCall): OpenCall => ({
   ...keyOf(owner),
   callIndex: index,
   execution,
   tenant: owner.tenant,
   stepPath: owner.path,
   effectRoot: rootOfKey(owner.idempotencyKey),
-  ...(owner.agent === undefined ? {} : { agent: owner.agent }),
+  agent: owner.agent ?? null,
   provider: model.provider,
   model: model.name,
   wanted,
   position,
-  ...(route ? { route: asJson(route) } : {}),
-  status: "open",
+  route: route ?? null,
   startedAt,
+  reservation: null,
+  lostAt: null,
 });
 
-const otherAttempt = ({ path }: CallOwner, { index }: StartedCall): Fault =>
-  new Fault("unavailable", `Another attempt of ${path} is at its call ${index}.`);
+/** The call's row is another attempt's. */
+export class MadeBefore extends Fault {
+  constructor({ path }: CallOwner, { index }: StartedCall) {
+    super("unavailable", `Another attempt of ${path} is at its call ${index}.`);
+  }
+}
 
 const keyOf = ({ runId, idempotencyKey, round }: CallOwner): { runId: string; effectKey: string; attempt: number } => ({
   runId,
@@ -248,6 +234,8 @@ const lostProblem = {
   title: "Model call failed",
   detail: "The worker went away before the model's answer was kept.",
 };
+
+const lost: ClosedCall = { status: "lost", usage: null, costUsd: null, answer: null, error: lostProblem };
 
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {
@@ -277,8 +265,4 @@ function usageOf(row: Prisma.ModelCallGetPayload<object>): TokenUsage | null {
     reasoningTokens: reasoningTokens ?? 0,
     isEstimated,
   };
-}
-
-function asJson(value: JsonObject): Prisma.InputJsonValue {
-  return value as Prisma.InputJsonObject;
 }

@@ -1,4 +1,4 @@
-import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit } from "undici";
+import { Agent, fetch as undiciFetch, type RequestInit as UndiciRequestInit, type Response as UndiciResponse } from "undici";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 
@@ -9,6 +9,8 @@ export function createModelFetch(bytesMax: number = limits.modelAnswerBytesMax):
   return async (input, init) => {
     // undici's types and those of Node's global fetch describe the same objects under different names.
     const answer = await undiciFetch(input instanceof Request ? input.url : input, { ...(init as UndiciRequestInit), dispatcher });
+    // One that says how long it is needs no counting, which costs as much as the rest of the call.
+    if (lengthOf(answer) <= bytesMax) return answer as unknown as Response;
     const body = answer.body as unknown as ReadableStream<Uint8Array> | null;
     const headers = new Headers([...answer.headers]);
     const empty = body === null || answer.status === 204 || answer.status === 304;
@@ -18,6 +20,12 @@ export function createModelFetch(bytesMax: number = limits.modelAnswerBytesMax):
 
 /** Of all providers' SDKs: retries and time limits are the step's, and seen in the run's history. */
 export const sdkOptions = { maxRetries: 0, timeout: 2 ** 31 - 1, logLevel: "off" as const };
+
+/** Infinity when it does not say, or when it says the length of what is still packed. */
+function lengthOf({ headers }: UndiciResponse): number {
+  const length = headers.get("content-length");
+  return length === null || headers.has("content-encoding") ? Number.POSITIVE_INFINITY : Number(length);
+}
 
 function byteLimit(bytesMax: number): TransformStream<Uint8Array, Uint8Array> {
   let bytes = 0;

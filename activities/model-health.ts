@@ -17,6 +17,8 @@ const usual: Rules = { failuresMax: 5, windowSeconds: 30, openSeconds: 30, probe
 /** How much the newest measurement counts. */
 const newestShare = 0.3;
 const modelsMax = 1_000;
+/** So late a worker learns that others see a model fail. */
+const wellMs = 1_000;
 
 /**
  * Which models keep failing (a breaker each: closed, open, half-open), told to all workers through Redis, each for itself while Redis is
@@ -30,6 +32,8 @@ export class ModelHealth {
   readonly #tripped: RateLimiterAbstract;
   readonly #probes: RateLimiterAbstract;
   readonly #latencies = new Map<string, number>();
+  /** Until when a model counts as well without asking Redis: nobody has told of a failure. */
+  readonly #wellUntil = new Map<string, number>();
 
   constructor(redis?: Redis, rules: Partial<Rules> = {}) {
     this.#rules = { ...usual, ...rules };
@@ -41,7 +45,9 @@ export class ModelHealth {
 
   /** How long a model is not to be asked, 0 when it may be. */
   async openForMs(model: string): Promise<number> {
+    if (this.#isWell(model)) return 0;
     const [failures, tripped] = await Promise.all([this.#failures.get(model).catch(none), this.#tripped.get(model).catch(none)]);
+    if (!failures && !tripped) this.#wellUntil.set(model, Date.now() + wellMs);
     if (failures && failures.consumedPoints > this.#rules.failuresMax) return Math.max(0, failures.msBeforeNext);
     if (!tripped) return 0;
     const probe = await this.#probes.get(model).catch(none);
@@ -50,7 +56,7 @@ export class ModelHealth {
 
   /** Before a call that may be made: 0, or how long others try first whether the model answers again. */
   async enter(model: string): Promise<number> {
-    if (!(await this.#tripped.get(model).catch(none))) return 0;
+    if (this.#isWell(model) || !(await this.#tripped.get(model).catch(none))) return 0;
     const turn = await this.#probes.consume(model).catch((refused: unknown) => refused);
     return turn instanceof RateLimiterRes && turn.consumedPoints > 1 ? Math.max(1, turn.msBeforeNext) : 0;
   }
@@ -61,13 +67,16 @@ export class ModelHealth {
 
   async answered(model: string, tookMs: number): Promise<void> {
     if (this.#latencies.size >= modelsMax && !this.#latencies.has(model)) this.#latencies.clear();
+    if (this.#wellUntil.size >= modelsMax) this.#wellUntil.clear();
     const before = this.#latencies.get(model) ?? tookMs;
     this.#latencies.set(model, before + (tookMs - before) * newestShare);
+    if (this.#isWell(model)) return;
     await Promise.all([this.#failures, this.#tripped, this.#probes].map((each) => each.delete(model).catch(none)));
   }
 
   async failed(model: string): Promise<void> {
     const { failuresMax, openSeconds, forgetSeconds } = this.#rules;
+    this.#wellUntil.delete(model);
     const tripped = await this.#tripped.get(model).catch(none);
     const count = await this.#failures.consume(model).catch((refused: unknown) => refused);
     const isEnough = count instanceof RateLimiterRes && count.consumedPoints >= failuresMax;
@@ -75,6 +84,10 @@ export class ModelHealth {
     if (!isEnough && !tripped) return;
     await this.#failures.block(model, openSeconds).catch(none);
     await this.#tripped.set(model, 1, forgetSeconds).catch(none);
+  }
+
+  #isWell(model: string): boolean {
+    return (this.#wellUntil.get(model) ?? 0) > Date.now();
   }
 }
 

@@ -55,7 +55,7 @@ export function createRecord(database: Database, announce: Announce): Record {
   }
 
   async function appendAll(groups: Group[]): Promise<void> {
-    const rows = await database.$queryRaw<Row[]>`
+    const rows = await database.$queryRaw<Row[]>`/* append_events */
       SELECT r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
         WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
     for (const [index, { last_seq: lastSeq, appended }] of rows.entries()) {

@@ -46,6 +46,8 @@ export interface StepContext extends WorkContext {
   retry: Retry;
   /** Temporal's id of the execution that asks. */
   execution: string;
+  /** There was an attempt before this one. */
+  isAgain: boolean;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -199,6 +201,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
     ...(call.budgets ? { budgets: call.budgets } : {}),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
+    isAgain: isAgain(call),
     left: desk.left,
     leave: (value) => desk.leave(value),
     patiently: (operation) => patiently(desk.endsAt, operation),

@@ -9,7 +9,7 @@ export const openDatabase = (url: string, poolMax = 10): Database =>
   new PrismaClient({
     adapter: new PrismaPg(
       { connectionString: url, max: poolMax, connectionTimeoutMillis: 5_000, query_timeout: 30_000 },
-      // The one that every step asks for is parsed once per connection; an empty name leaves the others as they are.
-      { statementNameGenerator: ({ sql }) => (sql.includes("append_events") ? "append_events" : "") },
+      // Those that begin with a name are parsed once per connection; an empty name leaves the others as they are.
+      { statementNameGenerator: ({ sql }) => /^\s*\/\* (\w+) \*\//.exec(sql)?.[1] ?? "" },
     ),
   });
