@@ -38,13 +38,12 @@ test("all of it is told, in its order, numbered without gap, in pieces of one ki
   );
 });
 
-test("words that come close to each other go out together", () => {
-  expect(
-    tell([
-      { kind: "text", text: "one " },
-      { kind: "text", text: "two" },
-    ]),
-  ).toMatchObject([{ type: "model.delta", text: "one two" }]);
+test("the first word goes out at once, those that come close to each other after it together", () => {
+  const words = ["one ", "two ", "three"].map((text) => ({ kind: "text" as const, text }));
+  expect(tell(words)).toMatchObject([
+    { type: "model.delta", text: "one " },
+    { type: "model.delta", text: "two three" },
+  ]);
 });
 
 test("a further call of the step takes back what was said before it", () => {

@@ -2,7 +2,7 @@ import { liveChannel, type LiveHint } from "../contracts/messages.ts";
 import type { Delta } from "./model-port.ts";
 import type { Announce } from "./record.ts";
 
-/** Pieces that come within this time go out together. */
+/** The first piece goes out at once, those that come within this time after one together. */
 const gatherMs = 50;
 const gatherCharactersMax = 4_096;
 
@@ -24,6 +24,7 @@ export class LiveTokens {
   #index = 0;
   #gathered: Delta | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(announce: Announce, call: LiveCall) {
     this.#announce = announce;
@@ -35,8 +36,9 @@ export class LiveTokens {
   add(delta: Delta): void {
     if (this.#gathered && this.#gathered.kind !== delta.kind) this.flush();
     this.#gathered = { kind: delta.kind, text: (this.#gathered?.text ?? "") + delta.text };
-    if (this.#gathered.text.length >= gatherCharactersMax) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), gatherMs);
+    const waitMs = this.#toldAt + gatherMs - performance.now();
+    if (waitMs <= 0 || this.#gathered.text.length >= gatherCharactersMax) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), waitMs);
   }
 
   flush(): void {
@@ -45,6 +47,7 @@ export class LiveTokens {
     const gathered = this.#gathered;
     this.#gathered = undefined;
     if (!gathered) return;
+    this.#toldAt = performance.now();
     this.#tell({ type: "model.delta", index: this.#index, ...gathered });
     this.#index += 1;
   }

@@ -18,6 +18,7 @@ import { fullTemporalVersion } from "./rivals/full-temporal.ts";
 import { measureQuota } from "./quota.ts";
 import { measureSize } from "./size.ts";
 import { measureStored } from "./stored.ts";
+import { measureTokens } from "./tokens.ts";
 import { withTestBed } from "./test-bed.ts";
 import { workloadNames, workloads, type WorkloadName } from "./workloads.ts";
 import { messageOf } from "../contracts/faults.ts";
@@ -47,6 +48,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   model: { title: "model: 12 calls of a model that answers at once, beside 12 hand-written no-op activities", measure: measureModel },
   agents: { title: "agents: many at once, each with model calls of 2 s and calls of a tool", measure: measureAgents },
   quota: { title: "quota: 200 runs on 60 requests and 100,000 tokens within a window of 30 s", measure: measureQuota },
+  tokens: { title: "tokens: from the provider's word to the reader of the run's events", measure: measureTokens },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 

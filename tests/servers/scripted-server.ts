@@ -11,6 +11,8 @@ export interface Reply {
   /** Sent instead of `body`, one after the other, with this time between them. */
   pieces?: string[];
   pauseMs?: number;
+  /** Told of each piece when it has been sent. */
+  onPiece?: (piece: string) => void;
   delayMs?: number;
   /** Held back until this resolves. */
   until?: Promise<void>;
@@ -79,6 +81,7 @@ async function stream(request: IncomingMessage, response: ServerResponse, pieces
   const sent = reply.cut === "middle" ? pieces.slice(0, Math.ceil(pieces.length / 2)) : pieces;
   for (const piece of sent) {
     response.write(piece);
+    reply.onPiece?.(piece);
     if (reply.pauseMs) await sleep(reply.pauseMs, undefined, { ref: false });
     if (request.socket.destroyed) return;
   }
