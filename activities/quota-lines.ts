@@ -91,7 +91,11 @@ class Keeper {
       line.askers = { ...only(line.askers, (at) => at > now - askersMs), [this.#me]: now };
       const results = batch.map(({ change }) => change(line, { now, share: 1 }));
       const isWritten = await this.#asking((redis) => redis.eval(write, 1, this.#key, version, JSON.stringify(line), keptMs));
-      if (isWritten !== 0) return isWritten === undefined ? undefined : results;
+      if (isWritten === undefined) return undefined;
+      if (isWritten === 0) continue;
+      // A glance may have brought an older one meanwhile.
+      this.#line = line;
+      return results;
     }
   }
 
