@@ -7,15 +7,7 @@ import { AnotherAttempt } from "./failures.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
-import {
-  MadeBefore,
-  type Allowance,
-  type CallOutcome,
-  type CallOwner,
-  type MadeCall,
-  type ModelCalls,
-  type StartedCall,
-} from "./model-calls.ts";
+import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
@@ -89,19 +81,20 @@ export class Asking {
     const next = this.#next(before);
     if (next.kind !== "call") return this.#conclude(next, before);
     const cached = before.length === 0 ? await this.#cached() : undefined;
-    const made = [...before, cached ?? (await this.#make(next, before))];
+    const made = [...before, cached ?? (await this.#make(next, await this.#begin(next, before)))];
     return this.#conclude(this.#next(made), made);
   }
 
   /** A step's first call needs no look at those before it: its row says whether there were any. */
   async #first(): Promise<MadeCall | undefined> {
     if (this.#context.isAgain || this.#question.cache) return undefined;
-    try {
-      return await this.#make({ kind: "call", position: 0, afterMs: 0, suffix: "" }, []);
-    } catch (error) {
-      if (error instanceof MadeBefore) return undefined;
+    const next: NextCall = { kind: "call", position: 0, afterMs: 0, suffix: "" };
+    // Whatever keeps it from beginning, an answer that was kept before goes first.
+    const begun = await this.#begin(next, []).catch((error: unknown) => {
+      if (error instanceof Fault) return undefined;
       throw error;
-    }
+    });
+    return begun && this.#make(next, begun);
   }
 
   /**
@@ -137,9 +130,8 @@ export class Asking {
     }
   }
 
-  async #make(next: NextCall, before: MadeCall[]): Promise<MadeCall> {
+  async #make(next: NextCall, { routed, call, allowed, turn }: Begun): Promise<MadeCall> {
     const context = this.#context;
-    const { routed, call, allowed, turn } = await this.#begin(next, before);
     const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next, allowed);
     if (turn) this.#deps.quotas.settle(turn, outcome, refusedBy(outcome));
     const made = await this.#settle(call, outcome);

@@ -118,12 +118,12 @@ export class ModelCalls {
     const label = `${call.model.provider}/${call.model.name}`;
     return this.#database.$transaction(async (transaction) => {
       const known = await transaction.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
-      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw new MadeBefore(owner, call);
+      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
       if (known) return allowanceOf(known.reservation as unknown as Reservation);
       const reservation = await this.#budgets.reserve(transaction, tenant, { scopes, size, label });
       const lostAt = new Date(need.endsAt + limits.budgetLostAfterMs);
       const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as JsonObject };
-      if (!(await openCall(transaction, row))) throw new MadeBefore(owner, call);
+      if (!(await openCall(transaction, row))) throw otherAttempt(owner, call);
       return allowanceOf(reservation);
     });
   }
@@ -141,7 +141,7 @@ export class ModelCalls {
   /** The row is there: told before, though nobody heard that it was; or another attempt's. */
   async #refuseOther(owner: CallOwner, call: StartedCall): Promise<void> {
     const row = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
-    if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw new MadeBefore(owner, call);
+    if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
   }
 
   /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */
@@ -214,12 +214,8 @@ const openRow = (owner: CallOwner, { index, execution, position, model, wanted, 
   lostAt: null,
 });
 
-/** The call's row is another attempt's. */
-export class MadeBefore extends Fault {
-  constructor({ path }: CallOwner, { index }: StartedCall) {
-    super("unavailable", `Another attempt of ${path} is at its call ${index}.`);
-  }
-}
+const otherAttempt = ({ path }: CallOwner, { index }: StartedCall): Fault =>
+  new Fault("unavailable", `Another attempt of ${path} is at its call ${index}.`);
 
 const keyOf = ({ runId, idempotencyKey, round }: CallOwner): { runId: string; effectKey: string; attempt: number } => ({
   runId,
