@@ -18,7 +18,9 @@ import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
 import { usageRoutes } from "./usage.ts";
+import { memoryRoutes } from "./memories.ts";
 import { modelPriceRoutes } from "./model-prices.ts";
+import { threadRoutes } from "./threads.ts";
 import { toolRoutes } from "./tools.ts";
 
 import { triggerRoutes } from "./hooks.ts";
@@ -42,6 +44,8 @@ export const routes: readonly Route[] = [
   ...modelPriceRoutes,
   ...toolRoutes,
   ...agentRoutes,
+  ...memoryRoutes,
+  ...threadRoutes,
   ...mcpServerRoutes,
   ...keyRoutes,
   ...auditRoutes,
