@@ -1,4 +1,3 @@
-import { Context } from "@temporalio/activity";
 import {
   ASK_HUMAN,
   GIVE_ANSWER,
@@ -8,26 +7,26 @@ import {
   type Brief,
   type BriefTool,
   type GrantedTool,
+  type MemoryScope,
   type Settled,
   unguarded,
 } from "../contracts/agent-task.ts";
 import { agentToolName, type Agent } from "../contracts/agents.ts";
 import { Fault, faults } from "../contracts/faults.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import { parseDuration } from "../language/duration.ts";
 import { loadAgent } from "../prisma/agents.ts";
 import { resolve } from "../prisma/blobs.ts";
-import type { Database } from "../prisma/client.ts";
 import type { Plans } from "../prisma/plans.ts";
 import { refuseInactive } from "./agent-state.ts";
+import { isMemoryTool, memoryParameters } from "./memory-tools.ts";
+import { briefing, memoryScope, openingOf, type OpeningDeps } from "./opening.ts";
 import type { FindTool } from "./tool-finder.ts";
 import type { Tool } from "./tool-registry.ts";
 import { Transcripts } from "./transcripts.ts";
 
-interface Deps {
-  database: Database;
+interface Deps extends OpeningDeps {
   find: FindTool;
   plans: Plans;
 }
@@ -44,13 +43,14 @@ interface Task {
  * a workflow, is nothing to a task that has begun.
  *
  * Faults: `not_found` (no such agent or workflow), `agent_state` (it is not active), `tool_input` (no such tool), `policy` (the step names
- * a tool that its agent has not), `conflict` (two of one name).
+ * a tool that its agent has not), `conflict` (two of one name), `limit` (the task is larger than its window).
  */
 export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
   return async (task) => {
     const { tenant, order } = task;
     const [agent, { instructions, prompt }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
-    const tools = await Promise.all(grantedTo(order, agent).map((granted) => settle(deps, task, granted)));
+    const scope = memoryScope(order, agent);
+    const tools = await Promise.all(grantedTo(order, agent).map((granted) => settle(deps, task, { granted, scope })));
     refuseNamesakes(tools);
     const guarded = [order.approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
     const { limits: own = {} } = agent ?? {};
@@ -61,14 +61,20 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       tools: guarded,
       ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
       ...(order.outputSchema ? { outputSchema: order.outputSchema } : {}),
+      ...(order.thread ? { thread: { ...order.thread, owner: order.owner } } : {}),
     };
+    const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
+    const { opening, report, mayHold } = await openingOf(deps, { ...task, agent, brief, models });
+    const begun: Brief = opening.length === 0 ? brief : { ...brief, opening };
     return {
-      hash: await new Transcripts(deps.database, tenant).keep(brief as unknown as JsonObject),
+      hash: await new Transcripts(deps.database, tenant).keep(begun as unknown as JsonObject),
       agent: agent?.name ?? null,
-      models: order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])],
+      models,
       maxTurns: own.maxTurns ?? null,
       concurrency: own.parallelToolCalls ?? null,
       timeoutMs: own.timeout === undefined ? null : parseDuration(own.timeout),
+      contextTokens: report.window,
+      ...(mayHold ? { context: report } : {}),
     };
   };
 }
@@ -107,34 +113,32 @@ const nameOf = (granted: GrantedTool): string => (isWorkflowTool(granted) ? gran
 
 const keyOf = (granted: GrantedTool): string => `${isWorkflowTool(granted) ? "workflow" : "tool"} ${nameOf(granted)}`;
 
-async function settle(deps: Deps, task: Task, granted: GrantedTool): Promise<BriefTool> {
+async function settle(deps: Deps, task: Task, { granted, scope }: { granted: GrantedTool; scope: MemoryScope }): Promise<BriefTool> {
   if (granted === ASK_HUMAN) return human;
   if (isWorkflowTool(granted)) return workflowTool(deps, task.tenant, granted);
   const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
   const tool = await toolOf(deps, task, fields);
+  const memory = server === undefined && isMemoryTool(name) ? scope : undefined;
   return {
     ...unguarded,
     name: modelName(toolName({ tool: name, server })),
     description: tool.description,
-    parameters: tool.input,
+    parameters: memory ? memoryParameters(tool.input, memory) : tool.input,
     ...fields,
     version: tool.version,
     effect: tool.effect,
     ...(tool.short ? { isShort: true as const } : {}),
+    ...(memory ? { memory } : {}),
   };
 }
 
 /** Only what it says of itself is wanted: a connection that was opened for it is closed. A server that does not answer ends the task. */
 async function toolOf({ find }: Deps, { tenant, run, order }: Task, fields: Parameters<FindTool>[0]): Promise<Tool> {
   const context = {
-    tenant,
+    ...briefing(tenant, run),
     idempotencyKey: `${run}:`,
-    runId: run,
     path: "",
-    attempt: 1,
-    signal: Context.current().cancellationSignal,
-    timeoutMs: limits.mcpBeginMs,
     ...(order.hosts ? { hosts: order.hosts } : {}),
   };
   try {

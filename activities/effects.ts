@@ -21,7 +21,7 @@ import { hashOf } from "../prisma/hash.ts";
 
 /** What was asked of a tool that changes something outside. */
 export interface EffectCall {
-  tool: Tool;
+  tool: Pick<Tool, "name" | "version" | "effect" | "idempotent" | "verify">;
   fields: ToolFields;
   /** As the tool takes them. */
   args: unknown;
@@ -184,7 +184,11 @@ function endOf(error: unknown, context: WorkContext): { state: "failed" | "done"
   return { state: error.problem["hasHappened"] === true ? "done" : "failed", error: boundedProblem(error.problem) };
 }
 
-async function verify(tool: Tool, args: unknown, { known, context }: { known: StandingEffect; context: WorkContext }): Promise<Verified> {
+async function verify(
+  tool: EffectCall["tool"],
+  args: unknown,
+  { known, context }: { known: StandingEffect; context: WorkContext },
+): Promise<Verified> {
   try {
     const asked = { ...context, idempotencyKey: known.key };
     return await withDeadline(context, context.timeoutMs, async (signal) => tool.verify!(args, { ...asked, signal }));

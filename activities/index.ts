@@ -38,6 +38,7 @@ import { createTool } from "./tool.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import { createFindTool } from "./tool-finder.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
+import { Threads } from "./threads.ts";
 import { createValues } from "./values.ts";
 
 export interface ActivityDeps {
@@ -67,6 +68,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
   const effects = new EffectLedger(database);
+  const threads = new Threads(database, effects);
   const budgets = new Budgets(database);
   const modelCalls = new ModelCalls(database, { prices: deps.prices, budgets });
   const step = { database, record, effects, schemas: deps.schemas };
@@ -79,7 +81,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const quick = {
     ...createValues(deps),
     record: async ({ run, events }) => void (await record.append(run, events)),
-    brief: createBrief({ database, find, plans: new Plans(database) }),
+    brief: createBrief({ database, find, plans: new Plans(database), models: deps.models, threads }),
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),
@@ -91,7 +93,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   } satisfies Partial<Activities>;
   return {
     llm: createStepActivity("llm", step, createLlm(llm)),
-    think: createStepActivity("think", step, createThink({ ...llm, database })),
+    think: createStepActivity("think", step, createThink({ ...llm, database, threads })),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);

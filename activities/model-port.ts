@@ -98,8 +98,11 @@ export interface Model {
 /** For servers that do not tell: four characters a token is right within a third for English text. */
 const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
 
+/** Of a message of so many characters. */
+export const estimateMessageTokens = (characters: number): number => Math.ceil(characters / 4) + 4;
+
 export const estimateInputTokens = ({ messages, tools = [] }: Pick<ChatRequest, "messages" | "tools">): number =>
-  messages.reduce((sum, message) => sum + estimateTokens(textOf(message)) + 4, 0) +
+  messages.reduce((sum, message) => sum + estimateMessageTokens(textOf(message).length), 0) +
   tools.reduce((sum, tool) => sum + estimateTokens(JSON.stringify(tool)), 0);
 
 export const estimatedUsage = (request: Pick<ChatRequest, "messages" | "tools">, output: string): TokenUsage => ({

@@ -56,6 +56,16 @@ describe("which model answers", () => {
     await expect(refused).rejects.toThrow(hint);
   });
 
+  test("what the smallest of its models takes in is known of those that are listed", () => {
+    const window = (wanted: string) => models({ TENUTO_MODELS: ["pair=openai/gpt-4|openai/gpt-4o|openai/unheard"] }).window(wanted);
+    expect([window("openai/gpt-4"), window("pair"), window("openai/unheard"), window("nobody")]).toEqual([
+      8192,
+      8192,
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("only what an alias decides is told; a model named by its provider is nobody's choice", async () => {
     expect((await models().route("fast", need)).route).toMatchObject({ wanted: "fast", taken: "local/extractive" });
     expect((await models().route("local/extractive", need)).route).toBeUndefined();

@@ -32,6 +32,8 @@ export interface Routed extends PricedModel {
 export interface Models {
   /** By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets. */
   route(wanted: string, need: Need): Promise<Routed>;
+  /** What the smallest of the models that a name stands for can take in, in tokens; undefined when none is known. */
+  window(wanted: string): number | undefined;
   /** What a call says of its model's health. */
   learn(model: PricedModel, outcome: CallOutcome, tookMs: number): void;
 }
@@ -73,6 +75,13 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
         ...(aliases.has(wanted) ? { route } : {}),
         ...(openForMs > 0 ? { openForMs } : {}),
       };
+    },
+    window(wanted) {
+      const named = parseName(wanted);
+      const names = aliases.get(wanted) ?? (named ? [named] : []);
+      const windows = names.map((each) => listedWindow({ ...each, baseUrl: baseUrlOf(settings, each.provider) }));
+      const known = windows.filter((window) => window !== undefined);
+      return known.length === 0 ? undefined : Math.min(...known);
     },
     learn({ provider, name }, { status, error }, tookMs) {
       const isAway = error?.code === "timeout" || (error?.code === "model" && error["retryable"] !== false);

@@ -9,6 +9,7 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import { workflowTypes } from "../contracts/messages.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
+import { removeExpiredMemories } from "../prisma/memories.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
@@ -63,6 +64,7 @@ export function createReconcile(deps: Deps): () => Promise<number> {
       await beginNewDay(deps, rows);
       Context.current().heartbeat(healed);
     }
+    await removeExpiredMemories(deps.database);
     return healed + (await tellUntold(deps)) + (await deps.modelCalls.healLost());
   };
 }

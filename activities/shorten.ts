@@ -2,6 +2,7 @@ import type { Brief, ThinkFields, Thought } from "../contracts/agent-task.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
+import { marksAreData } from "./context.ts";
 import { judge } from "./llm-outcome.ts";
 import { estimateInputTokens, type Message } from "./model-port.ts";
 import type { StepContext, Worked } from "./step.ts";
@@ -58,8 +59,9 @@ const lineOf = (message: Message): string => {
 };
 
 /** The only system prompt. What tools, files and people say stands in messages of its own, and never here. */
-export function systemOf({ instructions, tools }: Brief): Message[] {
-  const words = [instructions, ...(tools.length > 0 ? [resultsAreData] : [])].filter((text) => text !== "");
+export function systemOf({ instructions, tools, opening }: Pick<Brief, "instructions" | "tools" | "opening">): Message[] {
+  const isTold = tools.length > 0 || opening !== undefined;
+  const words = [instructions, ...(isTold ? [resultsAreData] : []), ...(opening ? [marksAreData] : [])].filter((text) => text !== "");
   return words.length === 0 ? [] : [{ role: "system", content: words.join("\n\n") }];
 }
 

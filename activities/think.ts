@@ -22,6 +22,7 @@ import type { CallOutcome } from "./model-calls.ts";
 import { estimateInputTokens, type ChatAnswer, type Message, type ToolCall, type ToolSpec } from "./model-port.ts";
 import { shorten, systemOf } from "./shorten.ts";
 import type { Work } from "./step.ts";
+import type { Threads } from "./threads.ts";
 import { Transcripts } from "./transcripts.ts";
 
 /** What a turn's answer is kept as: the model call's row has it, so that a later attempt finds it. */
@@ -36,7 +37,7 @@ const inlineArgumentBytes = 2_048;
  * Out: `Thought`. Without `outputSchema` a text without calls is the answer; with it, a call of `give_answer` whose arguments fit.
  * Faults and retry: as `createLlm`.
  */
-export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkFields> {
+export function createThink(deps: LlmDeps & { database: Database; threads: Threads }): Work<ThinkFields> {
   return async (fields, _, context) => {
     const transcripts = new Transcripts(deps.database, context.tenant);
     const { brief, before } = await context.patiently(async () => ({
@@ -45,7 +46,7 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
     }));
     if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
     if (fields.shorten) return shorten(deps, { brief, fields, before, context });
-    const added = before.length === 0 ? [{ role: "user" as const, content: brief.prompt }] : resultMessages(before, fields);
+    const added = before.length === 0 ? beginningOf(brief) : resultMessages(before, fields);
     const question = questionOf(brief, fields, [...before, ...added]);
     const { output, usage, told } = await new Asking(deps, question, context).attempt();
     const said = output as unknown as Said;
@@ -61,6 +62,8 @@ export function createThink(deps: LlmDeps & { database: Database }): Work<ThinkF
       const tokens = estimateInputTokens({ messages: [...before, ...added, saidMessage(said)] });
       return { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
     });
+    const { transcript, answer, isDone } = thought;
+    if (isDone && brief.thread) await deps.threads.add(brief.thread, { asked: brief.prompt, answer, transcript }, context);
     return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
 
     async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number): Promise<AskedCall> {
@@ -98,12 +101,7 @@ function problemOf({ name, args, malformed, made }: Wish, { toolCallsMax = Numbe
 function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]): Question {
   const messages = [...systemOf(brief), ...conversation];
   const envelope = brief.outputSchema && objectSchema(brief.outputSchema);
-  const tools: ToolSpec[] = [
-    ...brief.tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
-    ...(envelope
-      ? [{ name: GIVE_ANSWER, description: "Give your answer, when you have it. It ends the task.", parameters: envelope.schema }]
-      : []),
-  ];
+  const tools = specsOf(brief);
   return {
     ...(brief.agent === undefined ? {} : { agent: brief.agent }),
     models: fields.models,
@@ -122,6 +120,17 @@ function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]):
     read: (answer) => JSON.parse(answer) as Json,
   };
 }
+
+/** What the model is told of its tools. */
+export function specsOf({ tools, outputSchema }: Brief): ToolSpec[] {
+  const given = tools.map(({ name, description, parameters }) => ({ name, description, parameters }));
+  if (!outputSchema) return given;
+  const { schema } = objectSchema(outputSchema);
+  return [...given, { name: GIVE_ANSWER, description: "Give your answer, when you have it. It ends the task.", parameters: schema }];
+}
+
+/** What others wrote comes before the task, in messages of its own. */
+const beginningOf = ({ opening = [], prompt }: Brief): Message[] => [...opening, prompt].map((content) => ({ role: "user", content }));
 
 /** A turn that calls tools has no answer to fit the schema yet. */
 function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undefined): CallOutcome {

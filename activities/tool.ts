@@ -24,7 +24,8 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  */
 export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCall {
   return async (fields, given, call = 0) => {
-    const context = fields.hosts ? { ...given, hosts: fields.hosts } : given;
+    const { hosts, memory } = fields;
+    const context = { ...given, ...(hosts ? { hosts } : {}), ...(memory ? { memory } : {}) };
     // What was done is told without a server that may be gone by now.
     const known = fields.server === undefined ? undefined : await effects.known(fields, call, context);
     if (known) return known;

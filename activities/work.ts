@@ -1,4 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
+import type { MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
@@ -21,6 +22,8 @@ export interface WorkContext {
   hosts?: string[];
   /** What it may spend; with the tenant's and the agent's own. */
   budgets?: readonly BudgetRef[];
+  /** Of a memory tool that an agent calls. */
+  memory?: MemoryScope;
   log?: (message: string, data?: JsonObject) => void;
 }
 

@@ -187,8 +187,8 @@ async function states({ deps, caller, params, query }: Call<Named, z.output<type
 }
 
 /** What the schema cannot say. */
-function refuseBadDurations({ limits: { timeout } = {}, approval: { expiresAfter } = { tools: [] } }: Agent): void {
-  const given = Object.entries({ "/limits/timeout": timeout, "/approval/expiresAfter": expiresAfter });
+function refuseBadDurations({ limits: { timeout } = {}, approval: { expiresAfter } = { tools: [] }, memory: { ttl } = {} }: Agent): void {
+  const given = Object.entries({ "/limits/timeout": timeout, "/approval/expiresAfter": expiresAfter, "/memory/ttl": ttl });
   const errors = given.flatMap(([pointer, value]) => (value === undefined || isSpan(value) ? [] : [{ pointer, ...notSpan }]));
   if (errors.length > 0) throw faultOf("schema", "The body is not as it should be.", errors);
 }

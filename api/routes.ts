@@ -18,8 +18,10 @@ import { startRoutes } from "./start.ts";
 import { steeringRoutes } from "./steering.ts";
 import { stepRoutes } from "./steps.ts";
 import { usageRoutes } from "./usage.ts";
+import { memoryRoutes } from "./memories.ts";
 import { modelPriceRoutes } from "./model-prices.ts";
 import { modelQuotaRoutes } from "./model-quotas.ts";
+import { threadRoutes } from "./threads.ts";
 import { toolRoutes } from "./tools.ts";
 
 import { triggerRoutes } from "./hooks.ts";
@@ -44,6 +46,8 @@ export const routes: readonly Route[] = [
   ...modelQuotaRoutes,
   ...toolRoutes,
   ...agentRoutes,
+  ...memoryRoutes,
+  ...threadRoutes,
   ...mcpServerRoutes,
   ...keyRoutes,
   ...auditRoutes,

@@ -1,4 +1,4 @@
-import type { AgentOrder, Settled, ThinkFields } from "./agent-task.ts";
+import type { AgentOrder, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
 import type { BudgetRef } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
@@ -161,6 +161,8 @@ export interface ToolFields {
   server?: string;
   /** The agent that calls it: one that was stopped calls nothing. */
   agent?: string;
+  /** Of a memory tool. */
+  memory?: MemoryScope;
   arguments: Json;
   /** Hosts that the definition's policy lets it call. */
   hosts?: string[];

@@ -15,6 +15,38 @@ export const ASK_HUMAN = "ask_human";
 /** The name under which an agent whose answer is a value gives it. */
 export const GIVE_ANSWER = "give_answer";
 
+/** Whose memories and threads a step's are: those of the published agent, otherwise the step's own. No name of an agent holds a slash. */
+export const ownerOf = (agent: string | undefined, workflow: string, step: string): string => agent ?? `${workflow}/${step}`;
+
+/** What a call of a memory tool may touch. */
+export interface MemoryScope {
+  owner: string;
+  /** Absent: all that the owner remembers. */
+  subject?: string;
+  /** How long it remembers at most. */
+  ttlMs: number;
+}
+
+/** The conversation that a task goes on with. */
+export interface ThreadOrder {
+  name: string;
+  /** Under which its exchange is added, once; as of an effect. */
+  key: string;
+  /** The agent's step. */
+  path: string;
+}
+
+/** What a task has begun with, in tokens and numbers. */
+export interface ContextReport {
+  window: number;
+  /** Instructions, tools and task. */
+  fixed: number;
+  /** Kept for the answer. */
+  answer: number;
+  memories: { found: number; given: number; tokens: number };
+  thread: { exchanges: number; whole: number; shortened: number; tokens: number };
+}
+
 /** What an agent step is about, as the walk knows it. */
 export interface AgentOrder {
   /** A published agent: what the step does not say, it says. */
@@ -31,6 +63,10 @@ export interface AgentOrder {
   tools?: GrantedTool[];
   approval?: Asking;
   outputSchema?: JsonSchema;
+  owner: string;
+  contextTokens: number;
+  thread?: ThreadOrder;
+  memory?: { subject?: string; ttlMs?: number; recall?: number };
 }
 
 /** Tools whose calls a person must approve; a `*` at the end stands for the rest. */
@@ -51,6 +87,10 @@ export interface Settled {
   maxTurns: number | null;
   concurrency: number | null;
   timeoutMs: number | null;
+  /** What the step says, or less when a model takes less. */
+  contextTokens?: number;
+  /** Of a task with memories or a thread. */
+  context?: ContextReport;
 }
 
 /** What the model gets in each turn, settled once for the task and stored: the walk knows its hash. */
@@ -62,6 +102,9 @@ export interface Brief {
   /** Calls of tools in the whole task. */
   toolCallsMax?: number;
   outputSchema?: JsonSchema;
+  /** Data that comes before the task, a message each. */
+  opening?: string[];
+  thread?: ThreadOrder & { owner: string };
 }
 
 export interface BriefTool extends Target {
@@ -80,6 +123,8 @@ export interface Target {
   effect?: "read" | "write" | "dangerous";
   /** Answers at once: it may run beside the walk. */
   isShort?: true;
+  /** Of a memory tool. */
+  memory?: MemoryScope;
   /** A person must approve the call: who, and how long they may take. */
   asks: boolean;
   assignees: string[];

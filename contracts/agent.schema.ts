@@ -54,6 +54,13 @@ const agentFields = {
     })
     .optional()
     .describe("Calls that people are asked about before they are made."),
+  memory: z
+    .strictObject({
+      recall: z.int().min(0).max(limits.memoriesFoundMax).optional().describe("Memories that a task begins with at most."),
+      ttl: duration.optional().describe("How long it remembers at most."),
+    })
+    .optional()
+    .describe("Tasks begin with what it remembers of them. To remember it needs `memory.remember` among its `tools`."),
 };
 
 export const agentSchema = z

@@ -1,3 +1,4 @@
+import { limits } from "./limits.ts";
 import { toolName } from "./policy.ts";
 
 /** An agent as it is published; under its version it never changes. */
@@ -17,6 +18,7 @@ export interface Agent {
   tools?: AgentTool[];
   limits?: AgentLimits;
   approval?: AgentApproval;
+  memory?: AgentMemory;
 }
 
 export interface Capability {
@@ -35,6 +37,16 @@ export interface AgentLimits {
   toolCalls?: number;
   parallelToolCalls?: number;
 }
+
+/** What it does with what it remembers beyond a conversation. */
+export interface AgentMemory {
+  /** Memories that a task begins with at most. */
+  recall?: number;
+  /** How long it remembers at most: a duration, as in definitions. */
+  ttl?: string | number;
+}
+
+export const isMemoryTtl = (ms: number): boolean => ms >= limits.memoryTtlMinMs && ms <= limits.memoryTtlMaxMs;
 
 /** Which calls of its tools people are asked about first. */
 export interface AgentApproval {

@@ -124,7 +124,25 @@ export const agentFields = {
     .min(limits.agentContextTokensMin)
     .max(limits.agentContextTokensMax)
     .optional()
-    .describe(`A conversation of more tokens is replaced by a summary before the next turn; ${defaults.agentContextTokens} by default.`),
+    .describe(
+      `What it begins with is fitted into so many tokens, and a longer conversation replaced by a summary before the next turn; ${defaults.agentContextTokens} by default.`,
+    ),
+  thread: text
+    .optional()
+    .describe("The conversation that it goes on with, such as a customer's id. Tasks of one thread come after each other."),
+  memory: z
+    .strictObject({
+      subject: text.optional().describe("Whom or what the task is about: it reaches memories of this subject, and those of none."),
+      recall: z
+        .int()
+        .min(0)
+        .max(limits.memoriesFoundMax)
+        .optional()
+        .describe(`Memories that it begins with at most; ${defaults.memoriesRecalled} by default.`),
+      ttl: duration.optional().describe("How long it remembers at most; a year by default."),
+    })
+    .optional()
+    .describe("It begins with what it remembers of its task. To remember it needs `memory.remember` among its `tools`."),
   stream: z.boolean().optional().describe("Show what the model says while it says it, to whoever follows the run's events."),
   priority: priority.optional(),
   fairnessKey: text.optional().describe("Steps of one key share the workers fairly with those of others."),

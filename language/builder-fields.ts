@@ -134,6 +134,10 @@ export interface AgentFields {
   concurrency?: number;
   /** Calls that a person must approve. */
   approval?: { tools: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration };
+  /** The conversation that it goes on with. */
+  thread?: Key;
+  /** What it remembers beyond a conversation: it begins with some of it. */
+  memory?: { subject?: Key; recall?: number; ttl?: string | number };
   stream?: boolean;
 }
 

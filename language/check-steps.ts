@@ -1,3 +1,4 @@
+import { isMemoryTtl } from "../contracts/agents.ts";
 import { limits } from "../contracts/limits.ts";
 import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
@@ -84,7 +85,18 @@ function checkAgent(checking: Checking, { step, path, scope }: StepPlace<StepOf<
   checking.wanted(step.fairnessKey, [...path, "fairnessKey"], scope, keyType);
   checking.value(step.approval?.assignees, [...path, "approval", "assignees"], scope);
   checking.duration(step.approval?.expiresAfter, [...path, "approval", "expiresAfter"], scope);
+  checkMemory(checking, { step, path, scope });
   return step.outputSchema ? declared : stringType;
+}
+
+function checkMemory(checking: Checking, { step, path, scope }: StepPlace<StepOf<"agent">>): void {
+  checking.wanted(step.thread, [...path, "thread"], scope, keyType);
+  if (step.thread !== undefined && step.lock)
+    checking.addAtKey("conflict", [...path, "lock"], "`thread` holds a lock of its own; put this one on a `sequence` around the step.");
+  checking.wanted(step.memory?.subject, [...path, "memory", "subject"], scope, keyType);
+  const ttlMs = checking.fixedSpan(step.memory?.ttl, [...path, "memory", "ttl"]);
+  if (ttlMs !== undefined && !isMemoryTtl(ttlMs))
+    checking.add("wrong_value", [...path, "memory", "ttl"], "`ttl` is from one minute to ten years.");
 }
 
 const text = { type: stringType, what: "a text" };

@@ -3,7 +3,8 @@ import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { callOptions } from "./compile-lasting.ts";
 import type { Compiling } from "./compile-scopes.ts";
-import { conditionOf, templateOf } from "./compile-values.ts";
+import { conditionOf, optional, templateOf } from "./compile-values.ts";
+import { parseDuration } from "./duration.ts";
 import type { Block, LoopFields, Step, StepFields } from "./plan.ts";
 
 /**
@@ -30,7 +31,7 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 });
 
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
-  const { agent, version, approval, tools, outputSchema } = step;
+  const { agent, version, approval, tools, outputSchema, contextTokens, thread, memory } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
   const { assignees = [], expiresAfter = null } = approval ?? {};
   const asking = approval && { tools: approval.tools, assignees: templateOf(assignees), expiresAfter: templateOf(expiresAfter) };
@@ -44,8 +45,21 @@ function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields
     ...(asking ? { approval: asking } : {}),
     ...(tools ? { tools } : {}),
     ...(outputSchema ? { answerSchema: outputSchema } : {}),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...optional("thread", thread),
+    ...(memory ? { memory: memoryOf(memory) } : {}),
   };
 }
+
+const memoryOf = ({
+  subject,
+  recall,
+  ttl,
+}: NonNullable<StepOf<"agent">["memory"]>): NonNullable<(StepFields & { type: "brief" })["memory"]> => ({
+  ...optional("subject", subject),
+  ...(recall === undefined ? {} : { recall }),
+  ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl) }),
+});
 
 function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
   const shared = { id: step.id, priority: step.priority, fairnessKey: step.fairnessKey };

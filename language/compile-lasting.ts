@@ -1,3 +1,4 @@
+import { ownerOf } from "../contracts/agent-task.ts";
 import { isLasting, type AvailableStep, type Definition, type LastingStep, type StepOf } from "../contracts/definition.schema.ts";
 import { callDefaults, defaults, type Retry } from "../contracts/limits.ts";
 import { isReadMethod } from "./check-calls.ts";
@@ -12,10 +13,15 @@ export function lastingOf(step: AvailableStep, compiling: Compiling): Partial<St
   return {
     ...(isCall(step) ? {} : timesOf(step)),
     ...(step.background ? { background: true as const } : {}),
+    ...(step.type === "agent" ? threadLock(step) : {}),
     ...(step.lock ? { lock: { key: templateOf(step.lock.key), limit: step.lock.limit ?? 1 } } : {}),
     ...(step.compensate ? { compensate: compiling.block(step.compensate) } : {}),
   };
 }
+
+/** Tasks of one thread come after each other: each goes on with what the one before has said. */
+const threadLock = ({ id, agent, thread }: StepOf<"agent">): Pick<StepCommon, "lock"> =>
+  thread === undefined ? {} : { lock: { key: templateOf(`thread ${ownerOf(agent, "${run.workflow}", id)} ${thread}`), limit: 1 } };
 
 type CallStep = StepOf<"llm" | "tool" | "http" | "activity">;
 

@@ -133,6 +133,14 @@ test("a step that is no call is tried once unless it says otherwise, whatever th
   });
 });
 
+test("a thread of an agent is held by one task at a time", () => {
+  const work = { id: "work", type: "agent", prompt: "x", thread: "c1" };
+  expect(first([{ ...work, agent: "clerk" }])).toMatchObject({ lock: { key: { lit: "thread clerk c1" }, limit: 1 } });
+  // Of a step without a published agent it is the step's own.
+  expect(JSON.stringify(first([work])?.lock?.key)).toMatch(/thread .*run.*workflow.*\/work c1/);
+  expect(first([{ id: "work", type: "agent", prompt: "x" }])).not.toHaveProperty("lock");
+});
+
 test("what a step holds, undoes and touches is in its plan", () => {
   const undo = [{ id: "undo", type: "tool", tool: "u" }];
   expect(first([call("a", { lock: { key: "x" }, compensate: undo, effect: "write", fairnessKey: "k" })])).toMatchObject({

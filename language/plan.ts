@@ -1,4 +1,4 @@
-import type { GrantedTool } from "../contracts/agent-task.ts";
+import type { GrantedTool, MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetTerms } from "../contracts/budgets.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Policy } from "../contracts/policy.ts";
@@ -171,8 +171,16 @@ export type StepFields =
       stream?: true;
       cache?: { key?: Template; ttlMs: number };
     } & CallOptions)
-  /** `agent`: on whose behalf. */
-  | ({ type: "tool"; tool: string; version?: string; server?: string; agent?: string; arguments: Template } & CallOptions)
+  /** `agent`: on whose behalf; `memory`: what it may touch of it. */
+  | ({
+      type: "tool";
+      tool: string;
+      version?: string;
+      server?: string;
+      agent?: string;
+      memory?: MemoryScope;
+      arguments: Template;
+    } & CallOptions)
   /** Its `briefing` settles what the model gets; then `turns`, a loop of one model call and the tool calls it asks for. */
   | { type: "agent"; briefing: Block; turns: LoopFields; maxTurns?: number; concurrency?: number; contextTokens: number }
   /** Inside an agent: what it is about; one model call; one tool call. */
@@ -186,6 +194,9 @@ export type StepFields =
       approval?: { tools: string[]; assignees: Template; expiresAfter: Template };
       tools?: GrantedTool[];
       answerSchema?: JsonSchema;
+      contextTokens?: number;
+      thread?: Template;
+      memory?: { subject?: Template; recall?: number; ttlMs?: number };
     }
   | ({ type: "think"; given: Template } & CallOptions)
   | ({ type: "call"; given: Template } & CallOptions)

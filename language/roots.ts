@@ -71,7 +71,10 @@ function callPlaces(step: Step): Place[] {
     case "llm":
       return [{ reads: [...step.models, ...step.messages.map(({ content }) => content), step.fairnessKey] }];
     case "brief":
-      return [{ reads: [...step.models, step.instructions, step.prompt, step.approval?.assignees, step.approval?.expiresAfter] }];
+      return [
+        { reads: [...step.models, step.instructions, step.prompt, step.approval?.assignees, step.approval?.expiresAfter] },
+        { reads: [step.thread, step.memory?.subject] },
+      ];
     case "think":
     case "call":
       return [{ reads: [step.given, step.fairnessKey] }];

@@ -5,6 +5,7 @@ import { createEgress } from "../activities/egress.ts";
 import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { readOperatorServers } from "../activities/mcp-file.ts";
 import { McpServers } from "../activities/mcp-servers.ts";
+import { createMemoryTools } from "../activities/memory-tools.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry, loadTools, type ToolRegistry } from "../activities/tool-registry.ts";
 import { limits } from "../contracts/limits.ts";
@@ -26,7 +27,7 @@ export interface Toolbox {
 export async function openToolbox(database: Database, settings: Settings, logger: Logger): Promise<Toolbox> {
   const { TENUTO_FILES_ROOT: filesRoot, TENUTO_HTTP_ALLOW: httpAllow, TENUTO_MCP_SERVERS: file, sql, mcpSecrets, mcpEnv } = settings;
   const own = await loadTools(settings.TENUTO_TOOLS);
-  const tools = createToolRegistry([...createBuiltinTools({ filesRoot, httpAllow, sql }), ...own]);
+  const tools = createToolRegistry([...createBuiltinTools({ filesRoot, httpAllow, sql }), ...createMemoryTools(database), ...own]);
   const operator = file === undefined ? {} : await readOperatorServers(file);
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: httpAllow }), schemas, operator, secrets: mcpSecrets, env: mcpEnv });

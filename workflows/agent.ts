@@ -1,5 +1,13 @@
 import { Fault } from "../contracts/faults.ts";
-import type { AgentOrder, AskedCall, Asking, Settled, ThinkFields } from "../contracts/agent-task.ts";
+import {
+  ownerOf,
+  type AgentOrder,
+  type AskedCall,
+  type Asking,
+  type Settled,
+  type ThinkFields,
+  type ThreadOrder,
+} from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
@@ -45,7 +53,7 @@ interface Bounds {
 const boundsOf = ({ maxTurns, concurrency, contextTokens }: StepOf<"agent">, agent: Settled): Bounds => ({
   maxTurns: Math.min(maxTurns ?? agent.maxTurns ?? defaults.agentTurns, agent.maxTurns ?? Number.POSITIVE_INFINITY),
   concurrency: Math.min(concurrency ?? agent.concurrency ?? defaults.agentCallsAtOnce, agent.concurrency ?? Number.POSITIVE_INFINITY),
-  contextTokens,
+  contextTokens: Math.min(contextTokens, agent.contextTokens ?? Number.POSITIVE_INFINITY),
 });
 
 function turnsOf(step: StepOf<"agent">, { maxTurns, concurrency }: Bounds): StepOf<"loop"> {
@@ -72,7 +80,8 @@ async function withinItsTime<T>(
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
 export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Outcome> {
   const { step, path, context } = here;
-  const { agent, version, tools, approval, answerSchema } = step;
+  const { agent, version, tools, approval, answerSchema, contextTokens = defaults.agentContextTokens } = step;
+  const task = path.slice(0, path.lastIndexOf("."));
   const hosts = walk.options.plan.policy?.hosts;
   const valueOf = async (template: Template): Promise<Json> => walk.shrink(await walk.value(template, context.frame), path);
   const order: AgentOrder = {
@@ -93,11 +102,46 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
         }
       : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
+    owner: ownerOf(agent, walk.options.plan.name, idOf(task)),
+    contextTokens,
+    ...(step.thread === undefined ? {} : { thread: await threadOf(walk, here, step.thread, task) }),
+    ...(step.memory ? { memory: await memoryOf(walk, here, step.memory) } : {}),
   };
   const settled = await walk.brief(order, path);
   refuseModels(walk, here, settled.models);
   return { output: settled as unknown as Json };
 }
+
+type Brief = HereOf<"brief">;
+
+async function threadOf(walk: Walk, { context }: Brief, template: Template, path: string): Promise<ThreadOrder> {
+  const name = nameIn(await walk.value(template, context.frame), { path, field: "thread", charactersMax: limits.threadNameMax });
+  return { name, key: walk.effectKey(path), path };
+}
+
+async function memoryOf(
+  walk: Walk,
+  { path, context }: Brief,
+  { subject, recall, ttlMs }: NonNullable<Brief["step"]["memory"]>,
+): Promise<NonNullable<AgentOrder["memory"]>> {
+  const about = subject && (await walk.value(subject, context.frame));
+  return {
+    ...(about === undefined ? {} : { subject: nameIn(about, { path, field: "memory.subject", charactersMax: limits.memorySubjectMax }) }),
+    ...(recall === undefined ? {} : { recall }),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+  };
+}
+
+/** Whoever forgets to give one must not end up in a conversation, or among memories, of everybody. */
+function nameIn(value: Json, { path, field, charactersMax }: { path: string; field: string; charactersMax: number }): string {
+  const name = typeof value === "number" ? String(value) : value;
+  // Postgres stores neither NUL nor half of a surrogate pair.
+  if (typeof name === "string" && name !== "" && name.length <= charactersMax && !/\0|\p{Surrogate}/u.test(name)) return name;
+  throw new Fault("expression", `\`${field}\` of ${path} must be text of 1 to ${charactersMax} characters.`, { instance: path });
+}
+
+/** A step's id, of its path. */
+const idOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1).replace(/\[\d+\]$/, "");
 
 export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome> {
   const fields = (await walk.value(here.step.given, here.context.frame)) as unknown as ThinkFields;
@@ -126,7 +170,7 @@ const refusal = ({ decision, comment }: JsonObject): Json => ({
 });
 
 function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string | null): Promise<Outcome> {
-  const { tool = "", version, server, effect, isShort, arguments: args } = call;
+  const { tool = "", version, server, effect, isShort, memory, arguments: args } = call;
   if (!allows(walk.options.plan.policy?.tools, toolName({ tool, server })))
     throw new Fault("policy", `\`policy.tools\` does not let ${toolName({ tool, server })} pass.`, { instance: here.path });
   const step = {
@@ -138,6 +182,7 @@ function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string
     ...(effect === undefined ? {} : { effect }),
     ...(agent === null ? {} : { agent }),
     ...(isShort ? { local: true } : {}),
+    ...(memory ? { memory } : {}),
     arguments: { lit: args },
   } as unknown as StepOf<"tool">;
   return callTool(walk, { ...here, step });

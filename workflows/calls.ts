@@ -39,6 +39,7 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
     ...(step.version === undefined ? {} : { version: step.version }),
     ...(step.server === undefined ? {} : { server: step.server }),
     ...(step.agent === undefined ? {} : { agent: step.agent }),
+    ...(step.memory ? { memory: step.memory } : {}),
     ...hostsOf(walk),
     arguments: await walk.value(step.arguments, context.frame),
     ...(told ? { told } : {}),

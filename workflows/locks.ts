@@ -13,7 +13,12 @@ export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock },
   const { lock, path, attempt, context } = here;
   // Noted: it may be made of variables, which change while the step runs, and the run may go on elsewhere.
   const { lock: noted, isHeld } = notedAt(walk, path);
-  const key = noted ?? keyOf(walk, await walk.value(lock.key, context.frame), { kind: "step", field: `\`lock.key\` of ${path}` });
+  const key =
+    noted ??
+    keyOf(walk, await walk.value(lock.key, context.frame), {
+      kind: "step",
+      field: `${here.step.type === "agent" ? "`thread` or `lock.key`" : "`lock.key`"} of ${path}`,
+    });
   refuseHeldAround(walk, path, key);
   walk.ledger.note(path, { lock: key });
   const request: LockRequest = { kind: "step", key, ticket: `${path}#${attempt}`, limit: lock.limit, onLimit: "queue", path };

@@ -73,6 +73,8 @@ function bodyOf(path: string): object {
     ["/approve", { pendingHash: "0".repeat(64) }],
     ["/auto-pause", { failureRate: 0.5, window: "1h", minimumRuns: 1 }],
     ["/schedules/{id}", { workflow: "x", every: "1h" }],
+    ["/memories", { text: "x" }],
+    ["/memories/purge", { all: true }],
     ["/agents/{name}/state", { state: "stopped", why: "x" }],
     ["/backfill", { start: "2026-01-01T00:00:00Z", end: "2026-01-02T00:00:00Z" }],
   ];
@@ -86,12 +88,13 @@ describe("tenants", () => {
     );
     const workflow = await a!.publish({ steps: [{ id: "ask", type: "approval", title: "?" }] });
     await a!.post("/api/v2/agents", { name: workflow, version: "1.0.0", instructions: "x" });
+    const memory = await a!.post<{ id: string }>(`/api/v2/agents/${workflow}/memories`, { text: "x" });
     const run = await a!.start(workflow);
     await a!.request("PUT", `/api/v2/mcp-servers/${workflow}`, { body: { url: "https://mcp.example.com" } });
     await a!.request("PUT", `/api/v2/budgets/agent:${workflow}`, { body: { usd: 1 } });
     const approval = await run.approval("ask");
     const keys = await a!.get<Page<{ id: string }>>("/api/v2/keys");
-    return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id } };
+    return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id, memory: memory.body.id } };
   };
 
   test("every route with an id answers another tenant 404", async () => {
@@ -281,8 +284,11 @@ async function mismatches(schema: string, values: unknown[]): Promise<unknown[]>
   return values.flatMap((value) => (isValid(value) === true ? [] : (isValid.errors ?? [])));
 }
 
-const filled = (path: string, ids: { workflow: string; run: string; approval: string; key: string }): string =>
+const filled = (path: string, ids: Record<"workflow" | "run" | "approval" | "key" | "memory", string>): string =>
   path
+    .replace("/memories/{id}", `/memories/${ids.memory}`)
+    .replace("/memories/search", "/memories/search?text=x")
+    .replace("{thread}", "t")
     .replace("{name}", ids.workflow)
     .replace("{scope}", `agent:${ids.workflow}`)
     .replace("{version}", "1.0.0")

@@ -103,7 +103,7 @@ await mcp.close();
 await rm(path.dirname(mcpFile), { recursive: true, force: true });
 process.exit(0);
 
-/** The operator's MCP servers: the example's, with a file of its own for notes. */
+/** The operator's MCP servers: those of the examples, with files of their own to write. */
 async function writeMcpFile(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "tenuto-mcp-"));
   const program = (file: string, ...args: string[]) => ({
@@ -113,10 +113,13 @@ async function writeMcpFile(): Promise<string> {
     env: ["TENUTO_TEST_PLACE"],
   });
   const notes = { ...program("../../examples/mcp/server.ts", path.join(folder, "notes.jsonl")), tools: { list: { effect: "read" } } };
+  const team = program("../../examples/dependency-team/server.ts", path.join(import.meta.dirname, "../.."), path.join(folder, "verdicts.jsonl"));
+  const read = { effect: "read" };
+  const packages = { ...team, tools: { facts: read, changelog: read, licence: read } };
   const file = path.join(folder, "servers.json");
   await writeFile(
     file,
-    JSON.stringify({ notes, env: program("../servers/mcp-env.ts"), others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
+    JSON.stringify({ notes, packages, env: program("../servers/mcp-env.ts"), others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
   );
   return file;
 }

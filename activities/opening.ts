@@ -1,0 +1,70 @@
+import { Context } from "@temporalio/activity";
+import type { AgentOrder, Brief, ContextReport, MemoryScope } from "../contracts/agent-task.ts";
+import type { Agent } from "../contracts/agents.ts";
+import { defaults, limits } from "../contracts/limits.ts";
+import { parseDuration } from "../language/duration.ts";
+import type { Database } from "../prisma/client.ts";
+import { searchMemories } from "../prisma/memories.ts";
+import { assemble } from "./context.ts";
+import { recalled } from "./memory-tools.ts";
+import type { Models } from "./models.ts";
+import { systemOf } from "./shorten.ts";
+import { specsOf } from "./think.ts";
+import type { Threads } from "./threads.ts";
+
+export interface OpeningDeps {
+  database: Database;
+  models: Pick<Models, "window">;
+  threads: Threads;
+}
+
+export interface Beginning {
+  tenant: string;
+  /** Root of the task's keys. */
+  run: string;
+  order: AgentOrder;
+  agent: Agent | undefined;
+  brief: Brief;
+  models: string[];
+}
+
+/** What the model is given before the task: what is remembered of it, and what was said before. The report is only of interest when there may be some. */
+export async function openingOf(
+  { database, models, threads }: OpeningDeps,
+  { tenant, run, order, agent, brief, models: names }: Beginning,
+): Promise<{ opening: string[]; report: ContextReport; mayHold: boolean }> {
+  const { owner, subject } = memoryScope(order, agent);
+  const recall = order.memory?.recall ?? agent?.memory?.recall ?? (order.memory || agent?.memory ? defaults.memoriesRecalled : 0);
+  const filter = { tenant, agent: owner, subject, andGeneral: true as const };
+  const memories = recall === 0 ? [] : await searchMemories(database, filter, brief.prompt, recall);
+  const thread = brief.thread ? await threads.before(brief.thread, briefing(tenant, run)) : [];
+  const windows = names.map((name) => models.window(name)).filter((window) => window !== undefined);
+  const context = assemble({
+    window: Math.min(order.contextTokens, ...windows),
+    // As it will be with something to read.
+    system: systemOf({ ...brief, opening: [] }),
+    tools: specsOf(brief),
+    task: brief.prompt,
+    memories: memories.map(recalled),
+    thread: thread.map(({ asked, answered, at }) => ({ asked, answered, at: at.toISOString() })),
+  });
+  return { ...context, mayHold: recall > 0 || brief.thread !== undefined };
+}
+
+/** What an agent's memory tools may touch: the step's word, within its agent's. */
+export function memoryScope({ owner, memory = {} }: AgentOrder, agent: Agent | undefined): MemoryScope {
+  const { subject, ttlMs } = memory;
+  const own = agent?.memory?.ttl;
+  const given = [...(ttlMs === undefined ? [] : [ttlMs]), ...(own === undefined ? [] : [parseDuration(own)])];
+  const most = given.length === 0 ? defaults.memoryTtlMs : limits.memoryTtlMaxMs;
+  return { owner, ...(subject === undefined ? {} : { subject }), ttlMs: Math.min(most, ...given) };
+}
+
+/** What an activity that is no step's work knows of its run. */
+export const briefing = (tenant: string, run: string) => ({
+  tenant,
+  runId: run,
+  attempt: 1,
+  signal: Context.current().cancellationSignal,
+  timeoutMs: limits.mcpBeginMs,
+});
