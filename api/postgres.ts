@@ -1,7 +1,7 @@
 import { Fault } from "../contracts/faults.ts";
 
-/** P1xxx: Postgres cannot be reached; P2024: no free connection in time; P2037: Postgres has none left. */
-const unreachable = /^P1\d{3}$|^P2024$|^P2037$/;
+/** P1xxx: Postgres cannot be reached; P2024, of a transaction P2028: no free connection in time; P2037: Postgres has none left. */
+const unreachable = /^P1\d{3}$|^P2024$|^P2028$|^P2037$/;
 const brokenConnection =
   /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Connection terminated|not queryable|Query read timeout|the database system is|timeout exceeded when trying to connect|timeout expired|terminating connection/;
 
