@@ -34,8 +34,10 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
     runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } });
   try {
     const outcome = await withinItsTime(walk, here, brief, turns);
-    const { answer, usage } = outcome.output as { answer: Json; usage: unknown };
-    return { output: answer, usage: usage as Usage };
+    // A turn with a long answer is a reference.
+    const last = new Frame(frame, { last: outcome.output });
+    const part = (name: string): Promise<Json> => walk.value({ expr: ["get", ["name", "last"], name] }, last);
+    return { output: await part("answer"), usage: (await part("usage")) as unknown as Usage };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "loop_limit" || error.problem.instance !== path) throw error;
     const detail = `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`;
