@@ -9,10 +9,12 @@ import type { Plan } from "../language/plan.ts";
 import type { Database } from "../prisma/client.ts";
 import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
+import { createAgentMail } from "./agent-mail.ts";
 import { createBrief } from "./brief.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { Budgets } from "./budgets.ts";
 import { createChildEnd } from "./child-end.ts";
+import { createDeliver } from "./deliver.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
@@ -20,6 +22,7 @@ import { createLeftByWindow } from "./left-by-window.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
+import { createPostMessage } from "./message-webhook.ts";
 import { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
 import type { Prices } from "./prices.ts";
@@ -31,6 +34,7 @@ import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Announce, Record as RunRecord } from "./record.ts";
+import { createSendMessage } from "./send-message.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createThink } from "./think.ts";
@@ -60,6 +64,8 @@ export interface ActivityDeps {
   env: Record<string, string>;
   /** Hosts that the `http` step may reach although they are private. */
   httpAllow: string[];
+  /** Sign what is sent to webhooks; by `tenant/name`. */
+  webhookSecrets: Record<string, string>;
 }
 
 /** Everything our workflows ask of the outside. Each is safe to repeat. */
@@ -90,6 +96,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     leftByWindow: createLeftByWindow(database),
     prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),
     askLock: locks.askLock,
+    sendMessage: createSendMessage(deps),
   } satisfies Partial<Activities>;
   return {
     llm: createStepActivity("llm", step, createLlm(llm)),
@@ -104,6 +111,8 @@ export function createActivities(deps: ActivityDeps): Activities {
       return { output, checked: output["body"] ?? null };
     }),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
+    deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
+    ...createAgentMail(deps),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
     reconcile: createReconcile({ database, modelCalls, record, client: deps.client, autoPause: createAutoPause(database, notices) }),

@@ -78,7 +78,8 @@ export function createSendNotice({ url, secret }: NoticeSettings): Activities["s
     // Another worker may have it, or this one after its next start.
     if (url === undefined) throw new Error("TENUTO_NOTICE_URL is not set on this worker.");
     const body = JSON.stringify(notice);
-    const headers = { "content-type": "application/json", ...signed(body, secret) };
+    const id = Context.current().info.workflowExecution!.workflowId;
+    const headers = { "content-type": "application/json", ...signedHeaders({ id, body, secret }) };
     const signal = AbortSignal.any([AbortSignal.timeout(limits.noticeTimeoutMs), Context.current().cancellationSignal]);
     const { statusCode, body: answer } = await request(url, { method: "POST", body, headers, signal });
     answer.on("error", () => undefined).destroy();
@@ -88,8 +89,8 @@ export function createSendNotice({ url, secret }: NoticeSettings): Activities["s
   };
 }
 
-function signed(body: string, secret: string | undefined): Record<string, string> {
-  const id = Context.current().info.workflowExecution!.workflowId;
+/** As standardwebhooks.com says; unsigned without a secret. */
+export function signedHeaders({ id, body, secret }: { id: string; body: string; secret: string | undefined }): Record<string, string> {
   const timestamp = String(Math.floor(Date.now() / 1_000));
   const named = { "webhook-id": id, "webhook-timestamp": timestamp };
   if (secret === undefined) return named;

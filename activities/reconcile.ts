@@ -15,6 +15,7 @@ import { allPauses } from "../prisma/pauses.ts";
 import { defectEvent } from "./defects.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
+import { deliverForgotten } from "./forgotten-messages.ts";
 import { endOf } from "./endings.ts";
 import { beginNewDay } from "./new-day.ts";
 import type { Record } from "./record.ts";
@@ -47,6 +48,7 @@ export function createReconcile(deps: Deps): () => Promise<number> {
   return async () => {
     let healed = 0;
     await deps.autoPause();
+    await deliverForgotten(deps);
     const holdsOf = await allPauses(deps.database);
     // Without the list all are asked about.
     const isKnownToRun = await readRunning(deps.client).catch(() => () => false);

@@ -9,6 +9,8 @@ import { healthRoutes } from "./health.ts";
 import { keyRoutes } from "./keys.ts";
 import { lineageRoutes } from "./lineage.ts";
 import { mcpServerRoutes } from "./mcp-servers.ts";
+import { messageRoutes } from "./messages.ts";
+import { messageWebhookRoutes } from "./message-webhooks.ts";
 import { pauseRoutes } from "./pauses.ts";
 import type { Route } from "./route.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
@@ -48,6 +50,8 @@ export const routes: readonly Route[] = [
   ...agentRoutes,
   ...memoryRoutes,
   ...threadRoutes,
+  ...messageRoutes,
+  ...messageWebhookRoutes,
   ...mcpServerRoutes,
   ...keyRoutes,
   ...auditRoutes,

@@ -40,6 +40,7 @@ const ours = async () => ({
     calls: new ToolCalls(database),
     tools: createToolRegistry(tools),
     httpAllow: [],
+    webhookSecrets: {},
     env: {},
   }),
   sinks: { runs: { ending: { fn: () => undefined } } },

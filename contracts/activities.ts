@@ -1,3 +1,4 @@
+import type { Answer, Mail, OpenedMail, Outgoing, Party } from "./agent-messages.ts";
 import type { AgentOrder, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
 import type { BudgetRef } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
@@ -267,6 +268,16 @@ export interface Activities {
   reconcile(): Promise<number>;
   /** Send a notice out. Rejects while nobody has taken it: Temporal tries it again. */
   sendNotice(notice: Notice): Promise<void>;
+  /** Take a message of a run, and have it delivered. The problem of one that is refused. */
+  sendMessage(message: Outgoing): Promise<{ id: string; correlationId: string } | { problem: Problem }>;
+  /** Deliver what waits for one recipient of a sender, in its order. `isEmpty`: nothing waits any more. */
+  deliver(lane: { tenant: string; sender: Party; to: Party }): Promise<{ delivered: number; isEmpty: boolean }>;
+  /** What an agent's mailbox should have in hand, in the order in which it was accepted. */
+  unfinishedMail(call: { tenant: string; agent: string }): Promise<Mail[]>;
+  /** What an agent's run on a message is started with; null when there is nothing to do. Rejects while the agent is paused. */
+  openMail(call: { tenant: string; agent: string; mail: Mail }): Promise<OpenedMail | null>;
+  /** Close a delivery with how its run has ended, and answer its sender. */
+  answerMail(call: { tenant: string; agent: string; mail: Mail; answer: Answer }): Promise<void>;
   /** Tell a child what its parent is held for now. Gives false when it has ended. */
   hold(call: { tenant: string; run: string; holds: Holds }): Promise<boolean>;
   /** Tell the open runs of a scope what holds them now. Gives how many were told. Goes on where a lost attempt stood. */

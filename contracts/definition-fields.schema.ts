@@ -108,7 +108,7 @@ export const laterField = z.unknown().optional().describe("Not yet available in 
 export const later = <const Name extends string>(names: readonly Name[]): Record<Name, typeof laterField> =>
   Object.fromEntries(names.map((name) => [name, laterField])) as Record<Name, typeof laterField>;
 
-export const laterSteps = ["a2a", "message", "team", "plan"] as const;
+export const laterSteps = ["a2a", "team", "plan"] as const;
 export const laterCommon = ["cache"] as const;
 /** Of `laterCommon`, what some types have already. */
 export const earlyCommon = { llm: ["cache"] } as const;

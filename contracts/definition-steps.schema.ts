@@ -292,6 +292,25 @@ export const emitFields = {
   to: text.optional().describe("Id of the run that gets it; all runs of the tenant that wait for the event without it."),
 };
 
+export const messageFields = {
+  type: z.literal("message").describe("Send a message to an agent or a webhook; with `replyTimeout` wait for the answer."),
+  ...timeFields,
+  to: z
+    .union(
+      [
+        text,
+        z.strictObject({ agent: text.describe("A published agent.") }),
+        z.strictObject({ webhook: text.describe("A webhook of the tenant.") }),
+        z.strictObject({ topic: text.describe("Not yet available in this version.") }),
+      ],
+      { error: "an agent's name, `{agent}` or `{webhook}`" },
+    )
+    .describe("Who gets it: an agent by its name, `{agent}` or `{webhook}`."),
+  messageType: text.describe(`What kind of message it is, in at most ${limits.messageTypeMax} characters.`),
+  payload: anyJson.optional().describe("What it says."),
+  replyTimeout: duration.optional().describe("Wait so long for the answer, then fail with `no_reply`; absent: do not wait."),
+};
+
 export const raiseFields = {
   type: z.literal("raise").describe("Fail with an error of your own. Inside a catch without `error`: pass the caught error on."),
   error: z

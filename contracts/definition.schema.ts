@@ -33,6 +33,7 @@ import {
   listenFields,
   llmFields,
   loopFields,
+  messageFields,
   parallelFields,
   raiseFields,
   setFields,
@@ -220,6 +221,7 @@ export const stepSchema = z.discriminatedUnion("type", [
   z.strictObject(undoable({ ...common, ...waitFields })),
   listenSchema,
   z.strictObject(undoable({ ...common, ...emitFields })),
+  z.strictObject(undoable({ ...common, ...messageFields })),
   approvalSchema,
   trySchema,
   z.strictObject({ ...common, ...raiseFields }),
@@ -227,7 +229,6 @@ export const stepSchema = z.discriminatedUnion("type", [
   laterStep(laterSteps[0]),
   laterStep(laterSteps[1]),
   laterStep(laterSteps[2]),
-  laterStep(laterSteps[3]),
 ]);
 
 export const definitionSchema = z.strictObject({

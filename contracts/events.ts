@@ -72,6 +72,7 @@ export const eventTypes = {
   "listen.ended": "why: its time has passed, or the stream's `until` was true",
   "event.received": "event, id, waitsFor: events that the step still waits for",
   "event.refused": "event, id: it came by signal and the mailbox was full",
+  "message.sent": "id, correlationId, to, messageType; until: how long its answer is waited for",
   "event.emitted": "event, to; without `to` runs: how many got it",
   "approval.requested": "id, title, payload, payloadHash, assignees, quorum, editable, form, expiresAt",
   "approval.voted": "decision, by, at, comment, data, payloadHash, votes: all that count; payload: when it was edited",

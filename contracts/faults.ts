@@ -34,6 +34,7 @@ export const faults = {
   canceled: { status: 499, retryable: false, title: "Canceled" },
   raised: { status: 500, retryable: false, title: "Raised by the definition" },
   limit: { status: 422, retryable: false, title: "A limit was reached" },
+  no_reply: { status: 504, retryable: false, title: "No answer to the message" },
   child: { status: 502, retryable: false, title: "Child run failed" },
   lock: { status: 429, retryable: true, title: "Lock cannot be had" },
   concurrency: { status: 429, retryable: true, title: "As many runs as allowed are under way" },

@@ -31,6 +31,15 @@ export const noticeWorkflowId = (tenant: string, told: string): string => `notic
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
 
+/** The workflow that delivers what one party sends, in its order. Undefined when its name is too long for an id. */
+export function deliveryWorkflowId(tenant: string, { kind, name }: { kind: string; name: string }): string | undefined {
+  const slug = escaped(name);
+  return slug.length > 180 ? undefined : `delivery.${tenant}.${kind}.${slug}`;
+}
+
+/** An agent's mailbox. */
+export const mailboxWorkflowId = (tenant: string, agent: string): string => `agent.${tenant}.${agent}`;
+
 /** Who holds a lock: a step, or a run as a whole. The keys of the two never meet. */
 export type LockKind = "step" | "run";
 

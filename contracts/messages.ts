@@ -13,6 +13,8 @@ export const workflowTypes = {
   fire: "fire",
   spreadPause: "spreadPause",
   notice: "notice",
+  delivery: "delivery",
+  mailbox: "mailbox",
 } as const;
 
 /** A person is needed; the only argument of workflow type `notice`, and what is sent out. */

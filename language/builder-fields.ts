@@ -156,6 +156,19 @@ export interface HttpAnswer<Body> {
   body: Body;
 }
 
+export interface MessageFields {
+  /** An agent's name, `{agent}` or `{webhook}`. */
+  to: Text | { agent: Text } | { webhook: Text };
+  messageType: Text;
+  payload?: Data;
+  replyTimeout?: Duration;
+}
+
+/** What a `message` step gives: the answer when it waits for one. */
+export type Sent<F> = F extends { replyTimeout: unknown }
+  ? { id: string; correlationId: string; from: string; type: string; payload: never }
+  : { id: string; correlationId: string };
+
 export interface ApprovalFields {
   title: Text;
   payload?: Data;

@@ -51,6 +51,8 @@ const callSteps = (recorder: Recorder, add: Add) => ({
 
   emit: (id: string, fields: Given, options?: Given) => add("emit", id, recorder.fields(fields), options),
 
+  message: (id: string, fields: Given, options?: Given) => add("message", id, recorder.fields(fields), options),
+
   raise: (id: string, error?: unknown, options?: Given) => add("raise", id, recorder.fields({ error }), options),
 
   end: (id: string, fields: Given = {}, options?: Given) => add("end", id, recorder.fields(fields), options),

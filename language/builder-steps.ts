@@ -25,8 +25,10 @@ import type {
   ListenFields,
   LlmFields,
   LoopOptions,
+  MessageFields,
   ParallelOptions,
   Schema,
+  Sent,
   StepOptions,
   Text,
   ToolInput,
@@ -137,6 +139,8 @@ export interface Steps {
   readonly wait: (id: string, time: Duration | { until: Text }, options?: LastingOptions<null>) => Ref<null>;
   readonly listen: <const F extends ListenFields>(id: string, fields: F, options?: LastingOptions<Heard<F>>) => Ref<Heard<F>>;
   readonly emit: (id: string, fields: { event: Text; data?: Data; to?: Text }, options?: LastingOptions) => Ref<never>;
+  /** Send a message to an agent or a webhook; with `replyTimeout` gives its answer. */
+  readonly message: <const F extends MessageFields>(id: string, fields: F, options?: LastingOptions<Sent<F>>) => Ref<Sent<F>>;
   readonly approval: <const F extends ApprovalFields>(
     id: string,
     fields: F,

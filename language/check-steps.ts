@@ -4,6 +4,7 @@ import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
 import { keyType } from "./check-calls.ts";
 import { checkEmit, checkListen, checkApproval, checkRaise, checkWait } from "./check-waits.ts";
+import { checkMessage } from "./check-message.ts";
 import { checkPolicy } from "./check-policy.ts";
 import { checkScopeFields } from "./check-scopes.ts";
 import { anyMap, anyType, isAny, nullType, numberType, objectOf, stringType, type Type } from "./expression/types.ts";
@@ -45,6 +46,8 @@ export function checkStepFields(checking: Checking, place: StepPlace, declared: 
       return given(checkListen(checking, { ...place, step }));
     case "emit":
       return given(checkEmit(checking, { ...place, step }));
+    case "message":
+      return given(checkMessage(checking, { ...place, step }));
     case "approval":
       return given(checkApproval(checking, { ...place, step }));
     case "raise":

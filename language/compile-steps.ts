@@ -49,6 +49,14 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
       return listenFields(step, compiling);
     case "emit":
       return { type: "emit", event: templateOf(step.event), data: templateOf(step.data ?? null), ...optional("to", step.to) };
+    case "message":
+      return {
+        type: "message",
+        to: templateOf(step.to as Json),
+        messageType: templateOf(step.messageType),
+        payload: templateOf(step.payload ?? null),
+        ...optional("replyTimeout", step.replyTimeout),
+      };
     case "approval":
       return approvalFields(step, compiling);
     case "raise":

@@ -232,6 +232,7 @@ export type StepFields =
     }
   /** Without `to`: to all runs of the tenant that wait for the event. */
   | { type: "emit"; event: Template; data: Template; to?: Template }
+  | { type: "message"; to: Template; messageType: Template; payload: Template; replyTimeout?: Template }
   | ApprovalFields
   /**
    * Its handlers are the `catch` that every step has; `finally` comes after them.

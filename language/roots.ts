@@ -128,6 +128,8 @@ function waitPlaces(step: Step): Place[] {
       return [{ reads: [step.duration, step.until] }];
     case "emit":
       return [{ reads: [step.event, step.data, step.to] }];
+    case "message":
+      return [{ reads: [step.to, step.messageType, step.payload, step.replyTimeout] }];
     case "listen":
       return [
         { reads: [...step.events.map(({ event }) => event), step.timeout] },

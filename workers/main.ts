@@ -45,6 +45,7 @@ async function main(): Promise<void> {
     ...toolbox,
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
+    webhookSecrets: settings.webhookSecrets,
   });
   const worker = await createWorker({
     connection,

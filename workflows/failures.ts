@@ -31,14 +31,14 @@ export function faultOfActivity(error: unknown, path: string): unknown {
 
 export const isTimeout = (error: unknown): boolean => error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 
-/** How a child run ended badly, with its own problem where it has one. */
 /** What a child that failed had spent by then. */
 export function spentByChild(error: unknown): Json | undefined {
   const cause = error instanceof ChildWorkflowFailure ? error.cause : error instanceof ActivityFailure ? error.cause?.cause : undefined;
   return cause instanceof ApplicationFailure ? (cause.details?.[2] as Json | undefined) : undefined;
 }
 
-export function faultOfChild(error: unknown, { id, path }: ChildRequest): unknown {
+/** How a child run ended badly, with its own problem where it has one. */
+export function faultOfChild(error: unknown, { id, path }: Pick<ChildRequest, "id" | "path">): unknown {
   if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
     return new Fault("child", `Child run ${id} exists already.`, { instance: path });
   // Told by Temporal to the execution that started the child; asked for by one that came later.

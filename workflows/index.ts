@@ -71,8 +71,10 @@ function refuseNewerEngine({ id, engine }: RunArguments): void {
     throw new Error(`Run ${id} was started with engine ${engine}; this worker knows engines up to ${ENGINE_VERSION}. Upgrade the workers.`);
 }
 
+export { delivery } from "./delivery.ts";
 export { fire } from "./fire.ts";
 export { lock } from "./lock.ts";
+export { mailbox } from "./agent-mailbox.ts";
 export { notice } from "./notice.ts";
 
 /** A child learns its version with its plan, and a changed plan is another version: lists and filters see it. */

@@ -12,6 +12,7 @@ import { Frame } from "./frame.ts";
 import { handleOrRethrow } from "./handlers.ts";
 import { runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
+import { sendMessage } from "./message.ts";
 import { Scope } from "./scope.ts";
 import { listen, wait } from "./waits.ts";
 import type { Walk } from "./walk.ts";
@@ -56,6 +57,8 @@ export function perform(walk: Walk, here: Here<Step>): Promise<Outcome> {
       return listen(walk, { ...here, step });
     case "emit":
       return emit(walk, { ...here, step });
+    case "message":
+      return sendMessage(walk, { ...here, step });
     case "approval":
       return ask(walk, { ...here, step });
     case "try":

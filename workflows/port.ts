@@ -1,3 +1,4 @@
+import type { Outgoing } from "../contracts/agent-messages.ts";
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Activities, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
@@ -114,6 +115,8 @@ export interface Port {
   release(request: LockRequest): Promise<void>;
   /** Send an event to all runs of the tenant that wait for one of its name; gives how many got it. */
   broadcast(request: BroadcastRequest, scope: Scope): Promise<number>;
+  /** Send a message; it is on its way once this resolves. */
+  message(outgoing: Omit<Outgoing, "tenant" | "run">, path: string): ReturnType<Activities["sendMessage"]>;
   record(run: RunRef, events: RunEvent[]): Promise<void>;
   /** From here on `path` is whose step asks: people see it beside the event. */
   store(value: Json, path: string): Promise<Json>;

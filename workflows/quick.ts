@@ -18,6 +18,11 @@ type Quick =
   | "finished"
   | "askLock"
   | "prepareRun"
+  | "sendMessage"
+  | "deliver"
+  | "unfinishedMail"
+  | "openMail"
+  | "answerMail"
   | Slow;
 type Slow = "loadLedger" | "loadPage" | "leftByWindow";
 

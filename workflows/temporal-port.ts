@@ -50,6 +50,7 @@ export function createTemporalPort(run: RunArguments): Port {
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),
     broadcast: (request, scope) => slots.hold(jsonBytes(request.event.data), scope, () => broadcast(tenant, request, scope)),
+    message: (outgoing, path) => quick("sendMessage", [{ tenant, run: run.id, ...outgoing }], `${path}: send the message`),
     record: (ref, events) => quick("record", [{ run: ref, events }], logSummary(events)),
     store: (value, path) => quick("store", [{ tenant, value }], `${path}: store a large value`),
     evaluate: (template, { roots, steps }, path) =>

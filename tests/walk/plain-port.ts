@@ -110,6 +110,12 @@ export class PlainPort implements Port {
   readonly broadcasts: ExternalEvent[] = [];
   broadcast: Port["broadcast"] = ({ event }, scope) =>
     this.#time.later<number>({ scope, ms: 1, owner: this }, (resolve) => resolve(this.broadcasts.push(event)));
+  /** What was sent, by the id it got. */
+  readonly messages: Parameters<Port["message"]>[0][] = [];
+  message: Port["message"] = async (outgoing) => {
+    const id = `message-${this.messages.push(outgoing)}`;
+    return { id, correlationId: id };
+  };
   foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
   child: Port["child"] = (request, scope, told) => {
     const { id, path, input, part } = request;

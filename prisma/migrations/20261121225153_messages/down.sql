@@ -1,0 +1,3 @@
+DROP TABLE "message_deliveries";
+DROP TABLE "agent_messages";
+DROP TABLE "message_webhooks";
