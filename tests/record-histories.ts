@@ -35,10 +35,12 @@ async function recordOthers(): Promise<void> {
   await (await admin.start(locked)).end();
   await done("/api/v2/schedules", { id: "recorded", workflow: locked, every: "1h" });
   await done("/api/v2/schedules/recorded/trigger");
+  await done("/api/v2/agents", { name: "recorded-agent", version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
+  await done("/api/v2/messages", { to: "recorded-agent", messageType: "question", payload: "One. Two." });
   const place = new Place();
   await place.script({ status: 400 });
   await (await admin.begin({ steps: [{ id: "a", type: "http", url: place.url, onError: "park" }] })).until("run.needs_attention");
-  for (const type of ["maintenance", "lock", "fire", "spreadPause", "notice"]) {
+  for (const type of ["maintenance", "lock", "fire", "spreadPause", "notice", "delivery", "mailbox"]) {
     if (type === "spreadPause") await done(`/api/v2/workflows/${locked}/pause`);
     const file = path.join(folder, `${type}.json`);
     if (!existsSync(file)) await keep(file, await host.historyOfType(type));

@@ -94,14 +94,17 @@ describe("tenants", () => {
     await a!.request("PUT", `/api/v2/budgets/agent:${workflow}`, { body: { usd: 1 } });
     const approval = await run.approval("ask");
     const keys = await a!.get<Page<{ id: string }>>("/api/v2/keys");
-    return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id, memory: memory.body.id } };
+    await a!.request("PUT", `/api/v2/message-webhooks/${workflow}`, { body: { url: "https://hooks.example.com" } });
+    const message = await a!.post<{ id: string }>("/api/v2/messages", { to: workflow, messageType: "x" });
+    const made = { memory: memory.body.id, message: message.body.id };
+    return { b: b!, ids: { workflow, run: run.id, approval, key: keys.body.data[0]!.id, ...made } };
   };
 
   test("every route with an id answers another tenant 404", async () => {
     const { b, ids } = await theirs();
     const answers: Record<string, number> = {};
     // A hook's address names the tenant it belongs to; a name that is put is the caller's own.
-    const putsOwn = ["put /api/v2/mcp-servers/{name}", "put /api/v2/budgets/{scope}"];
+    const putsOwn = ["put /api/v2/mcp-servers/{name}", "put /api/v2/budgets/{scope}", "put /api/v2/message-webhooks/{name}"];
     const isOwned = ({ method, path }: { method: string; path: string }): boolean =>
       path.includes("{") && path.startsWith("/api") && !path.includes("{tenant}") && !putsOwn.includes(`${method} ${path}`);
     for (const { method, path } of (await operations()).filter(isOwned)) {
@@ -112,10 +115,13 @@ describe("tenants", () => {
     expect(Object.entries(answers).filter(([, status]) => status !== 404)).toEqual([]);
   });
 
-  test.each(["workflows", "agents", "runs", "approvals"])("the list of %s shows nothing of another tenant", async (list) => {
-    const { b } = await theirs();
-    expect((await b.get<Page<object>>(`/api/v2/${list}`)).body.data).toEqual([]);
-  });
+  test.each(["workflows", "agents", "runs", "approvals", "messages", "message-webhooks"])(
+    "the list of %s shows nothing of another tenant",
+    async (list) => {
+      const { b } = await theirs();
+      expect((await b.get<Page<object>>(`/api/v2/${list}`)).body.data).toEqual([]);
+    },
+  );
 
   test("the stream of a run is not there for another tenant", async () => {
     const { b, ids } = await theirs();
@@ -284,7 +290,7 @@ async function mismatches(schema: string, values: unknown[]): Promise<unknown[]>
   return values.flatMap((value) => (isValid(value) === true ? [] : (isValid.errors ?? [])));
 }
 
-const filled = (path: string, ids: Record<"workflow" | "run" | "approval" | "key" | "memory", string>): string =>
+const filled = (path: string, ids: Record<"workflow" | "run" | "approval" | "key" | "memory" | "message", string>): string =>
   path
     .replace("/memories/{id}", `/memories/${ids.memory}`)
     .replace("/memories/search", "/memories/search?text=x")
@@ -293,4 +299,5 @@ const filled = (path: string, ids: Record<"workflow" | "run" | "approval" | "key
     .replace("{scope}", `agent:${ids.workflow}`)
     .replace("{version}", "1.0.0")
     .replace("{path}", "ask")
+    .replace("/messages/{id}", `/messages/${ids.message}`)
     .replace("{id}", path.includes("/approvals/") ? ids.approval : path.includes("/keys/") ? ids.key : ids.run);

@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
-import { lockWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
+import { messageSignals } from "../../contracts/agent-messages.ts";
+import { lockWorkflowId, mailboxWorkflowId, queues, scheduleIds, workflowIdOf } from "../../contracts/ids.ts";
 import type { Json } from "../../contracts/json.ts";
 import { lockSignals } from "../../contracts/locks.ts";
 import {
@@ -29,6 +30,10 @@ export interface Histories {
   jsonOf(tenant: string, run: string): Promise<unknown>;
   reset(tenant: string, run: string): Promise<void>;
   wearLock(tenant: string, key: string): Promise<number>;
+  /** The same for an agent's mailbox. */
+  wearMailbox(tenant: string, agent: string): Promise<number>;
+  /** End an agent's mailbox as an operator can, and have it missed. */
+  loseMailbox(tenant: string, agent: string): Promise<void>;
   /** Compare Temporal with the record now. */
   reconcile(): Promise<void>;
   /** Of any workflow of the type. */
@@ -77,11 +82,18 @@ export async function openHistories(address: string): Promise<Histories> {
       await handle.result().catch(() => undefined);
       return toJson(await handle.fetchHistory());
     },
-    wearLock: (tenant, key) => wearLock(workflow, lockWorkflowId(tenant, "step", key)!),
+    wearLock: (tenant, key) =>
+      wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),
+    wearMailbox: (tenant, agent) => wear(workflow, mailboxWorkflowId(tenant, agent), { signal: messageSignals.receive, argument: [] }),
+    async loseMailbox(tenant, agent) {
+      await workflow.getHandle(mailboxWorkflowId(tenant, agent)).terminate();
+      await reconcile();
+    },
     async ofType(type) {
       if (type === workflowTypes.maintenance) await reconcile();
-      // A lock lives on; the others are looked at when they have ended.
-      const query = `WorkflowType = "${type}"${type === workflowTypes.lock ? "" : ' AND ExecutionStatus = "Completed"'}`;
+      // Some live on; the others are looked at when they have ended.
+      const livesOn = ([workflowTypes.lock, workflowTypes.delivery, workflowTypes.mailbox] as string[]).includes(type);
+      const query = `WorkflowType = "${type}"${livesOn ? "" : ' AND ExecutionStatus = "Completed"'}`;
       for (;;) {
         for await (const { workflowId, runId } of workflow.list({ query }))
           return toJson(await workflow.getHandle(workflowId, runId).fetchHistory());
@@ -152,12 +164,15 @@ const looksOf = (connection: Connection, workflow: Client["workflow"]): Pick<His
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
 
-/** By messages that mean nothing, as many as it takes. */
-async function wearLock(workflow: Client["workflow"], workflowId: string): Promise<number> {
-  const nobody = { run: "r_nobody", ticket: "none" };
+/** By signals that mean nothing, as many as it takes. Gives how many executions it has had then. */
+async function wear(
+  workflow: Client["workflow"],
+  workflowId: string,
+  { signal, argument }: { signal: string; argument: Json },
+): Promise<number> {
   for (;;) {
     // In the moment in which it continues as new, the server says of the old execution that it is over; a busy one takes some only.
-    await Promise.allSettled(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(lockSignals.release, nobody)));
+    await Promise.allSettled(Array.from({ length: 100 }, () => workflow.getHandle(workflowId).signal(signal, argument)));
     const { count } = await workflow.count(`WorkflowId = "${workflowId}"`);
     if (count > 1) return count;
   }

@@ -69,6 +69,8 @@ const commands: HostCommands = {
   forget: (tenant, run) => histories.forget(tenant, run),
   executions: (tenant, run) => histories.executions(tenant, run),
   wearLock: (tenant, key) => histories.wearLock(tenant, key),
+  wearMailbox: (tenant, agent) => histories.wearMailbox(tenant, agent),
+  loseMailbox: (tenant, agent) => histories.loseMailbox(tenant, agent),
   historyOfType: (type) => histories.ofType(type),
   reset: (tenant, run) => histories.reset(tenant, run),
   history: (tenant, run) => histories.jsonOf(tenant, run),
@@ -113,7 +115,11 @@ async function writeMcpFile(): Promise<string> {
     env: ["TENUTO_TEST_PLACE"],
   });
   const notes = { ...program("../../examples/mcp/server.ts", path.join(folder, "notes.jsonl")), tools: { list: { effect: "read" } } };
-  const team = program("../../examples/dependency-team/server.ts", path.join(import.meta.dirname, "../.."), path.join(folder, "verdicts.jsonl"));
+  const team = program(
+    "../../examples/dependency-team/server.ts",
+    path.join(import.meta.dirname, "../.."),
+    path.join(folder, "verdicts.jsonl"),
+  );
   const read = { effect: "read" };
   const packages = { ...team, tools: { facts: read, changelog: read, licence: read } };
   const file = path.join(folder, "servers.json");

@@ -186,7 +186,9 @@ describe("what an agent remembers", () => {
     expect(data(requests[2]!, "memories")).toContain("due in 30 days");
     expect(JSON.stringify(requests.slice(2))).not.toContain("Ada owes");
     const { tools } = JSON.parse((await model.calls())[2]!.body) as { tools: { function: { name: string; parameters: object } }[] };
-    expect(tools.find(({ function: { name } }) => name === "memory_search")).toMatchObject({ function: { parameters: { required: ["text"] } } });
+    expect(tools.find(({ function: { name } }) => name === "memory_search")).toMatchObject({
+      function: { parameters: { required: ["text"] } },
+    });
     expect(JSON.stringify(tools)).not.toContain("subject");
     expect(requests[3]!.at(-1)!.content).toContain("about another subject");
     const [mine] = (await memoriesOf(agent)).filter(({ subject }) => subject === "ada");

@@ -78,6 +78,10 @@ export interface HostCommands {
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */
   wearLock(tenant: string, key: string): Promise<number>;
+  /** The same for an agent's mailbox. */
+  wearMailbox(tenant: string, agent: string): Promise<number>;
+  /** End an agent's mailbox as an operator can, and compare Temporal with the record. */
+  loseMailbox(tenant: string, agent: string): Promise<void>;
   /** Begin the run's execution anew, behind its first workflow task, as an operator can. */
   reset(tenant: string, run: string): Promise<void>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
