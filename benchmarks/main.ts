@@ -9,6 +9,7 @@ import { measureHandover } from "./handover.ts";
 import { measureLong } from "./long.ts";
 import { describeCommit, describeMachine, laptopTemporalVersion } from "./machine.ts";
 import { measure } from "./measure.ts";
+import { measureMessages } from "./messages.ts";
 import { measureModel } from "./model.ts";
 import { measureParked } from "./parked.ts";
 import { printFigures, printJson, printLegend, printOrigin, printWorkload, type Origin } from "./report.ts";
@@ -49,6 +50,7 @@ const others: Record<string, { title: string; measure: (options: Options) => Pro
   agents: { title: "agents: many at once, each with model calls of 2 s and calls of a tool", measure: measureAgents },
   quota: { title: "quota: 200 runs on 60 requests and 100,000 tokens within a window of 30 s", measure: measureQuota },
   tokens: { title: "tokens: from the provider's word to the reader of the run's events", measure: measureTokens },
+  messages: { title: "messages: from the 202 to the mailbox of the agent", measure: measureMessages },
   long: { title: "long: runs that do not fit into one history", measure: measureLong },
 };
 
