@@ -1,5 +1,6 @@
 import path from "node:path";
 import { z } from "zod";
+import { isSecretName, secretsOfUrl } from "./contracts/secrets.ts";
 
 const list = z
   .string()
@@ -72,6 +73,8 @@ export type Settings = Readonly<z.infer<typeof variables>> & {
   mcpSecrets: Record<string, string>;
   /** Databases that tools may read; by `tenant/name`. */
   sql: Record<string, string>;
+  /** Everything of them that nobody outside may see, found by its name or its place in a URL. */
+  secrets: string[];
   /** What processes of MCP servers may get. */
   mcpEnv: Record<string, string>;
   /** Which build a worker is, where Temporal is to tell builds apart. */
@@ -105,7 +108,18 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     sql,
     mcpEnv,
     workerVersion,
+    secrets: secretsOf(present as Record<string, string>),
   };
+}
+
+/** Also of variables that only tools read. */
+function secretsOf(env: Record<string, string>): string[] {
+  const values = Object.entries(env).flatMap(([name, value]): string[] => {
+    const listed = /^TENUTO_(MCP|WEBHOOK)_SECRETS$/.test(name) || name === "TENUTO_SQL";
+    const parts = listed ? value.split(",").map((part) => pairOf(part.trim())[1]) : [value];
+    return parts.flatMap((part) => [...(name !== "TENUTO_SQL" && isSecretName(name) ? [part] : []), ...secretsOfUrl(part)]);
+  });
+  return [...new Set(values)].filter((value) => value !== "");
 }
 
 function workerVersionOf(values: z.infer<typeof variables>): Settings["workerVersion"] {

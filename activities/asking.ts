@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import type { Usage } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
-import type { Json } from "../contracts/json.ts";
+import { isObject, type Json } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
+import { SentBack } from "./sent-back.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
@@ -15,6 +17,7 @@ import { nextCall, type CallRules, type Next } from "./next-call.ts";
 import { Delayed } from "./delayed.ts";
 import { isTurn, type Quotas, type Refused, type Turn } from "./quotas.ts";
 import type { Announce } from "./record.ts";
+import type { Redact } from "./redact.ts";
 import type { StepContext, Worked } from "./step.ts";
 import { runHeaders, withDeadline } from "./work.ts";
 
@@ -25,6 +28,7 @@ export interface LlmDeps {
   quotas: Quotas;
   /** Where the words of a streamed answer go. */
   announce: Announce;
+  redact: Redact;
 }
 
 /** What is asked, and what its answers are worth. */
@@ -43,6 +47,8 @@ export interface Question {
   /** Its `answer` is what `read` understands, also in a later attempt. */
   judge(answer: ChatAnswer, label: string): CallOutcome;
   read(answer: string): Json;
+  /** What stands between an answer and whoever gets it. Throws `SentBack` to have it asked again. */
+  guard?: { pass(answer: string, call: number): Promise<Json>; usages: readonly Usage[]; decided: readonly string[] };
 }
 
 /**
@@ -103,7 +109,7 @@ export class Asking {
    */
   async #madeBefore(): Promise<MadeCall[]> {
     const { left, patiently, execution } = this.#context;
-    const unsettled = left as unknown as Unsettled | undefined;
+    const unsettled = isObject(left) ? (left[this.#owner.idempotencyKey] as unknown as Unsettled | undefined) : undefined;
     if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
     const made = await patiently(() => this.#deps.calls.made(this.#owner));
     this.#nextIndex = made.length;
@@ -117,16 +123,35 @@ export class Asking {
     return nextCall(made, rules, Math.random());
   }
 
-  #conclude(next: Next<MadeCall>, made: MadeCall[]): Worked {
+  async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Worked> {
+    const others = this.#question.guard?.usages;
     switch (next.kind) {
       case "answer":
-        return { output: this.#question.read(next.record.answer ?? ""), usage: totalOf(made), told: { usage: toldUsage(made) } };
+        return this.#passed(next.record, made);
       case "fail":
-        throw Fault.of({ ...next.error, usage: boundedUsage(made) });
+        throw Fault.of({ ...next.error, usage: boundedUsage(made, others) });
       case "call": {
         const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
-        throw new AnotherAttempt({ ...last, usage: boundedUsage(made) }, next.afterMs);
+        throw new AnotherAttempt({ ...last, usage: boundedUsage(made, others) }, next.afterMs);
       }
+    }
+  }
+
+  /** An answer that was paid for stays known, whatever those who look at it make of it. */
+  async #passed(record: MadeCall, made: MadeCall[]): Promise<Worked> {
+    const { guard } = this.#question;
+    const { answer = "", index } = record;
+    try {
+      const output = guard ? await guard.pass(answer, index) : this.#question.read(answer);
+      await this.#keepAnswer(record);
+      return { output, usage: totalOf(made, guard?.usages), told: { usage: toldUsage(made, guard?.usages) }, ...notedBy(guard, made) };
+    } catch (error) {
+      if (error instanceof Fault && guard) throw Fault.of({ ...error.problem, usage: boundedUsage(made, guard.usages) });
+      if (!(error instanceof SentBack)) throw error;
+      const { problem } = error;
+      await this.#context.patiently(() => this.#deps.calls.refuse(this.#owner, index, problem));
+      const known = made.map((call) => (call.index === index ? { ...call, status: "unfit" as const, error: problem } : call));
+      return this.#conclude(this.#next(known), known);
     }
   }
 
@@ -136,7 +161,6 @@ export class Asking {
     if (turn) this.#deps.quotas.settle(turn, outcome, refusedBy(outcome));
     const made = await this.#settle(call, outcome);
     context.signal.throwIfAborted();
-    await this.#keepAnswer(made);
     return made;
   }
 
@@ -234,7 +258,8 @@ export class Asking {
       (error: unknown) => outcomeOfError(error, context.signal),
     );
     this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
-    return outcome;
+    // Providers tell in their errors what they were sent.
+    return this.#deps.redact.value(outcome);
   }
 
   async #call({ model }: Routed, request: ChatRequest): Promise<ChatAnswer> {
@@ -256,7 +281,8 @@ export class Asking {
   async #settle(call: StartedCall, outcome: CallOutcome): Promise<MadeCall> {
     const context = this.#context;
     const unsettled: Unsettled = { call: { index: call.index, model: modelOf(call) }, outcome };
-    context.leave(unsettled as unknown as Json);
+    // A step may ask several questions, each under its own key.
+    context.leave({ [this.#owner.idempotencyKey]: unsettled as unknown as Json });
     try {
       const costUsd = await context.patiently(() => this.#deps.calls.settle(this.#owner, call, outcome));
       context.leave(undefined);
@@ -266,6 +292,13 @@ export class Asking {
       throw error;
     }
   }
+}
+
+/** What was refused before this attempt its calls tell. */
+function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guarded"> {
+  const refused = made.flatMap(({ error }) => (error?.code === "guardrail" ? [`${error["rule"] as string}: retry`] : []));
+  const guarded = [...new Set([...refused, ...(guard?.decided ?? [])])];
+  return guarded.length === 0 ? {} : { guarded };
 }
 
 type NextCall = Next<MadeCall> & { kind: "call" };

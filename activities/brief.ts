@@ -1,23 +1,31 @@
 import {
   ASK_HUMAN,
   GIVE_ANSWER,
+  HAND_OVER,
+  isAgentTool,
   isWorkflowTool,
   type AgentOrder,
   type Asking,
   type Brief,
   type BriefTool,
+  type GrantedAgent,
   type GrantedTool,
+  knownAs,
   type MemoryScope,
   type Settled,
   unguarded,
 } from "../contracts/agent-task.ts";
 import { agentToolName, type Agent } from "../contracts/agents.ts";
 import { Fault, faults } from "../contracts/faults.ts";
+import { judges, type GuardOrder, type Guardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { allows, toolName } from "../contracts/policy.ts";
+import type { Definition } from "../contracts/definition.schema.ts";
+import { compile } from "../language/compile.ts";
 import { parseDuration } from "../language/duration.ts";
 import { loadAgent } from "../prisma/agents.ts";
 import { resolve } from "../prisma/blobs.ts";
+import { hashOf } from "../prisma/hash.ts";
 import type { Plans } from "../prisma/plans.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { isMemoryTool, memoryParameters } from "./memory-tools.ts";
@@ -48,24 +56,36 @@ interface Task {
 export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
   return async (task) => {
     const { tenant, order } = task;
-    const [agent, { instructions, prompt }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
+    const before = await handedOver(deps, task);
+    const [agent, { instructions, prompt, messages }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
     const scope = memoryScope(order, agent);
-    const tools = await Promise.all(grantedTo(order, agent).map((granted) => settle(deps, task, { granted, scope })));
+    const handoffs = await Promise.all(handoffsOf(order, agent).map((name) => handoffTool(deps, task, name)));
+    const granted = await Promise.all(grantedTo(order, agent).map((each) => settle(deps, task, { granted: each, scope })));
+    const tools = [...granted, ...handoffs];
     refuseNamesakes(tools);
-    const guarded = [order.approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
+    const asked = before ? before.guard?.rules.slice(before.guard.ofAgent ?? 0) : order.guardrails;
+    const rules = await rulesOf(deps, task, [...(agent?.guardrails ?? []), ...(asked ?? [])]);
+    const approval = before ? fitting(before.approval, tools) : order.approval;
+    const guarded = [approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
+    const outputSchema = before ? before.outputSchema : order.outputSchema;
     const { limits: own = {} } = agent ?? {};
     const brief: Brief = {
       ...(agent ? { agent: agent.name } : {}),
       instructions: [agent?.instructions ?? "", instructions].filter((text) => text !== "").join("\n\n"),
       prompt,
+      ...(messages ? { messages } : {}),
       tools: guarded,
+      ...(rules.length > 0 ? { guard: guardOf(task, agent, rules) } : {}),
       ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
-      ...(order.outputSchema ? { outputSchema: order.outputSchema } : {}),
+      ...((before?.approval ?? order.approval) ? { approval: before?.approval ?? order.approval! } : {}),
+      ...(outputSchema ? { outputSchema } : {}),
       ...(order.thread ? { thread: { ...order.thread, owner: order.owner } } : {}),
     };
     const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
-    const { opening, report, mayHold } = await openingOf(deps, { ...task, agent, brief, models });
-    const begun: Brief = opening.length === 0 ? brief : { ...brief, opening };
+    // A conversation that goes on has begun: nothing is remembered of its task again.
+    const asking = before ? { ...order, memory: { recall: 0 } } : order;
+    const { opening, report, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
+    const begun: Brief = { ...brief, ...(opening.length === 0 ? {} : { opening }), ...(before ? begunWith(before) : {}) };
     return {
       hash: await new Transcripts(deps.database, tenant).keep(begun as unknown as JsonObject),
       agent: agent?.name ?? null,
@@ -75,6 +95,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       timeoutMs: own.timeout === undefined ? null : parseDuration(own.timeout),
       contextTokens: report.window,
       ...(mayHold ? { context: report } : {}),
+      ...(rules.length > 0 ? { judges: judges(rules) } : {}),
     };
   };
 }
@@ -86,13 +107,88 @@ async function agentOf({ database }: Deps, { tenant, order }: Task): Promise<Age
   return definition;
 }
 
-/** What was given as a stored value is its text all the same. */
-async function textsOf({ database }: Deps, { tenant, order }: Task): Promise<{ instructions: string; prompt: string }> {
-  const { instructions, prompt } = order;
-  const given = (await resolve(database, tenant, { instructions, prompt })) as { instructions: Json; prompt: Json };
-  const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
-  return { instructions: textOf(given.instructions), prompt: textOf(given.prompt) };
+/** What holds for a conversation that is handed over. Fault `policy` when the one who hands it over may not do so. */
+async function handedOver({ database }: Deps, { tenant, order }: Task): Promise<Brief | undefined> {
+  if (order.handedOver === undefined) return undefined;
+  const brief = (await new Transcripts(database, tenant).load(order.handedOver)) as unknown as Brief;
+  if (brief.tools.some(({ handoff }) => handoff === order.agent)) return brief;
+  throw new Fault("policy", `${brief.agent ?? "The agent"} may not hand its conversation over to ${order.agent ?? "nobody"}.`);
 }
+
+/** Whoever has the conversation by now, its task, what came before it and its thread are the same. */
+const begunWith = ({ prompt, opening, thread }: Brief): Partial<Brief> => ({
+  prompt,
+  ...(opening ? { opening } : {}),
+  ...(thread ? { thread } : {}),
+});
+
+/** Of what the step asks people about, what this agent has. */
+function fitting(approval: Asking | undefined, tools: BriefTool[]): Asking | undefined {
+  const named = approval?.tools.filter((entry) => tools.some((tool) => allows([entry], knownAs(tool)))) ?? [];
+  return approval && named.length > 0 ? { ...approval, tools: named } : undefined;
+}
+
+/** Of those that the agent names, those that the step does. */
+function handoffsOf({ handoffs }: AgentOrder, agent: Agent | undefined): string[] {
+  if (!agent) return handoffs ?? [];
+  const own = agent.handoffs ?? [];
+  const other = handoffs?.find((name) => !own.includes(name));
+  if (other === undefined) return handoffs ?? own;
+  throw new Fault(
+    "policy",
+    `Agent ${agent.name} may not hand over to ${other}; leave it out of \`handoffs\`, or publish the agent with it.`,
+  );
+}
+
+async function handoffTool({ database }: Deps, { tenant }: Task, name: string): Promise<BriefTool> {
+  const { definition } = await loadAgent(database, tenant, name);
+  const about = definition.description ?? definition.role;
+  return {
+    ...unguarded,
+    name: modelName(`${HAND_OVER}${name}`),
+    description: `Hands this conversation over to the agent ${name}, for good${about === undefined ? "." : `: ${about}`}`,
+    parameters: { type: "object", properties: { reason: { type: "string", description: "Why, in one sentence." } } },
+    handoff: name,
+  };
+}
+
+interface Texts {
+  instructions: string;
+  prompt: string;
+  messages?: NonNullable<Brief["messages"]>;
+}
+
+/** What was given as a stored value is its text all the same. What a conversation says as the system belongs to the instructions. */
+async function textsOf({ database }: Deps, { tenant, order }: Task): Promise<Texts> {
+  const { instructions, prompt, messages } = order;
+  const given = await resolve(database, tenant, { instructions, prompt, contents: messages?.map(({ content }) => content) ?? [] });
+  const texts = given as { instructions: Json; prompt: Json; contents: Json[] };
+  const said = messages?.map(({ role }, index) => ({ role, content: textOf(texts.contents[index] ?? "") }));
+  const system = said?.filter(({ role }) => role === "system").map(({ content }) => content) ?? [];
+  return {
+    instructions: [textOf(texts.instructions), ...system].filter((text) => text !== "").join("\n\n"),
+    prompt: textOf(texts.prompt),
+    ...(said ? { messages: said.flatMap(({ role, content }) => (role === "system" ? [] : [{ role, content }])) } : {}),
+  };
+}
+
+const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
+
+/** The agent's first: a step adds rules and takes none away. What judges is settled like any tool. */
+const rulesOf = (deps: Deps, task: Task, rules: Guardrail[]): Promise<Guardrail[]> =>
+  Promise.all(
+    rules.map(async (rule) => {
+      if (rule.type !== "custom") return rule;
+      const fields = { tool: rule.tool, ...(rule.version === undefined ? {} : { version: rule.version }) };
+      return { ...rule, version: (await toolOf(deps, task, fields)).version };
+    }),
+  );
+
+const guardOf = ({ order: { policy: { hosts } = {} } }: Task, agent: Agent | undefined, rules: Guardrail[]): GuardOrder => ({
+  rules,
+  ...(agent ? { ofAgent: agent.guardrails?.length ?? 0, agent: agent.name } : {}),
+  ...(hosts ? { hosts } : {}),
+});
 
 /** Of what the agent may use, what the step names, in the agent's versions; nothing when neither says anything. */
 function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool[] {
@@ -111,11 +207,13 @@ function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool
 
 const nameOf = (granted: GrantedTool): string => (isWorkflowTool(granted) ? granted.workflow : agentToolName(granted));
 
-const keyOf = (granted: GrantedTool): string => `${isWorkflowTool(granted) ? "workflow" : "tool"} ${nameOf(granted)}`;
+const keyOf = (granted: GrantedTool): string =>
+  `${isWorkflowTool(granted) ? "workflow" : isAgentTool(granted) ? "agent" : "tool"} ${nameOf(granted)}`;
 
 async function settle(deps: Deps, task: Task, { granted, scope }: { granted: GrantedTool; scope: MemoryScope }): Promise<BriefTool> {
   if (granted === ASK_HUMAN) return human;
   if (isWorkflowTool(granted)) return workflowTool(deps, task.tenant, granted);
+  if (isAgentTool(granted)) return agentTool(deps, task, granted);
   const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
   const tool = await toolOf(deps, task, fields);
@@ -139,7 +237,7 @@ async function toolOf({ find }: Deps, { tenant, run, order }: Task, fields: Para
     ...briefing(tenant, run),
     idempotencyKey: `${run}:`,
     path: "",
-    ...(order.hosts ? { hosts: order.hosts } : {}),
+    ...(order.policy?.hosts ? { hosts: order.policy.hosts } : {}),
   };
   try {
     const tool = await find(fields, context);
@@ -166,6 +264,42 @@ async function workflowTool(
     version: plan.version,
   };
 }
+
+/** A run of its own, as a workflow's: of a plan that is its task and nothing else, under the policy of the definition that asks. */
+async function agentTool({ database, plans }: Deps, { tenant, order }: Task, { agent, version, as }: GrantedAgent): Promise<BriefTool> {
+  const { definition, ...found } = await loadAgent(database, tenant, agent, version);
+  const task: Definition = {
+    name: `agent.${agent}`,
+    version: found.version,
+    title: `A task of the agent ${agent}`,
+    input: asksForTask,
+    ...(order.policy ? { policy: order.policy } : {}),
+    steps: [{ id: "task", type: "agent", agent, version: found.version, prompt: "${input.prompt}" }],
+    output: "${steps.task.output}",
+  };
+  const source = task as unknown as JsonObject;
+  const plan = compile(task, hashOf(source));
+  await plans.keepPatched(tenant, { source, plan, by: `agent ${order.agent ?? "of a definition"}` });
+  return {
+    ...unguarded,
+    name: modelName(as ?? agent),
+    description: definition.description ?? definition.role ?? `Gives the agent ${agent} a task.`,
+    parameters: asksForTask,
+    agent,
+    workflow: plan.name,
+    version: plan.version,
+    planHash: plan.hash,
+  };
+}
+
+const asksForTask: JsonSchema = {
+  type: "object",
+  properties: {
+    prompt: { type: "string", minLength: 1, description: "Its task, with all it must know: it sees nothing of this conversation." },
+  },
+  required: ["prompt"],
+  additionalProperties: false,
+};
 
 const human: BriefTool = {
   ...unguarded,
@@ -194,10 +328,6 @@ function guard(tools: BriefTool[], asking: Asking | undefined): BriefTool[] {
   const { assignees, expiresAfter } = asking;
   return tools.map((tool) => (allows(asking.tools, knownAs(tool)) ? { ...tool, asks: true, assignees, expiresAfter } : tool));
 }
-
-/** What an `approval` knows it by. */
-const knownAs = ({ name, tool, server, workflow }: BriefTool): string =>
-  workflow ?? (tool === undefined ? name : toolName({ tool, server }));
 
 /** Providers take letters, digits, `_` and `-`, 64 of them. */
 const modelName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);

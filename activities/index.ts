@@ -34,6 +34,7 @@ import { createAutoPause } from "./auto-pause.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Announce, Record as RunRecord } from "./record.ts";
+import type { Redact } from "./redact.ts";
 import { createSendMessage } from "./send-message.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
@@ -58,6 +59,7 @@ export interface ActivityDeps {
   tools: ToolRegistry;
   mcp: McpServers;
   schemas: IsolatedSchemas;
+  redact: Redact;
   /** Takes down how they are called. */
   calls: ToolCalls;
   /** What expressions of scheduled runs see as `env`. */
@@ -81,8 +83,9 @@ export function createActivities(deps: ActivityDeps): Activities {
   const loadPlan = createLoadPlan(deps);
   const locks = createLocks(deps.client);
   const find = createFindTool(deps);
-  const tool = createTool({ find, effects, calls: deps.calls, budgets });
+  const tool = createTool({ find, effects, calls: deps.calls, budgets, redact: deps.redact });
   const llm = { ...deps, calls: modelCalls, cache: new AnswerCache(database) };
+  const guarding = { schemas: deps.schemas, find, tool, llm };
   const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(deps),
@@ -99,15 +102,15 @@ export function createActivities(deps: ActivityDeps): Activities {
     sendMessage: createSendMessage(deps),
   } satisfies Partial<Activities>;
   return {
-    llm: createStepActivity("llm", step, createLlm(llm)),
-    think: createStepActivity("think", step, createThink({ ...llm, database, threads })),
+    llm: createStepActivity("llm", step, createLlm(llm, guarding)),
+    think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: createStepActivity("tool", step, async (fields, _, context) => {
       if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
       if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
       return tool(fields, context);
     }),
     http: createStepActivity("http", step, async (fields, _, context) => {
-      const output = await http(fields, context);
+      const output = deps.redact.value(await http(fields, context));
       return { output, checked: output["body"] ?? null };
     }),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),

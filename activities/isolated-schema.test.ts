@@ -19,7 +19,7 @@ const endless: JsonSchema = {
 test("a value is held against a schema in another thread", async () => {
   expect(await schemas.check({ type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
   expect(await schemas.check({ type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
-});
+}, 30_000);
 
 test("a schema that asks for endless work is given up, and the next one is checked", async () => {
   const ticks: number[] = [];
@@ -42,3 +42,10 @@ test("a stranger's schema that is none of ours lets everything pass; of a defini
   expect(await schemas.checkPublished({ type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
   await expect(schemas.checkPublished(endless, 2)).rejects.toMatchObject({ code: "limit" });
 }, 30_000);
+
+test("a pattern is looked for at once in a short text, and in another thread in a long one", async () => {
+  expect(await schemas.findSpans("\\d+", "a 12 b")).toEqual([{ from: 2, to: 4 }]);
+  const long = `${"x ".repeat(100_000)}12`;
+  expect(await schemas.findSpans("\\d+", long)).toEqual([{ from: 200_000, to: 200_002 }]);
+  await expect(schemas.findSpans("(x?y?x?y?){40}z", "x".repeat(900_000))).rejects.toMatchObject({ code: "limit" });
+}, 20_000);

@@ -5,6 +5,7 @@ import { Worker } from "node:worker_threads";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { findSpans, type Span } from "../language/expression/pattern-spans.ts";
 import { validateValue, type Mismatch } from "../language/validate.ts";
 
 /**
@@ -22,7 +23,17 @@ export class IsolatedSchemas {
 
   /** Of strangers (MCP servers). Empty = it fits, or the schema is none that we read. Fault `limit` when it takes longer than `limits.schemaCheckMs`. */
   async check(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
-    const turn = this.#last.then(() => this.#ask(schema, value));
+    return (await this.#inTurn({ schema, value }, "Checking a value against this schema")) as Mismatch[];
+  }
+
+  /** Where a pattern is found in a text: at once where little is to be done. Fault `limit` as `check`. */
+  async findSpans(pattern: string, text: string): Promise<Span[]> {
+    if (text.length * pattern.length <= cheapMax) return findSpans(text, pattern);
+    return (await this.#inTurn({ pattern, text }, "Looking for this pattern")) as Span[];
+  }
+
+  #inTurn(work: Isolated, what: string): Promise<unknown> {
+    const turn = this.#last.then(() => this.#ask(work, what));
     this.#last = turn.catch(() => undefined);
     return turn;
   }
@@ -31,15 +42,16 @@ export class IsolatedSchemas {
     await this.#end();
   }
 
-  async #ask(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+  async #ask(work: Isolated, what: string): Promise<unknown> {
     const thread = await this.#running();
     const late = AbortSignal.timeout(limits.schemaCheckMs);
     try {
-      thread.postMessage({ schema, value });
-      return (await nextMessage(thread, late)) as Mismatch[];
+      thread.postMessage(work);
+      return await nextMessage(thread, late);
     } catch (error) {
       await this.#end();
-      throw new Fault("limit", late.aborted ? tooLong : `The schema cannot be checked: ${String(error)}`, { cause: error });
+      const why = late.aborted ? `takes longer than ${limits.schemaCheckMs} ms` : `is not possible: ${String(error)}`;
+      throw new Fault("limit", `${what} ${why}.`, { cause: error });
     }
   }
 
@@ -61,6 +73,12 @@ export class IsolatedSchemas {
     await thread?.terminate();
   }
 }
+
+/** What is done in the thread. */
+export type Isolated = { schema: JsonSchema; value: Json } | { pattern: string; text: string };
+
+/** Characters of a text times those of a pattern: a few milliseconds. */
+const cheapMax = 200_000;
 
 async function nextMessage(thread: Worker, signal: AbortSignal): Promise<unknown> {
   const over = new AbortController();
@@ -86,5 +104,3 @@ const places = {
   tsx: pathToFileURL(createRequire(import.meta.url).resolve("tsx/esm/api")).href.replace(/\.cjs$/, ".mjs"),
   thread: new URL("./schema-thread.ts", import.meta.url).href,
 };
-
-const tooLong = `Checking a value against this schema takes longer than ${limits.schemaCheckMs} ms.`;

@@ -16,11 +16,12 @@ export interface AnswerCheck {
 interface Envelope {
   schema: JsonSchema;
   unwrap(answer: Json): Json;
+  wrap(answer: Json): Json;
 }
 
 /** Providers accept only object schemas: any other becomes the member `value` of one. */
 export function objectSchema(schema: JsonSchema): Envelope {
-  if (schema["type"] === "object") return { schema, unwrap: (answer) => answer };
+  if (schema["type"] === "object") return { schema, unwrap: (answer) => answer, wrap: (answer) => answer };
   const { $defs, definitions, $schema: _, ...inner } = schema;
   const wrapped: JsonSchema = {
     type: "object",
@@ -31,7 +32,11 @@ export function objectSchema(schema: JsonSchema): Envelope {
     ...($defs === undefined ? {} : { $defs }),
     ...(definitions === undefined ? {} : { definitions }),
   };
-  return { schema: wrapped, unwrap: (answer) => (isObject(answer) ? (answer["value"] ?? null) : null) };
+  return {
+    schema: wrapped,
+    unwrap: (answer) => (isObject(answer) ? (answer["value"] ?? null) : null),
+    wrap: (value) => ({ value }),
+  };
 }
 
 export function checkAnswer(text: string, schema: JsonSchema): AnswerCheck {
@@ -57,6 +62,13 @@ export function repairMessages(messages: Message[], answer: string, schema: Json
   ];
   return [...messages, { role: "assistant", content: answer }, { role: "user", content: demand.join("\n") }];
 }
+
+/** Show the model what it said and what was wrong with that, as a rule sees it. */
+export const refusedMessages = (messages: Message[], said: string, why: string): Message[] => [
+  ...messages,
+  { role: "assistant", content: said },
+  { role: "user", content: `${why}\nThis was not passed on. Answer again, so that it keeps to the rule.` },
+];
 
 // Small models put JSON into a code fence although told not to.
 const withoutFence = (text: string): string => /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(text)?.[1] ?? text;

@@ -2,9 +2,11 @@ import type { LlmFields } from "../contracts/activities.ts";
 import type { JsonSchema } from "../contracts/json.ts";
 import { requestHash } from "./answer-cache.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
-import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
+import { Guard, placeOf, type GuardDeps } from "./guard.ts";
+import { checkAnswer, objectSchema, refusedMessages, repairMessages } from "./llm-output.ts";
 import { judge } from "./llm-outcome.ts";
-import { estimateInputTokens } from "./model-port.ts";
+import type { MadeCall } from "./model-calls.ts";
+import { estimateInputTokens, type Message } from "./model-port.ts";
 import type { StepContext, Work } from "./step.ts";
 
 /**
@@ -15,25 +17,60 @@ import type { StepContext, Work } from "./step.ts";
  * Faults: `model` (extension `upstreamStatus`), `model_output`, `timeout`, `limit`, `reserved_key`; each with `usage` as an extension.
  * `AnotherAttempt`: another call follows.
  */
-export function createLlm(deps: LlmDeps): Work<LlmFields> {
-  return async (fields, { outputSchema }, context) => new Asking(deps, questionOf(fields, outputSchema, context), context).attempt();
+export function createLlm(deps: LlmDeps, guarding: GuardDeps): Work<LlmFields> {
+  return async (given, { outputSchema: wanted }, context) => {
+    const guard = given.guard && new Guard(guarding, given.guard, context);
+    const fields = guard ? { ...given, messages: await passMessages(guard, given.messages) } : given;
+    return new Asking(deps, questionOf(fields, { wanted, guard }, context), context).attempt();
+  };
 }
 
-function questionOf(fields: LlmFields, wanted: JsonSchema | undefined, context: StepContext): Question {
+/** What the definition says to the model as its system is its author's own. */
+async function passMessages(guard: Guard, messages: LlmFields["messages"]): Promise<LlmFields["messages"]> {
+  const passed: LlmFields["messages"] = [];
+  for (const [place, message] of messages.entries()) {
+    const { role, content } = message;
+    // A cast: what was a text stays one.
+    passed.push(
+      role === "system" ? message : { role, content: (await guard.pass({ on: "input", value: content, place })).value as string },
+    );
+  }
+  return passed;
+}
+
+interface Wanted {
+  wanted: JsonSchema | undefined;
+  guard: Guard | undefined;
+}
+
+function questionOf(fields: LlmFields, { wanted, guard }: Wanted, context: StepContext): Question {
   const envelope = wanted && objectSchema(wanted);
   const schema = envelope?.schema;
   const read: Question["read"] = (answer) => (envelope ? envelope.unwrap(checkAnswer(answer, envelope.schema).value) : answer);
   return {
     models: fields.models,
     repairs: fields.repairs,
-    ...(fields.stream ? { stream: true } : {}),
+    ...(fields.stream && !guard?.looksAt("output") ? { stream: true } : {}),
     ...(fields.cache ? { cache: { hash: requestHash(fields, wanted), ttlMs: fields.cache.ttlMs } } : {}),
     need: { inputTokens: estimateInputTokens(fields), task: envelope ? "structured" : "text" },
     request: (repairOf) => ({
-      messages: schema && repairOf ? repairMessages(fields.messages, repairOf.answer ?? "", schema) : fields.messages,
+      messages: messagesFor(fields.messages, repairOf, schema),
       ...(schema ? { outputSchema: schema } : {}),
     }),
     judge: (answer, label) => judge(answer, { label, schema, asksAgain: (text) => context.asksAgain(read(text)) }),
     read,
+    ...(guard ? { guard: guardOfAnswer(guard, read) } : {}),
   };
 }
+
+const messagesFor = (messages: Message[], repairOf: MadeCall | undefined, schema: JsonSchema | undefined): Message[] => {
+  const { answer = "", error } = repairOf ?? {};
+  if (error?.code === "guardrail") return refusedMessages(messages, answer, error.detail);
+  return schema && repairOf ? repairMessages(messages, answer, schema) : messages;
+};
+
+const guardOfAnswer = (guard: Guard, read: Question["read"]): Question["guard"] => ({
+  pass: async (answer, call) => (await guard.pass({ on: "output", value: read(answer), place: placeOf(call) })).value,
+  usages: guard.usages,
+  decided: guard.decided,
+});

@@ -13,6 +13,7 @@ import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
 import type { CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
+import { storable } from "../prisma/storable.ts";
 
 /** What a call of a model belongs to: one round of a step. */
 export interface CallOwner {
@@ -153,6 +154,15 @@ export class ModelCalls {
     const spent = isMade ? { usage, costUsd } : undefined;
     await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) });
     return costUsd;
+  }
+
+  /** An answer that does not count after all: a guardrail has not let it pass. To tell it twice is harmless. */
+  async refuse(owner: CallOwner, callIndex: number, problem: Problem): Promise<void> {
+    const where = { ...keyOf(owner), callIndex, status: { in: ["answered", "cached"] } };
+    await this.#database.modelCall.updateMany({
+      where,
+      data: { status: "unfit", error: asJson(storable(problem as unknown as JsonObject)) },
+    });
   }
 
   /** Calls that nobody will settle: their workers went away with their runs, or their time is long over. Gives how many. */

@@ -1,11 +1,18 @@
 import { parentPort } from "node:worker_threads";
-import type { Json, JsonSchema } from "../contracts/json.ts";
+import { findSpans } from "../language/expression/pattern-spans.ts";
 import { checkSchema, validateValue } from "../language/validate.ts";
+import type { Isolated } from "./isolated-schema.ts";
 
-// A thread of its own: what a stranger's schema costs, it costs here, until `isolated-schema.ts` ends it.
-parentPort!.on("message", ({ schema, value }: { schema: JsonSchema; value: Json }) => {
+// A thread of its own: what a stranger's schema or a long text costs, it costs here, until `isolated-schema.ts` ends it.
+parentPort!.on("message", (work: Isolated) => {
   // Long patterns, older drafts: whoever sent the schema checks the value, too.
-  parentPort!.postMessage(checkSchema(schema).length > 0 ? [] : validateValue(schema, value));
+  const done =
+    "pattern" in work
+      ? findSpans(work.text, work.pattern)
+      : checkSchema(work.schema).length > 0
+        ? []
+        : validateValue(work.schema, work.value);
+  parentPort!.postMessage(done);
 });
 
 parentPort!.postMessage("ready");

@@ -20,7 +20,8 @@ export async function shorten(deps: LlmDeps & { database: Database }, { brief, f
   const { output, usage, told } = await new Asking(deps, summaryQuestion(brief, fields, before), context).attempt();
   const last = before.at(-1)!;
   const messages: Message[] = [
-    { role: "user", content: brief.prompt },
+    // Its task, as guardrails have let it pass.
+    taskOf(brief, before),
     { role: "user", content: `What was done so far, in short:\n\n${output as string}` },
     last,
   ];
@@ -31,7 +32,7 @@ export async function shorten(deps: LlmDeps & { database: Database }, { brief, f
 
 function summaryQuestion(brief: Brief, { models, repairs }: ThinkFields, before: Message[]): Question {
   const messages: Message[] = [
-    ...systemOf(brief),
+    ...systemOf(brief, before),
     { role: "user", content: `${before.map(lineOf).join("\n\n")}\n\n---\n\n${wantsSummary}` },
   ];
   return {
@@ -49,7 +50,7 @@ const wantsSummary =
   "Above is a conversation with its tools. Write what whoever goes on with it must know: what was found and done, with names, numbers, " +
   "identifiers and decisions word by word, what failed, and what is still to be done. Nothing else.";
 
-const lineOf = (message: Message): string => {
+export const lineOf = (message: Message): string => {
   if (message.role === "tool") return `Result of ${message.toolCallId}: ${message.content}`;
   const calls =
     message.role === "assistant"
@@ -58,9 +59,16 @@ const lineOf = (message: Message): string => {
   return [`${message.role}: ${message.content}`, ...calls].join("\n");
 };
 
+/** The message that is the task; what came before it is gone when the conversation was shortened before. */
+export const taskOf = ({ opening = [] }: Brief, conversation: Message[]): Message =>
+  conversation[conversation[0]?.content === opening[0] ? opening.length : 0]!;
+
 /** The only system prompt. What tools, files and people say stands in messages of its own, and never here. */
-export function systemOf({ instructions, tools, opening }: Pick<Brief, "instructions" | "tools" | "opening">): Message[] {
-  const isTold = tools.length > 0 || opening !== undefined;
+export function systemOf(
+  { instructions, tools, opening }: Pick<Brief, "instructions" | "tools" | "opening">,
+  conversation: Message[] = [],
+): Message[] {
+  const isTold = tools.length > 0 || opening !== undefined || conversation.some(({ role }) => role === "tool");
   const words = [instructions, ...(isTold ? [resultsAreData] : []), ...(opening ? [marksAreData] : [])].filter((text) => text !== "");
   return words.length === 0 ? [] : [{ role: "system", content: words.join("\n\n") }];
 }

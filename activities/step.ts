@@ -1,6 +1,6 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
-import { eventIdentity } from "../contracts/events.ts";
+import { eventIdentity, type EventType } from "../contracts/events.ts";
 import { defaults, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
@@ -35,6 +35,8 @@ export interface Worked {
   /** What it did outside, yet to be closed with its result. */
   effect?: OpenEffect;
   reusedFrom?: string;
+  /** What guardrails decided, for people. */
+  guarded?: string[];
   /** It was made here and may hold references; what comes from outside may not. */
   isOurs?: true;
 }
@@ -52,6 +54,8 @@ export interface StepContext extends WorkContext {
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
   leave(value: Json | undefined): void;
+  /** Tell the run's log what was decided under way. `ordinal`: the same whenever it is told again. */
+  tell: (type: EventType, ordinal: number, data: JsonObject) => Promise<void>;
   /** Do something with the record until it works, or the attempt ends. */
   patiently: <T>(operation: () => Promise<T>) => Promise<T>;
   /** `retry.while`: whether this output asks for another attempt. */
@@ -166,9 +170,9 @@ async function perform<Fields>(
   teller.startSoon();
   if (!desk.worked) {
     const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk)));
+    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk, teller)));
   }
-  const { output, usage, told, effect, reusedFrom, isOurs, checked = output } = desk.worked!;
+  const { output, usage, told, effect, reusedFrom, guarded, isOurs, checked = output } = desk.worked!;
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
@@ -178,7 +182,12 @@ async function perform<Fields>(
     desk.discard();
     throw unwanted(call);
   }
-  const done = { output: kept, ...(usage ? { usage } : {}), ...(reusedFrom === undefined ? {} : { reusedFrom }) };
+  const done = {
+    output: kept,
+    ...(usage ? { usage } : {}),
+    ...(reusedFrom === undefined ? {} : { reusedFrom }),
+    ...(guarded ? { guarded } : {}),
+  };
   const isNew = await patiently(desk.endsAt, () => teller.end(told ? { ...done, ...told } : done));
   // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
   if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
@@ -187,7 +196,7 @@ async function perform<Fields>(
 
 const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
-function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
+function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepContext {
   const { cancellationSignal, info, log } = Context.current();
   return {
     idempotencyKey: call.idempotencyKey,
@@ -204,6 +213,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk): StepContext {
     isAgain: isAgain(call),
     left: desk.left,
     leave: (value) => desk.leave(value),
+    tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),
     patiently: (operation) => patiently(desk.endsAt, operation),
     asksAgain: (output) => asksAgain(call, output),
   };

@@ -3,11 +3,13 @@ import {
   GIVE_ANSWER,
   type AskedCall,
   type Brief,
+  type BriefTool,
   type CallResult,
   type ThinkFields,
   type Thought,
   unguarded,
 } from "../contracts/agent-task.ts";
+import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
@@ -17,16 +19,17 @@ import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { judge } from "./llm-outcome.ts";
-import { checkAnswer, objectSchema, repairMessages } from "./llm-output.ts";
-import type { CallOutcome } from "./model-calls.ts";
+import { Guard, type GuardDeps } from "./guard.ts";
+import { objectSchema, refusedMessages, repairMessages } from "./llm-output.ts";
+import { totalOf } from "./llm-usage.ts";
+import type { CallOutcome, MadeCall } from "./model-calls.ts";
 import { estimateInputTokens, type ChatAnswer, type Message, type ToolCall, type ToolSpec } from "./model-port.ts";
-import { shorten, systemOf } from "./shorten.ts";
-import type { Work } from "./step.ts";
+import { answerOf, answerText, givenBy, saidMessage, type Said } from "./said.ts";
+import { lineOf, shorten, systemOf, taskOf } from "./shorten.ts";
+import type { Work, Worked } from "./step.ts";
 import type { Threads } from "./threads.ts";
 import { Transcripts } from "./transcripts.ts";
-
-/** What a turn's answer is kept as: the model call's row has it, so that a later attempt finds it. */
-type Said = Pick<ChatAnswer, "text" | "toolCalls" | "thinking">;
+import { callsIn, passAdded, passSaid, type Heard } from "./turn-guard.ts";
 
 /** Arguments above this travel as references, so that what a turn gives is always small. */
 const inlineArgumentBytes = 2_048;
@@ -37,7 +40,7 @@ const inlineArgumentBytes = 2_048;
  * Out: `Thought`. Without `outputSchema` a text without calls is the answer; with it, a call of `give_answer` whose arguments fit.
  * Faults and retry: as `createLlm`.
  */
-export function createThink(deps: LlmDeps & { database: Database; threads: Threads }): Work<ThinkFields> {
+export function createThink(deps: ThinkDeps): Work<ThinkFields> {
   return async (fields, _, context) => {
     const transcripts = new Transcripts(deps.database, context.tenant);
     const { brief, before } = await context.patiently(async () => ({
@@ -46,42 +49,90 @@ export function createThink(deps: LlmDeps & { database: Database; threads: Threa
     }));
     if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
     if (fields.shorten) return shorten(deps, { brief, fields, before, context });
-    const added = before.length === 0 ? beginningOf(brief) : resultMessages(before, fields);
-    const question = questionOf(brief, fields, [...before, ...added]);
-    const { output, usage, told } = await new Asking(deps, question, context).attempt();
-    const said = output as unknown as Said;
-    const thought = await context.patiently(async (): Promise<Thought> => {
-      const transcript = await transcripts.extend(fields.transcript, [...added, saidMessage(said)]);
-      const answer = answerOf(brief, said);
-      const calls =
-        answer === undefined
-          ? await Promise.all(
-              said.toolCalls.slice(0, limits.agentCallsPerTurnMax).map((call, index) => asked(call, fields.toolCalls + index)),
-            )
-          : [];
-      const tokens = estimateInputTokens({ messages: [...before, ...added, saidMessage(said)] });
-      return { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
-    });
-    const { transcript, answer, isDone } = thought;
-    if (isDone && brief.thread) await deps.threads.add(brief.thread, { asked: brief.prompt, answer, transcript }, context);
-    return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
+    const guard = brief.guard && new Guard(deps, brief.guard, context);
+    const coming = before.length === 0 ? beginningOf(brief) : resultMessages(before, fields);
+    const added = guard ? await passAdded(guard, brief, { before, added: coming }) : { messages: coming };
+    if (added.question) return asksFirst(added.question, added.messages);
+    const conversation = [...before, ...added.messages];
+    const question = questionOf(brief, fields, { conversation, guard });
+    const { output, ...worked } = await new Asking(deps, question, context).attempt();
+    const thought = await thoughtOf(output as unknown as Heard, added.messages);
+    const { transcript, answer, isDone, asks } = thought;
+    // What people have yet to let pass belongs to no thread.
+    if (isDone && brief.thread && !asks)
+      await deps.threads.add(brief.thread, { asked: taskOf(brief, conversation).content, answer, transcript }, context);
+    return { ...worked, output: thought as unknown as Json, isOurs: true };
 
-    async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number): Promise<AskedCall> {
+    /** What people have approved stands in the conversation: the next turn asks the model about exactly that. */
+    async function asksFirst(asks: GuardrailQuestion, messages: Message[]): Promise<Worked> {
+      const transcript = await context.patiently(() => transcripts.extend(fields.transcript, messages));
+      const thought: Thought = { transcript, tokens: 0, calls: [], isDone: false, answer: null, asks: await storedPayload(asks) };
+      const { usages, decided } = guard!;
+      const usage = usages.length > 0 ? { usage: totalOf([], usages) } : {};
+      return { output: thought as unknown as Json, isOurs: true, guarded: decided, ...usage };
+    }
+
+    async function thoughtOf({ said, question: asks, questions }: Heard, messages: Message[]): Promise<Thought> {
+      return context.patiently(async () => {
+        const transcript = await transcripts.extend(fields.transcript, [...messages, saidMessage(said)]);
+        const answer = answerOf(brief, said);
+        const wishes = answer === undefined ? said.toolCalls.slice(0, limits.agentCallsPerTurnMax) : [];
+        const asking = wishes.map((call, index) => asked(call, fields.toolCalls + index, questions?.[index] ?? undefined));
+        const calls = onceHandedOver(await Promise.all(asking));
+        const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] });
+        const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
+        const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
+        if (handoff >= 0) thought.handoff = handoff;
+        return { ...thought, ...(asks ? { asks: await storedPayload(asks) } : {}) };
+      });
+    }
+
+    async function storedPayload(asks: GuardrailQuestion): Promise<GuardrailQuestion> {
+      return { ...asks, payload: await store(deps.database, context.tenant, asks.payload, inlineArgumentBytes) };
+    }
+
+    async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number, asks?: GuardrailQuestion): Promise<AskedCall> {
       const tool = brief.tools.find((each) => each.name === name);
       const refused = (problem: string): AskedCall => ({ ...unguarded, id, name, arguments: null, problem });
       if (!tool)
         return refused(`There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`);
-      const problem = problemOf({ name, args, malformed, made }, brief);
+      const problem =
+        problemOf({ name, args, malformed, made }, brief) ?? (tool.handoff === undefined ? undefined : handoffProblem(fields));
       if (problem !== undefined) return refused(problem);
       const { description: _d, parameters: _p, ...target } = tool;
       return {
         ...target,
+        ...(asks ? askedBy(tool, asks) : {}),
         id,
         arguments: await store(deps.database, context.tenant, args, name === ASK_HUMAN ? limits.inlineBytesMax : inlineArgumentBytes),
       };
     }
   };
 }
+
+type ThinkDeps = LlmDeps & GuardDeps & { database: Database; threads: Threads };
+
+/** Whom the tool's own approval names decide, unless it is the agent itself that asks others. */
+const askedBy = ({ asks, assignees, expiresAfter }: BriefTool, question: GuardrailQuestion): Partial<AskedCall> => ({
+  asks: true,
+  why: question.title,
+  ...(asks && !question.isAgents ? { assignees, expiresAfter } : { assignees: question.assignees, expiresAfter: question.expiresAfter }),
+});
+
+const handoffProblem = ({ handovers = 0 }: ThinkFields): string | undefined =>
+  handovers < limits.agentHandoversMax
+    ? undefined
+    : `The conversation was handed over ${handovers} times, and is not any more. Answer as well as you can.`;
+
+/** One agent has it: the first that was asked for. */
+const onceHandedOver = (calls: AskedCall[]): AskedCall[] => {
+  const first = calls.findIndex(({ handoff, problem }) => handoff !== undefined && problem === undefined);
+  const problem = "The conversation goes to one agent at a time.";
+  return calls.map((call, index) => {
+    if (call.handoff === undefined || index === first || call.problem !== undefined) return call;
+    return { ...unguarded, id: call.id, name: call.name, arguments: null, problem };
+  });
+};
 
 interface Wish {
   name: string;
@@ -98,26 +149,30 @@ function problemOf({ name, args, malformed, made }: Wish, { toolCallsMax = Numbe
   return undefined;
 }
 
-function questionOf(brief: Brief, fields: ThinkFields, conversation: Message[]): Question {
-  const messages = [...systemOf(brief), ...conversation];
+interface Turn {
+  conversation: Message[];
+  guard: Guard | undefined;
+}
+
+function questionOf(brief: Brief, fields: ThinkFields, { conversation, guard }: Turn): Question {
   const envelope = brief.outputSchema && objectSchema(brief.outputSchema);
   const tools = specsOf(brief);
+  const messages = [...systemOf(brief, conversation), ...(tools.length === 0 ? conversation.map(withoutCalls) : conversation)];
   return {
     ...(brief.agent === undefined ? {} : { agent: brief.agent }),
     models: fields.models,
     repairs: fields.repairs,
-    ...(fields.stream ? { stream: true } : {}),
+    // Words that were shown cannot be taken back.
+    ...(fields.stream && !guard?.looksAt("output") ? { stream: true } : {}),
     need: { inputTokens: estimateInputTokens({ messages, tools }), task: tools.length > 0 ? "structured" : "text" },
     request: (repairOf) => ({
-      messages:
-        envelope && repairOf?.answer
-          ? repairMessages(messages, answerText(JSON.parse(repairOf.answer) as Said), envelope.schema)
-          : messages,
+      messages: messagesFor(messages, repairOf, envelope?.schema),
       ...(tools.length > 0 ? { tools } : {}),
-      ...(repairOf ? { toolChoice: { name: GIVE_ANSWER } } : {}),
+      ...(repairOf && !isRefused(repairOf) ? { toolChoice: { name: GIVE_ANSWER } } : {}),
     }),
     judge: (answer, label) => judgeTurn(answer, label, envelope?.schema),
-    read: (answer) => JSON.parse(answer) as Json,
+    read: (answer) => ({ said: JSON.parse(answer) as Json }),
+    ...(guard ? { guard: guardOfTurn(guard, brief) } : {}),
   };
 }
 
@@ -130,7 +185,31 @@ export function specsOf({ tools, outputSchema }: Brief): ToolSpec[] {
 }
 
 /** What others wrote comes before the task, in messages of its own. */
-const beginningOf = ({ opening = [], prompt }: Brief): Message[] => [...opening, prompt].map((content) => ({ role: "user", content }));
+const beginningOf = ({ opening = [], prompt, messages }: Brief): Message[] => [
+  ...opening.map((content) => ({ role: "user" as const, content })),
+  ...(messages ?? [{ role: "user" as const, content: prompt }]),
+];
+
+const guardOfTurn = (guard: Guard, brief: Brief): Question["guard"] => ({
+  pass: async (answer, call) => (await passSaid(guard, brief, JSON.parse(answer) as Said, call)) as unknown as Json,
+  usages: guard.usages,
+  decided: guard.decided,
+});
+
+/** Providers take no calls where there are no tools: those of an agent that has handed the conversation over are told. */
+function withoutCalls(message: Message): Message {
+  if (message.role === "tool") return { role: "user", content: lineOf(message) };
+  return message.role === "assistant" && message.toolCalls ? { role: "assistant", content: lineOf(message) } : message;
+}
+
+const isRefused = ({ error }: MadeCall): boolean => error?.code === "guardrail";
+
+function messagesFor(messages: Message[], repairOf: MadeCall | undefined, schema: JsonSchema | undefined): Message[] {
+  if (!repairOf?.answer) return messages;
+  const said = JSON.parse(repairOf.answer) as Said;
+  if (isRefused(repairOf)) return refusedMessages(messages, lineOf(saidMessage(said)), repairOf.error!.detail);
+  return schema ? repairMessages(messages, answerText(said), schema) : messages;
+}
 
 /** A turn that calls tools has no answer to fit the schema yet. */
 function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undefined): CallOutcome {
@@ -140,34 +219,9 @@ function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undef
   return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
 }
 
-/** What is meant as the answer: what the model gives, or else says. */
-function answerText(said: Said): string {
-  const given = givenBy(said);
-  return given ? (given.malformed ?? JSON.stringify(given.arguments)) : said.text;
-}
-
-const givenBy = ({ toolCalls }: Said): ToolCall | undefined => toolCalls.find(({ name }) => name === GIVE_ANSWER);
-
-/** Undefined while there are calls to make. */
-function answerOf({ outputSchema }: Brief, said: Said): Json | undefined {
-  const isOver = said.toolCalls.length === 0 || (outputSchema !== undefined && givenBy(said) !== undefined);
-  if (!isOver) return undefined;
-  if (!outputSchema) return said.text;
-  const envelope = objectSchema(outputSchema);
-  return envelope.unwrap(checkAnswer(answerText(said), envelope.schema).value);
-}
-
-const saidMessage = ({ text, toolCalls, thinking }: Said): Message => ({
-  role: "assistant",
-  content: text,
-  ...(toolCalls.length > 0 ? { toolCalls } : {}),
-  ...(thinking ? { thinking } : {}),
-});
-
 /** One for each call that the model asked for last: providers take nothing else. */
 function resultMessages(before: Message[], { results, contextTokens }: ThinkFields): Message[] {
-  const last = before.at(-1);
-  const calls = last?.role === "assistant" ? (last.toolCalls ?? []) : [];
+  const calls = callsIn(before);
   // Together half of the conversation's room: four characters count as a token.
   const room = Math.min(limits.agentResultBytesMax, Math.floor((contextTokens * 2) / Math.max(1, calls.length)));
   return calls.map(({ id }, index) => ({ role: "tool", toolCallId: id, ...contentOf(results[index], room) }));
@@ -175,9 +229,14 @@ function resultMessages(before: Message[], { results, contextTokens }: ThinkFiel
 
 function contentOf(result: CallResult | undefined, room: number): { content: string; isError?: true } {
   if (!result) return { content: "The call was not made: there were too many at once.", isError: true };
+  if (isObject(result) && "output" in result && isHandedOver(result.output)) return { content: takenOver };
   if ("error" in result) return { content: clipped(errorText(result.error), room), isError: true };
   return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output), room) };
 }
+
+const isHandedOver = (output: Json): boolean => isObject(output) && typeof output["handedOver"] === "string" && isObject(output["brief"]);
+
+const takenOver = "This conversation was handed over to you. Go on with it by your own instructions.";
 
 const errorText = (error: Json): string => {
   const { title = "Error", detail = "", errors } = (isObject(error) ? error : {}) as JsonObject;

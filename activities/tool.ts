@@ -7,6 +7,7 @@ import { validateValue } from "../language/validate.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
 import { patiently } from "./patience.ts";
+import { noSecrets, type Redact } from "./redact.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
 import type { Tool } from "./tool-registry.ts";
@@ -22,7 +23,7 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCall {
+export function createTool({ find, effects, calls, budgets, redact }: ToolDeps): ToolCall {
   return async (fields, given, call = 0) => {
     const { hosts, memory } = fields;
     const context = { ...given, ...(hosts ? { hosts } : {}), ...(memory ? { memory } : {}) };
@@ -34,7 +35,7 @@ export function createTool({ find, effects, calls, budgets }: ToolDeps): ToolCal
       const args = await tool.parse(fields.arguments);
       const perform = async (within: WorkContext): Promise<Json> => {
         await spendCall(budgets, tool, { ...within, agent: fields.agent });
-        return calls.watch(tool, within, () => performTool(tool, args, within));
+        return calls.watch(tool, within, () => performTool(tool, args, within, redact));
       };
       if (tool.effect === "read") return { output: await perform(context) };
       return await effects.once({ tool, fields, args, call }, context, perform);
@@ -49,6 +50,7 @@ export interface ToolDeps {
   effects: EffectLedger;
   calls: ToolCalls;
   budgets: Budgets;
+  redact?: Redact;
 }
 
 /** Whoever cannot be asked lets nothing through. */
@@ -62,9 +64,14 @@ async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pi
 }
 
 /** Its result, checked. Whether it was done before, the effect ledger knows. */
-export async function performTool(tool: Tool, args: unknown, context: WorkContext): Promise<Json> {
-  const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
-  return checkResult(tool, result);
+export async function performTool(tool: Tool, args: unknown, context: WorkContext, redact = noSecrets): Promise<Json> {
+  try {
+    const result = await withDeadline(context, context.timeoutMs, (signal) => runTool(tool, args, { ...context, signal }));
+    return redact.value(checkResult(tool, result));
+  } catch (error) {
+    // Before anybody notes it.
+    throw redact.error(error);
+  }
 }
 
 async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise<unknown> {

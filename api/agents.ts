@@ -14,6 +14,7 @@ import { agentStates, type Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { newestFirst } from "../contracts/semver.ts";
+import { guardrailFindings } from "../language/check-guardrails.ts";
 import { parseDuration } from "../language/duration.ts";
 import { changeAgentState, currentOf, definitionOf, publishAgent, withState, type AgentRow, type AgentStateRow } from "../prisma/agents.ts";
 import { Prisma } from "../prisma/client.ts";
@@ -116,7 +117,7 @@ export const agentRoutes = [
 ];
 
 async function publish({ deps, caller, body, requestId }: Call<unknown, unknown, Agent>): Promise<Answer> {
-  refuseBadDurations(body);
+  refuseUnfit(body);
   const { tenant, principal } = caller;
   const { row, state, isNew } = await publishAgent(deps.database, body, { tenant, by: principal.name, requestId });
   const headers = { Location: `/api/v2/agents/${encodeURIComponent(row.name)}/versions/${encodeURIComponent(row.version)}` };
@@ -187,10 +188,20 @@ async function states({ deps, caller, params, query }: Call<Named, z.output<type
 }
 
 /** What the schema cannot say. */
-function refuseBadDurations({ limits: { timeout } = {}, approval: { expiresAfter } = { tools: [] }, memory: { ttl } = {} }: Agent): void {
+function refuseUnfit({
+  limits: { timeout } = {},
+  approval: { expiresAfter } = { tools: [] },
+  memory: { ttl } = {},
+  guardrails = [],
+}: Agent): void {
   const given = Object.entries({ "/limits/timeout": timeout, "/approval/expiresAfter": expiresAfter, "/memory/ttl": ttl });
   const errors = given.flatMap(([pointer, value]) => (value === undefined || isSpan(value) ? [] : [{ pointer, ...notSpan }]));
-  if (errors.length > 0) throw faultOf("schema", "The body is not as it should be.", errors);
+  const ofRules = guardrailFindings(guardrails, { hasTools: true }).map(({ code, path, message }) => ({
+    pointer: `/guardrails/${path.join("/")}`,
+    code,
+    message,
+  }));
+  if (errors.length + ofRules.length > 0) throw faultOf("schema", "The body is not as it should be.", [...errors, ...ofRules]);
 }
 
 const notSpan = { code: "duration", message: "A duration above 0, such as `90s`, `10m`, `PT1H`, or a number of milliseconds." };

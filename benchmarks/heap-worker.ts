@@ -4,6 +4,7 @@ import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
 import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { createActivities } from "../activities/index.ts";
+import { noSecrets } from "../activities/redact.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
 import { queues } from "../contracts/ids.ts";
@@ -35,6 +36,7 @@ const ours = async () => ({
     announce: () => undefined,
     prices: new Prices(database),
     quotas: undefined as never,
+    redact: noSecrets,
     mcp: undefined as never,
     schemas: new IsolatedSchemas(),
     calls: new ToolCalls(database),

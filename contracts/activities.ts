@@ -6,6 +6,7 @@ import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, StepStatus } from "./events.ts";
 import type { Retry } from "./limits.ts";
 import type { Problem } from "./faults.ts";
+import type { GuardOrder } from "./guardrails.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
@@ -62,6 +63,8 @@ export interface StepDone {
   reusedFrom?: string;
   /** It has not begun: the walk is to ask again after this. */
   delay?: Delay;
+  /** What guardrails decided: shown in the Temporal Web UI. */
+  guarded?: string[];
 }
 
 export interface Delay {
@@ -152,6 +155,7 @@ export interface LlmFields {
   stream?: true;
   /** Take an earlier answer to the same request, or to the same key. */
   cache?: { key?: Json; ttlMs: number };
+  guard?: GuardOrder;
 }
 
 export interface ToolFields {

@@ -1,13 +1,25 @@
+import type { GuardOrder, Guardrail, GuardrailQuestion, Judges } from "./guardrails.ts";
 import type { Json, JsonSchema } from "./json.ts";
+import { toolName, type Policy } from "./policy.ts";
 
 /** What an `agent` step may call, as its definition says it. */
 export type GrantedTool =
   | string
   | { tool: string; version?: string | undefined; server?: string | undefined }
-  | { workflow: string; version?: string | undefined; as?: string | undefined };
+  | { workflow: string; version?: string | undefined; as?: string | undefined }
+  | GrantedAgent;
+
+/** Another agent as a tool: a task of its own, with its own instructions, tools and limits. */
+export interface GrantedAgent {
+  agent: string;
+  version?: string | undefined;
+  as?: string | undefined;
+}
 
 export const isWorkflowTool = (granted: GrantedTool): granted is Extract<GrantedTool, { workflow: string }> =>
   typeof granted === "object" && "workflow" in granted;
+
+export const isAgentTool = (granted: GrantedTool): granted is GrantedAgent => typeof granted === "object" && "agent" in granted;
 
 /** The name under which a person is asked. */
 export const ASK_HUMAN = "ask_human";
@@ -46,9 +58,13 @@ export interface ContextReport {
   memories: { found: number; given: number; tokens: number };
   thread: { exchanges: number; whole: number; shortened: number; tokens: number };
 }
+/** The names under which a conversation is handed over begin so. */
+export const HAND_OVER = "hand_over_to_";
 
 /** What an agent step is about, as the walk knows it. */
 export interface AgentOrder {
+  /** Hash of the brief of the agent that hands its conversation over: what the step asks for holds on, what that agent may does not. */
+  handedOver?: string;
   /** A published agent: what the step does not say, it says. */
   agent?: string;
   version?: string;
@@ -57,11 +73,16 @@ export interface AgentOrder {
   /** Texts, or references to them. */
   instructions: Json;
   prompt: Json;
-  /** Hosts that the definition's policy lets it call. */
-  hosts?: string[];
+  /** The definition's. */
+  policy?: Policy;
   /** Absent: the agent's; otherwise some of them. */
   tools?: GrantedTool[];
   approval?: Asking;
+  /** Agents that it may hand its conversation over to; absent: those its agent names. */
+  handoffs?: string[];
+  guardrails?: Guardrail[];
+  /** The whole conversation to begin with, in place of `prompt`. */
+  messages?: { role: "system" | "user" | "assistant"; content: Json }[];
   outputSchema?: JsonSchema;
   owner: string;
   contextTokens: number;
@@ -91,6 +112,8 @@ export interface Settled {
   contextTokens?: number;
   /** Of a task with memories or a thread. */
   context?: ContextReport;
+  /** What its guardrails ask and call. */
+  judges?: Judges;
 }
 
 /** What the model gets in each turn, settled once for the task and stored: the walk knows its hash. */
@@ -98,9 +121,14 @@ export interface Brief {
   agent?: string;
   instructions: string;
   prompt: string;
+  /** The whole conversation to begin with, in place of `prompt`. */
+  messages?: { role: "user" | "assistant"; content: string }[];
   tools: BriefTool[];
   /** Calls of tools in the whole task. */
   toolCallsMax?: number;
+  /** What the step asks people about, whoever has the conversation. */
+  approval?: Asking;
+  guard?: GuardOrder;
   outputSchema?: JsonSchema;
   /** Data that comes before the task, a message each. */
   opening?: string[];
@@ -120,6 +148,11 @@ export interface Target {
   version?: string;
   server?: string;
   workflow?: string;
+  /** Of another agent: the plan of its task, which nobody has published. */
+  planHash?: string;
+  agent?: string;
+  /** The agent that has the conversation from then on. */
+  handoff?: string;
   effect?: "read" | "write" | "dangerous";
   /** Answers at once: it may run beside the walk. */
   isShort?: true;
@@ -130,6 +163,10 @@ export interface Target {
   assignees: string[];
   expiresAfter: string | number | null;
 }
+
+/** What an approval or a guardrail knows a tool by. */
+export const knownAs = ({ name, tool, server, workflow, agent, handoff }: Target & { name: string }): string =>
+  handoff ?? agent ?? workflow ?? (tool === undefined ? name : toolName({ tool, server }));
 
 export const unguarded: Pick<Target, "asks" | "assignees" | "expiresAfter"> = { asks: false, assignees: [], expiresAfter: null };
 
@@ -146,6 +183,8 @@ export interface ThinkFields {
   contextTokens: number;
   /** Calls of tools before this turn. */
   toolCalls: number;
+  /** How often the conversation was handed over. */
+  handovers?: number;
   /** Hash of the conversation before this turn; null in the first. */
   transcript: string | null;
   /** What the calls of the turn before gave, in their order. */
@@ -163,8 +202,12 @@ export interface Thought {
   tokens: number;
   /** None when it is done. */
   calls: AskedCall[];
+  /** Which of them hands the conversation over. */
+  handoff?: number;
   isDone: boolean;
   answer: Json;
+  /** People decide about what was to be asked, or about the answer, before anything becomes of it. */
+  asks?: GuardrailQuestion;
 }
 
 /** A call that the model asks for. */
@@ -172,6 +215,8 @@ export interface AskedCall extends Target {
   id: string;
   name: string;
   arguments: Json;
+  /** Why people are asked, when a guardrail says so. */
+  why?: string;
   /** Why it cannot be made: told to the model in place of a result. */
   problem?: string;
 }

@@ -1,7 +1,18 @@
 import { z } from "zod";
 import { agentStates, agentToolName, type Agent } from "./agents.ts";
 import { paged, text as someText, time } from "./api.schema.ts";
-import { count, duration, fixedText, text, version, versionRange, workflowName } from "./definition-fields.schema.ts";
+import {
+  count,
+  duration,
+  fixedText,
+  grantedAgent,
+  handoffs,
+  text,
+  version,
+  versionRange,
+  workflowName,
+} from "./definition-fields.schema.ts";
+import { guardrails } from "./guardrail.schema.ts";
 import { limits } from "./limits.ts";
 import { allows } from "./policy.ts";
 
@@ -20,8 +31,9 @@ const tool = z.union(
       version: versionRange.optional().describe("Version or range, as in `tool` steps."),
       server: fixedText.optional().describe("The MCP server that has it; the workers' own tools without it."),
     }),
+    grantedAgent,
   ],
-  { error: "the name of a tool, or an object with `tool` and `version` or `server`" },
+  { error: "the name of a tool, `{tool, version, server}` or `{agent, version, as}`" },
 );
 
 /** What makes an agent work: the same whether it is published or stands in a definition. */
@@ -61,6 +73,8 @@ const agentFields = {
     })
     .optional()
     .describe("Tasks begin with what it remembers of them. To remember it needs `memory.remember` among its `tools`."),
+  guardrails,
+  handoffs,
 };
 
 export const agentSchema = z

@@ -1,4 +1,6 @@
 import { limits } from "./limits.ts";
+import type { GrantedAgent } from "./agent-task.ts";
+import type { Guardrail } from "./guardrails.ts";
 import { toolName } from "./policy.ts";
 
 /** An agent as it is published; under its version it never changes. */
@@ -19,6 +21,9 @@ export interface Agent {
   limits?: AgentLimits;
   approval?: AgentApproval;
   memory?: AgentMemory;
+  guardrails?: Guardrail[];
+  /** Names of agents that it may hand its conversation over to. */
+  handoffs?: string[];
 }
 
 export interface Capability {
@@ -27,8 +32,8 @@ export interface Capability {
   level: number;
 }
 
-/** A name of the workers' own tools; or with a range of versions, or of an MCP server. */
-export type AgentTool = string | { tool: string; version?: string; server?: string };
+/** A name of the workers' own tools; or with a range of versions, or of an MCP server; or another agent. */
+export type AgentTool = string | { tool: string; version?: string; server?: string } | GrantedAgent;
 
 export interface AgentLimits {
   maxTurns?: number;
@@ -58,7 +63,8 @@ export interface AgentApproval {
 }
 
 /** What a policy, and an approval, knows an agent's tool by. */
-export const agentToolName = (entry: AgentTool): string => (typeof entry === "string" ? entry : toolName(entry));
+export const agentToolName = (entry: AgentTool): string =>
+  typeof entry === "string" ? entry : "agent" in entry ? entry.agent : toolName(entry);
 
 /** Of an agent as a whole, whatever its version. Only an `active` one may begin a call. */
 export const agentStates = ["active", "paused", "stopped", "retired"] as const;

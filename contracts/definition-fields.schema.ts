@@ -38,6 +38,19 @@ export const workflowName = z
   .max(64)
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
 
+/** Another agent as a tool: in steps and in published agents. */
+export const grantedAgent = z.strictObject({
+  agent: workflowName.describe("A published agent: it gets a task of its own, with its own instructions, tools and limits."),
+  version: versionRange.optional().describe("Its version, or a range; the highest without it."),
+  as: identifier.optional().describe("What the model knows it by."),
+});
+
+export const handoffs = z
+  .array(workflowName)
+  .max(limits.agentHandoffsMax)
+  .optional()
+  .describe("Published agents that it may hand its conversation over to: they go on with their own instructions and tools.");
+
 export const onError = z
   .enum(["fail", "park", "continue"])
   .describe(

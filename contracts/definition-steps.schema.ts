@@ -6,6 +6,8 @@ import {
   count,
   duration,
   fixedText,
+  grantedAgent,
+  handoffs,
   identifier,
   jsonSchema,
   priority,
@@ -15,6 +17,7 @@ import {
   versionRange,
   workflowName,
 } from "./definition-fields.schema.ts";
+import { guardrails } from "./guardrail.schema.ts";
 import { defaults, limits } from "./limits.ts";
 
 /** The fields of every step type, without those that hold steps: those refer to all types and stand in `definition.schema.ts`. */
@@ -49,6 +52,7 @@ export const llmFields = {
     })
     .optional()
     .describe("Take an earlier answer of the tenant to the same request, for nothing."),
+  guardrails,
 };
 
 export const toolFields = {
@@ -81,8 +85,9 @@ const grantedTool = z.union(
       version: version.optional().describe("Its version; the highest without it."),
       as: identifier.optional().describe("What the model knows it by."),
     }),
+    grantedAgent,
   ],
-  { error: "a tool's name, `{tool, version, server}` or `{workflow, version, as}`" },
+  { error: "a tool's name, `{tool, version, server}`, `{workflow, version, as}` or `{agent, version, as}`" },
 );
 
 export const agentFields = {
@@ -119,6 +124,8 @@ export const agentFields = {
     })
     .optional()
     .describe("Calls that wait for a person, who sees the exact arguments. The agent learns of a refusal."),
+  guardrails,
+  handoffs,
   contextTokens: z
     .int()
     .min(limits.agentContextTokensMin)

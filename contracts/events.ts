@@ -74,6 +74,8 @@ export const eventTypes = {
   "event.refused": "event, id: it came by signal and the mailbox was full",
   "message.sent": "id, correlationId, to, messageType; until: how long its answer is waited for",
   "event.emitted": "event, to; without `to` runs: how many got it",
+  "agent.handed_over": "from, to: agents; reason, as the model gave it",
+  "guardrail.decided": "rule, on, tool, outcome (retry, raise, fix, human), why: what a guardrail did not let pass as it was",
   "approval.requested": "id, title, payload, payloadHash, assignees, quorum, editable, form, expiresAt",
   "approval.voted": "decision, by, at, comment, data, payloadHash, votes: all that count; payload: when it was edited",
   "approval.reminded": "count, assignees",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { limits } from "./limits.ts";
+import { isSecretName } from "./secrets.ts";
 
 /** MCP servers as operators (a file) and tenants (the HTTP API) tell of them. */
 
@@ -34,16 +35,18 @@ const httpFields = {
   ...words,
 };
 
-const isSecret = /^(authorization|proxy-authorization|cookie)$|key|token|secret/i;
-
 const secretsNamed = ({ headers }: { headers: Record<string, unknown> }): boolean =>
-  Object.entries(headers).every(([header, value]) => typeof value !== "string" || !isSecret.test(header));
+  Object.entries(headers).every(([header, value]) => typeof value !== "string" || !isSecretName(header));
 
 export const putMcpServerSchema = z
   .strictObject(httpFields)
   .refine(secretsNamed, {
     path: ["headers"],
     error: 'What is secret is named, not sent: `{"authorization": {"secret": "name", "prefix": "Bearer "}}`.',
+  })
+  .refine(({ url }) => !URL.canParse(url) || new URL(url).username + new URL(url).password === "", {
+    path: ["url"],
+    error: "A URL is shown to people: name a secret in `headers` instead of a user and password here.",
   })
   .meta({ id: "PutMcpServer", description: "An MCP server over HTTP." });
 

@@ -2,13 +2,13 @@ import { limits } from "./limits.ts";
 
 /**
  * How many attempts the activity of an `llm` step may take, each with one call at most: every model of the chain may be tried
- * again and repaired as often as the step allows.
+ * again and repaired as often as the step allows. `judges`: guardrails that make calls of their own.
  */
-export const modelAttemptsMax = (step: { models: number; maxAttempts: number; repairs: number }): number =>
-  Math.min(limits.modelCallsMax, step.models * (step.maxAttempts + step.repairs));
+export const modelAttemptsMax = (step: { models: number; maxAttempts: number; repairs: number; judges?: number }): number =>
+  Math.min(limits.modelCallsMax, step.models * (step.maxAttempts + step.repairs) * (1 + (step.judges ?? 0)));
 
 /**
- * How a call ended. `answered`: its answer is the step's. `unfit`: it did not fit `outputSchema`. `rejected`: `retry.while` asked again.
+ * How a call ended. `answered`: its answer is the step's. `unfit`: it did not fit `outputSchema`, or a guardrail. `rejected`: `retry.while` asked again.
  * `failed`: by its provider, its time, or what was said. `skipped`: not made, since the provider was failing. `canceled`: cut with its
  * step. `lost`: its worker went away. `cached`: not made, an earlier answer stands for it.
  */

@@ -9,7 +9,14 @@ export default workflow(
     input: z.object({ notes: z.string(), file: z.string() }),
   },
   ({ input, llm, approval, when, raise, tool }) => {
-    const draft = llm("draft", { model: "smart", prompt: t`Write a press release in three sentences from these notes:\n${input.notes}` });
+    const draft = llm("draft", {
+      model: "smart",
+      prompt: t`Write a press release in three sentences from these notes:\n${input.notes}`,
+      guardrails: [
+        { name: "secrets", type: "pattern", pattern: "(?i)\\b(confidential|internal only)\\b", on: ["output"], outcome: "retry" },
+        { name: "phones", type: "pattern", pattern: "\\+?\\d[\\d ]{6,}\\d", on: ["output"], outcome: "fix", replaceBy: "[number]" },
+      ],
+    });
     const decision = approval("review", {
       title: t`Publish this as ${input.file}?`,
       payload: { draft },

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Guardrail as PlainGuardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Caught, Mark, Output, Ref, Value } from "./builder-refs.ts";
 
@@ -102,6 +103,9 @@ export interface WithOutput<S extends Schema> {
   output?: S;
 }
 
+/** Plain values: nothing in a rule is computed. Its schema may be a zod type. */
+export type Guardrail = PlainGuardrail | (Omit<Extract<PlainGuardrail, { type: "schema" }>, "schema"> & { schema: z.ZodType });
+
 export interface LlmFields {
   model?: Text;
   fallbacks?: readonly Text[];
@@ -112,6 +116,8 @@ export interface LlmFields {
   stream?: boolean;
   /** Take an earlier answer to the same request, or to what has the same key. */
   cache?: { key?: Key; ttl: Duration };
+  /** Rules for what goes into the model and what comes out of it. */
+  guardrails?: readonly Guardrail[];
 }
 
 export interface AgentFields {
@@ -126,6 +132,7 @@ export interface AgentFields {
     | ToolType
     | { tool: string; version?: string; server?: string }
     | { workflow: string; version?: string; as?: string }
+    | { agent: string; version?: string; as?: string }
   )[];
   maxTurns?: number;
   /** A longer conversation is replaced by a summary before the next turn. */
@@ -138,6 +145,10 @@ export interface AgentFields {
   thread?: Key;
   /** What it remembers beyond a conversation: it begins with some of it. */
   memory?: { subject?: Key; recall?: number; ttl?: string | number };
+  /** Published agents that it may hand its conversation over to. */
+  handoffs?: readonly string[];
+  /** Rules for what goes into the model and what comes out of it, and for calls of tools. */
+  guardrails?: readonly Guardrail[];
   stream?: boolean;
 }
 

@@ -28,11 +28,20 @@ type Add = (type: string, id: string, own: JsonObject, options?: Given) => Ref<n
 
 /** Steps that leave the workflow or take no time. */
 const callSteps = (recorder: Recorder, add: Add) => ({
-  llm: (id: string, { output, ...fields }: Given, options?: Given) =>
-    add("llm", id, compact({ ...recorder.fields(fields), outputSchema: jsonSchemaOf(output) }), options),
+  llm: (id: string, { output, guardrails, ...fields }: Given, options?: Given) => {
+    const own = { ...recorder.fields(fields), guardrails: rulesOf(guardrails), outputSchema: jsonSchemaOf(output) };
+    return add("llm", id, compact(own), options);
+  },
 
-  agent: (id: string, { output, tools, ...fields }: Given, options?: Given) =>
-    add("agent", id, compact({ ...recorder.fields(fields), tools: grantedOf(tools), outputSchema: jsonSchemaOf(output) }), options),
+  agent: (id: string, { output, tools, guardrails, ...fields }: Given, options?: Given) => {
+    const own = {
+      ...recorder.fields(fields),
+      tools: grantedOf(tools),
+      guardrails: rulesOf(guardrails),
+      outputSchema: jsonSchemaOf(output),
+    };
+    return add("agent", id, compact(own), options);
+  },
 
   tool: (id: string, tool: string | ToolType, args?: unknown, options?: Given) =>
     add("tool", id, { tool: typeof tool === "string" ? tool : tool.name, ...recorder.fields({ arguments: args }) }, options),
@@ -57,6 +66,12 @@ const callSteps = (recorder: Recorder, add: Add) => ({
 
   end: (id: string, fields: Given = {}, options?: Given) => add("end", id, recorder.fields(fields), options),
 });
+
+/** As they are written: no expression stands in them, so that nothing needs to be escaped. */
+const rulesOf = (rules: unknown): Json | undefined =>
+  (rules as readonly Given[] | undefined)?.map((rule) =>
+    compact("schema" in rule ? { ...rule, schema: jsonSchemaOf(rule["schema"]) } : rule),
+  );
 
 /** A tool with its types stands for its name. */
 const grantedOf = (tools: unknown): Json | undefined =>

@@ -1,4 +1,4 @@
-import { ASK_HUMAN, isWorkflowTool, type GrantedTool } from "../contracts/agent-task.ts";
+import { ASK_HUMAN, isAgentTool, isWorkflowTool, type GrantedTool } from "../contracts/agent-task.ts";
 import { agentToolName, type AgentTool } from "../contracts/agents.ts";
 import type { AvailableStep, Definition } from "../contracts/definition.schema.ts";
 import { allows, allowsHost, toolName } from "../contracts/policy.ts";
@@ -18,6 +18,12 @@ export function checkPolicy(checking: Checking, { step, path }: StepPlace): void
   if (step.type === "llm" || step.type === "agent")
     for (const [at, model] of modelsOf(step))
       if (isFixed(model) && !allows(policy.models, model)) refuse([...path, ...at], model, "models");
+  if (step.type === "llm" || step.type === "agent")
+    for (const [index, rule] of (step.guardrails ?? []).entries()) {
+      const at = [...path, "guardrails", index];
+      if (rule.type === "model" && !allows(policy.models, rule.model)) refuse([...at, "model"], rule.model, "models");
+      if (rule.type === "custom" && !allows(policy.tools, rule.tool)) refuse([...at, "tool"], rule.tool, "tools");
+    }
   if (step.type === "http") {
     const url = hostOf(step.url);
     if (url && !allowsHost(policy.hosts, url)) refuse([...path, "url"], url.host, "hosts");
@@ -40,7 +46,7 @@ const modelsOf = ({ model, fallbacks = [] }: Extract<AvailableStep, { type: "llm
   ...fallbacks.map((name, index): [Path, string] => [["fallbacks", index], name]),
 ];
 
-const isTool = (granted: GrantedTool): granted is AgentTool => granted !== ASK_HUMAN && !isWorkflowTool(granted);
+const isTool = (granted: GrantedTool): granted is AgentTool => granted !== ASK_HUMAN && !isWorkflowTool(granted) && !isAgentTool(granted);
 
 const isFixed = (text: string): boolean => !text.includes("${");
 

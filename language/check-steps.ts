@@ -5,6 +5,7 @@ import type { Checking, StepPlace } from "./check-context.ts";
 import { keyType } from "./check-calls.ts";
 import { checkEmit, checkListen, checkApproval, checkRaise, checkWait } from "./check-waits.ts";
 import { checkMessage } from "./check-message.ts";
+import { checkGuardrails } from "./check-guardrails.ts";
 import { checkPolicy } from "./check-policy.ts";
 import { checkScopeFields } from "./check-scopes.ts";
 import { anyMap, anyType, isAny, nullType, numberType, objectOf, stringType, type Type } from "./expression/types.ts";
@@ -74,13 +75,16 @@ function checkLlm(checking: Checking, place: StepPlace<StepOf<"llm">>, declared:
   for (const [index, { content }] of (step.messages ?? []).entries())
     checking.value(content, [...path, "messages", index, "content"], scope);
   checking.wanted(step.cache?.key, [...path, "cache", "key"], scope, keyType);
+  checkGuardrails(checking, place);
   const ttlMs = checking.fixedSpan(step.cache?.ttl, [...path, "cache", "ttl"]);
   if (ttlMs !== undefined && ttlMs > limits.cacheTtlMaxMs)
     checking.add("wrong_value", [...path, "cache", "ttl"], "`ttl` may be 30 days at most.");
   return step.outputSchema ? declared : stringType;
 }
 
-function checkAgent(checking: Checking, { step, path, scope }: StepPlace<StepOf<"agent">>, declared: Type): Type {
+function checkAgent(checking: Checking, place: StepPlace<StepOf<"agent">>, declared: Type): Type {
+  const { step, path, scope } = place;
+  checkGuardrails(checking, place);
   checking.wanted(step.model, [...path, "model"], scope, text);
   for (const [index, model] of (step.fallbacks ?? []).entries()) checking.wanted(model, [...path, "fallbacks", index], scope, text);
   checking.value(step.instructions, [...path, "instructions"], scope);

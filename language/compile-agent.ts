@@ -1,11 +1,11 @@
 import type { StepOf } from "../contracts/definition.schema.ts";
-import type { Json } from "../contracts/json.ts";
-import { defaults as platformDefaults } from "../contracts/limits.ts";
+import type { JsonObject } from "../contracts/json.ts";
+import { defaults as platformDefaults, limits } from "../contracts/limits.ts";
 import { callOptions } from "./compile-lasting.ts";
 import type { Compiling } from "./compile-scopes.ts";
-import { conditionOf, optional, templateOf } from "./compile-values.ts";
+import { conditionOf, conversationOf, modelsOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";
-import type { Block, LoopFields, Step, StepFields } from "./plan.ts";
+import type { Block, CallOptions, LoopFields, Step, StepFields } from "./plan.ts";
 
 /**
  * An agent is a loop of steps as people could write it: a model call (`think`), then what it asks for, at the same time (`act`).
@@ -14,12 +14,64 @@ import type { Block, LoopFields, Step, StepFields } from "./plan.ts";
 export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFields => ({
   type: "agent",
   briefing: { steps: [stepOf("brief", [], briefFields(step, compiling))] },
-  turns: turnsOf(step, compiling),
+  turns: turnsOf(
+    {
+      ...step,
+      // What a published agent brings along is not known yet.
+      isGuarded: step.agent !== undefined || (step.guardrails ?? []).length > 0 || step.handoffs !== undefined,
+      mayHandOver: step.agent !== undefined || step.handoffs !== undefined,
+      asking: callOptions({ ...sharedBy(step), type: "llm", prompt: "" }, compiling),
+      repairs: platformDefaults.modelRepairs,
+    },
+    compiling,
+  ),
   // Beside what is settled: a run that goes on with more of it goes on with the turns it has.
   ...(step.maxTurns === undefined ? {} : { maxTurns: step.maxTurns }),
   ...(step.concurrency === undefined ? {} : { concurrency: step.concurrency }),
   contextTokens: step.contextTokens ?? platformDefaults.agentContextTokens,
 });
+
+/** An `llm` step whose guardrails ask people: an agent without tools, which has places to wait at. */
+export const askingFields = (step: StepOf<"llm">, compiling: Compiling): StepFields => ({
+  type: "agent",
+  briefing: {
+    steps: [
+      stepOf("brief", [], {
+        type: "brief",
+        models: modelsOf(step, compiling.defaults),
+        instructions: templateOf(""),
+        prompt: templateOf(""),
+        messages: conversationOf(step),
+        guardrails: step.guardrails!,
+        ...(step.outputSchema ? { answerSchema: step.outputSchema } : {}),
+      }),
+    ],
+  },
+  turns: turnsOf(
+    {
+      ...step,
+      isGuarded: true,
+      mayHandOver: false,
+      asking: callOptions(step, compiling),
+      repairs: step.repairs ?? platformDefaults.modelRepairs,
+    },
+    compiling,
+  ),
+  // One that asks about the question, and one that answers it.
+  maxTurns: 2,
+  contextTokens: limits.agentContextTokensMax,
+});
+
+const sharedBy = ({ id, priority, fairnessKey }: Pick<Turns, "id" | "priority" | "fairnessKey">) => ({ id, priority, fairnessKey });
+
+/** What the turns of a task have of its step. */
+interface Turns extends Pick<StepOf<"agent">, "id" | "priority" | "fairnessKey" | "stream"> {
+  isGuarded: boolean;
+  mayHandOver: boolean;
+  /** How its models are asked. */
+  asking: CallOptions;
+  repairs: number;
+}
 
 const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>): Step => ({
   id,
@@ -31,7 +83,7 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 });
 
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
-  const { agent, version, approval, tools, outputSchema, contextTokens, thread, memory } = step;
+  const { agent, version, approval, tools, guardrails, handoffs, outputSchema, contextTokens, thread, memory } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
   const { assignees = [], expiresAfter = null } = approval ?? {};
   const asking = approval && { tools: approval.tools, assignees: templateOf(assignees), expiresAfter: templateOf(expiresAfter) };
@@ -44,6 +96,8 @@ function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields
     prompt: templateOf(step.prompt),
     ...(asking ? { approval: asking } : {}),
     ...(tools ? { tools } : {}),
+    ...(guardrails?.length ? { guardrails } : {}),
+    ...(handoffs ? { handoffs } : {}),
     ...(outputSchema ? { answerSchema: outputSchema } : {}),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...optional("thread", thread),
@@ -61,16 +115,17 @@ const memoryOf = ({
   ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl) }),
 });
 
-function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
-  const shared = { id: step.id, priority: step.priority, fairnessKey: step.fairnessKey };
-  const asking = callOptions({ ...shared, type: "llm", prompt: "" }, compiling);
+function turnsOf(step: Turns, compiling: Compiling): LoopFields {
+  const { isGuarded, mayHandOver, asking, repairs } = step;
+  const brief = briefOf(step);
   const common = {
-    brief: "${brief.hash}",
-    models: "${brief.models}",
+    brief: `\${${brief}.hash}`,
+    models: `\${${brief}.models}`,
     contextTokens: "${brief.contextTokens}",
-    repairs: platformDefaults.modelRepairs,
+    repairs,
     ...(step.stream ? { stream: true } : {}),
     toolCalls: "${last == null ? 0 : last.usage.toolCalls}",
+    ...(mayHandOver ? { handovers: "${last == null ? 0 : last.handovers}" } : {}),
   };
   const shorten = stepOf("shorten", [], {
     type: "think",
@@ -99,8 +154,10 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
     body: callBlock(step, compiling),
   });
   return {
-    body: { steps: [shorten, think, act], output: templateOf(turnOutput) },
-    until: conditionOf("${steps.think.output.isDone}"),
+    body: isGuarded
+      ? { steps: [shorten, think, approveStep, act], output: templateOf({ ...turnOutput, refused, ...(mayHandOver ? handedOver : {}) }) }
+      : { steps: [shorten, think, act], output: templateOf(turnOutput) },
+    until: conditionOf(isGuarded ? "${steps.think.output.isDone || " + `${isRefused}}` : "${steps.think.output.isDone}"),
     index: "turn",
     maxIterations: platformDefaults.agentTurns,
     onLimit: "fail",
@@ -108,11 +165,37 @@ function turnsOf(step: StepOf<"agent">, compiling: Compiling): LoopFields {
   };
 }
 
-function callBlock(step: StepOf<"agent">, compiling: Compiling): Block {
+/** People decide about what a guardrail did not let pass: what was to be asked, or the answer. */
+const approveStep = stepOf("approve", ["think"], {
+  type: "approval",
+  if: conditionOf("${has(steps.think.output.asks)}"),
+  title: templateOf("${steps.think.output.asks.title}"),
+  payload: templateOf("${steps.think.output.asks.payload}"),
+  assignees: templateOf("${steps.think.output.asks.assignees}"),
+  expiresAfter: templateOf("${steps.think.output.asks.expiresAfter}"),
+});
+
+const isRefused = "steps.approve.status != 'skipped' && steps.approve.output.approved != true";
+const refused = { problem: "${" + isRefused + " ? steps.think.output.asks.problem : null}", decision: "${steps.approve.output}" };
+
+/** Who has the conversation. */
+const briefOf = ({ mayHandOver }: Turns): string => (mayHandOver ? "(last == null || last.brief == null ? brief : last.brief)" : "brief");
+
+const handing = "has(steps.think.output.handoff)";
+const taken = "steps.act.output[steps.think.output.handoff]";
+const isHandedOver = `${handing} && has(${taken}.output) && has(${taken}.output.brief)`;
+const handedOver = {
+  brief: `\${${isHandedOver} ? ${taken}.output.brief : last == null ? null : last.brief}`,
+  handovers: `\${(last == null ? 0 : last.handovers) + (${isHandedOver} ? 1 : 0)}`,
+};
+
+function callBlock(step: Turns, compiling: Compiling): Block {
+  const brief = briefOf(step);
+  const why = step.isGuarded ? "${has(call.why) ? ': ' + call.why : ''}" : "";
   const approve = stepOf("approve", [], {
     type: "approval",
     if: conditionOf("${call.asks}"),
-    title: templateOf("${brief.agent == null ? 'The agent' : brief.agent} asks to call ${call.name}"),
+    title: templateOf(`\${${brief}.agent == null ? 'The agent' : ${brief}.agent}` + " asks to call ${call.name}" + why),
     // The answer is bound to it.
     payload: templateOf({ tool: "${call.name}", arguments: "${call.arguments}" }),
     assignees: templateOf("${call.assignees}"),
@@ -121,8 +204,8 @@ function callBlock(step: StepOf<"agent">, compiling: Compiling): Block {
   const call = stepOf("call", ["approve"], {
     type: "call",
     summary: templateOf("${call.name}"),
-    given: templateOf({ agent: "${brief.agent}", call: "${call}", decision: "${steps.approve.output}" }),
-    ...callOptions({ id: step.id, priority: step.priority, fairnessKey: step.fairnessKey, type: "tool", tool: "" }, compiling),
+    given: templateOf({ agent: `\${${brief}.agent}`, call: "${call}", decision: "${steps.approve.output}" }),
+    ...callOptions({ ...sharedBy(step), type: "tool", tool: "" }, compiling),
   });
   return { steps: [approve, call], output: templateOf({ output: "${steps.call.output}" }) };
 }
@@ -133,7 +216,7 @@ const before = (field: string): string => `(last == null ? 0 : last.usage.${fiel
 const sum = (field: string, now = `${cost("think", field)} + ${cost("shorten", field)}`): string => `\${${now} + ${before(field)}}`;
 const unknown = [cost("think", "costUsd"), cost("shorten", "costUsd"), before("costUsd")].map((value) => `${value} == null`).join(" || ");
 
-const turnOutput: Json = {
+const turnOutput: JsonObject = {
   transcript: "${steps.think.output.transcript}",
   tokens: "${steps.think.output.tokens}",
   results: "${steps.act.output}",

@@ -2,25 +2,28 @@ import type { AvailableStep, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { shortTools } from "../contracts/short-tools.ts";
-import { agentFields } from "./compile-agent.ts";
+import { agentFields, askingFields } from "./compile-agent.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
-import { conditionOf, entriesOf, optional, templateOf } from "./compile-values.ts";
+import { conditionOf, conversationOf, entriesOf, modelsOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";
 import { parseTextParts } from "./expression/parse.ts";
 import { callOptions } from "./compile-lasting.ts";
-import type { ListenFor, StepFields, Stream, Template } from "./plan.ts";
+import type { ListenFor, StepFields, Stream } from "./plan.ts";
 
 /** What belongs to the step's type alone. A new step type is one case here. */
 export function compileFields(step: AvailableStep, compiling: Compiling): StepFields {
   switch (step.type) {
     case "llm":
+      // Whoever waits for people does so between steps.
+      if (step.guardrails?.some(({ outcome }) => outcome === "human")) return askingFields(step, compiling);
       return {
         type: "llm",
-        models: modelsOf(step, compiling),
-        messages: messagesOf(step),
+        models: modelsOf(step, compiling.defaults),
+        messages: conversationOf(step),
         repairs: step.repairs ?? platformDefaults.modelRepairs,
         ...(step.stream ? { stream: true as const } : {}),
         ...(step.cache ? { cache: { ...optional("key", step.cache.key), ttlMs: parseDuration(step.cache.ttl) ?? 0 } } : {}),
+        ...(step.guardrails?.length ? { guardrails: step.guardrails } : {}),
         ...callOptions(step, compiling),
       };
     case "tool":
@@ -67,16 +70,6 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
       return scopeFields(step, compiling);
   }
 }
-
-function modelsOf(step: StepOf<"llm">, { defaults }: Compiling): Template[] {
-  return [step.model ?? defaults.model ?? "default", ...(step.fallbacks ?? [])].map(templateOf);
-}
-
-const messagesOf = (step: StepOf<"llm">) =>
-  (step.messages ?? [{ role: "user" as const, content: step.prompt ?? "" }]).map(({ role, content }) => ({
-    role,
-    content: templateOf(content),
-  }));
 
 function httpFields(step: StepOf<"http">, compiling: Compiling): StepFields {
   const request = {

@@ -1,3 +1,4 @@
+import type { Definition, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { parseCondition, parseTemplate } from "./expression/parse.ts";
 import type { Expression, Template } from "./plan.ts";
@@ -12,3 +13,9 @@ export const optional = <Name extends string>(name: Name, value: Json | undefine
 
 export const entriesOf = (values: Record<string, Json> = {}): [name: string, value: Template][] =>
   Object.entries(values).map(([name, value]) => [name, templateOf(value)]);
+
+export const modelsOf = ({ model, fallbacks = [] }: StepOf<"llm">, defaults: NonNullable<Definition["defaults"]>): Template[] =>
+  [model ?? defaults.model ?? "default", ...fallbacks].map(templateOf);
+
+export const conversationOf = ({ messages, prompt = "" }: StepOf<"llm">) =>
+  (messages ?? [{ role: "user" as const, content: prompt }]).map(({ role, content }) => ({ role, content: templateOf(content) }));

@@ -1,5 +1,6 @@
 import type { GrantedTool, MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetTerms } from "../contracts/budgets.ts";
+import type { Guardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import type { Policy } from "../contracts/policy.ts";
 import type { Retry } from "../contracts/limits.ts";
@@ -170,6 +171,7 @@ export type StepFields =
       repairs: number;
       stream?: true;
       cache?: { key?: Template; ttlMs: number };
+      guardrails?: Guardrail[];
     } & CallOptions)
   /** `agent`: on whose behalf; `memory`: what it may touch of it. */
   | ({
@@ -193,6 +195,10 @@ export type StepFields =
       prompt: Template;
       approval?: { tools: string[]; assignees: Template; expiresAfter: Template };
       tools?: GrantedTool[];
+      guardrails?: Guardrail[];
+      handoffs?: string[];
+      /** The whole conversation to begin with, in place of `prompt`. */
+      messages?: { role: "system" | "user" | "assistant"; content: Template }[];
       answerSchema?: JsonSchema;
       contextTokens?: number;
       thread?: Template;
@@ -219,7 +225,16 @@ export type StepFields =
       isolate?: true;
     } & Join)
   | ({ type: "loop" } & LoopFields)
-  | { type: "workflow"; workflow: string; version?: string; input: Template; await: boolean; parentClosePolicy: "cancel" | "abandon" }
+  /** `planHash`: what no version says. */
+  | {
+      type: "workflow";
+      workflow: string;
+      version?: string;
+      planHash?: string;
+      input: Template;
+      await: boolean;
+      parentClosePolicy: "cancel" | "abandon";
+    }
   | { type: "wait"; duration?: Template; until?: Template }
   | {
       type: "listen";

@@ -32,7 +32,7 @@ export function sentenceFor(issue: Issue, found: Json | undefined, stepTypes: It
         `${field} must be ${expectedName(issue.expected)}, found ${describe(found)}.${hintFor(issue.expected, found)}`,
       );
     case "invalid_union":
-      if (issue.discriminator !== undefined) return give(...unknownType(found, stepTypes));
+      if (issue.discriminator !== undefined && path.at(-3) !== "guardrails") return give(...unknownType(found, stepTypes));
       return give("wrong_type", `${field} must be ${issue.message}, found ${describe(found)}.`);
     case "invalid_value":
       return give("wrong_value", `${field} is ${describe(found)}; ${oneOf(found, issue.values)}`);

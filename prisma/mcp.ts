@@ -44,7 +44,7 @@ export async function publishServers(database: Database, servers: OperatorServer
   for (const [name, server] of Object.entries(servers)) {
     const isProcess = "command" in server;
     const { tools, tenants = null } = server;
-    const config = { tools, tenants, ...(isProcess ? {} : { url: server.url, headers: server.headers }) } as Prisma.InputJsonObject;
+    const config = { tools, tenants, ...(isProcess ? {} : shownOf(server)) } as Prisma.InputJsonObject;
     const row = { transport: isProcess ? "stdio" : "http", config, updatedBy: "operator" };
     await database.mcpServer.upsert({
       where: { tenant_name: { tenant: operatorTenant, name } },
@@ -52,6 +52,12 @@ export async function publishServers(database: Database, servers: OperatorServer
       update: row,
     });
   }
+}
+
+/** Where it is and which headers it gets. What the operator wrote beside that may be secret, and only workers need it. */
+function shownOf({ url, headers }: { url: string; headers: Record<string, unknown> }): { url: string; headers: Record<string, string> } {
+  const { origin, pathname } = new URL(url);
+  return { url: `${origin}${pathname}`, headers: Object.fromEntries(Object.keys(headers).map((name) => [name, ""])) };
 }
 
 /** Owner of servers that workers bring along. */

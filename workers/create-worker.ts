@@ -1,7 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { getHeapStatistics } from "node:v8";
 import type { WorkerDeploymentVersion } from "@temporalio/common";
-import { Worker, type InjectedSinks, type NativeConnection, type WorkerOptions } from "@temporalio/worker";
+import {
+  Worker,
+  type ActivityInboundCallsInterceptor,
+  type InjectedSinks,
+  type NativeConnection,
+  type WorkerOptions,
+} from "@temporalio/worker";
+import type { Redact } from "../activities/redact.ts";
 import { queues } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { RunSinks } from "../contracts/run-end.ts";
@@ -11,6 +18,7 @@ export interface TenutoWorkerOptions {
   connection: NativeConnection;
   namespace: string;
   activities: Activities;
+  redact: Redact;
   sinks: InjectedSinks<RunSinks>;
   /** A file made by `writeBundle`; built here when absent. */
   bundleFile?: string | undefined;
@@ -19,16 +27,28 @@ export interface TenutoWorkerOptions {
 }
 
 /** The worker of our own queue: workflows from one bundle, activities beside them so that short ones start eagerly. */
-export async function createWorker({ bundleFile, version, ...given }: TenutoWorkerOptions): Promise<Worker> {
+export async function createWorker({ bundleFile, version, redact, ...given }: TenutoWorkerOptions): Promise<Worker> {
   const code = await (bundleFile === undefined ? bundleWorkflows() : readFile(bundleFile, "utf8"));
   return Worker.create({
     ...given,
     taskQueue: queues.runs,
+    interceptors: { activity: [() => ({ inbound: redacting(redact) })] },
     workflowBundle: { code: version ? withBuild(code) : code },
     ...(version && { workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: "PINNED" } }),
     ...tuning,
   });
 }
+
+/** What activities give and fail with becomes history. */
+const redacting = (redact: Redact): ActivityInboundCallsInterceptor => ({
+  async execute(input, next) {
+    try {
+      return redact.value(await next(input));
+    } catch (error) {
+      throw redact.error(error);
+    }
+  },
+});
 
 /**
  * How many runs a worker keeps in memory; one per 4 MB that its heap may take. With 500 waiting ones it stays below 600 MB, with

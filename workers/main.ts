@@ -1,6 +1,7 @@
 import { DefaultLogger, Runtime, type LogLevel } from "@temporalio/worker";
 import { Redis } from "ioredis";
 import { createActivities } from "../activities/index.ts";
+import { readOperatorServers } from "../activities/mcp-file.ts";
 import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { Prices } from "../activities/prices.ts";
@@ -8,6 +9,7 @@ import { QuotaLines } from "../activities/quota-lines.ts";
 import { Quotas } from "../activities/quotas.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
+import { createRedact, type Redact } from "../activities/redact.ts";
 import { openDatabase } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
@@ -15,11 +17,15 @@ import { connectTemporal } from "../temporal-config/connection.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { createWorker } from "./create-worker.ts";
 import { ensureReconcileSchedule } from "./reconcile-schedule.ts";
-import { openToolbox } from "./toolbox.ts";
+import { openToolbox, secretsOfServers } from "./toolbox.ts";
 
 /** A worker process: settings → connections → Worker. Ends on SIGTERM, SIGINT or when its parent is gone. */
 async function main(): Promise<void> {
   const settings = readSettings();
+  const { TENUTO_MCP_SERVERS: file } = settings;
+  const operator = file === undefined ? {} : await readOperatorServers(file);
+  const redact = createRedact([...settings.secrets, ...secretsOfServers(operator)]);
+  redactOutput(redact);
   const logger = new DefaultLogger(logLevel(settings));
   Runtime.install({ logger, shutdownSignals: [] });
   const database = openDatabase(settings.DATABASE_URL ?? missing("DATABASE_URL"), 20);
@@ -28,7 +34,7 @@ async function main(): Promise<void> {
   const announce = announcing(redis);
   const record = createRecord(database, announce);
   const endings = new Endings({ client, record });
-  const toolbox = await openToolbox(database, settings, logger);
+  const toolbox = await openToolbox(database, settings, { logger, operator });
   const activities = createActivities({
     database,
     client,
@@ -43,6 +49,7 @@ async function main(): Promise<void> {
     prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
     quotas: new Quotas(database, new QuotaLines(redis), settings.TENUTO_MODEL_QUOTAS),
     ...toolbox,
+    redact,
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
     webhookSecrets: settings.webhookSecrets,
@@ -51,6 +58,7 @@ async function main(): Promise<void> {
     connection,
     namespace: settings.TEMPORAL_NAMESPACE,
     activities,
+    redact,
     sinks: { runs: { ending: { fn: (_, run) => endings.follow(run) } } },
     bundleFile: settings.TENUTO_WORKFLOW_BUNDLE,
     version: settings.workerVersion,
@@ -66,6 +74,15 @@ async function main(): Promise<void> {
   await toolbox.close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();
+}
+
+/** The log, and whatever tools print. */
+function redactOutput(redact: Redact): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream) as (chunk: string | Uint8Array, ...more: unknown[]) => boolean;
+    const redacted: typeof write = (chunk, ...more) => write(typeof chunk === "string" ? redact.text(chunk) : chunk, ...more);
+    stream.write = redacted as typeof stream.write;
+  }
 }
 
 /** Nothing here waits for Redis: what it cannot take at once is lost, or kept by this process alone. */

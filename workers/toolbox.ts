@@ -3,13 +3,13 @@ import type { Logger } from "@temporalio/worker";
 import { createBuiltinTools } from "../activities/builtin-tools.ts";
 import { createEgress } from "../activities/egress.ts";
 import { IsolatedSchemas } from "../activities/isolated-schema.ts";
-import { readOperatorServers } from "../activities/mcp-file.ts";
 import { McpServers } from "../activities/mcp-servers.ts";
 import { createMemoryTools } from "../activities/memory-tools.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
 import { createToolRegistry, loadTools, type ToolRegistry } from "../activities/tool-registry.ts";
 import { limits } from "../contracts/limits.ts";
 import type { OperatorServers } from "../contracts/mcp.schema.ts";
+import { secretsOfUrl } from "../contracts/secrets.ts";
 import type { Database } from "../prisma/client.ts";
 import { publishServers } from "../prisma/mcp.ts";
 import { everyTenant, publishTools, touchTools } from "../prisma/tools.ts";
@@ -24,11 +24,10 @@ export interface Toolbox {
 }
 
 /** The tools of this worker. The API knows of them from what is told here, now and again. */
-export async function openToolbox(database: Database, settings: Settings, logger: Logger): Promise<Toolbox> {
-  const { TENUTO_FILES_ROOT: filesRoot, TENUTO_HTTP_ALLOW: httpAllow, TENUTO_MCP_SERVERS: file, sql, mcpSecrets, mcpEnv } = settings;
+export async function openToolbox(database: Database, settings: Settings, { logger, operator }: Given): Promise<Toolbox> {
+  const { TENUTO_FILES_ROOT: filesRoot, TENUTO_HTTP_ALLOW: httpAllow, sql, mcpSecrets, mcpEnv } = settings;
   const own = await loadTools(settings.TENUTO_TOOLS);
   const tools = createToolRegistry([...createBuiltinTools({ filesRoot, httpAllow, sql }), ...createMemoryTools(database), ...own]);
-  const operator = file === undefined ? {} : await readOperatorServers(file);
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: httpAllow }), schemas, operator, secrets: mcpSecrets, env: mcpEnv });
   const calls = new ToolCalls(database);
@@ -44,6 +43,17 @@ export async function openToolbox(database: Database, settings: Settings, logger
     },
   };
 }
+
+interface Given {
+  logger: Logger;
+  operator: OperatorServers;
+}
+
+/** What the operator wrote beside the addresses of servers. */
+export const secretsOfServers = (operator: OperatorServers): string[] =>
+  Object.values(operator).flatMap((server) =>
+    "command" in server ? [] : [...secretsOfUrl(server.url), ...Object.values(server.headers).filter((value) => typeof value === "string")],
+  );
 
 interface Told {
   database: Database;

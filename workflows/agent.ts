@@ -1,4 +1,4 @@
-import { Fault } from "../contracts/faults.ts";
+import { Fault, type Problem } from "../contracts/faults.ts";
 import {
   ownerOf,
   type AgentOrder,
@@ -12,7 +12,7 @@ import type { Usage } from "../contracts/activities.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
-import type { Template } from "../language/plan.ts";
+import type { Step, Template } from "../language/plan.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -37,12 +37,27 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
     // A turn with a long answer is a reference.
     const last = new Frame(frame, { last: outcome.output });
     const part = (name: string): Promise<Json> => walk.value({ expr: ["get", ["name", "last"], name] }, last);
+    if (step.turns.body.steps.some(({ id }) => id === "approve")) refuseTurn(await part("refused"), path);
     return { output: await part("answer"), usage: (await part("usage")) as unknown as Usage };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "loop_limit" || error.problem.instance !== path) throw error;
     const detail = `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`;
     throw new Fault("max_turns", detail, { instance: path });
   }
+}
+
+/** People have not let pass what a guardrail had asked them about. */
+interface RefusedTurn {
+  problem: Problem | null;
+  decision: JsonObject | null;
+}
+
+function refuseTurn(refused: Json, instance: string): void {
+  const { problem, decision } = refused as unknown as RefusedTurn;
+  if (!problem) return;
+  const { decision: decided, comment } = decision ?? {};
+  const said = typeof comment === "string" ? `: ${comment}` : "";
+  throw Fault.of({ ...problem, detail: `${problem.detail} People have not let it pass (${decided as string}${said}).`, instance });
 }
 
 interface Bounds {
@@ -84,7 +99,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
   const { step, path, context } = here;
   const { agent, version, tools, approval, answerSchema, contextTokens = defaults.agentContextTokens } = step;
   const task = path.slice(0, path.lastIndexOf("."));
-  const hosts = walk.options.plan.policy?.hosts;
+  const { policy } = walk.options.plan;
   const valueOf = async (template: Template): Promise<Json> => walk.shrink(await walk.value(template, context.frame), path);
   const order: AgentOrder = {
     ...(agent === undefined ? {} : { agent }),
@@ -92,8 +107,13 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
     models: await texts(walk, step.models, context.frame),
     instructions: await valueOf(step.instructions),
     prompt: await valueOf(step.prompt),
-    ...(hosts ? { hosts } : {}),
+    ...(policy ? { policy } : {}),
     ...(tools ? { tools } : {}),
+    ...(step.guardrails ? { guardrails: step.guardrails } : {}),
+    ...(step.handoffs ? { handoffs: step.handoffs } : {}),
+    ...(step.messages
+      ? { messages: await Promise.all(step.messages.map(async ({ role, content }) => ({ role, content: await valueOf(content) }))) }
+      : {}),
     ...(approval
       ? {
           approval: {
@@ -109,9 +129,44 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
     ...(step.thread === undefined ? {} : { thread: await threadOf(walk, here, step.thread, task) }),
     ...(step.memory ? { memory: await memoryOf(walk, here, step.memory) } : {}),
   };
-  const settled = await walk.brief(order, path);
-  refuseModels(walk, here, settled.models);
-  return { output: settled as unknown as Json };
+  return { output: (await settled(walk, here, order)) as unknown as Json };
+}
+
+async function settled(walk: Walk, here: HereOf<"brief" | "call">, order: AgentOrder): Promise<Settled> {
+  const brief = await walk.brief(order, here.path);
+  const { models = [], tools: judging = [] } = brief.judges ?? {};
+  refuseModels(walk, here, [...brief.models, ...models]);
+  for (const tool of judging) refuseTool(walk, here, { tool });
+  return brief;
+}
+
+/** Who has the conversation, as the turn's frame knows it. */
+async function currentBrief(walk: Walk, { context }: Here<Step>): Promise<Settled> {
+  const last = await walk.value({ expr: ["name", "last"] }, context.frame);
+  const taken = isObject(last) ? (last["brief"] as unknown as Settled | null | undefined) : undefined;
+  return taken ?? ((await walk.value({ expr: ["name", "brief"] }, context.frame)) as unknown as Settled);
+}
+
+/** The other agent goes on with the conversation. That it may be asked, the brief of the one who asks says. */
+async function handOver(walk: Walk, here: HereOf<"call">, call: AskedCall): Promise<Outcome> {
+  const { path, attempt, context } = here;
+  const { policy } = walk.options.plan;
+  const { hash, agent: from, contextTokens = defaults.agentContextTokens } = await currentBrief(walk, here);
+  const to = call.handoff!;
+  const order: AgentOrder = {
+    agent: to,
+    handedOver: hash,
+    models: [],
+    instructions: "",
+    prompt: "",
+    owner: to,
+    contextTokens,
+    ...(policy ? { policy } : {}),
+  };
+  const brief = await settled(walk, here, order);
+  const reason = isObject(call.arguments) ? (call.arguments["reason"] ?? null) : null;
+  walk.tell("agent.handed_over", { path, lane: context.lane, attempt }, { from, to, reason });
+  return { output: { handedOver: to, brief: brief as unknown as Json } };
 }
 
 type Brief = HereOf<"brief">;
@@ -147,8 +202,8 @@ const idOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1).rep
 
 export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome> {
   const fields = (await walk.value(here.step.given, here.context.frame)) as unknown as ThinkFields;
-  const { models } = (await walk.value({ expr: ["name", "brief"] }, here.context.frame)) as unknown as Settled;
-  return callThink(walk, here, { fields, models: models.length });
+  const { models, judges } = await currentBrief(walk, here);
+  return callThink(walk, here, { fields, models: models.length, judges: judges ? judges.models.length + judges.tools.length : 0 });
 }
 
 /** One call that the model asked for. What it gives, also a refusal, is told to the model. */
@@ -156,6 +211,7 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   const { agent, call, decision } = (await walk.value(here.step.given, here.context.frame)) as unknown as Given;
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
+  if (call.handoff !== undefined) return handOver(walk, here, call);
   if (call.workflow !== undefined) return childOf(walk, here, call);
   return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
 }
@@ -173,8 +229,7 @@ const refusal = ({ decision, comment }: JsonObject): Json => ({
 
 function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string | null): Promise<Outcome> {
   const { tool = "", version, server, effect, isShort, memory, arguments: args } = call;
-  if (!allows(walk.options.plan.policy?.tools, toolName({ tool, server })))
-    throw new Fault("policy", `\`policy.tools\` does not let ${toolName({ tool, server })} pass.`, { instance: here.path });
+  refuseTool(walk, here, { tool, server });
   const step = {
     ...here.step,
     type: "tool",
@@ -190,8 +245,22 @@ function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string
   return callTool(walk, { ...here, step });
 }
 
-function childOf(walk: Walk, here: HereOf<"call">, { workflow = "", version, arguments: args }: AskedCall): Promise<Outcome> {
-  const fields = { type: "workflow", workflow, version, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
+/** What its agent was published with could not be held against the policy when the definition was. */
+function refuseTool(walk: Walk, { path }: HereOf<"call" | "brief">, tool: Parameters<typeof toolName>[0]): void {
+  if (allows(walk.options.plan.policy?.tools, toolName(tool))) return;
+  throw new Fault("policy", `\`policy.tools\` does not let ${toolName(tool)} pass.`, { instance: path });
+}
+
+function childOf(
+  walk: Walk,
+  here: HereOf<"call">,
+  { workflow = "", version, planHash, agent, arguments: args }: AskedCall,
+): Promise<Outcome> {
+  if (agent !== undefined && walk.options.depth >= limits.agentDepthMax)
+    throw new Fault("limit", `Agents may call each other ${limits.agentDepthMax} deep; ${agent} would be one more.`, {
+      instance: here.path,
+    });
+  const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
 }
 

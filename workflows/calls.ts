@@ -22,9 +22,11 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
     repairs: step.repairs,
     ...(step.stream ? { stream: true } : {}),
     ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
+    ...(step.guardrails ? { guard: { rules: step.guardrails, ...hostsOf(walk) } } : {}),
   };
   refuseModels(walk, here, fields.models);
-  return call(walk, "llm", here, { fields, chain: { models: fields.models.length, repairs: fields.repairs } });
+  const judges = step.guardrails ? step.guardrails.filter(({ type }) => type === "model" || type === "custom").length : 0;
+  return call(walk, "llm", here, { fields, chain: { models: fields.models.length, repairs: fields.repairs, judges } });
 }
 
 async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, frame: Frame): Promise<NonNullable<LlmFields["cache"]>> {
@@ -117,9 +119,9 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
 export async function callThink(
   walk: Walk,
   here: HereOf<"think">,
-  { fields, models }: { fields: ThinkFields; models: number },
+  { fields, ...chain }: { fields: ThinkFields; models: number; judges: number },
 ): Promise<Outcome> {
-  return call(walk, "think", here, { fields, chain: { models, repairs: defaults.modelRepairs } });
+  return call(walk, "think", here, { fields, chain: { ...chain, repairs: fields.repairs ?? defaults.modelRepairs } });
 }
 
 /** One that has not begun is made again when its turn has come. */
@@ -144,6 +146,7 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
     );
     walk.journal.acknowledge(carried);
+    if (done.guarded) walk.inspector.note(shownAt(path), done.guarded);
     if (!delay) return { ...done, isRecorded: true };
     walk.ledger.note(path, { turn: { for: delay.for, at: walk.clock.now() + delay.ms } });
   }
@@ -170,17 +173,19 @@ async function untilTurn(walk: Walk, { path, context }: Here<Step>, turn: Turn):
   await walk.inspector.waiting(path, turn.for, () => walk.clock.sleep(ms, `${path}: wait for ${turn.for}`, context.scope));
   if (walk.pause.isPaused) await walk.pause.over(context.scope);
 }
+/** A turn's line is gone as soon as it has ended: its agent's stays. */
+const shownAt = (path: string): string => path.replace(/\[\d+\]\.think$/, "");
 
 interface Calling {
   fields: LlmFields | ToolFields | HttpFields | ThinkFields;
   /** Of a call of models: how many there are to ask, and how often each may mend its answer. */
-  chain?: { models: number; repairs: number };
+  chain?: { models: number; repairs: number; judges: number };
 }
 
 /** An activity that asks models makes one call per attempt; what the step says of attempts holds for each model. */
-function attemptsOf(options: CallOptions, { models, repairs }: NonNullable<Calling["chain"]>): CallOptions {
+function attemptsOf(options: CallOptions, chain: NonNullable<Calling["chain"]>): CallOptions {
   const { retry } = options;
-  return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax({ models, maxAttempts: retry.maxAttempts, repairs }) } };
+  return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax({ ...chain, maxAttempts: retry.maxAttempts }) } };
 }
 
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;

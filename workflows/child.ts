@@ -51,6 +51,7 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
     workflow: step.workflow,
     budgets: context.budgets,
     ...(step.version ? { version: step.version } : {}),
+    ...(step.planHash === undefined ? {} : { planHash: step.planHash }),
     path,
     await: step.await,
     // The child shows it as its own, too.

@@ -99,6 +99,16 @@ test("of many steps the open ones and the last are shown, within the limit of by
   expect(inspector.rows()).toHaveLength(limits.detailsRowsMax + 1);
 });
 
+test("what guardrails decided stands beside the status, each once", () => {
+  const { inspector, shown } = alone();
+  inspector.set("a", "llm", "running");
+  inspector.note("a", ["cards: fix"]);
+  inspector.note("a", ["cards: fix", "polite: retry"]);
+  inspector.note("gone", ["x: fix"]);
+  inspector.set("a", "llm", "completed");
+  expect(rowsOf(shown())).toEqual(["| [`a`](now) | llm | completed · cards: fix · polite: retry | 1 | 0 ms |"]);
+});
+
 test("items leave when they are done, windows stay", () => {
   const { inspector } = alone();
   for (const path of ["each[0].a", "each[0+]"]) {

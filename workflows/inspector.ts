@@ -13,6 +13,8 @@ interface Row {
   endedAt?: number;
   /** Where the Temporal Web UI shows what began with it. */
   page: string;
+  /** What guardrails decided. */
+  notes?: string[];
 }
 
 /** What does not change while the run is walked. */
@@ -70,6 +72,11 @@ export class Inspector {
   child(path: string, id: string, type: string): void {
     this.set(path, type, "running", this.#rows.get(path)?.attempt);
     this.#rows.get(path)!.page = this.#port.pageOf(id);
+  }
+
+  note(path: string, notes: readonly string[]): void {
+    const row = this.#rows.get(path);
+    if (row) row.notes = [...new Set([...(row.notes ?? []), ...notes])].slice(0, notesShown);
   }
 
   /** Of those that have ended, the last are kept. */
@@ -160,15 +167,16 @@ export class Inspector {
     return rows.map(([path]) => lines.get(path)).filter((line) => line !== undefined);
   }
 
-  #line(path: string, { type, status, attempt, startedAt, endedAt, page }: Row): string {
+  #line(path: string, { type, status, attempt, startedAt, endedAt, page, notes = [] }: Row): string {
     // An open one is not shown again as time goes by: when it began stays true.
     const took = endedAt === undefined ? `since ${moment(startedAt)}` : duration(endedAt - startedAt);
     const shown = status === "running" && this.#waits.has(path) ? "waiting" : status;
-    return `| [${code(path)}](${page}) | ${type} | ${shown.replaceAll("_", " ")} | ${attempt} | ${took} |`;
+    return `| [${code(path)}](${page}) | ${type} | ${[shown.replaceAll("_", " "), ...notes.map(plain)].join(" · ")} | ${attempt} | ${took} |`;
   }
 }
 
 const waitsShown = 20;
+const notesShown = 5;
 
 /** The number of an item: such steps come and go by the thousand. */
 const itemNumber = /\[\d+\]/;

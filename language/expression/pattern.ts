@@ -12,7 +12,7 @@ export function matchesPattern(text: string, pattern: string, meter: Meter): boo
   if (text.length > limits.regexInputMax)
     throw new Fault("limit", `\`matches\` reads texts of up to ${limits.regexInputMax} characters; take a part of it with substring(…).`);
   return run(
-    compiled(pattern),
+    compiledPattern(pattern),
     Array.from(text, (character) => character.codePointAt(0)!),
     meter,
   );
@@ -24,7 +24,7 @@ export function checkPattern(pattern: string): void {
 }
 
 /** Steps of a tiny machine; `jump` goes on at all its targets at once. */
-type Instruction =
+export type Instruction =
   | { kind: "character"; test: CharacterTest }
   | { kind: "jump"; targets: number[] }
   | { kind: "assert"; test: (before: number | undefined, after: number | undefined) => boolean }
@@ -32,7 +32,7 @@ type Instruction =
 
 const programs = new Map<string, Instruction[]>();
 
-function compiled(pattern: string): Instruction[] {
+export function compiledPattern(pattern: string): Instruction[] {
   let program = programs.get(pattern);
   if (program === undefined) {
     if (programs.size >= 100) programs.clear();

@@ -8,6 +8,11 @@ server.registerTool("env", { description: "Names of its variables." }, () => ({
   content: Object.keys(process.env).map((name) => ({ type: "text", text: name })),
 }));
 
+server.registerTool("leaks", { description: "Says what it should not, as an error." }, () => ({
+  isError: true,
+  content: [{ type: "text", text: `refused: ${process.env["VAULT_TOKEN"]}` }],
+}));
+
 server.registerTool("flood", { description: "Says too much at once." }, () => ({
   content: [{ type: "text", text: "x".repeat(8_000_000) }],
 }));

@@ -14,7 +14,7 @@ import { runTrial } from "../chaos/trial.ts";
 import { startForeignWorker } from "./foreign-worker.ts";
 import { openHistories } from "./histories.ts";
 import { ModelScripts } from "./model-scripts.ts";
-import { WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
+import { canaries, WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
 import { startTestStack } from "./test-stack.ts";
 
 const model = await startModelServer();
@@ -23,7 +23,7 @@ const mcp = await startMcpServer();
 const mcpFile = await writeMcpFile();
 const env = {
   OPENAI_BASE_URL: `${model.url}/v1`,
-  OPENAI_API_KEY: "test",
+  OPENAI_API_KEY: canaries.model,
   ANTHROPIC_API_KEY: "",
   TENUTO_MODELS: "pair=openai/pair-a|openai/pair-b,sick=openai/sick-a|openai/sick-b",
   TENUTO_MODEL_PRICES: "openai/priced=1/2/0.5/1",
@@ -31,11 +31,15 @@ const env = {
   TENUTO_EXPRESSION_ENV: "TENUTO_TEST_PLACE",
   TENUTO_TEST_PLACE: "here",
   TENUTO_FILES_ROOT: import.meta.dirname,
-  TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET}`,
+  TENUTO_WEBHOOK_SECRETS: `default/test=${WEBHOOK_SECRET},default/vault=${canaries.webhook}`,
   TENUTO_NOTICE_SECRET: WEBHOOK_SECRET,
   TENUTO_MCP_SERVERS: mcpFile,
-  TENUTO_MCP_ENV: "TENUTO_TEST_PLACE",
-  TENUTO_MCP_SECRETS: "default/docs=s3cret",
+  TENUTO_MCP_ENV: "TENUTO_TEST_PLACE,VAULT_TOKEN",
+  TENUTO_MCP_SECRETS: `default/docs=s3cret,default/vault=${canaries.mcpHeader}`,
+  TENUTO_SQL: `default/vault=postgres://reader:${canaries.sql}@127.0.0.1:1/vault`,
+  VAULT_TOKEN: canaries.mcpProcess,
+  CRM_TOKEN: canaries.toolError,
+  CRM_PASSWORD: canaries.toolResult,
 };
 const started = await startTestStack(env, [new URL(mcp.url).host]);
 const { stack, parts, ledger } = started;
@@ -88,6 +92,7 @@ const facts: Facts = {
   temporalAddress: stack.temporalAddress,
   databaseUrl: stack.databaseUrl,
   redisUrl: stack.redisUrl!,
+  logs: started.logs,
   ledgerUrl: ledger.url,
   mcpUrl: mcp.url,
 };
@@ -123,9 +128,12 @@ async function writeMcpFile(): Promise<string> {
   const read = { effect: "read" };
   const packages = { ...team, tools: { facts: read, changelog: read, licence: read } };
   const file = path.join(folder, "servers.json");
+  const vault = new URL(`${mcp.url}/vault?sig=${canaries.mcpQuery}`);
+  Object.assign(vault, { username: "ada", password: canaries.mcpPassword });
+  const env = { ...program("../servers/mcp-env.ts"), env: ["TENUTO_TEST_PLACE", "VAULT_TOKEN"] };
   await writeFile(
     file,
-    JSON.stringify({ notes, packages, env: program("../servers/mcp-env.ts"), others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
+    JSON.stringify({ notes, packages, env, vault: { url: vault.href }, others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
   );
   return file;
 }

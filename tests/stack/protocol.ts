@@ -17,6 +17,8 @@ export interface Facts {
   temporalAddress: string;
   databaseUrl: string;
   redisUrl: string;
+  /** Where API and worker write their logs. */
+  logs: string;
   /** The outside world that `http` steps call. */
   ledgerUrl: string;
   /** An MCP server at each of its paths. */
@@ -95,6 +97,19 @@ export type HostAnswer = { value: unknown } | { error: string };
 /** What webhooks of tenant `default` are signed with that name the secret `test`. */
 /** Path of the place that takes the stack's notices. */
 export const NOTICES = "/notices";
+
+/** Secrets of the tests' API and worker: `secrets.test.ts` uses them all, and looks for them everywhere. */
+export const canaries = {
+  model: "canary-of-the-models-key-7Q",
+  mcpHeader: "canary-of-a-header-8R",
+  mcpProcess: "canary-of-a-process-9S",
+  mcpPassword: "canary-of-a-user-1T",
+  mcpQuery: "canary-of-a-query-2U",
+  sql: "canary-of-a-database-3V",
+  webhook: "canary-of-a-webhook-4W",
+  toolError: "canary-of-a-tool's-error-5X",
+  toolResult: "canary/of+a=tool's result-6Y",
+};
 
 export const WEBHOOK_SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHM=";
 

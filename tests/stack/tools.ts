@@ -51,6 +51,29 @@ export const tools = [
     run: ({ count, bytes }) => Array.from({ length: count }, (_, n) => ({ n, pad: "x".repeat(bytes) })),
   }),
   defineTool({
+    name: "test.judge",
+    description: "Lets pass what does not hold a word; puts another in its place.",
+    input: z.looseObject({ word: z.string(), value: z.unknown() }),
+    effect: "read",
+    run({ word, value }) {
+      const text = typeof value === "string" ? value : JSON.stringify(value);
+      return text.includes(word) ? { passes: false, why: `It says ${word}.`, fixed: text.replaceAll(word, "…") } : { passes: true };
+    },
+  }),
+  defineTool({
+    name: "test.leaks",
+    description: "Says what it should not: in an error, in a log, in its result.",
+    input: z.strictObject({ how: z.enum(["error", "result"]) }),
+    effect: "read",
+    run({ how }) {
+      const { CRM_TOKEN: token = "", CRM_PASSWORD: password = "" } = process.env;
+      console.error(`connecting with ${token} and ${password}`);
+      if (how === "error") throw new Error(`401 for ${token}`, { cause: new Error(`token=${encodeURIComponent(token)}`) });
+      const basic = Buffer.from(password).toString("base64");
+      return { password, basic, url: `https://crm.example.com/?p=${encodeURIComponent(password)}` };
+    },
+  }),
+  defineTool({
     name: "test.breaks",
     description: "Never works.",
     input: z.strictObject({}),
