@@ -159,10 +159,8 @@ export class ModelCalls {
   /** An answer that does not count after all: a guardrail has not let it pass. To tell it twice is harmless. */
   async refuse(owner: CallOwner, callIndex: number, problem: Problem): Promise<void> {
     const where = { ...keyOf(owner), callIndex, status: { in: ["answered", "cached"] } };
-    await this.#database.modelCall.updateMany({
-      where,
-      data: { status: "unfit", error: asJson(storable(problem as unknown as JsonObject)) },
-    });
+    const error = storable(problem as unknown as JsonObject) as Prisma.InputJsonObject;
+    await this.#database.modelCall.updateMany({ where, data: { status: "unfit", error } });
   }
 
   /** Calls that nobody will settle: their workers went away with their runs, or their time is long over. Gives how many. */

@@ -43,6 +43,7 @@ export const askingFields = (step: StepOf<"llm">, compiling: Compiling): StepFie
         prompt: templateOf(""),
         messages: conversationOf(step),
         guardrails: step.guardrails!,
+        contextTokens: limits.agentContextTokensMax,
         ...(step.outputSchema ? { answerSchema: step.outputSchema } : {}),
       }),
     ],
