@@ -58,6 +58,16 @@ describe("a call that a budget refuses", () => {
     expect((await run("pause", "fail")).end.result).toMatchObject({ status: "completed", output: "caught" });
   });
 
+  test("is asked about once, however deep it stands, and whatever `onError` says", async () => {
+    const around = { id: "around", type: "sequence", steps: [tool("a", { onError: "park" })] };
+    const { end, port } = await runPlain(definition([around]), {
+      answer: () => refusal("pause"),
+      steer: (walk, at) => at.at(1_000, () => void walk.attention.attend({ path: "around.a", by: "ada", action: "fail" })),
+    });
+    expect(end.error).toMatchObject({ code: "budget_exceeded", instance: "around.a" });
+    expect(port.log.filter(({ type }) => type === "step.parked").map(({ step }) => step)).toEqual(["around.a"]);
+  });
+
   test("with fail is one at once", async () => {
     const { end, port } = await run("fail", "retry");
     expect(end.result).toMatchObject({ status: "completed", output: "caught" });
