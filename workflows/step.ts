@@ -2,6 +2,7 @@ import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
+import { waitAndAsk } from "./budget-question.ts";
 import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
@@ -155,7 +156,7 @@ function passBy(walk: Walk, problem: Problem): Entry {
 /** What a person makes of it; nothing when they let it fail. */
 async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again" | undefined> {
   walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
-  const { action, by, result = null } = await walk.attention.wait(here, problem).catch((error: unknown) => tellLeft(walk, here, error));
+  const { action, by, result = null } = await waitAndAsk(walk, here, problem).catch((error: unknown) => tellLeft(walk, here, error));
   if (action === "skip") return skip(walk, here, "a person skipped it");
   if (action === "fail") return undefined;
   walk.ledger.again(here.path);
