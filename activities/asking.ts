@@ -247,8 +247,8 @@ export class Asking {
     return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
   }
 
-  async #outcome(routed: Routed, next: NextCall, { outputTokensMax, cut }: Allowance): Promise<CallOutcome> {
-    const context = this.#context;
+  async #outcome(routed: Routed, next: NextCall, { outputTokensMax, cut, until }: Allowance): Promise<CallOutcome> {
+    const context = until ? { ...this.#context, until } : this.#context;
     const startedAt = Date.now();
     const leftMs = Math.max(1, this.#endsAt - startedAt);
     const limited = outputTokensMax === undefined ? {} : { outputTokensMax };

@@ -1,10 +1,10 @@
-import { budgetScopes, nothing, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { budgetScopes, nothing, toldAs, type Amount, type BudgetRef } from "../contracts/budgets.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type Transaction } from "../prisma/budgets.ts";
 import type { Database } from "../prisma/client.ts";
-import { grant, reserved, settled, spend, type CallSize, type Grant, type Refusal } from "./reservation.ts";
+import { grant, reserved, settled, spend, timeLeft, type BudgetState, type CallSize, type Grant, type Refusal } from "./reservation.ts";
 
 /** On whose account something is spent. */
 export interface Spender {
@@ -13,10 +13,17 @@ export interface Spender {
   agent?: string | undefined;
 }
 
+/** When a call is cut by its budgets, in milliseconds since 1970, and what it fails with then. */
+export interface Until {
+  at: number;
+  problem: Problem;
+}
+
 /** As it is kept with the call: what is set aside for it, and in which budgets. */
 export interface Reservation extends Omit<Grant, "cut"> {
   /** What an answer that needs more than it was given fails with. */
   cut?: Problem;
+  until?: Until;
   /** With the day that it is of, where the budget is for a day. */
   scopes: [scope: string, day: string | null][];
 }
@@ -52,6 +59,7 @@ export class Budgets {
     const { cut, ...kept } = granted;
     return {
       ...kept,
+      ...untilOf(budgets, label),
       scopes: budgets.map(({ scope, day }) => [scope, day]),
       ...(cut ? { cut: exceeded(cut, `a longer answer of ${label}`).problem } : {}),
     };
@@ -74,13 +82,15 @@ export class Budgets {
   }
 
   /** A call of a tool: it counts when it begins, whatever comes of it. */
-  async spendToolCall(spender: Spender, tool: string): Promise<void> {
+  async spendToolCall(spender: Spender, tool: string): Promise<{ until?: Until }> {
     const scopes = await this.scopesOf(spender);
-    if (scopes.length === 0) return;
-    await this.#database.$transaction(async (transaction) => {
-      const after = spend(await lockBudgets(transaction, spender.tenant, scopes), { ...nothing, toolCalls: 1 });
+    if (scopes.length === 0) return {};
+    return this.#database.$transaction(async (transaction) => {
+      const budgets = await lockBudgets(transaction, spender.tenant, scopes);
+      const after = spend(budgets, { ...nothing, toolCalls: 1 });
       if ("shortages" in after) throw exceeded(after, tool);
       await saveSums(transaction, spender.tenant, after);
+      return untilOf(budgets, tool);
     });
   }
 
@@ -98,14 +108,21 @@ export class Budgets {
   }
 }
 
+function untilOf(budgets: readonly BudgetState[], label: string): { until?: Until } {
+  const time = timeLeft(budgets);
+  return time ? { until: { at: Date.now() + time.ms, problem: exceeded(time.over, label).problem } } : {};
+}
+
 function exceeded({ shortages, onExceed, lacksPrice }: Refusal, label: string): Fault {
   const extra: JsonObject = { onExceed, budgets: shortages as unknown as Json };
   if (lacksPrice && shortages.length === 0) {
     const detail = `The price of ${label} is not known, and a budget in dollars applies: set it (PUT /api/v2/model-prices), or ask another model.`;
     return new Fault("budget_exceeded", detail, { extra });
   }
-  const reasons = shortages.map(
-    ({ scope, unit, max, used, needed }) => `${scope} has ${used} of ${max} ${unit} spent or reserved, ${label} may need ${needed}`,
+  const reasons = shortages.map(({ scope, unit, max, used, needed }) =>
+    unit === toldAs.wallTimeMs.name
+      ? `${scope} lets calls take ${max / 1_000} s from its first one on, and that was ${used / 1_000} s ago`
+      : `${scope} has ${used} of ${max} ${unit} spent or reserved, ${label} may need ${needed}`,
   );
   const where = "PATCH /api/v2/runs/{id}/budget, or PUT /api/v2/budgets/{scope} for a tenant or an agent";
   return new Fault("budget_exceeded", `${reasons.join("; ")}. Raise it (${where}).`, { extra });

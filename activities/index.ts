@@ -31,6 +31,7 @@ import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import type { McpServers } from "./mcp-servers.ts";
 import { createAutoPause } from "./auto-pause.ts";
+import { createRaiseBudgets } from "./raise-budgets.ts";
 import { createReconcile } from "./reconcile.ts";
 import { createSendNotice, Notices, type NoticeSettings } from "./notices.ts";
 import type { Announce, Record as RunRecord } from "./record.ts";
@@ -97,6 +98,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     loadLedger: createLoadLedger(database, record),
     loadPage: ({ tenant, page }) => stored(database, tenant, page),
     leftByWindow: createLeftByWindow(database),
+    raiseBudgets: createRaiseBudgets(deps),
     prepareRun: async (call) => ({ version: (await loadPlan(call)).version, env: deps.env }),
     askLock: locks.askLock,
     sendMessage: createSendMessage(deps),

@@ -7,7 +7,7 @@ import type { JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { ModelCallStatus } from "../contracts/model-calls.ts";
 import type { Quota } from "../contracts/quotas.ts";
-import type { Budgets, Reservation } from "./budgets.ts";
+import type { Budgets, Reservation, Until } from "./budgets.ts";
 import { noUsage, type TokenUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
@@ -42,9 +42,14 @@ export interface Allowance {
   outputTokensMax?: number;
   /** What an answer that needs more fails with. */
   cut?: Problem;
+  until?: Until;
 }
 
-const allowanceOf = ({ outputTokens, cut }: Reservation): Allowance => ({ outputTokensMax: outputTokens, ...(cut ? { cut } : {}) });
+const allowanceOf = ({ outputTokens, cut, until }: Reservation): Allowance => ({
+  outputTokensMax: outputTokens,
+  ...(cut ? { cut } : {}),
+  ...(until ? { until } : {}),
+});
 
 export interface StartedCall {
   index: number;
@@ -201,7 +206,7 @@ interface Closing {
 function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing["spent"]>): Amount {
   if (usage === null) return held;
   const nanoUsd = costUsd === null ? held.nanoUsd : wholeNano(costUsd * NANO);
-  return { tokens: usage.inputTokens + usage.outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0 };
+  return { tokens: usage.inputTokens + usage.outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0, wallTimeMs: 0 };
 }
 
 const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt }: StartedCall): OpenCall => ({

@@ -1,10 +1,7 @@
 import type { Client } from "@temporalio/client";
-import { Context } from "@temporalio/activity";
-import { workflowIdOf } from "../contracts/ids.ts";
-import { limits } from "../contracts/limits.ts";
-import { updates, type UpdateArguments } from "../contracts/messages.ts";
 import { stepsOfPastDays } from "../prisma/budgets.ts";
 import type { Database } from "../prisma/client.ts";
+import { retrySteps } from "./retry-steps.ts";
 
 interface Row {
   id: string;
@@ -16,11 +13,10 @@ interface Row {
 export async function beginNewDay({ database, client }: { database: Database; client: Client }, rows: readonly Row[]): Promise<void> {
   const waiting = new Map(rows.filter(({ status }) => status === "needs_attention").map((row) => [row.id, row]));
   if (waiting.size === 0) return;
-  for (const { runId, path } of await stepsOfPastDays(database, [...waiting.keys()])) {
-    const argument: UpdateArguments["attend"] = { path, action: "retry", by: "tenuto" };
-    const handle = client.workflow.getHandle(workflowIdOf(waiting.get(runId)!.tenant, runId));
-    await client
-      .withDeadline(Date.now() + limits.updateDeadlineMs, () => handle.executeUpdate(updates.attend, { args: [argument] }))
-      .catch(() => Context.current().log.warn("a step that waits for a budget was not told", { run: runId, path }));
-  }
+  const steps = await stepsOfPastDays(database, [...waiting.keys()]);
+  await retrySteps(
+    client,
+    steps.map((step) => ({ ...step, tenant: waiting.get(step.runId)!.tenant })),
+    "tenuto",
+  );
 }

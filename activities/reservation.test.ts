@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { budgetUnits, NANO, nothing, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { budgetUnits, NANO, nothing, type Amount, type BudgetRef, type OnExceed } from "../contracts/budgets.ts";
 import { limits } from "../contracts/limits.ts";
 import { Random } from "../tests/chaos/random.ts";
-import { grant, left, reserved, settled, spend, type BudgetState, type CallSize, type Grant } from "./reservation.ts";
+import { grant, left, reserved, settled, spend, timeLeft, type BudgetState, type CallSize, type Grant } from "./reservation.ts";
 
 const budget = (more: Partial<BudgetState> = {}): BudgetState => ({
   scope: "run:a",
@@ -30,14 +30,16 @@ describe("a reservation", () => {
   test("takes the input and the longest answer", () => {
     const { held, outputTokens } = granted([budget()], size);
     expect(outputTokens).toBe(4_000);
-    expect(held).toEqual({ tokens: 5_000, nanoUsd: 0.041 * NANO, modelCalls: 1, toolCalls: 0 });
+    expect(held).toEqual({ tokens: 5_000, nanoUsd: 0.041 * NANO, modelCalls: 1, toolCalls: 0, wallTimeMs: 0 });
   });
 
   test("shortens the answer to what the tightest budget leaves, and says which one that is", () => {
     const tight = budget({ scope: "step:a:b", caps: { tokens: 2_000 } });
     const found = granted([budget(), tight], size);
     expect(found).toMatchObject({ outputTokens: 1_000, held: { tokens: 2_000 }, cut: { onExceed: "pause" } });
-    expect(found.cut?.shortages).toEqual([{ scope: "step:a:b", unit: "tokens", day: null, max: 2_000, used: 0, needed: 5_000 }]);
+    expect(found.cut?.shortages).toEqual([
+      { scope: "step:a:b", unit: "tokens", day: null, onExceed: "pause", max: 2_000, used: 0, needed: 5_000 },
+    ]);
   });
 
   test("is refused when not even a short answer fits, by every budget that does not leave it", () => {
@@ -62,6 +64,38 @@ describe("a reservation", () => {
     const [after] = spend([calls], one) as BudgetState[];
     expect(after!.spent.toolCalls).toBe(1);
     expect(spend([after!], one)).toMatchObject({ shortages: [{ unit: "toolCalls" }] });
+  });
+
+  test("the strictest word of those that refuse counts", () => {
+    const refusing = (...words: OnExceed[]) => words.map((onExceed) => budget({ onExceed, caps: { modelCalls: 0 } }));
+    const wordOf = (...words: OnExceed[]) => grant([...refusing(...words), budget({ onExceed: "fail" })], size);
+    expect(wordOf("downgradeModel", "ask")).toMatchObject({ onExceed: "ask" });
+    expect(wordOf("ask", "pause", "downgradeModel")).toMatchObject({ onExceed: "pause" });
+    expect(wordOf("ask", "fail", "pause")).toMatchObject({ onExceed: "fail" });
+  });
+
+  test("is refused when its wall time is over, and told how much is left before", () => {
+    const after = (ms: number, more: Partial<BudgetState> = {}) =>
+      budget({ caps: { wallTimeMs: 60_000 }, spent: { ...nothing, wallTimeMs: ms }, ...more });
+    const last = 60_000 - limits.budgetWallTimeMinMs;
+    expect(granted([after(last)], size).held.wallTimeMs).toBe(0);
+    const refused = {
+      scope: "run:a",
+      unit: "wallTime",
+      day: null,
+      onExceed: "pause",
+      max: 60_000,
+      used: last + 1,
+      needed: limits.budgetWallTimeMinMs,
+    };
+    expect(grant([after(last + 1)], size)).toMatchObject({ shortages: [refused] });
+    expect(spend([after(last + 1)], { ...nothing, toolCalls: 1 })).toMatchObject({ shortages: [refused] });
+    const inner = after(20_000, { scope: "step:a:b", caps: { wallTimeMs: 30_000 }, onExceed: "fail" });
+    expect(timeLeft([after(20_000), inner, budget()])).toMatchObject({
+      ms: 10_000,
+      over: { onExceed: "fail", shortages: [{ scope: "step:a:b", max: 30_000, used: 30_000 }] },
+    });
+    expect(timeLeft([budget()])).toBeUndefined();
   });
 
   test("a cap below what is spent leaves nothing", () => {

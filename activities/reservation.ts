@@ -1,7 +1,8 @@
 import {
   budgetUnits,
-  NANO,
   nothing,
+  onExceedKinds,
+  toldAs,
   wholeNano,
   type Amount,
   type BudgetRef,
@@ -36,6 +37,12 @@ export interface Grant {
   cut?: Refusal;
 }
 
+/** How much time a call has, and what refuses it more. */
+export interface TimeLeft {
+  ms: number;
+  over: Refusal;
+}
+
 export interface Refusal {
   shortages: Shortage[];
   onExceed: OnExceed;
@@ -49,7 +56,7 @@ export interface Refusal {
  */
 export function grant(budgets: readonly BudgetState[], size: CallSize): Grant | Refusal {
   const least = Math.min(limits.budgetOutputTokensMin, size.outputTokens);
-  const needed = heldFor(size, least);
+  const needed = withTime(heldFor(size, least));
   const short = budgets.filter((budget) => budgetUnits.some((unit) => needed[unit] > left(budget, unit)));
   const lacksPrice = size.price === null;
   const unpriced = lacksPrice ? budgets.filter(({ caps }) => caps.nanoUsd !== undefined) : [];
@@ -65,9 +72,19 @@ export function grant(budgets: readonly BudgetState[], size: CallSize): Grant | 
 
 /** Something is spent at once, as a call of a tool is. */
 export function spend(budgets: readonly BudgetState[], amount: Amount): BudgetState[] | Refusal {
-  const short = budgets.filter((budget) => budgetUnits.some((unit) => amount[unit] > left(budget, unit)));
-  if (short.length > 0) return refusal(short, amount, false);
+  const short = budgets.filter((budget) => budgetUnits.some((unit) => withTime(amount)[unit] > left(budget, unit)));
+  if (short.length > 0) return refusal(short, withTime(amount), false);
   return budgets.map((budget) => settled(budget, { held: nothing, spent: amount }));
+}
+
+/** Of the budget that ends first; undefined when none ends. */
+export function timeLeft(budgets: readonly BudgetState[]): TimeLeft | undefined {
+  const ms = Math.min(...budgets.map((budget) => left(budget, "wallTimeMs")));
+  if (!Number.isFinite(ms)) return undefined;
+  const ended = budgets
+    .filter((budget) => left(budget, "wallTimeMs") === ms)
+    .map((budget) => settled(budget, { held: nothing, spent: { ...nothing, wallTimeMs: ms } }));
+  return { ms, over: refusal(ended, withTime(nothing), false) };
 }
 
 export const reserved = (budget: BudgetState, held: Amount): BudgetState => ({ ...budget, reserved: sum(budget.reserved, held, 1) });
@@ -85,9 +102,12 @@ export const left = ({ caps, spent, reserved: set }: BudgetState, unit: BudgetUn
   return cap === undefined ? Number.POSITIVE_INFINITY : cap - spent[unit] - set[unit];
 };
 
+/** No call begins that would be cut at once. */
+const withTime = (amount: Amount): Amount => ({ ...amount, wallTimeMs: limits.budgetWallTimeMinMs });
+
 function heldFor({ inputTokens, price }: CallSize, outputTokens: number): Amount {
   const nanoUsd = price ? wholeNano(price.inputNanoUsd + price.outputTokenNanoUsd * outputTokens) : 0;
-  return { tokens: inputTokens + outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0 };
+  return { tokens: inputTokens + outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0, wallTimeMs: 0 };
 }
 
 function longestAnswer(budget: BudgetState, { inputTokens, price }: CallSize): number {
@@ -102,24 +122,22 @@ function refusal(refusing: readonly BudgetState[], needed: Amount, lacksPrice: b
       .filter((unit) => needed[unit] > left(budget, unit))
       .map((unit) => ({
         scope: budget.scope,
-        unit: unit === "nanoUsd" ? "usd" : unit,
+        unit: toldAs[unit].name,
         day: budget.day,
-        max: told(unit, budget.caps[unit] ?? 0),
-        used: told(unit, budget.spent[unit] + budget.reserved[unit]),
-        needed: told(unit, needed[unit]),
+        onExceed: budget.onExceed,
+        max: (budget.caps[unit] ?? 0) / toldAs[unit].by,
+        used: (budget.spent[unit] + budget.reserved[unit]) / toldAs[unit].by,
+        needed: needed[unit] / toldAs[unit].by,
       })),
   );
-  // The strictest word counts.
-  const words = refusing.map(({ onExceed }) => onExceed);
-  const onExceed = words.includes("fail") ? "fail" : words.includes("pause") ? "pause" : "downgradeModel";
+  const onExceed = onExceedKinds.find((kind) => refusing.some((budget) => budget.onExceed === kind)) ?? "pause";
   return { shortages, onExceed, lacksPrice };
 }
-
-const told = (unit: BudgetUnit, amount: number): number => (unit === "nanoUsd" ? amount / NANO : amount);
 
 const sum = (a: Amount, b: Amount, sign: 1 | -1): Amount => ({
   tokens: a.tokens + sign * b.tokens,
   nanoUsd: a.nanoUsd + sign * b.nanoUsd,
   modelCalls: a.modelCalls + sign * b.modelCalls,
   toolCalls: a.toolCalls + sign * b.toolCalls,
+  wallTimeMs: a.wallTimeMs + sign * b.wallTimeMs,
 });

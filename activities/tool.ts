@@ -34,8 +34,8 @@ export function createTool({ find, effects, calls, budgets, redact }: ToolDeps):
     try {
       const args = await tool.parse(fields.arguments);
       const perform = async (within: WorkContext): Promise<Json> => {
-        await spendCall(budgets, tool, { ...within, agent: fields.agent });
-        return calls.watch(tool, within, () => performTool(tool, args, within, redact));
+        const limited = { ...within, ...(await spendCall(budgets, tool, { ...within, agent: fields.agent })) };
+        return calls.watch(tool, limited, () => performTool(tool, args, limited, redact));
       };
       if (tool.effect === "read") return { output: await perform(context) };
       return await effects.once({ tool, fields, args, call }, context, perform);
@@ -54,9 +54,11 @@ export interface ToolDeps {
 }
 
 /** Whoever cannot be asked lets nothing through. */
-async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pick<Spender, "agent">): Promise<void> {
+async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pick<Spender, "agent">): Promise<Pick<WorkContext, "until">> {
   try {
-    await patiently(Date.now() + context.timeoutMs, () => budgets.spendToolCall(context, tool.name));
+    const { until } = await patiently(Date.now() + context.timeoutMs, () => budgets.spendToolCall(context, tool.name));
+    if (!until || tool.effect === "read") return until ? { until } : {};
+    return { until: { ...until, problem: { ...until.problem, mayHaveHappened: true } } };
   } catch (error) {
     // An effect that was not begun must not look like one that may have happened.
     throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });

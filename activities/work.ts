@@ -3,6 +3,7 @@ import type { MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
+import type { Until } from "./budgets.ts";
 
 /** What a function that does a step's work knows of its run. Nothing of Temporal. */
 export interface WorkContext {
@@ -24,6 +25,8 @@ export interface WorkContext {
   budgets?: readonly BudgetRef[];
   /** Of a memory tool that an agent calls. */
   memory?: MemoryScope;
+  /** When they end it. */
+  until?: Until;
   log?: (message: string, data?: JsonObject) => void;
 }
 
@@ -34,7 +37,7 @@ export const runHeaders = (context: WorkContext, suffix = ""): Record<string, st
 });
 
 /**
- * Do work that ends with the step's cancellation, or with fault `timeout` after `timeoutMs`.
+ * Do work that ends with the step's cancellation, or with fault `timeout` after `timeoutMs`, or when its budgets end it.
  * Also work that ignores its signal is left at that moment.
  */
 export async function withDeadline<Result>(
@@ -44,7 +47,8 @@ export async function withDeadline<Result>(
 ): Promise<Result> {
   context.signal.throwIfAborted();
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(timeoutFault(timeoutMs)), Math.min(timeoutMs, TIMER_MAX));
+  const { ms, fault } = deadlineOf(context, timeoutMs);
+  const timer = setTimeout(() => deadline.abort(fault()), Math.min(ms, TIMER_MAX));
   const signal = AbortSignal.any([context.signal, deadline.signal]);
   const { aborted, stop } = rejectOnAbort(signal);
   try {
@@ -68,7 +72,11 @@ export function fromOutside(value: Json, who: string): Json {
 // setTimeout fires at once for anything longer.
 const TIMER_MAX = 2 ** 31 - 1;
 
-const timeoutFault = (timeoutMs: number): Fault => new Fault("timeout", `No answer within ${timeoutMs} ms.`);
+function deadlineOf({ until }: WorkContext, timeoutMs: number): { ms: number; fault: () => Fault } {
+  const ms = until ? until.at - Date.now() : Number.POSITIVE_INFINITY;
+  if (until && ms < timeoutMs) return { ms, fault: () => Fault.of(until.problem) };
+  return { ms: timeoutMs, fault: () => new Fault("timeout", `No answer within ${timeoutMs} ms.`) };
+}
 
 function rejectOnAbort(signal: AbortSignal): { aborted: Promise<never>; stop: () => void } {
   let stop = (): void => {};

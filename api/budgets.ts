@@ -6,13 +6,13 @@ import {
   budgetPatchSchema,
   budgetSchema,
   runBudgetSchema,
-  termsOf,
   type BudgetPatch,
 } from "../contracts/budget.schema.ts";
-import { budgetScopes, budgetUnits, NANO, nothing, type BudgetRef, type Caps } from "../contracts/budgets.ts";
+import { budgetScopes, budgetUnits, nothing, toldAs, type BudgetRef, type Caps } from "../contracts/budgets.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { capsOf, termsOf } from "../language/budget.ts";
 import { findStep } from "../language/plan-steps.ts";
 import { audit } from "../prisma/audit.ts";
 import { dayOf, findBudgets, isCapped, openBudgets, rowOf, stepBudgets, stepsOverBudget, type BudgetRow } from "../prisma/budgets.ts";
@@ -20,6 +20,7 @@ import type { Prisma } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
 import { pageQuery, runParams } from "./parameters.ts";
+import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { seeRun } from "./run-view.ts";
 import { update } from "./temporal.ts";
@@ -160,14 +161,17 @@ async function change(call: Call<{ id: string }, unknown, BudgetPatch>): Promise
 }
 
 /** null takes a cap away; what is not named stays. */
-function changed(caps: Caps, { tokens, usd, modelCalls, toolCalls }: BudgetPatch): Caps {
-  const given = { tokens, nanoUsd: typeof usd === "number" ? Math.round(usd * NANO) : usd, modelCalls, toolCalls };
-  return Object.fromEntries(
-    budgetUnits.flatMap((unit) => {
-      const value = given[unit] === undefined ? caps[unit] : given[unit];
-      return typeof value === "number" ? [[unit, value]] : [];
-    }),
-  );
+function changed(caps: Caps, given: BudgetPatch): Caps {
+  const kept = budgetUnits.filter((unit) => given[toldAs[unit].name] === undefined && caps[unit] !== undefined);
+  return { ...Object.fromEntries(kept.map((unit) => [unit, caps[unit]])), ...givenCaps(given) };
+}
+
+function givenCaps(given: BudgetPatch): Caps {
+  try {
+    return capsOf(given);
+  } catch (error) {
+    throw error instanceof Fault ? faultOf("schema", error.message, [{ pointer: "/wallTime", message: error.message }]) : error;
+  }
 }
 
 async function whereElse(call: Call<{ id: string }>, step: string | undefined): Promise<string> {
@@ -275,23 +279,24 @@ async function ownBudget({ deps, caller }: Call, run: Link, step?: string): Prom
 const freshRow = (ref: BudgetRef): BudgetRow => ({ ...ref, day: null, spent: nothing, reserved: nothing, setBy: null, setAt: null });
 
 function view({ scope, day, onExceed, caps, spent, reserved, setBy, setAt }: BudgetRow): JsonObject {
-  const amount = (unit: (typeof budgetUnits)[number], by = 1): Json => {
+  const amounts = budgetUnits.map((unit): [string, Json] => {
+    const { name, by } = toldAs[unit];
     const max = caps[unit];
-    return {
-      max: max === undefined ? null : max / by,
-      spent: spent[unit] / by,
-      reserved: reserved[unit] / by,
-      left: max === undefined ? null : Math.max(0, max - spent[unit] - reserved[unit]) / by,
-    };
-  };
+    return [
+      name,
+      {
+        max: max === undefined ? null : max / by,
+        spent: spent[unit] / by,
+        reserved: reserved[unit] / by,
+        left: max === undefined ? null : Math.max(0, max - spent[unit] - reserved[unit]) / by,
+      },
+    ];
+  });
   return {
     scope,
     day,
     onExceed,
-    tokens: amount("tokens"),
-    usd: amount("nanoUsd", NANO),
-    modelCalls: amount("modelCalls"),
-    toolCalls: amount("toolCalls"),
+    ...Object.fromEntries(amounts),
     setBy,
     setAt: setAt?.toISOString() ?? null,
   };

@@ -1,6 +1,6 @@
 import type { Answer, Mail, OpenedMail, Outgoing, Party } from "./agent-messages.ts";
 import type { AgentOrder, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
-import type { BudgetRef } from "./budgets.ts";
+import type { BudgetRef, Raise } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, StepStatus } from "./events.ts";
@@ -257,6 +257,11 @@ export interface Activities {
   askLock(call: { tenant: string; kind: LockKind; key: string; ask: LockAsk }): Promise<void>;
   /** Which of the runs have ended, or are not known to Temporal. */
   endedRuns(call: { tenant: string; runs: string[] }): Promise<string[]>;
+  /**
+   * Raise budgets as a person has approved after `waitedMs`, which wall time is given on top; never lower one. Let the steps of other
+   * runs that wait for them try again.
+   */
+  raiseBudgets(call: { run: RunKey; path: string; by: string; raises: Raise[]; approved: Json; waitedMs: number }): Promise<void>;
   /** Settle versions, descriptions and schemas of an agent's tools, and store what it gets in each turn. Faults: `tool_input`, `not_found`. */
   brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<Settled>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { paged, time } from "./api.schema.ts";
-import { budgetUnits, NANO, onExceedKinds, type BudgetTerms, type Caps } from "./budgets.ts";
+import { budgetUnits, onExceedKinds, toldAs, type CapName } from "./budgets.ts";
+import { duration, fixedText } from "./definition-fields.schema.ts";
 import { limits } from "./limits.ts";
 
 const whole = z.int().min(0).max(limits.budgetCountMax);
@@ -12,31 +13,31 @@ const capFields = {
   toolCalls: whole.optional().describe("Calls of tools, each attempt."),
 };
 
+const wallTime = duration.describe("How long after its first call the budget lets calls begin; those under way are cut then.");
+
 const onExceed = z
   .enum(onExceedKinds)
   .optional()
   .describe(
-    "What becomes of a call that would go above it: `pause` (without it) waits for a person or a higher budget, `fail` is the error `budget_exceeded`, `downgradeModel` asks the first model of the step's `fallbacks` that fits, and pauses when none does.",
+    "What becomes of a call that would go above it: `pause` (without it) waits for a person or a higher budget, `ask` waits so and asks people to raise it, `fail` is the error `budget_exceeded`, `downgradeModel` asks the first model of the step's `fallbacks` that fits, and pauses when none does.",
   );
+
+const assignees = z
+  .array(fixedText)
+  .max(limits.budgetAssigneesMax)
+  .optional()
+  .describe("With `onExceed: ask`: who may raise it, such as `role:finance`; whoever may approve without it.");
+
+const isCapped = (given: { [Name in CapName]?: unknown }): boolean => budgetUnits.some((unit) => given[toldAs[unit].name] !== undefined);
 
 /** `budget` of a definition and of its steps. */
 export const budget = z
-  .strictObject({ ...capFields, onExceed })
-  .refine((given) => capsOf(given) !== undefined, { error: "names one of `tokens`, `usd`, `modelCalls`, `toolCalls`" });
-
-export type BudgetFields = Partial<Record<"tokens" | "usd" | "modelCalls" | "toolCalls", number | undefined>>;
-
-/** Undefined when there is none. */
-function capsOf({ tokens, usd, modelCalls, toolCalls }: BudgetFields): Caps | undefined {
-  const given = { tokens, nanoUsd: usd === undefined ? undefined : Math.round(usd * NANO), modelCalls, toolCalls };
-  const caps = Object.fromEntries(budgetUnits.flatMap((unit) => (given[unit] === undefined ? [] : [[unit, given[unit]]])));
-  return Object.keys(caps).length === 0 ? undefined : caps;
-}
-
-export const termsOf = (given: z.output<typeof budget>): BudgetTerms => ({
-  caps: capsOf(given) ?? {},
-  onExceed: given.onExceed ?? "pause",
-});
+  .strictObject({ ...capFields, wallTime: wallTime.optional(), onExceed, assignees })
+  .refine(isCapped, { error: "names one of `tokens`, `usd`, `modelCalls`, `toolCalls`, `wallTime`" })
+  .refine((given) => given.assignees === undefined || given.onExceed === "ask", {
+    path: ["assignees"],
+    error: "says who is asked: give `onExceed: ask` as well",
+  });
 
 const change = <Field extends z.ZodType>(field: Field) => field.nullable().optional();
 
@@ -46,13 +47,28 @@ export const budgetPatchSchema = z
     usd: change(z.number().min(0).max(limits.budgetUsdMax)),
     modelCalls: change(whole),
     toolCalls: change(whole),
+    wallTime: change(duration),
     onExceed: z.enum(onExceedKinds).optional(),
     step: z.string().max(limits.stepPathBytesMax).optional().meta({ description: "Path of a step whose own budget is meant." }),
   })
   .meta({ id: "BudgetPatch" });
 export type BudgetPatch = z.output<typeof budgetPatchSchema>;
 
-export const budgetBodySchema = budget.meta({ id: "BudgetBody" });
+/** Of a tenant or an agent, for each day. */
+export const budgetBodySchema = z
+  .strictObject({
+    ...capFields,
+    wallTime: z
+      .never({ error: "is for budgets of runs and of steps: a day has no first call from which on it could be counted" })
+      .optional(),
+    onExceed: z
+      .enum(["fail", "pause", "downgradeModel"], {
+        error: "is `pause`, `fail` or `downgradeModel`: people are asked about budgets of runs and of steps only, as their definitions say",
+      })
+      .optional(),
+  })
+  .refine(isCapped, { error: "names one of `tokens`, `usd`, `modelCalls`, `toolCalls`" })
+  .meta({ id: "BudgetBody" });
 
 const amount = z
   .object({
@@ -72,6 +88,7 @@ export const budgetSchema = z
     usd: amount,
     modelCalls: amount,
     toolCalls: amount,
+    wallTime: amount.meta({ description: "Milliseconds. `spent`: since the budget's first call began." }),
     setBy: z.string().nullable().meta({ description: "null: as the definition says." }),
     setAt: time.nullable(),
   })

@@ -41,7 +41,11 @@ export interface Budget {
   usd?: number;
   modelCalls?: number;
   toolCalls?: number;
-  onExceed?: "pause" | "fail" | "downgradeModel";
+  /** How long after its first call it lets calls begin; those under way are cut then. */
+  wallTime?: string | number;
+  onExceed?: "pause" | "ask" | "fail" | "downgradeModel";
+  /** With `ask`: who may raise it. */
+  assignees?: readonly string[];
 }
 
 /** What every step can be given as its last argument. V is the step's output. */

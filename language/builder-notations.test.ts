@@ -246,7 +246,7 @@ const written = {
   budgets: workflow(
     "budgets",
     { version: "1.0.0", budget: { tokens: 200_000, usd: 1.5, modelCalls: 100, toolCalls: 50, onExceed: "pause" } },
-    ({ llm, parallel, call }) => {
+    ({ llm, parallel, call, sequence }) => {
       const cheap = { usd: 0.1, onExceed: "downgradeModel" } as const;
       parallel(
         "read",
@@ -257,6 +257,8 @@ const written = {
         { budget: { usd: 0.5 } },
       );
       call("call", "other", undefined, { budget: { modelCalls: 0 } });
+      const asks = { onExceed: "ask", wallTime: "2h", assignees: ["role:finance"] } as const;
+      sequence("slow", () => llm("say", { prompt: "Hi" }, { budget: { wallTime: 60_000, usd: 1, onExceed: "ask" } }), { budget: asks });
     },
   ),
 };

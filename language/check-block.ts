@@ -73,6 +73,7 @@ function checkStep(checking: Checking, { step, path, scope }: Place): Type {
   if (!checkFeatures(checking, step, path)) return anyType;
   checking.condition(step.if, [...path, "if"], inner);
   checking.value(step.summary, [...path, "summary"], inner);
+  checking.fixedDuration(step.budget?.wallTime, [...path, "budget", "wallTime"]);
   const lock = isLasting(step) ? checkLock(checking, { step, path, scope: inner }) : undefined;
   const declared = checking.schema(step.outputSchema, [...path, "outputSchema"]);
   const own = checkStepFields(checking, { step, path, scope: inner.with({ lock }) }, declared);

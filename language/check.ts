@@ -24,6 +24,7 @@ export function checkDefinition(definition: Definition, damage: Damage): Finding
     block: checkBlock,
   });
   checkCallDefaults(checking, definition.defaults);
+  checking.fixedDuration(definition.budget?.wallTime, ["budget", "wallTime"]);
   checkDefaultModel(checking, definition);
   checkBody(checking, definition);
   return checking.findings;

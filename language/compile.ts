@@ -1,8 +1,8 @@
-import { termsOf } from "../contracts/budget.schema.ts";
 import type { AvailableStep, Definition, HandlerDefinition, StepDefinition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
 import { defaults as platformDefaults } from "../contracts/limits.ts";
 import type { Policy } from "../contracts/policy.ts";
+import { termsOf } from "./budget.ts";
 import { impliedNeeds, isBackground } from "./check-order.ts";
 import { lastingOf } from "./compile-lasting.ts";
 import { startsOf } from "./compile-starts.ts";

@@ -1,5 +1,14 @@
 import { limits } from "../contracts/limits.ts";
-import { budgetScopes, isDaily, nothing, type Amount, type BudgetRef, type Caps, type OnExceed } from "../contracts/budgets.ts";
+import {
+  budgetScopes,
+  isDaily,
+  nothing,
+  type Amount,
+  type BudgetRef,
+  type BudgetUnit,
+  type Caps,
+  type OnExceed,
+} from "../contracts/budgets.ts";
 import type { Database, Prisma } from "./client.ts";
 
 /** A budget as it is kept; its sums are those of today. */
@@ -25,10 +34,28 @@ export async function openBudgets(database: Database | Transaction, tenant: stri
 
 /** Lock them until the transaction ends, in one order everywhere. */
 export async function lockBudgets(transaction: Transaction, tenant: string, scopes: readonly string[]): Promise<BudgetRow[]> {
-  const rows = await transaction.$queryRaw<Kept[]>`
-    SELECT scope, caps, on_exceed AS "onExceed", day, spent, reserved, set_by AS "setBy", set_at AS "setAt" FROM budgets
+  const rows = await transaction.$queryRaw<(Kept & { now: Date })[]>`
+    SELECT scope, caps, on_exceed AS "onExceed", day, spent, reserved, began_at AS "beganAt", set_by AS "setBy", set_at AS "setAt",
+      clock_timestamp() AS now FROM budgets
     WHERE tenant = ${tenant} AND scope = ANY(${scopes}) ORDER BY scope COLLATE "C" FOR UPDATE`;
-  return rows.map(rowOf);
+  return rows.map((row) => rowOf(row, row.now));
+}
+
+/** Caps that are below what is given are raised to it; where there is none, there will be none. Gives what was raised, and from what. */
+export async function raiseCaps(
+  transaction: Transaction,
+  tenant: string,
+  { caps: wanted, by }: { caps: ReadonlyMap<string, Caps>; by: string },
+): Promise<{ scope: string; from: Caps; to: Caps }[]> {
+  const raised: { scope: string; from: Caps; to: Caps }[] = [];
+  for (const { scope, caps } of await lockBudgets(transaction, tenant, [...wanted.keys()])) {
+    const higher = Object.entries(wanted.get(scope)!).filter(([unit, cap]) => cap > (caps[unit as BudgetUnit] ?? Number.POSITIVE_INFINITY));
+    if (higher.length === 0) continue;
+    const to: Caps = { ...caps, ...Object.fromEntries(higher) };
+    await transaction.budget.update({ where: { tenant_scope: { tenant, scope } }, data: { caps: to, setBy: by, setAt: new Date() } });
+    raised.push({ scope, from: caps, to });
+  }
+  return raised;
 }
 
 /** Write the sums of locked budgets. */
@@ -38,9 +65,10 @@ export async function saveSums(
   budgets: readonly Pick<BudgetRow, "scope" | "spent" | "reserved">[],
 ): Promise<void> {
   if (budgets.length === 0) return;
-  const sums = budgets.map(({ scope, spent, reserved }) => ({ scope, spent, reserved, day: dayOf(scope) }));
+  // How long ago the first call began follows from the moment.
+  const sums = budgets.map(({ scope, spent, reserved }) => ({ scope, spent: { ...spent, wallTimeMs: 0 }, reserved, day: dayOf(scope) }));
   await transaction.$executeRaw`
-    UPDATE budgets SET spent = given.spent, reserved = given.reserved, day = given.day
+    UPDATE budgets SET spent = given.spent, reserved = given.reserved, day = given.day, began_at = coalesce(began_at, clock_timestamp())
     FROM jsonb_to_recordset(${JSON.stringify(sums)}::jsonb) AS given(scope text, spent jsonb, reserved jsonb, day text)
     WHERE budgets.tenant = ${tenant} AND budgets.scope = given.scope`;
 }
@@ -65,19 +93,21 @@ interface Kept {
   day: string | null;
   spent: Partial<Amount>;
   reserved: Partial<Amount>;
+  beganAt: Date | null;
   setBy: string | null;
   setAt: Date | null;
 }
 
-export function rowOf({ scope, caps, onExceed, day, spent, reserved, setBy, setAt }: Kept): BudgetRow {
+export function rowOf({ scope, caps, onExceed, day, spent, reserved, beganAt, setBy, setAt }: Kept, now = new Date()): BudgetRow {
   const today = dayOf(scope);
   const isOver = day !== today;
+  const wallTimeMs = beganAt ? Math.max(0, now.getTime() - beganAt.getTime()) : 0;
   return {
     scope,
     caps,
     onExceed,
     day: today,
-    spent: isOver ? nothing : { ...nothing, ...spent },
+    spent: { ...nothing, ...(isOver ? {} : spent), wallTimeMs },
     reserved: isOver ? nothing : { ...nothing, ...reserved },
     setBy,
     setAt,

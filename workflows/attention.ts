@@ -6,9 +6,10 @@ import { waitsForBudget } from "./budgets.ts";
 import type { Here } from "./context.ts";
 import type { Walk } from "./walk.ts";
 
-type Attended = UpdateArguments["attend"];
+export type Attended = UpdateArguments["attend"];
 
 interface Parked {
+  problem: Problem;
   resolve: (attended: Attended) => void;
   /** It is not known whether the step has done what it should. */
   asksWhatHappened: boolean;
@@ -18,6 +19,8 @@ interface Parked {
 export class Attention {
   readonly #walk: Walk;
   readonly #parked = new Map<string, Parked>();
+  /** Budgets that somebody is asked to raise. */
+  readonly asked = new Set<string>();
 
   constructor(walk: Walk) {
     this.#walk = walk;
@@ -37,7 +40,7 @@ export class Attention {
     const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : questionOf(problem);
     const attended = await this.#walk.inspector.waiting(path, question, () =>
       context.scope.guard<Attended>((resolve) => {
-        this.#parked.set(path, { resolve, asksWhatHappened });
+        this.#parked.set(path, { problem, resolve, asksWhatHappened });
         return () => this.#parked.delete(path);
       }),
     );
@@ -50,11 +53,20 @@ export class Attention {
     // After a crash the record may know a parked step before the walk is there again: at a quiet moment it is.
     if (!this.#parked.has(request.path)) await this.#walk.port.until(() => true);
     this.#check(request);
-    const { resolve } = this.#parked.get(request.path)!;
-    this.#parked.delete(request.path);
-    resolve(request);
+    this.#resolve(request);
     await this.#walk.port.until(() => true);
     await this.#walk.journal.drain();
+  }
+
+  /** One word for all whose problem it is about. */
+  answer(isMeant: (problem: Problem) => boolean, word: Omit<Attended, "path">): void {
+    for (const [path, { problem }] of this.#parked) if (isMeant(problem)) this.#resolve({ ...word, path });
+  }
+
+  #resolve(attended: Attended): void {
+    const { resolve } = this.#parked.get(attended.path)!;
+    this.#parked.delete(attended.path);
+    resolve(attended);
   }
 
   #check({ path, action }: Attended): void {

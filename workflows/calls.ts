@@ -201,7 +201,7 @@ function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carr
     idempotencyKey: walk.effectKey(path),
     carried,
     retry,
-    ...(context.budgets.length > 0 ? { budgets: context.budgets } : {}),
+    ...(context.budgets.length > 0 ? { budgets: context.budgets.map(({ scope, caps, onExceed }) => ({ scope, caps, onExceed })) } : {}),
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
     ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
     fields,

@@ -1,7 +1,7 @@
 import type { Outgoing } from "../contracts/agent-messages.ts";
 import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Activities, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
-import type { BudgetRef } from "../contracts/budgets.ts";
+import type { BudgetRef, Raise } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
@@ -71,6 +71,16 @@ export interface LockRequest {
   path: string;
 }
 
+export interface RaiseRequest {
+  path: string;
+  by: string;
+  raises: Raise[];
+  /** The question's payload as it was approved, or its reference. */
+  approved: Json;
+  /** How long it took: wall time that nobody has used. */
+  waitedMs: number;
+}
+
 export interface BroadcastRequest {
   event: ExternalEvent;
   path: string;
@@ -128,6 +138,8 @@ export interface Port {
   page(reference: Json, path: string): Promise<Json>;
   /** One value of many pages of a list, or of parts of an object. */
   concat(pages: Json[], path: string): Promise<Json>;
+  /** Raise budgets as a person has approved, and let who waits for them elsewhere try again. */
+  raise(request: RaiseRequest): Promise<void>;
   /** Settle and store what an agent gets in each turn. */
   brief(order: AgentOrder, path: string): Promise<Settled>;
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;

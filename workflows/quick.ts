@@ -24,7 +24,7 @@ type Quick =
   | "openMail"
   | "answerMail"
   | Slow;
-type Slow = "loadLedger" | "loadPage" | "leftByWindow";
+type Slow = "loadLedger" | "loadPage" | "leftByWindow" | "raiseBudgets";
 
 const localMs = 2_000;
 

@@ -2,6 +2,7 @@ import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
+import { waitAndAsk } from "./budget-question.ts";
 import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { Frame } from "./frame.ts";
@@ -17,8 +18,9 @@ import type { Walk } from "./walk.ts";
 /** What it did is asked of a person, whatever `onError` says and whoever would take the error. */
 const EFFECT_UNKNOWN = "effect_unknown";
 
-/** Whatever `onError` says, and whoever would take the error. */
-const asksPerson = (problem: Problem): boolean => problem.type === EFFECT_UNKNOWN || waitsForBudget(problem);
+/** Whatever `onError` says, and whoever would take the error; where it happened, and not once more at what is around. */
+const asksPerson = (path: string, problem: Problem): boolean =>
+  problem.instance === path && (problem.type === EFFECT_UNKNOWN || waitsForBudget(problem));
 
 /** Types whose errors a person cannot mend by trying again, or has been asked about before. */
 const neverParks = new Set(["expression", "schema", EFFECT_UNKNOWN]);
@@ -107,7 +109,7 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
 /** Own catch, then whatever is around, then `onError`. */
 async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "again"> {
   const { step, path, attempt, context } = here;
-  if (asksPerson(thrown) && !walk.ledger.place(path)?.["isAnswered"]) {
+  if (asksPerson(path, thrown) && !walk.ledger.place(path)?.["isAnswered"]) {
     const answered = await park(walk, here, thrown);
     if (answered) return answered;
     walk.ledger.note(path, { isAnswered: true });
@@ -119,7 +121,7 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   walk.inspector.set(path, step.type, "failed", attempt);
   if (context.takes(problem) || step.onError === defaults.onError) throw Fault.of(problem);
   if (step.onError === "continue") return passBy(walk, problem);
-  if (step.type === "raise" || neverParks.has(problem.type)) throw Fault.of(problem);
+  if (step.type === "raise" || neverParks.has(problem.type) || walk.ledger.place(path)?.["isAnswered"]) throw Fault.of(problem);
   const answered = await park(walk, here, problem);
   if (answered) return answered;
   throw Fault.of(problem);
@@ -154,7 +156,7 @@ function passBy(walk: Walk, problem: Problem): Entry {
 /** What a person makes of it; nothing when they let it fail. */
 async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again" | undefined> {
   walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
-  const { action, by, result = null } = await walk.attention.wait(here, problem);
+  const { action, by, result = null } = await waitAndAsk(walk, here, problem).catch((error: unknown) => tellLeft(walk, here, error));
   if (action === "skip") return skip(walk, here, "a person skipped it");
   if (action === "fail") return undefined;
   walk.ledger.again(here.path);
@@ -173,9 +175,15 @@ function skip(walk: Walk, { step, path, attempt, context }: Here<Step>, why: str
 }
 
 /** The problem of an expected error; what is not one (cancel, `end`, defects) goes on. */
-function problemOf(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): Problem {
+function problemOf(walk: Walk, here: Here<Step>, error: unknown): Problem {
+  const { path } = here;
   if (error instanceof Fault || error instanceof Canceled || error instanceof Ended) walk.ledger.countBadEnd(path);
   if (error instanceof Fault) return boundedProblem({ ...error.problem, instance: error.problem.instance ?? path });
+  return tellLeft(walk, here, error);
+}
+
+/** The step is left before it has ended, at its work or while it waits for a person. */
+function tellLeft(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): never {
   if (error instanceof Canceled || error instanceof Ended) {
     walk.tell("step.canceled", { path, lane: context.lane, attempt }, { type: step.type, reason: error.message });
     walk.inspector.set(path, step.type, "canceled", attempt);

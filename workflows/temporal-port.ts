@@ -60,6 +60,9 @@ export function createTemporalPort(run: RunArguments): Port {
     left: ({ id, path, undone }) => slow("leftByWindow", [{ tenant, run: id, undone }], `${path}: what the window leaves`),
     page: (page, path) => slow("loadPage", [{ tenant, page }], `${path}: a stored page`),
     concat: (pages, path) => quick("concat", [{ tenant, pages }], `${path}: one value of all windows`),
+    // Not local: it asks other runs, which may have no worker at the moment.
+    raise: ({ path, ...request }) =>
+      slow("raiseBudgets", [{ run: { tenant, id: run.id }, path, ...request }], `${path}: raise what it may spend`),
     brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     show: (markdown) => setCurrentDetails(markdown),

@@ -127,9 +127,11 @@ export function isUnknown(step: Step, error: unknown): boolean {
   if (!("timeoutMs" in step) || step.effect === "read") return false;
   if (error instanceof Canceled) return true;
   if (!(error instanceof Fault)) return false;
-  const { type, code, retryable } = error.problem;
-  return type === "timeout" || type === "canceled" || type === "effect_unknown" || (code === "http" && retryable === true);
+  const { type, code, retryable, mayHaveHappened } = error.problem;
+  return mayHaveHappened === true || unknownEnds.has(type) || (code === "http" && retryable === true);
 }
+
+const unknownEnds = new Set(["timeout", "canceled", "effect_unknown"]);
 
 /** The error with what undoing left. */
 export function withUnresolved(error: unknown, { first, count }: Unresolved): unknown {

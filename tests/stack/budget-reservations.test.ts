@@ -7,9 +7,10 @@ import { ModelCalls, type CallOutcome, type CallOwner, type StartedCall } from "
 import { noUsage } from "../../activities/model-port.ts";
 import { Prices } from "../../activities/prices.ts";
 import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
-import { NANO, nothing, type BudgetRef } from "../../contracts/budgets.ts";
+import { NANO, nothing, type BudgetRef, type Caps } from "../../contracts/budgets.ts";
+import { Fault } from "../../contracts/faults.ts";
 import { limits } from "../../contracts/limits.ts";
-import { findBudgets, stepsOfPastDays, type BudgetRow } from "../../prisma/budgets.ts";
+import { findBudgets, raiseCaps, stepsOfPastDays, type BudgetRow } from "../../prisma/budgets.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
 import { migrate } from "../../prisma/migrate.ts";
 import { readSettings } from "../../settings.ts";
@@ -88,6 +89,17 @@ test("50 calls at once of two children with $1 book no more than $1", async () =
   expect(one!.spent.modelCalls + two!.spent.modelCalls).toBe(20);
 }, 60_000);
 
+/** As workers do: a record that is too busy to answer is asked again. */
+async function persistently<T>(operation: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (error instanceof Fault || tries === 20) throw error;
+    }
+  }
+}
+
 test("calls that begin, end, fail and get lost at once never stand above the cap, and leave nothing reserved", async () => {
   const random = new Random(7);
   const plan = Array.from({ length: 120 }, () => ({ input: random.upTo(60_000), kind: random.upTo(4) }));
@@ -103,10 +115,12 @@ test("calls that begin, end, fail and get lost at once never stand above the cap
   const live = async (n: number): Promise<void> => {
     const { input, kind } = plan[n]!;
     const mine = owner(`live${n}`);
-    const { outputTokensMax = 0 } = await calls.begin(mine, started(), need(input));
-    if (kind === 0) return void (await calls.made(mine));
-    if (kind === 1) return void (await calls.settle(mine, { index: 0, model }, { status: "failed", usage: noUsage }));
-    await calls.settle(mine, { index: 0, model }, answered(Math.floor(input / 4), Math.floor(outputTokensMax / kind)));
+    const call = started();
+    const { outputTokensMax = 0 } = await persistently(() => calls.begin(mine, call, need(input)));
+    if (kind === 0) return void (await persistently(() => calls.made(mine)));
+    const outcome: CallOutcome =
+      kind === 1 ? { status: "failed", usage: noUsage } : answered(Math.floor(input / 4), Math.floor(outputTokensMax / kind));
+    await persistently(() => calls.settle(mine, call, outcome));
   };
   const lives = await Promise.allSettled(plan.map((_, n) => live(n)));
   clearInterval(watch);
@@ -157,7 +171,7 @@ test("an answer that was cut off costs all that was set aside; one that the prov
 test("a call whose worker died gives back what it had; when it comes back after all, it is booked", async () => {
   await calls.begin(owner("a"), started(), need(1_000));
   expect(await calls.made(owner("a"))).toMatchObject([{ status: "lost" }]);
-  expect(await row()).toMatchObject({ reserved: nothing, spent: nothing });
+  expect(await row()).toMatchObject({ reserved: nothing, spent: { ...nothing, wallTimeMs: expect.any(Number) } });
   await calls.settle(owner("a"), { index: 0, model }, answered(500, 50));
   expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 550 } });
 });
@@ -209,6 +223,28 @@ test("a tenant's and an agent's budget are of a day", async () => {
   const [agent, all] = await findBudgets(database, "daily", ["agent:researcher", "tenant"]);
   expect([agent!.reserved.modelCalls, all!.reserved.modelCalls]).toEqual([1, 2]);
   expect(agent!.day).toBe(new Date().toISOString().slice(0, 10));
+});
+
+test("wall time begins with the first call; after it none begins, and those under way are cut", async () => {
+  const budgets = [dollar({ caps: { wallTimeMs: 60_000 } })];
+  const { until } = await calls.begin(owner("a", budgets), started(), need(10));
+  expect(Math.abs(until!.at - Date.now() - 60_000)).toBeLessThan(2_000);
+  const over = { scope: `run:${root}`, unit: "wallTime", max: 60_000, used: 60_000 };
+  expect(until!.problem).toMatchObject({ code: "budget_exceeded", onExceed: "pause", budgets: [over] });
+  await database.$executeRaw`UPDATE budgets SET began_at = began_at - interval '59.5 s' WHERE scope = ${`run:${root}`}`;
+  await expect(calls.begin(owner("b", budgets), started(), need(10))).rejects.toEqual(exceeded);
+  await expect(new Budgets(database).spendToolCall({ tenant, budgets }, "mail.send")).rejects.toEqual(exceeded);
+  expect((await row()).spent.wallTimeMs).toBeGreaterThan(59_000);
+});
+
+test("what is approved raises caps, lowers none, and gives none where there was none", async () => {
+  const { scope } = dollar();
+  await calls.begin(owner("a", [dollar({ caps: { nanoUsd: NANO, tokens: 50_000 } })]), started(), need(10));
+  const raise = (caps: Caps) => database.$transaction((each) => raiseCaps(each, tenant, { caps: new Map([[scope, caps]]), by: "eve" }));
+  const to = { nanoUsd: 2 * NANO, tokens: 50_000 };
+  expect(await raise({ nanoUsd: 2 * NANO, tokens: 40_000, modelCalls: 1 })).toEqual([{ scope, from: { ...to, nanoUsd: NANO }, to }]);
+  expect(await raise({ nanoUsd: 2 * NANO })).toEqual([]);
+  expect(await row()).toMatchObject({ caps: to, setBy: "eve", reserved: { modelCalls: 1 } });
 });
 
 test("without the record nothing is let through", async () => {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { say, statusesOf } from "./asking.ts";
 import { openDatabase } from "../../prisma/client.ts";
-import { admin, facts, host, Model, uniqueName, type Answer, type Client, type Page, type Run } from "./client.ts";
+import { admin, facts, host, Model, uniqueName, type Answer, type ApprovalBody, type Client, type Page, type Run } from "./client.ts";
 
 interface Amount {
   max: number | null;
@@ -11,7 +11,7 @@ interface Amount {
   left: number | null;
 }
 
-interface BudgetBody extends Record<"tokens" | "usd" | "modelCalls" | "toolCalls", Amount> {
+interface BudgetBody extends Record<"tokens" | "usd" | "modelCalls" | "toolCalls" | "wallTime", Amount> {
   scope: string;
   day: string | null;
   onExceed: string;
@@ -162,6 +162,80 @@ describe("a run's budget", () => {
     while ((await reserved()) > 0 && Date.now() < giveUpAt) await new Promise((wake) => setTimeout(wake, 200));
     expect(await reserved()).toBe(0);
   }, 90_000);
+});
+
+describe("a budget that asks", () => {
+  const asks = { modelCalls: 0, onExceed: "ask" };
+
+  test("is raised by who may, once for all who wait for it, also after a worker's death", async () => {
+    const model = new Model();
+    const child = await admin.publish({ steps: [say(model)] });
+    const branches = { own: [say(model)], below: [{ id: "call", type: "workflow", workflow: child }] };
+    const parallel = { id: "both", type: "parallel", branches };
+    const run = await admin.begin({ budget: { ...asks, assignees: ["role:finance"] }, steps: [parallel] });
+    const id = (await run.until("child.started")).data["runId"] as string;
+    const [own, below] = await Promise.all([run.approval("both.own.say.budget"), admin.run(id).approval("say.budget")]);
+    expect((await run.step("both.own.say")).status).toBe("needs_attention");
+    await host.kill("worker");
+    await host.start("worker");
+    const eve = await admin.withKey({ principal: "eve", kind: "person", roles: ["finance"] });
+    expect(await admin.get(`/api/v2/approvals?runId=${run.id}`)).toMatchObject({
+      body: { data: [{ id: own, title: expect.stringContaining("modelCalls") }] },
+    });
+    const { body: question } = await eve.get<ApprovalBody>(`/api/v2/approvals/${own}`);
+    const raise = { scope: `run:${run.id}`, unit: "modelCalls", max: 0, used: 0, needed: 1, cap: 1 };
+    expect(question).toMatchObject({ status: "pending", editable: true, payload: { step: "both.own.say", budgets: [raise] } });
+    const bob = await admin.withKey({ principal: "bob", kind: "person", roles: ["sales"] });
+    expect((await bob.decide(own, { decision: "approve" })).status).toBe(403);
+    const data = { budgets: [{ ...raise, cap: 2 }] };
+    const wrong = { decision: "approve", data: { budgets: [{ ...raise, cap: "much" }] } };
+    expect(await eve.decide(own, wrong)).toMatchObject({ status: 422, body: { errors: [{ pointer: "/data/budgets/0/cap" }] } });
+    expect((await eve.decide(own, { decision: "approve", data, payloadHash: question.payloadHash })).status).toBe(200);
+    expect((await run.end()).status).toBe("completed");
+    expect((await admin.get<ApprovalBody>(`/api/v2/approvals/${below}`)).body.status).toBe("canceled");
+    expect(await budgetsOf(run)).toMatchObject([{ modelCalls: { max: 2, spent: 2 }, setBy: "eve" }]);
+    const { body: audited } = await admin.get<Page<JsonObject>>(`/api/v2/audit?object=${run.id}`);
+    expect(audited.data).toMatchObject([
+      { actor: "eve", action: "budget.raised", data: { scope: `run:${run.id}`, to: { modelCalls: 2 } } },
+    ]);
+  }, 60_000);
+
+  test("that is not raised is an error as any other", async () => {
+    const caught = { ...say(new Model()), catch: [{ errors: ["budget_exceeded"], steps: [{ id: "c", type: "set", values: "enough" }] }] };
+    const run = await admin.begin({ budget: asks, steps: [caught] });
+    await admin.decide(await run.approval("say.budget"), { decision: "reject" });
+    expect(await run.end()).toMatchObject({ status: "completed", output: "enough" });
+  });
+
+  test("gives a call under way no more time than it has, and goes on with what is approved", async () => {
+    const model = new Model();
+    await model.script({ ...tokens(10, 10), delayMs: 30_000 }, tokens(10, 10));
+    const run = await admin.begin({ budget: { wallTime: "1500ms", onExceed: "ask" }, steps: [say(model)] });
+    const id = await run.approval("say.budget");
+    expect((await run.step("say")).error).toMatchObject({
+      code: "budget_exceeded",
+      budgets: [{ unit: "wallTime", max: 1_500, used: 1_500 }],
+    });
+    expect(await statusesOf(run.id)).toEqual(["failed"]);
+    const raise = { scope: `run:${run.id}`, unit: "wallTime", cap: 60_000 };
+    expect((await admin.get<ApprovalBody>(`/api/v2/approvals/${id}`)).body.payload).toMatchObject({ budgets: [{ ...raise, cap: 3_000 }] });
+    await admin.decide(id, { decision: "approve", data: { budgets: [raise] } });
+    expect((await run.end()).status).toBe("completed");
+    expect((await budgetsOf(run))[0]!.wallTime.max).toBeGreaterThan(60_000);
+    expect((await patch(run, { wallTime: "soon" })).status).toBe(422);
+    expect(await patch(run, { wallTime: "2h" })).toMatchObject({ status: 200, body: { wallTime: { max: 7_200_000, reserved: 0 } } });
+  });
+
+  test("is not one for each day", async () => {
+    expect(await admin.request("PUT", "/api/v2/budgets/tenant", { body: asks })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: "/onExceed", message: expect.stringContaining("runs and of steps") }] },
+    });
+    expect(await admin.request("PUT", "/api/v2/budgets/tenant", { body: { wallTime: "2h" } })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: "/wallTime", message: expect.stringContaining("first call") }] },
+    });
+  });
 });
 
 describe("a budget for each day", () => {

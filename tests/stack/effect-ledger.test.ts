@@ -48,6 +48,7 @@ const mails = defineTool({
     if (to === "nobody") throw new Fault("tool", "No such address.", { extra: { retryable: false } });
     if (to === "away") throw new Error("connection refused");
     if (to === "limbo") throw new Fault("tool", "cut off", { extra: { mayHaveHappened: true } });
+    if (to === "nowhere") return new Promise<never>(() => undefined);
     sent.push(to);
     return { number: sent.length };
   },
@@ -93,6 +94,14 @@ test("a tool that says that it failed is called again", async () => {
 test("an effect that may have happened is thrown, and asked about by the next attempt", async () => {
   await expect(attempt("r_4", { to: "limbo" })).rejects.toMatchObject({ code: "tool" });
   await expect(attempt("r_4", { to: "limbo" })).rejects.toMatchObject({ code: "effect_unknown" });
+});
+
+test("a call that its budget's wall time cuts may have happened", async () => {
+  const budgets = [{ scope: "run:r_7", caps: { wallTimeMs: 1_100 }, onExceed: "pause" as const }];
+  const cut = { code: "budget_exceeded", problem: { onExceed: "pause", budgets: [{ scope: "run:r_7", unit: "wallTime", max: 1_100 }] } };
+  await expect(attempt("r_7", { to: "nowhere" }, { budgets })).rejects.toMatchObject(cut);
+  await expect(attempt("r_7", { to: "nowhere" }, { budgets })).rejects.toMatchObject({ code: "effect_unknown" });
+  await expect(attempt("r_7", { call: 1 }, { budgets })).rejects.toMatchObject({ code: "budget_exceeded" });
 });
 
 test("the same key in another tenant is another effect", async () => {

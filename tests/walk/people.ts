@@ -37,5 +37,9 @@ export function answerRich(path: string, fields: unknown, attempt: number): Answ
   const { tool } = fields as { tool?: string };
   if (tool === undefined) return { output: hash(path) % 100, afterMs: 1_000 + (hash(path) % 50_021) };
   if (tool === "test.flaky" && attempt === 1) return { problem: makeProblem("tool", "flaky"), afterMs: 1 };
+  if (tool === "test.dear" && attempt === 1) return { problem: tooDear, afterMs: 1 };
   return answerByPath(path, { ...(fields as { [name: string]: Json }), tool });
 }
+
+const short = { scope: "run:r_00000000000000000000000000", unit: "tokens", day: null, onExceed: "ask", max: 1, used: 1, needed: 1 };
+const tooDear = makeProblem("budget_exceeded", "too dear", { onExceed: "ask", budgets: [short] });

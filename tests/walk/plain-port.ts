@@ -6,8 +6,8 @@ import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { Delay, StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
-import { Canceled, type Scope } from "../../workflows/scope.ts";
-import type { ChildRequest, ChildWatch, Port } from "../../workflows/port.ts";
+import { Canceled, Scope } from "../../workflows/scope.ts";
+import type { ChildRequest, ChildWatch, Port, RaiseRequest } from "../../workflows/port.ts";
 import { PlainLocks } from "./plain-locks.ts";
 import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -156,6 +156,13 @@ export class PlainPort implements Port {
     const parts = this.#load(pages) as Json[];
     return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
   };
+  /** What people have approved of budgets. */
+  readonly raised: RaiseRequest[] = [];
+  raise: Port["raise"] = (request) =>
+    this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => {
+      this.raised.push(request);
+      resolve();
+    });
   brief: Port["brief"] = async ({ agent = null, models }) => ({
     hash: "brief",
     agent,

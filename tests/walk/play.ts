@@ -90,7 +90,7 @@ function differs(definition: JsonObject, acts: readonly Act[], whole: PlainRun, 
   return before === after ? [] : [`The output is ${after}, without a pause it is ${before}`];
 }
 
-const races = /"(join|until|timeout|expiresAfter|background|vars|lock|type":"(listen|approval))"|vars\.|park/;
+const races = /"(join|until|timeout|expiresAfter|background|vars|lock|type":"(listen|approval))"|vars\.|park|test\.dear/;
 
 /** A retry or fork of the ended run: it calls nothing that it took over, and keeps the invariants too. */
 async function goneOn(seed: number, first: Played): Promise<string[]> {

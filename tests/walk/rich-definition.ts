@@ -30,15 +30,26 @@ export function richDefinition(seed: number): JsonObject {
   const sight = ["input.n", "vars.one", "vars.two"];
   const steps = block(maker, sight, 0);
   if (chance(maker, 0.015)) steps.push(windows(maker));
+  const dear = createRandom(seed ^ 0xdea7);
+  const budget = dear() < 0.3 && { tokens: 1, onExceed: "ask" };
+  if (budget) makeSomeDear(steps, dear);
   isolateSome(steps, createRandom(seed ^ 0x1501));
   return {
     name: "random",
     version: "1.0.0",
+    ...(budget ? { budget } : {}),
     vars: { one: 1, two: 2 },
     steps,
     ...(chance(maker, 0.15) ? { catch: [{ steps: inner(maker, sight, 3) }] } : {}),
     ...(chance(maker, 0.3) ? { finally: inner(maker, sight, 3) } : {}),
   };
+}
+
+/** Some calls that the run's budget refuses at first. */
+function makeSomeDear(value: Json, random: () => number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value) && value["type"] === "tool" && random() < 0.4) value["tool"] = "test.dear";
+  if (Array.isArray(value) || !Array.isArray(value["items"])) for (const inner of Object.values(value)) makeSomeDear(inner, random);
 }
 
 /** Some of the `foreach`es whose items ask nobody: people who answer know only the run itself. */
@@ -49,7 +60,7 @@ function isolateSome(value: Json, random: () => number): void {
   for (const inner of Object.values(value)) isolateSome(inner, random);
 }
 
-const asking = /"type":"(listen|approval|end)"|"(join|until|rest|isolate)":|park/;
+const asking = /"type":"(listen|approval|end)"|"(join|until|rest|isolate)":|park|test\.dear/;
 
 const newId = (maker: Maker): string => `s${maker.nextId++}`;
 

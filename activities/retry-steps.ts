@@ -1,0 +1,28 @@
+import { Context } from "@temporalio/activity";
+import type { Client } from "@temporalio/client";
+import { workflowIdOf } from "../contracts/ids.ts";
+import { limits } from "../contracts/limits.ts";
+import { updates, type UpdateArguments } from "../contracts/messages.ts";
+
+interface Waiting {
+  tenant: string;
+  runId: string;
+  path: string;
+}
+
+/** So many runs are told at once. */
+const abroad = 20;
+
+/** Steps that wait for a person try again. One whose run does not hear it goes on waiting. */
+export async function retrySteps(client: Client, steps: readonly Waiting[], by: string): Promise<void> {
+  for (let at = 0; at < steps.length; at += abroad)
+    await Promise.all(steps.slice(at, at + abroad).map((step) => retryStep(client, step, by)));
+}
+
+async function retryStep(client: Client, { tenant, runId, path }: Waiting, by: string): Promise<void> {
+  const argument: UpdateArguments["attend"] = { path, action: "retry", by };
+  const handle = client.workflow.getHandle(workflowIdOf(tenant, runId));
+  await client
+    .withDeadline(Date.now() + limits.updateDeadlineMs, () => handle.executeUpdate(updates.attend, { args: [argument] }))
+    .catch(() => Context.current().log.warn("a step that waits for a budget was not told", { run: runId, path }));
+}

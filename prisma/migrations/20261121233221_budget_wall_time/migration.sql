@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "budgets" ADD COLUMN     "began_at" TIMESTAMPTZ(3);
