@@ -1,38 +1,25 @@
-import {
-  ASK_HUMAN,
-  GIVE_ANSWER,
-  type AskedCall,
-  type Brief,
-  type BriefTool,
-  type CallResult,
-  type ThinkFields,
-  type Thought,
-  unguarded,
-} from "../contracts/agent-task.ts";
+import { GIVE_ANSWER, type AskedCall, type Brief, type CallResult, type ThinkFields, type Thought } from "../contracts/agent-task.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { usesReservedKey } from "../contracts/reference.ts";
 import { store } from "../prisma/blobs.ts";
 import { storable } from "../prisma/storable.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
+import { askedCalls, inlineArgumentBytes } from "./asked-calls.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { judge } from "./llm-outcome.ts";
 import { Guard, type GuardDeps } from "./guard.ts";
 import { objectSchema, refusedMessages, repairMessages } from "./llm-output.ts";
 import { totalOf } from "./llm-usage.ts";
 import type { CallOutcome, MadeCall } from "./model-calls.ts";
-import { estimateInputTokens, type ChatAnswer, type Message, type ToolCall, type ToolSpec } from "./model-port.ts";
+import { estimateInputTokens, type ChatAnswer, type Message, type ToolSpec } from "./model-port.ts";
 import { answerOf, answerText, givenBy, saidMessage, type Said } from "./said.ts";
 import { lineOf, shorten, systemOf, taskOf } from "./shorten.ts";
 import type { Work, Worked } from "./step.ts";
 import type { Threads } from "./threads.ts";
 import { Transcripts } from "./transcripts.ts";
 import { callsIn, passAdded, passSaid, type Heard } from "./turn-guard.ts";
-
-/** Arguments above this travel as references, so that what a turn gives is always small. */
-const inlineArgumentBytes = 2_048;
 
 /**
  * One turn of an agent: what the calls of the turn before gave is added to its conversation, and a model says what comes next.
@@ -76,9 +63,7 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       return context.patiently(async () => {
         const transcript = await transcripts.extend(fields.transcript, [...messages, saidMessage(said)]);
         const answer = answerOf(brief, said);
-        const wishes = answer === undefined ? said.toolCalls.slice(0, limits.agentCallsPerTurnMax) : [];
-        const asking = wishes.map((call, index) => asked(call, fields.toolCalls + index, questions?.[index] ?? undefined));
-        const calls = onceHandedOver(await Promise.all(asking));
+        const calls = answer === undefined ? await callsOf(said, questions ?? []) : [];
         const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] });
         const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
         const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
@@ -87,67 +72,18 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       });
     }
 
-    async function storedPayload(asks: GuardrailQuestion): Promise<GuardrailQuestion> {
-      return { ...asks, payload: await store(deps.database, context.tenant, asks.payload, inlineArgumentBytes) };
+    async function callsOf({ toolCalls }: Said, questions: (GuardrailQuestion | null)[]): Promise<AskedCall[]> {
+      const keep = (value: Json, inlineMax: number): Promise<Json> => store(deps.database, context.tenant, value, inlineMax);
+      return askedCalls(toolCalls, { brief, fields, questions, keep });
     }
 
-    async function asked({ id, name, arguments: args, malformed }: ToolCall, made: number, asks?: GuardrailQuestion): Promise<AskedCall> {
-      const tool = brief.tools.find((each) => each.name === name);
-      const refused = (problem: string): AskedCall => ({ ...unguarded, id, name, arguments: null, problem });
-      if (!tool)
-        return refused(`There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`);
-      const problem =
-        problemOf({ name, args, malformed, made }, brief) ?? (tool.handoff === undefined ? undefined : handoffProblem(fields));
-      if (problem !== undefined) return refused(problem);
-      const { description: _d, parameters: _p, ...target } = tool;
-      return {
-        ...target,
-        ...(asks ? askedBy(tool, asks) : {}),
-        id,
-        arguments: await store(deps.database, context.tenant, args, name === ASK_HUMAN ? limits.inlineBytesMax : inlineArgumentBytes),
-      };
+    async function storedPayload(asks: GuardrailQuestion): Promise<GuardrailQuestion> {
+      return { ...asks, payload: await store(deps.database, context.tenant, asks.payload, inlineArgumentBytes) };
     }
   };
 }
 
 type ThinkDeps = LlmDeps & GuardDeps & { database: Database; threads: Threads };
-
-/** Whom the tool's own approval names decide, unless it is the agent itself that asks others. */
-const askedBy = ({ asks, assignees, expiresAfter }: BriefTool, question: GuardrailQuestion): Partial<AskedCall> => ({
-  asks: true,
-  why: question.title,
-  ...(asks && !question.isAgents ? { assignees, expiresAfter } : { assignees: question.assignees, expiresAfter: question.expiresAfter }),
-});
-
-const handoffProblem = ({ handovers = 0 }: ThinkFields): string | undefined =>
-  handovers < limits.agentHandoversMax
-    ? undefined
-    : `The conversation was handed over ${handovers} times, and is not any more. Answer as well as you can.`;
-
-/** One agent has it: the first that was asked for. */
-const onceHandedOver = (calls: AskedCall[]): AskedCall[] => {
-  const first = calls.findIndex(({ handoff, problem }) => handoff !== undefined && problem === undefined);
-  const problem = "The conversation goes to one agent at a time.";
-  return calls.map((call, index) => {
-    if (call.handoff === undefined || index === first || call.problem !== undefined) return call;
-    return { ...unguarded, id: call.id, name: call.name, arguments: null, problem };
-  });
-};
-
-interface Wish {
-  name: string;
-  args: Json;
-  malformed: string | undefined;
-  /** Calls of the task before it. */
-  made: number;
-}
-
-function problemOf({ name, args, malformed, made }: Wish, { toolCallsMax = Number.POSITIVE_INFINITY }: Brief): string | undefined {
-  if (made >= toolCallsMax) return `The task may make ${toolCallsMax} calls of tools, and has made them.`;
-  if (malformed !== undefined) return `The arguments of ${name} are not JSON.`;
-  if (usesReservedKey(args)) return `The arguments of ${name} hold a reserved key.`;
-  return undefined;
-}
 
 interface Turn {
   conversation: Message[];
