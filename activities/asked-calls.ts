@@ -14,7 +14,7 @@ interface Asking {
   /** By call: what a guardrail wants people to decide about it. */
   questions: readonly (GuardrailQuestion | null)[];
   /** A value, or its reference when it is larger. */
-  keep(value: Json, inlineMax: number): Promise<Json>;
+  keep: (value: Json, inlineMax: number) => Promise<Json>;
 }
 
 /** The calls that a model asks for, each with its target, or with why it cannot be made. */
