@@ -251,21 +251,23 @@ describe("a worker killed between remembering and saying so", () => {
     await model.script({ toolCalls: [call("remember", { text: "Once." })] }, { text: "done" });
     const lock = `memories default/${agent}`;
     let run: Run;
+    const open = () => database.effect.findFirst({ where: { runId: run.id, state: "open" } });
     await database.$transaction(
       async (holding) => {
         // Remembering waits for this lock; that it has happened cannot be said while its effect's row is held.
         await holding.$executeRaw`SELECT pg_advisory_lock(hashtextextended(${lock}, 0))`;
         run = await begin({ model, agent, more: { thread: "t" } });
-        const open = () => database.effect.findFirst({ where: { runId: run.id, state: "open" } });
         while (!(await open())) await sleep(20);
         await holding.$queryRaw`SELECT 1 FROM effects WHERE run_id = ${run.id} FOR UPDATE`;
         await holding.$executeRaw`SELECT pg_advisory_unlock(hashtextextended(${lock}, 0))`;
         while ((await memoriesOf(agent)).length === 0) await sleep(20);
-        expect(await open()).not.toBeNull();
         await host.kill("worker");
+        // Postgres would do what the dead have asked for.
+        await holding.$queryRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`;
       },
       { timeout: 30_000 },
     );
+    expect(await open()).toMatchObject({ tool: "memory.remember" });
     await host.start("worker");
     expect((await run!.end()).output).toBe("done");
     expect(await memoriesOf(agent)).toHaveLength(1);
