@@ -204,6 +204,19 @@ describe("what an agent remembers", () => {
     expect(await memoriesOf(agent)).toHaveLength(1);
   });
 
+  test("about a subject stays closed to a task about another after the conversation was handed over", async () => {
+    const model = new Model();
+    const second = await publish({ tools: all, model: model.wanted });
+    const first = await publish({ model: model.wanted, handoffs: [second] });
+    await add(second, { text: "Ada owes invoice 7.", subject: "ada" });
+    await add(second, { text: "Bob owes invoice 8.", subject: "bob" });
+    const over = { ...call("search", {}), name: `hand_over_to_${second}` };
+    await model.script({ toolCalls: [over] }, { toolCalls: [call("search", { text: "invoice" })] }, { text: "8" });
+    await (await begin({ model, agent: first, more: { memory: { subject: "bob" } } })).end();
+    const result = (await told(model)).at(-1)!.at(-1)!.content;
+    expect([result.includes("Bob owes"), result.includes("Ada owes")]).toEqual([true, false]);
+  });
+
   test("is added, listed, expires, is forgotten and purged over the API, with audit rows", async () => {
     const agent = await publish();
     const ids = await Promise.all(
