@@ -58,7 +58,9 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
     const { tenant, order } = task;
     const before = await handedOver(deps, task);
     const [agent, { instructions, prompt, messages }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
-    const scope = memoryScope(order, agent);
+    // A conversation that goes on has begun: nothing is remembered of its task again.
+    const asking: AgentOrder = before ? { ...order, memory: { ...before.memory, recall: 0 } } : order;
+    const scope = memoryScope(asking, agent);
     const handoffs = await Promise.all(handoffsOf(order, agent).map((name) => handoffTool(deps, task, name)));
     const granted = await Promise.all(grantedTo(order, agent).map((each) => settle(deps, task, { granted: each, scope })));
     const tools = [...granted, ...handoffs];
@@ -80,10 +82,9 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       ...((before?.approval ?? order.approval) ? { approval: before?.approval ?? order.approval! } : {}),
       ...(outputSchema ? { outputSchema } : {}),
       ...(order.thread ? { thread: { ...order.thread, owner: order.owner } } : {}),
+      ...(asking.memory ? { memory: memoryWord(asking.memory) } : {}),
     };
     const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
-    // A conversation that goes on has begun: nothing is remembered of its task again.
-    const asking = before ? { ...order, memory: { recall: 0 } } : order;
     const { opening, report, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
     const begun: Brief = { ...brief, ...(opening.length === 0 ? {} : { opening }), ...(before ? begunWith(before) : {}) };
     return {
@@ -114,6 +115,8 @@ async function handedOver({ database }: Deps, { tenant, order }: Task): Promise<
   if (brief.tools.some(({ handoff }) => handoff === order.agent)) return brief;
   throw new Fault("policy", `${brief.agent ?? "The agent"} may not hand its conversation over to ${order.agent ?? "nobody"}.`);
 }
+
+const memoryWord = ({ recall: _, ...word }: NonNullable<AgentOrder["memory"]>): NonNullable<Brief["memory"]> => word;
 
 /** Whoever has the conversation by now, its task, what came before it and its thread are the same. */
 const begunWith = ({ prompt, opening, thread }: Brief): Partial<Brief> => ({

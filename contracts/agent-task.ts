@@ -133,6 +133,8 @@ export interface Brief {
   /** Data that comes before the task, a message each. */
   opening?: string[];
   thread?: ThreadOrder & { owner: string };
+  /** What the step says of memory: it holds for whoever the conversation is handed over to. */
+  memory?: Pick<NonNullable<AgentOrder["memory"]>, "subject" | "ttlMs">;
 }
 
 export interface BriefTool extends Target {

@@ -45,7 +45,7 @@ describe("a step with a lock", () => {
   test("runs alone, and those that wait run in the order of asking", async () => {
     const key = uniqueName("key");
     const place = new Place();
-    await place.script({ delayMs: 500 });
+    await place.script({ delayMs: 3_000 });
     const first = await holding(place, key);
     const others: Run[] = [];
     for (const n of [1, 2, 3]) {

@@ -204,6 +204,19 @@ describe("what an agent remembers", () => {
     expect(await memoriesOf(agent)).toHaveLength(1);
   });
 
+  test("about a subject stays closed to a task about another after the conversation was handed over", async () => {
+    const model = new Model();
+    const second = await publish({ tools: all, model: model.wanted });
+    const first = await publish({ model: model.wanted, handoffs: [second] });
+    await add(second, { text: "Ada owes invoice 7.", subject: "ada" });
+    await add(second, { text: "Bob owes invoice 8.", subject: "bob" });
+    const over = { ...call("search", {}), name: `hand_over_to_${second}` };
+    await model.script({ toolCalls: [over] }, { toolCalls: [call("search", { text: "invoice" })] }, { text: "8" });
+    await (await begin({ model, agent: first, more: { memory: { subject: "bob" } } })).end();
+    const result = (await told(model)).at(-1)!.at(-1)!.content;
+    expect([result.includes("Bob owes"), result.includes("Ada owes")]).toEqual([true, false]);
+  });
+
   test("is added, listed, expires, is forgotten and purged over the API, with audit rows", async () => {
     const agent = await publish();
     const ids = await Promise.all(
@@ -251,21 +264,23 @@ describe("a worker killed between remembering and saying so", () => {
     await model.script({ toolCalls: [call("remember", { text: "Once." })] }, { text: "done" });
     const lock = `memories default/${agent}`;
     let run: Run;
+    const open = () => database.effect.findFirst({ where: { runId: run.id, state: "open" } });
     await database.$transaction(
       async (holding) => {
         // Remembering waits for this lock; that it has happened cannot be said while its effect's row is held.
         await holding.$executeRaw`SELECT pg_advisory_lock(hashtextextended(${lock}, 0))`;
         run = await begin({ model, agent, more: { thread: "t" } });
-        const open = () => database.effect.findFirst({ where: { runId: run.id, state: "open" } });
         while (!(await open())) await sleep(20);
         await holding.$queryRaw`SELECT 1 FROM effects WHERE run_id = ${run.id} FOR UPDATE`;
         await holding.$executeRaw`SELECT pg_advisory_unlock(hashtextextended(${lock}, 0))`;
         while ((await memoriesOf(agent)).length === 0) await sleep(20);
-        expect(await open()).not.toBeNull();
         await host.kill("worker");
+        // Postgres would do what the dead have asked for.
+        await holding.$queryRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`;
       },
       { timeout: 30_000 },
     );
+    expect(await open()).toMatchObject({ tool: "memory.remember" });
     await host.start("worker");
     expect((await run!.end()).output).toBe("done");
     expect(await memoriesOf(agent)).toHaveLength(1);
