@@ -210,7 +210,7 @@ export class Asking {
       const answer = await this.#context.patiently(() => this.#deps.quotas.turn(asker));
       if (isTurn(answer)) return answer;
       if (answer.waitMs > limits.quotaHoldMsMax || tries > HOLDS_MAX)
-        throw new Delayed({ for: `the quota of ${answer.model}`, ms: answer.waitMs });
+        throw new Delayed({ for: `the quota of ${answer.model}`, ms: Math.max(1, answer.waitMs - EARLY_MS) });
       await sleep(answer.waitMs, undefined, { signal: this.#context.signal }).catch(() => this.#context.signal.throwIfAborted());
     }
   }
@@ -312,6 +312,8 @@ interface Begun {
 
 /** Waits so short that they cost less here than as a timer; others may come between. */
 const HOLDS_MAX = 3;
+/** A timer and a free worker take a while: whoever comes early sits out the rest. */
+const EARLY_MS = 250;
 
 function refusedBy({ error, told }: CallOutcome): Refused | undefined {
   if (error?.["upstreamStatus"] !== 429) return undefined;

@@ -36,7 +36,11 @@ export async function measureQuota({ log, runs = 200 }: { log: Log; runs: number
       const alone = await waits(await play(small, smallRuns, short));
       log("quota: beside a large one");
       await settled();
-      const [all, beside] = await Promise.all([play(large, runs - smallRuns, short), later(() => play(small, smallRuns, short))]);
+      const begun = await Promise.all(Array.from({ length: runs - smallRuns }, () => begin(large, short)));
+      // Not while its runs are still being started: then everybody waits for a worker.
+      await untilAsked(databaseUrl, begun);
+      const beside = await play(small, smallRuns, short);
+      const all = await ended(large, begun);
       const [ofLarge, ofSmall] = [await waits(all), await waits(beside)];
       const p95 = quantile(ofSmall, 0.95);
       return [
@@ -81,11 +85,6 @@ const usageFor = (prompt: string) => ({ inputTokens: Math.ceil(prompt.length / 4
 /** Nothing of before counts any more, neither here nor at the provider. */
 const settled = (): Promise<void> => new Promise((over) => setTimeout(over, limits.windowMs));
 
-const later = async <Result>(work: () => Promise<Result>): Promise<Result> => {
-  await new Promise((over) => setTimeout(over, limits.windowMs));
-  return work();
-};
-
 async function tenantOf(server: Server, tenant: string): Promise<Server> {
   const { key } = await post<{ key: string }>(server, "/api/v2/keys", { principal: "bench", kind: "service", roles: ["admin"], tenant });
   const own = { url: server.url, apiKey: key };
@@ -98,7 +97,10 @@ const post = <Answer>(server: Server, path: string, body: unknown): Promise<Answ
   ask<Answer>(server, path, { method: "POST", body: JSON.stringify(body) });
 
 async function play(server: Server, count: number, prompt: string): Promise<string[]> {
-  const ids = await Promise.all(Array.from({ length: count }, () => begin(server, prompt)));
+  return ended(server, await Promise.all(Array.from({ length: count }, () => begin(server, prompt))));
+}
+
+async function ended(server: Server, ids: string[]): Promise<string[]> {
   const ends = await Promise.all(ids.map((id) => end(server, id)));
   const failed = ends.find(({ status }) => status !== "completed");
   if (failed) throw new Error(`A run has not completed: ${JSON.stringify(failed)}`);
@@ -128,6 +130,18 @@ const delaysOf = async (server: Server, id: string): Promise<number> =>
   (await ask<{ data: { type: string }[] }>(server, `/api/v2/runs/${id}/events?limit=200`)).data.filter(
     ({ type }) => type === "wait.started",
   ).length;
+
+async function untilAsked(databaseUrl: string, ids: string[]): Promise<void> {
+  for (let asked = 0; asked < ids.length; await new Promise((again) => setTimeout(again, 500))) {
+    const [row] = await queryOnce<{ count: string }>(
+      databaseUrl,
+      `SELECT count(DISTINCT run_id) FROM (SELECT run_id FROM events WHERE type = 'wait.started' UNION SELECT run_id FROM model_calls) AS asked
+       WHERE run_id = ANY($1)`,
+      [ids],
+    );
+    asked = Number(row!.count);
+  }
+}
 
 /** From when a call first asked to when it was made; 0 where it had its turn at once. */
 async function waitsOf(databaseUrl: string, ids: string[]): Promise<number[]> {

@@ -111,7 +111,7 @@ export const limits = {
   budgetsListedMax: 200,
   modelQuotasMax: 1_000,
   quotaWaitMsMax: 5 * minute,
-  quotaHoldMsMax: 100,
+  quotaHoldMsMax: 500,
   quotaLineMax: 2_000,
   quotaPlaceKeptMs: 10 * second,
   quotaToldMs: 10 * minute,
