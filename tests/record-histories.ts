@@ -18,7 +18,9 @@ const { admin, host, Place } = await import("./stack/client.ts");
 try {
   await mkdir(folder, { recursive: true });
   const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] }, "recorded-child");
-  const all = Object.entries(recordings({ child, foreignQueue: FOREIGN_QUEUE }));
+  const agent = "recorded-agent";
+  await done("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
+  const all = Object.entries(recordings({ child, foreignQueue: FOREIGN_QUEUE, agent }));
   const named = process.argv.slice(2);
   const wanted = all.filter(([name]) => (named.length > 0 ? named.includes(name) : !existsSync(fileOf(name))));
   for (const [name, recording] of wanted) await record(name, recording);
@@ -35,7 +37,6 @@ async function recordOthers(): Promise<void> {
   await (await admin.start(locked)).end();
   await done("/api/v2/schedules", { id: "recorded", workflow: locked, every: "1h" });
   await done("/api/v2/schedules/recorded/trigger");
-  await done("/api/v2/agents", { name: "recorded-agent", version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
   await done("/api/v2/messages", { to: "recorded-agent", messageType: "question", payload: "One. Two." });
   const place = new Place();
   await place.script({ status: 400 });

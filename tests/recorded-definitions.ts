@@ -22,6 +22,8 @@ const list: JsonObject = { id: "list", type: "tool", tool: "test.list", argument
 interface Place {
   child: string;
   foreignQueue: string;
+  /** A published agent that answers by itself. */
+  agent: string;
 }
 
 export const recordings = (place: Place): Record<string, Recording> => ({ ...calls(place), ...scopes, ...waits, ...steered });
@@ -32,6 +34,23 @@ const calls = (place: Place): Record<string, Recording> => ({
     steps: [
       { id: "split", type: "agent", model: "local/extractive", prompt: "Split this text into lines: one, two", tools: ["text.lines"] },
     ],
+  },
+  message: { steps: [{ id: "m", type: "message", to: place.agent, messageType: "question", payload: "One. Two.", replyTimeout: "1m" }] },
+  guardrail: {
+    steps: [
+      {
+        id: "say",
+        type: "llm",
+        model: "local/extractive",
+        prompt: "One. Two.",
+        guardrails: [{ name: "two", type: "pattern", pattern: "Two", on: ["input"], outcome: "human" }],
+      },
+    ],
+    during: async (run, client) => client.decide(await run.approval("say[0].approve"), { decision: "approve" }),
+  },
+  "budget-ask": {
+    steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 }, budget: { toolCalls: 0, onExceed: "ask" } }],
+    during: async (run, client) => client.decide(await run.approval("t.budget"), { decision: "approve" }),
   },
   tool: { steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 } }] },
   short: { steps: [short("a"), http("b"), short("c")] },

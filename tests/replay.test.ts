@@ -41,7 +41,7 @@ describe("recorded histories", () => {
   test("there are some of every engine, and of today's one for every recording", () => {
     const engines = Array.from({ length: ENGINE_VERSION }, (_, before) => `engine-${before + 1}`);
     expect(readdirSync(folder).toSorted()).toEqual(engines.toSorted());
-    const names = Object.keys(recordings({ child: "", foreignQueue: "" })).map((name) => `run-${name}.json`);
+    const names = Object.keys(recordings({ child: "", foreignQueue: "", agent: "" })).map((name) => `run-${name}.json`);
     expect(readdirSync(new URL(`engine-${ENGINE_VERSION}`, folder))).toEqual(expect.arrayContaining(names));
   });
 });

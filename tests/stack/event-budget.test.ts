@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "@jest/globals";
 import { workloads } from "../../benchmarks/workloads.ts";
 import { isObject, type JsonObject } from "../../contracts/json.ts";
 import { recordings, type Recording } from "../recorded-definitions.ts";
-import { admin, host, Place } from "./client.ts";
+import { admin, host, Place, uniqueName } from "./client.ts";
 import { FOREIGN_QUEUE } from "./protocol.ts";
 
 /** What a run costs in Temporal's history: workflow tasks are three events each. `docs/benchmarks.md` shows the same table. */
@@ -16,6 +16,9 @@ interface Budget {
 const budgets: Record<string, Budget> = {
   llm: { events: 5, tasks: 2 },
   agent: { events: 14, tasks: 3 },
+  message: { events: 10 },
+  guardrail: { events: 17 },
+  "budget-ask": { events: 21 },
   tool: { events: 5, tasks: 2 },
   "tool-short": { events: 3, tasks: 1 },
   short: { events: 7, tasks: 2 },
@@ -61,8 +64,8 @@ const short: JsonObject = { type: "tool", tool: "text.lines", arguments: { text:
 const W1 = (step: JsonObject): JsonObject[] => workloads.W1.stepsOf(step) as JsonObject[];
 
 /** The recorded runs, and those of the benchmark. */
-const runs = (child: string): Record<string, Recording> => ({
-  ...recordings({ child, foreignQueue: FOREIGN_QUEUE }),
+const runs = (place: { child: string; agent: string }): Record<string, Recording> => ({
+  ...recordings({ ...place, foreignQueue: FOREIGN_QUEUE }),
   "tool-short": { steps: [{ id: "t", ...short }] },
   W1: { steps: W1(tool) },
   "W1-short": { steps: W1(short) },
@@ -80,7 +83,9 @@ const histories = new Map<string, HistoryEvent[]>();
 
 beforeAll(async () => {
   const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] });
-  for (const [name, recording] of Object.entries(runs(child))) histories.set(name, await historyOf(recording));
+  const agent = uniqueName("agent");
+  await admin.post("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
+  for (const [name, recording] of Object.entries(runs({ child, agent }))) histories.set(name, await historyOf(recording));
 });
 
 async function historyOf({ steps, input = {}, more = {}, during, child }: Recording): Promise<HistoryEvent[]> {
@@ -107,7 +112,7 @@ test.each(Object.entries(budgets))("%s needs exactly its events", (name, budget)
 describe("what stands beside an event in the Temporal Web UI", () => {
   const walksOwn = /^(run log: |plan of |run: |output: )/;
 
-  test.each(Object.entries(runs("")))("%s: every activity, timer and child names its step", (name, { steps, child }) => {
+  test.each(Object.entries(runs({ child: "", agent: "" })))("%s: every activity, timer and child names its step", (name, { steps, child }) => {
     const ids = new Set(child === undefined ? idsOf(steps) : ["a"]);
     const summaries = histories
       .get(name)!

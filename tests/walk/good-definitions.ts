@@ -12,7 +12,7 @@ export function goodDefinitions(): [name: string, definition: Json][] {
     readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".yaml"))
       .map((file) => [file, parse(readFileSync(new URL(file, folder), "utf8")) as Json]);
-  const recorded = Object.entries(recordings({ child: "child", foreignQueue: "foreign" })).map(
+  const recorded = Object.entries(recordings({ child: "child", foreignQueue: "foreign", agent: "agent" })).map(
     ([name, { steps, more }]): [string, Json] => [name, { name: "recorded", version: "1.0.0", steps, ...more }],
   );
   const random = [1, 2, 3, 4, 5].map((seed): [string, Json] => [`random ${seed}`, randomDefinition(seed)]);
