@@ -116,7 +116,10 @@ async function handedOver({ database }: Deps, { tenant, order }: Task): Promise<
   throw new Fault("policy", `${brief.agent ?? "The agent"} may not hand its conversation over to ${order.agent ?? "nobody"}.`);
 }
 
-const memoryWord = ({ recall: _recall, ...word }: NonNullable<AgentOrder["memory"]>): NonNullable<Brief["memory"]> => word;
+const memoryWord = ({ subject, ttlMs }: NonNullable<AgentOrder["memory"]>): NonNullable<Brief["memory"]> => ({
+  ...(subject === undefined ? {} : { subject }),
+  ...(ttlMs === undefined ? {} : { ttlMs }),
+});
 
 /** Whoever has the conversation by now, its task, what came before it and its thread are the same. */
 const begunWith = ({ prompt, opening, thread }: Brief): Partial<Brief> => ({
