@@ -112,14 +112,17 @@ test.each(Object.entries(budgets))("%s needs exactly its events", (name, budget)
 describe("what stands beside an event in the Temporal Web UI", () => {
   const walksOwn = /^(run log: |plan of |run: |output: )/;
 
-  test.each(Object.entries(runs({ child: "", agent: "" })))("%s: every activity, timer and child names its step", (name, { steps, child }) => {
-    const ids = new Set(child === undefined ? idsOf(steps) : ["a"]);
-    const summaries = histories
-      .get(name)!
-      .filter(({ eventType }) => summarized.has(eventType))
-      .map(summaryOf);
-    expect(summaries.filter((summary) => !walksOwn.test(summary) && !ids.has(/^\w*/.exec(summary)![0]))).toEqual([]);
-  });
+  test.each(Object.entries(runs({ child: "", agent: "" })))(
+    "%s: every activity, timer and child names its step",
+    (name, { steps, child }) => {
+      const ids = new Set(child === undefined ? idsOf(steps) : ["a"]);
+      const summaries = histories
+        .get(name)!
+        .filter(({ eventType }) => summarized.has(eventType))
+        .map(summaryOf);
+      expect(summaries.filter((summary) => !walksOwn.test(summary) && !ids.has(/^\w*/.exec(summary)![0]))).toEqual([]);
+    },
+  );
 });
 
 const summarized = new Set([

@@ -23,8 +23,8 @@ const uses = (model: Model, echo: Model, server: string) => [
   step("result", { type: "tool", tool: "test.leaks", arguments: { how: "result" } }),
   step("sql", { type: "tool", tool: "sql.query", arguments: { connection: "vault", query: "SELECT 1" } }),
   step("process", { type: "tool", server: "env", tool: "leaks" }),
-  step("header", { type: "tool", server, tool: "echo", arguments: { text: "a" } }),
-  step("address", { type: "tool", server: "vault", tool: "echo", arguments: { text: "a" } }),
+  step("header", { type: "tool", server, tool: "add", arguments: { a: 1, b: 2 } }),
+  step("address", { type: "tool", server: "vault", tool: "add", arguments: { a: 1, b: 2 } }),
   { ...say(model), ...step("refused", {}) },
   { ...say(echo), ...step("said", {}) },
   step("agent", { type: "agent", model: echo.wanted, prompt: "${steps.result.output}", tools: ["test.leaks"] }),
@@ -59,7 +59,7 @@ afterAll(async () => {
 
 async function hook(secret: string): Promise<void> {
   const name = uniqueName();
-  const definition = { name, version: "1.0.0", triggers: [{ type: "webhook", path: name, secret: "vault" }] };
+  const definition = { name, version: "1.0.0", triggers: [{ webhook: { path: name, secret: "vault" } }] };
   const steps = [{ id: "a", type: "set", values: 1 }];
   told.push(JSON.stringify(await admin.post("/api/v2/workflows", { ...definition, steps })));
   const [id, at, body] = [randomUUID(), String(Math.floor(Date.now() / 1_000)), "{}"];
@@ -68,7 +68,7 @@ async function hook(secret: string): Promise<void> {
   const answer = await fetch(`${facts.apiUrl}/api/v2/hooks/default/${name}`, { method: "POST", headers, body });
   const text = await answer.text();
   told.push(text);
-  if (answer.ok) runs.push(admin.run((JSON.parse(text) as { id: string }).id));
+  if (answer.ok) runs.push(admin.run((JSON.parse(text) as { runs: { runId: string }[] }).runs[0]!.runId));
 }
 
 const secrets = (): [string, string][] => [
