@@ -48,7 +48,9 @@ describe("what the Temporal Web UI shows beside the events of a run", () => {
   test.each(files.filter((file) => file.startsWith("run-")))("%s: a step's activity has the path of its summary as its id", (file) => {
     for (const event of read(file)) {
       const { activityId } = event.activityTaskScheduledEventAttributes ?? {};
-      if (activityId !== undefined) expect(`${summaryOf(event)} · `.split(" · ")[0]).toBe(activityId.split("#")[0]);
+      const summary = summaryOf(event);
+      // `path: …` is done for a step, and is not its work.
+      if (activityId !== undefined && !/^\S+: /.test(summary)) expect(`${summary} · `.split(" · ")[0]).toBe(activityId.split("#")[0]);
     }
   });
 });
