@@ -10,7 +10,7 @@ import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
-import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
+import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
@@ -266,9 +266,16 @@ export class Asking {
     if (!this.#question.stream) return model.chat(request);
     const { runId, path, round } = this.#owner;
     const live = new LiveTokens(this.#deps.announce, { runId, path, round, index: this.#nextIndex });
+    const shown = { text: this.#deps.redact.inPieces(), thinking: this.#deps.redact.inPieces() };
+    const show = (kind: Delta["kind"], piece?: string): void => {
+      const text = shown[kind](piece);
+      if (text !== "") live.add({ kind, text });
+    };
     try {
-      return await model.stream(request, (delta) => live.add(delta));
+      return await model.stream(request, ({ kind, text }) => show(kind, text));
     } finally {
+      show("thinking");
+      show("text");
       live.flush();
     }
   }

@@ -135,12 +135,12 @@ export class Guard {
     }
   }
 
-  /** A call that judges is none of the step's own. */
+  /** A call that judges is none of the step's own. Its rule's number tells it apart: agent and step may name theirs alike. */
   #contextOf(rule: Guardrail, { on, place }: Pick<Piece, "on" | "place">): StepContext {
     const context = this.#context;
     return {
       ...context,
-      idempotencyKey: `${context.idempotencyKey}:${rule.name}.${on}${place}`,
+      idempotencyKey: `${context.idempotencyKey}:${this.#order.rules.indexOf(rule)}.${rule.name}.${on}${place}`,
       timeoutMs: Math.max(1, this.#endsAt - Date.now()),
     };
   }

@@ -23,6 +23,21 @@ describe("what leaves a process", () => {
     expect(redact.value(undefined)).toBeUndefined();
   });
 
+  test("stays JSON, whatever the secret looks like, and whatever text it stands in", () => {
+    const odd = createRedact(["123456789012", '{"type":"key"}', secret]);
+    expect(odd.value({ order: 123456789012, total: 12 })).toEqual({ order: "[secret]", total: 12 });
+    expect(odd.value({ type: "key", as: '{"type":"key"}' })).toEqual({ type: "key", as: "[secret]" });
+    expect(odd.value({ answer: JSON.stringify({ text: secret }) })).toEqual({ answer: '{"text":"[secret]"}' });
+  });
+
+  test.each([1, 2, 3, 7, 100])("holds no secret in pieces of %d characters", (size) => {
+    const text = `so ${secret} sk-"ü and ${secret}`;
+    const shown = redact.inPieces();
+    const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, n) => text.slice(n * size, (n + 1) * size));
+    expect([...pieces.map((piece) => shown(piece)), shown()].join("")).toBe(redact.text(text));
+    expect([shown("now"), shown("sk-"), shown()]).toEqual(["now", "", "sk-"]);
+  });
+
   test("says so of errors with all that they carry", () => {
     const cause = new Error(`401 for ${secret}`);
     const fault = new Fault("http", `GET answered ${secret}`, { cause, extra: { body: { echo: secret } } });

@@ -6,6 +6,8 @@ export interface Redact {
   text(text: string): string;
   /** JSON. The very same value when there is nothing to take out. */
   value<Value>(value: Value): Value;
+  /** A text that comes in pieces: each call gives what may be shown by now, without a piece the rest. */
+  inPieces(): (piece?: string) => string;
   /** The same error, with its message, stack, details and causes. */
   error(error: unknown): unknown;
 }
@@ -24,10 +26,26 @@ export function createRedact(secrets: readonly string[]): Redact {
   const text = (given: string): string =>
     needles.reduce((left, needle) => (left.includes(needle) ? left.replaceAll(needle, INSTEAD) : left), given);
 
-  function value<Value>(given: Value): Value {
-    const before = JSON.stringify(given) as string | undefined;
-    if (before === undefined || !needles.some((needle) => before.includes(needle))) return given;
-    return JSON.parse(text(before)) as Value;
+  // Value by value, not in its JSON: a number, and quotes in a secret, would make something else of that.
+  function walked(given: unknown): unknown {
+    if (typeof given === "string") return text(given);
+    if (typeof given === "number") return text(String(given)) === String(given) ? given : INSTEAD;
+    if (typeof given !== "object" || given === null) return given;
+    const entries = Object.entries(given);
+    const changed = entries.map(([key, item]) => [text(key), walked(item)] as const);
+    if (changed.every(([key, item], index) => key === entries[index]![0] && item === entries[index]![1])) return given;
+    return Array.isArray(given) ? changed.map(([, item]) => item) : Object.fromEntries(changed);
+  }
+
+  const value = <Value>(given: Value): Value => (needles.length === 0 ? given : (walked(given) as Value));
+
+  function inPieces(): (piece?: string) => string {
+    let held = "";
+    return (piece) => {
+      const all = text(held + (piece ?? ""));
+      held = piece === undefined ? "" : beginningAtEnd(all, needles);
+      return all.slice(0, all.length - held.length);
+    };
   }
 
   function error(given: unknown, depth = 0): unknown {
@@ -42,7 +60,17 @@ export function createRedact(secrets: readonly string[]): Redact {
     return given;
   }
 
-  return { text, value, error };
+  return { text, value, inPieces, error };
+}
+
+/** The longest end of a text with which a needle begins: what comes next may be the rest of it. */
+function beginningAtEnd(text: string, needles: readonly string[]): string {
+  const longest = Math.min(text.length, (needles[0]?.length ?? 1) - 1);
+  for (let length = longest; length > 0; length--) {
+    const end = text.slice(-length);
+    if (needles.some((needle) => needle.startsWith(end))) return end;
+  }
+  return "";
 }
 
 /** Where there are none. */

@@ -122,7 +122,7 @@ function turnsOf(step: Turns, compiling: Compiling): LoopFields {
   const common = {
     brief: `\${${brief}.hash}`,
     models: `\${${brief}.models}`,
-    contextTokens: "${brief.contextTokens}",
+    contextTokens: `\${${brief}.contextTokens}`,
     repairs,
     ...(step.stream ? { stream: true } : {}),
     toolCalls: "${last == null ? 0 : last.usage.toolCalls}",
@@ -130,7 +130,7 @@ function turnsOf(step: Turns, compiling: Compiling): LoopFields {
   };
   const shorten = stepOf("shorten", [], {
     type: "think",
-    if: conditionOf("${last != null && last.tokens > brief.contextTokens}"),
+    if: conditionOf(`\${last != null && last.tokens > ${brief}.contextTokens}`),
     summary: templateOf("a summary of what lies behind"),
     given: templateOf({ ...common, shorten: true, transcript: "${last.transcript}", results: [] }),
     ...asking,
