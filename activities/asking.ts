@@ -82,25 +82,28 @@ export class Asking {
 
   async attempt(): Promise<Worked> {
     const first = await this.#first();
-    if (first) return this.#conclude(this.#next([first]), [first]);
+    if (first && !(first instanceof Delayed)) return this.#conclude(this.#next([first]), [first]);
     const before = await this.#madeBefore();
     const next = this.#next(before);
     if (next.kind !== "call") return this.#conclude(next, before);
+    // Its place is that of the first call.
+    if (first && this.#nextIndex === 0) throw first;
     const cached = before.length === 0 ? await this.#cached() : undefined;
     const made = [...before, cached ?? (await this.#make(next, await this.#begin(next, before)))];
     return this.#conclude(this.#next(made), made);
   }
 
   /** A step's first call needs no look at those before it: its row says whether there were any. */
-  async #first(): Promise<MadeCall | undefined> {
+  async #first(): Promise<MadeCall | Delayed | undefined> {
     if (this.#context.isAgain || this.#question.cache) return undefined;
     const next: NextCall = { kind: "call", position: 0, afterMs: 0, suffix: "" };
     // Whatever keeps it from beginning, an answer that was kept before goes first.
     const begun = await this.#begin(next, []).catch((error: unknown) => {
+      if (error instanceof Delayed) return error;
       if (error instanceof Fault) return undefined;
       throw error;
     });
-    return begun && this.#make(next, begun);
+    return begun && (begun instanceof Delayed ? begun : this.#make(next, begun));
   }
 
   /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
+import { limits } from "../contracts/limits.ts";
 import type { Quota } from "../contracts/quotas.ts";
 import { casesOf } from "../tests/cases.ts";
 import { ask, close, newLine, type Caller, type Line } from "./quota-line.ts";
@@ -141,6 +142,58 @@ describe("quotas beside each other", () => {
   });
 });
 
+describe("what a tenant has been given", () => {
+  const quota = { requests: 60, windowMs: 60_000 };
+  const asks = (line: Line, tenant: string, id: string, now: number): number =>
+    ask(line, { id, tenant, model: "openai/a", tokens: 1, under: [{ name: "openai/a", quota, isShared: true }] }, { now, share: 1 });
+
+  test("is compared with what others have, also while one waits for its own quota", () => {
+    const own = { name: "slow openai/a", quota: { requests: 1, windowMs: 3_600_000 }, isShared: false };
+    const under = (call: Call): Caller["under"] => [...openaiUnder(call), ...(call.tenant === "slow" ? [own] : [])];
+    const steady = many(150, "steady", { everyMs: 4_000 });
+    const went = play([...many(3, "slow"), ...steady, ...many(200, "burst", { at: 400_000 })], { under, until: 900_000 });
+    expect(went.filter(({ tenant }) => tenant === "steady")).toHaveLength(150);
+    expect(Math.max(...waitsOf(went, "steady"))).toBeLessThan(45_000);
+  });
+
+  test("holds nothing that it did not come back for, and goes on after what it still waits for", () => {
+    const line = newLine();
+    const tagOfNext = (): number => line.next["a openai/a"] ?? Number.NaN;
+    for (let index = 0; index < 20; index++) asks(line, "a", `c${index}`, 0);
+    const [before, first, last] = [tagOfNext(), line.waiting[0]!, line.waiting.at(-1)!];
+    last.dueAt = 60_000;
+    asks(line, "b", "b", 59_000);
+    expect(line.waiting).toMatchObject([{ id: last.id }]);
+    expect(tagOfNext()).toBe(before);
+    last.dueAt = 0;
+    line.given["openai/a"] = first.tag;
+    asks(line, "b", "c", 59_001);
+    expect(tagOfNext()).toBe(last.tag);
+  });
+
+  test("holds no place that a fuller line has no room for", () => {
+    const line = newLine();
+    for (let index = 0; line.waiting.length < 20; index++) asks(line, "a", `c${index}`, 0);
+    const last = line.waiting.at(-1)!;
+    const others = { ...line.waiting[0]!, tenant: "c" };
+    while (line.waiting.length < limits.quotaLineMax) line.waiting.push({ ...others, id: `d${line.waiting.length}` });
+    asks(line, "b", "b1", 0);
+    expect(line.waiting).not.toContain(last);
+    expect(line.next["a openai/a"]).toBe(last.tag);
+  });
+
+  test("is forgotten with the model, when nobody asks for it any more", () => {
+    const line = newLine();
+    for (let index = 0; index < 3; index++) asks(line, "a", `c${index}`, 0);
+    line.learned["openai/a"] = { input: 1, output: 1 };
+    const other = { id: "d", tenant: "a", model: "openai/b", tokens: 1, under: [{ name: "openai/b", quota, isShared: true }] };
+    ask(line, other, { now: 30_000, share: 1 });
+    expect([Object.keys(line.given), Object.keys(line.learned)]).toEqual([["openai/a", "openai/b"], ["openai/a"]]);
+    ask(line, { ...other, id: "e" }, { now: 300_000, share: 1 });
+    expect([line.given, line.learned, line.next].map((each) => Object.keys(each).join())).toEqual(["openai/b", "", "a openai/b"]);
+  });
+});
+
 describe("a provider that refuses", () => {
   test("is not asked before the time it names, then no faster than it says", () => {
     const line = newLine();
@@ -149,6 +202,14 @@ describe("a provider that refuses", () => {
     const went = play(many(40, "a", { at: 1 }), { line, under });
     expect(went[0]!.wentAt).toBeGreaterThanOrEqual(5_000);
     expect(fullest(went, 60_000).requests).toBeLessThanOrEqual(30);
+  });
+
+  test("is asked by its tenants in turn, whatever they have waiting", () => {
+    const line = newLine();
+    close(line, "openai/a", { now: 0, until: 5_000, told: { requests: 30, windowMs: 60_000 } });
+    const under = (): Caller["under"] => [{ name: "openai/a", quota: { windowMs: 60_000 }, isShared: true }];
+    const went = play([...many(60, "large", { at: 1 }), ...many(3, "small", { at: 10_000 })], { line, under });
+    expect(Math.max(...waitsOf(went, "small"))).toBeLessThan(15_000);
   });
 });
 

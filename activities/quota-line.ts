@@ -26,6 +26,8 @@ interface Place {
   /** Names of gauges. */
   under: string[];
   tag: number;
+  /** How much of its model it takes, on the scale of tags. */
+  cost: number;
   /** When it was told to come back. */
   dueAt: number;
 }
@@ -76,7 +78,7 @@ export function ask(line: Line, caller: Caller, moment: Moment): number {
   }
   line.waiting.splice(line.waiting.indexOf(place), 1);
   // Not more than what those still wait for who are late: a newcomer would find its place behind them all.
-  const others = line.waiting.filter(({ model }) => model === place.model).map(({ tag }) => tag);
+  const others = line.waiting.filter(({ model, dueAt }) => model === place.model && dueAt <= now).map(({ tag }) => tag);
   line.given[place.model] = Math.max(line.given[place.model] ?? 0, Math.min(place.tag, ...others));
   for (const name of place.under) charge(line.gauges[name]!, place.tokens, { now, share });
   return 0;
@@ -105,11 +107,39 @@ export const isRefusing = ({ told }: Line, model: string, now: number): boolean 
 
 function tidy(line: Line, now: number): void {
   // Whoever does not come back (their run was cancelled) holds up nobody.
-  line.waiting = line.waiting.filter(({ dueAt }) => dueAt + limits.quotaPlaceKeptMs > now);
+  drop(
+    line,
+    line.waiting.filter(({ dueAt }) => dueAt + limits.quotaPlaceKeptMs <= now),
+  );
   for (const [name, gauge] of Object.entries(line.gauges))
     if (isIdle(gauge, now) && !line.waiting.some(({ under }) => under.includes(name))) delete line.gauges[name];
   for (const [model, { until }] of Object.entries(line.told)) if (until <= now) delete line.told[model];
   for (const [key, tag] of Object.entries(line.next)) if (tag <= newcomersTag(line, modelOf(key))) delete line.next[key];
+  forgetModels(line);
+}
+
+/** What was given of a model long ago matters to nobody. */
+function forgetModels({ gauges, waiting, given, next, learned }: Line): void {
+  const known = new Set([...Object.keys(gauges), ...waiting.map(({ model }) => model)]);
+  for (const record of [given, learned]) for (const model of Object.keys(record)) if (!known.has(model)) delete record[model];
+  for (const key of Object.keys(next)) if (!known.has(modelOf(key))) delete next[key];
+}
+
+/** What they had not been given yet comes off their tenants' tags. */
+function drop(line: Line, gone: Place[]): void {
+  if (gone.length === 0) return;
+  const left = new Set(gone);
+  line.waiting = line.waiting.filter((place) => !left.has(place));
+  const ends = new Map<string, number>();
+  for (const place of line.waiting) {
+    const key = shareKey(place);
+    ends.set(key, Math.max(ends.get(key) ?? Number.NEGATIVE_INFINITY, place.tag + place.cost));
+  }
+  for (const place of gone) {
+    const key = shareKey(place);
+    const next = line.next[key];
+    if (next !== undefined) line.next[key] = Math.max(next - place.cost, ends.get(key) ?? Number.NEGATIVE_INFINITY);
+  }
 }
 
 function placeOf(line: Line, { under, ...caller }: Caller, { now, share }: Moment): Place | undefined {
@@ -117,15 +147,17 @@ function placeOf(line: Line, { under, ...caller }: Caller, { now, share }: Momen
   const known = line.waiting.find(({ id }) => id === caller.id);
   if (known) return Object.assign(known, { ...caller, under: names });
   const shared = under.filter(({ isShared }) => isShared);
-  const costs = (shared.length > 0 ? shared : under).flatMap(({ quota }) => [
-    requestMs(quota, share),
-    tokensMs(quota, caller.tokens, share),
-  ]);
+  const costs = (shared.length > 0 ? shared : under).flatMap(({ name }) => {
+    // With what its provider has told.
+    const { quota } = line.gauges[name]!;
+    return [requestMs(quota, share), tokensMs(quota, caller.tokens, share)];
+  });
+  const cost = Math.max(0, ...costs);
   const key = shareKey(caller);
   const tag = Math.max(line.next[key] ?? Number.NEGATIVE_INFINITY, newcomersTag(line, caller.model));
-  const place = { ...caller, under: names, tag, dueAt: now };
+  const place = { ...caller, under: names, tag, cost, dueAt: now };
   if (!makeRoom(line, place)) return undefined;
-  line.next[key] = tag + Math.max(0, ...costs);
+  line.next[key] = tag + cost;
   line.waiting.push(place);
   return place;
 }
@@ -135,7 +167,7 @@ function makeRoom(line: Line, { tag }: Place): boolean {
   if (line.waiting.length < limits.quotaLineMax) return true;
   const last = line.waiting.reduce((a, b) => (b.tag > a.tag ? b : a));
   if (tag >= last.tag) return false;
-  line.waiting.splice(line.waiting.indexOf(last), 1);
+  drop(line, [last]);
   return true;
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
+import { limits } from "../contracts/limits.ts";
 import { newLine, type Line } from "./quota-line.ts";
 
 /** What is done to a line. It may be done anew when another worker was faster. */
@@ -82,12 +83,14 @@ class Keeper {
     this.#isWorking = false;
   }
 
-  /** Undefined when Redis does not answer. */
+  /** Undefined when Redis does not answer, or others are faster again and again. */
   async #shared(batch: Waiting[]): Promise<unknown[] | undefined> {
-    for (;;) {
+    for (let tries = 1; tries <= limits.quotaWritesMax; tries++) {
       const read = await this.#asking((redis) => this.#read(redis));
       if (!read) return undefined;
-      const { line, version, now } = read;
+      const { version, now } = read;
+      // Done to the known one only once it is written: it would be done to that again otherwise, alone.
+      const line = structuredClone(read.line);
       line.askers = { ...only(line.askers, (at) => at > now - askersMs), [this.#me]: now };
       const results = batch.map(({ change }) => change(line, { now, share: 1 }));
       const isWritten = await this.#asking((redis) => redis.eval(write, 1, this.#key, version, JSON.stringify(line), keptMs));
@@ -97,6 +100,7 @@ class Keeper {
       this.#line = line;
       return results;
     }
+    return undefined;
   }
 
   async #asking<Result>(command: (redis: Redis) => Promise<Result>): Promise<Result | undefined> {
@@ -110,7 +114,7 @@ class Keeper {
   }
 
   #alone(batch: Waiting[]): unknown[] {
-    const workers = Math.max(1, Object.keys(this.#line.askers).length);
+    const workers = Object.keys({ ...this.#line.askers, [this.#me]: 0 }).length;
     return batch.map(({ change }) => change(this.#line, { now: Date.now(), share: 1 / workers }));
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
 import { QuotaLines } from "./quota-lines.ts";
 import { isTurn, Quotas, type Asker, type Turn } from "./quotas.ts";
 
@@ -51,6 +52,13 @@ test("a call that was not made after all leaves its place to others", async () =
   const turn = (await quotas.turn(asker("1"))) as Turn;
   quotas.giveBack(turn);
   expect(isTurn(await quotas.turn(asker("2")))).toBe(true);
+});
+
+test("a call whose answer its budget has cut short was made", async () => {
+  const quotas = quotasOf("openai/gpt=1/-");
+  const turn = (await quotas.turn(asker("1"))) as Turn;
+  quotas.settle(turn, { status: "failed", usage, error: makeProblem("budget_exceeded", "The budget leaves no more.") }, undefined);
+  expect(isTurn(await quotas.turn(asker("2")))).toBe(false);
 });
 
 const usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0, isEstimated: false };

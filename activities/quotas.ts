@@ -72,7 +72,7 @@ export class Quotas {
   }
 
   /** What the call came to; nobody waits for this. */
-  settle(turn: Turn, { status, usage, error }: CallOutcome, refused: Refused | undefined): void {
+  settle(turn: Turn, { status, usage }: CallOutcome, refused: Refused | undefined): void {
     const { asker, at, under, tokens } = turn;
     const model = modelOf(asker);
     if (refused)
@@ -80,7 +80,7 @@ export class Quotas {
         close(line, model, { now, until: now + (refused.retryAfterMs ?? defaultCloseMs), told: refused.quota }),
       );
     if (at === undefined) return;
-    const isMade = status !== "skipped" && error?.code !== "budget_exceeded";
+    const isMade = status !== "skipped";
     void this.#lines.update(asker.provider, (line, { share }) => {
       if (usage && isMade && usage.outputTokens > 0) learn(line, asker, usage);
       const used = usage === null ? tokens : usage.inputTokens + usage.outputTokens;

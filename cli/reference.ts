@@ -195,6 +195,7 @@ const meanings: Record<keyof typeof limits, string> = {
   quotaWaitMsMax: "what a step that waits for a model's quota sleeps before it asks again",
   quotaHoldMsMax: "a wait for a quota that its worker sits out; a longer one holds no worker",
   quotaLineMax: "calls that wait for one provider and keep their place; those beyond come back and ask again",
+  quotaWritesMax: "how often a worker writes a provider's line anew because others were faster; then it goes on alone, with its share",
   quotaPlaceKeptMs: "how late a waiting call may come back for its turn and keep its place",
   quotaToldMs: "how long a limit is believed that a provider named when it refused a call",
   quotaUnknownRequests: "requests a minute of a model that has refused a call and whose limit nobody knows",

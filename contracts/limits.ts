@@ -113,6 +113,7 @@ export const limits = {
   quotaWaitMsMax: 5 * minute,
   quotaHoldMsMax: 500,
   quotaLineMax: 2_000,
+  quotaWritesMax: 100,
   quotaPlaceKeptMs: 10 * second,
   quotaToldMs: 10 * minute,
   quotaUnknownRequests: 600,
