@@ -44,3 +44,15 @@ test.each([
   expect(call).toMatchObject({ asks: true, assignees: people, why: "Guardrail big" });
   expect(call).not.toHaveProperty("isAgents");
 });
+
+test("beside a hand-over nothing else is called, and it goes to one agent", async () => {
+  const [billing, sales] = ["billing", "sales"].map((handoff) => tool({ name: `to_${handoff}`, handoff, tool: undefined as never }));
+  const calls = await asked([tool({}), billing!, sales!], ["ledger_post", "to_billing", "to_sales", "nowhere"]);
+  expect(calls.map(({ problem }) => problem)).toEqual([
+    expect.stringContaining("Ask again"),
+    undefined,
+    expect.stringContaining("one agent at a time"),
+    expect.stringContaining("There is no tool nowhere"),
+  ]);
+  expect((await asked([tool({})], ["ledger_post"]))[0]).not.toHaveProperty("problem");
+});

@@ -52,15 +52,21 @@ const handoffProblem = ({ handovers = 0 }: ThinkFields): string | undefined =>
     ? undefined
     : `The conversation was handed over ${handovers} times, and is not any more. Answer as well as you can.`;
 
-/** One agent has it: the first that was asked for. */
-const onceHandedOver = (calls: AskedCall[]): AskedCall[] => {
+/**
+ * One agent has it: the first that was asked for. Nothing else is called beside it, since only the next turn reads the results: they would
+ * pass the rules of the agent that takes over, and not those of the agent that asked.
+ */
+function onceHandedOver(calls: AskedCall[]): AskedCall[] {
   const first = calls.findIndex(({ handoff, problem }) => handoff !== undefined && problem === undefined);
-  const problem = "The conversation goes to one agent at a time.";
+  if (first < 0) return calls;
   return calls.map((call, index) => {
-    if (call.handoff === undefined || index === first || call.problem !== undefined) return call;
+    if (index === first || call.problem !== undefined) return call;
+    const problem = call.handoff === undefined ? alone : "The conversation goes to one agent at a time.";
     return { ...unguarded, id: call.id, name: call.name, arguments: null, problem };
   });
-};
+}
+
+const alone = "Nothing else is called in the turn that hands the conversation over. Ask again.";
 
 /** `made`: calls of the task before it. */
 function problemOf(call: ToolCall, made: number, { toolCallsMax = Number.POSITIVE_INFINITY }: Brief): string | undefined {
