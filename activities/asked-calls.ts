@@ -31,33 +31,42 @@ async function askedCall(call: ToolCall, index: number, { brief, fields, questio
     return refused(`There is no tool ${name.slice(0, 80)}. There is: ${brief.tools.map((each) => each.name).join(", ") || "none"}.`);
   const problem = problemOf(call, fields.toolCalls + index, brief) ?? (tool.handoff === undefined ? undefined : handoffProblem(fields));
   if (problem !== undefined) return refused(problem);
-  const { description: _d, parameters: _p, ...target } = tool;
+  const { description: _d, parameters: _p, isAgents: _a, ...target } = tool;
   const question = questions[index];
   const given = await keep(call.arguments, name === ASK_HUMAN ? limits.inlineBytesMax : inlineArgumentBytes);
   return { ...target, ...(question ? askedBy(tool, question) : {}), id, arguments: given };
 }
 
-/** Whom the tool's own approval names decide, unless it is the agent itself that asks others. */
-const askedBy = ({ asks, assignees, expiresAfter }: BriefTool, question: GuardrailQuestion): Partial<AskedCall> => ({
-  asks: true,
-  why: question.title,
-  ...(asks && !question.isAgents ? { assignees, expiresAfter } : { assignees: question.assignees, expiresAfter: question.expiresAfter }),
-});
+/**
+ * Whom the tool's approval names decide; those of the agent's rule, where that approval is only the step's. Who names nobody leaves it to
+ * the other: no rule that a model can provoke opens a call to more people.
+ */
+function askedBy(tool: BriefTool, question: GuardrailQuestion): Partial<AskedCall> {
+  const asking = !tool.asks ? [question] : question.isAgents && !tool.isAgents ? [question, tool] : [tool, question];
+  const { assignees, expiresAfter } = asking.find((each) => each.assignees.length > 0) ?? asking[0]!;
+  return { asks: true, why: question.title, assignees, expiresAfter };
+}
 
 const handoffProblem = ({ handovers = 0 }: ThinkFields): string | undefined =>
   handovers < limits.agentHandoversMax
     ? undefined
     : `The conversation was handed over ${handovers} times, and is not any more. Answer as well as you can.`;
 
-/** One agent has it: the first that was asked for. */
-const onceHandedOver = (calls: AskedCall[]): AskedCall[] => {
+/**
+ * One agent has it: the first that was asked for. Nothing else is called beside it, since only the next turn reads the results: they would
+ * pass the rules of the agent that takes over, and not those of the agent that asked.
+ */
+function onceHandedOver(calls: AskedCall[]): AskedCall[] {
   const first = calls.findIndex(({ handoff, problem }) => handoff !== undefined && problem === undefined);
-  const problem = "The conversation goes to one agent at a time.";
+  if (first < 0) return calls;
   return calls.map((call, index) => {
-    if (call.handoff === undefined || index === first || call.problem !== undefined) return call;
+    if (index === first || call.problem !== undefined) return call;
+    const problem = call.handoff === undefined ? alone : "The conversation goes to one agent at a time.";
     return { ...unguarded, id: call.id, name: call.name, arguments: null, problem };
   });
-};
+}
+
+const alone = "Nothing else is called in the turn that hands the conversation over. Ask again.";
 
 /** `made`: calls of the task before it. */
 function problemOf(call: ToolCall, made: number, { toolCallsMax = Number.POSITIVE_INFINITY }: Brief): string | undefined {

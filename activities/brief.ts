@@ -68,7 +68,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
     const asked = before ? before.guard?.rules.slice(before.guard.ofAgent ?? 0) : order.guardrails;
     const rules = await rulesOf(deps, task, [...(agent?.guardrails ?? []), ...(asked ?? [])]);
     const approval = before ? fitting(before.approval, tools) : order.approval;
-    const guarded = [approval, agent?.approval && askingOf(agent.approval)].reduce<BriefTool[]>(guard, tools);
+    const guarded = guard(guard(tools, approval), agent?.approval && askingOf(agent.approval));
     const outputSchema = before ? before.outputSchema : order.outputSchema;
     const { limits: own = {} } = agent ?? {};
     const brief: Brief = {
@@ -318,21 +318,22 @@ const human: BriefTool = {
   } as JsonSchema,
 };
 
-const askingOf = ({ tools, assignees = [], expiresAfter }: NonNullable<Agent["approval"]>): Asking => ({
+const askingOf = ({ tools, assignees = [], expiresAfter }: NonNullable<Agent["approval"]>): Asking & { isAgents: true } => ({
   tools,
   assignees,
   expiresAfter: expiresAfter ?? null,
+  isAgents: true,
 });
 
 /** The later word counts: a step may guard more than its agent does, and never less. */
-function guard(tools: BriefTool[], asking: Asking | undefined): BriefTool[] {
+function guard(tools: BriefTool[], asking: (Asking & { isAgents?: true }) | undefined): BriefTool[] {
   if (!asking) return tools;
   for (const entry of asking.tools)
     // A slip of the finger here would let calls pass that somebody wanted to see.
     if (!tools.some((tool) => allows([entry], knownAs(tool))))
       throw new Fault("tool_input", `\`approval.tools\` names ${entry}, which is none of the agent's tools.`);
-  const { assignees, expiresAfter } = asking;
-  return tools.map((tool) => (allows(asking.tools, knownAs(tool)) ? { ...tool, asks: true, assignees, expiresAfter } : tool));
+  const { tools: named, ...whom } = asking;
+  return tools.map((tool) => (allows(named, knownAs(tool)) ? { ...tool, asks: true, ...whom } : tool));
 }
 
 /** Providers take letters, digits, `_` and `-`, 64 of them. */

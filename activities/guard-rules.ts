@@ -28,7 +28,7 @@ export async function judgeByPattern(
   }
   if (expect === "present") return found.size > 0 ? { passes: true } : { passes: false, why: "its pattern is not there." };
   if (found.size === 0) return { passes: true };
-  return { passes: false, why: "its pattern was found.", fixed: replaced(value, found) };
+  return { passes: false, why: "its pattern was found.", ...(mergesNames(value, found) ? {} : { fixed: replaced(value, found) }) };
 }
 
 const without = (text: string, spans: { from: number; to: number }[], instead: string): string =>
@@ -40,6 +40,16 @@ function replaced(value: Json, by: ReadonlyMap<string, string>): Json {
   if (Array.isArray(value)) return value.map((item) => replaced(item, by));
   if (!isObject(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [by.get(key) ?? key, replaced(member, by)]));
+}
+
+/** Of two members that come to the same name one would be lost. */
+function mergesNames(value: Json, by: ReadonlyMap<string, string>): boolean {
+  if (Array.isArray(value)) return value.some((item) => mergesNames(item, by));
+  if (!isObject(value)) return false;
+  const names = Object.keys(value);
+  return (
+    new Set(names.map((name) => by.get(name) ?? name)).size < names.length || Object.values(value).some((member) => mergesNames(member, by))
+  );
 }
 
 /** A text passes as what it is, or as the JSON that it holds. */

@@ -42,7 +42,8 @@ export async function passAdded(guard: Guard, brief: Brief, { before, added }: C
     // A cast: what was a text stays one.
     messages.push({ ...message, content: passed.value as string });
     if (passed.question) shown.push(passed.value as string);
-    question ??= passed.question;
+    // No step has others decide what the agent's own rules ask about.
+    if (!question || (passed.question?.isAgents && !question.isAgents)) question = passed.question ?? question;
   }
   return { messages, ...(question ? { question: { ...question, payload: shown.length === 1 ? shown[0]! : shown } } : {}) };
 }

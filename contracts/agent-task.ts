@@ -142,6 +142,8 @@ export interface BriefTool extends Target {
   name: string;
   description: string;
   parameters: JsonSchema;
+  /** Its approval is the agent's own: no step may have others decide instead. */
+  isAgents?: true;
 }
 
 /** What is called when the model says the name. */

@@ -30,10 +30,10 @@ describe("an agent that hands its conversation over", () => {
     const [first, second] = [new Model(), new Model()];
     const clerk = await publish(second, { tools: ["test.list"], description: "Counts." });
     const desk = await publish(first, { tools: ["test.double"], handoffs: [clerk] });
-    await first.script({ toolCalls: [call(toolName(clerk), { reason: "It counts." }), call("test_double", { n: 4 })] });
+    await first.script({ toolCalls: [call("test_double", { n: 4 })] }, { toolCalls: [call(toolName(clerk), { reason: "It counts." })] });
     await second.script({ toolCalls: [call("test_double", { n: 5 })] }, { text: "8" });
     const run = await admin.begin({ steps: [task(desk)] });
-    expect(await run.end()).toMatchObject({ output: "8", usage: { calls: 3 } });
+    expect(await run.end()).toMatchObject({ output: "8", usage: { calls: 4 } });
     expect(toolsOf((await requests(first))[0]!)).toEqual(["test_double", toolName(clerk)]);
     const [taken, refused] = await requests(second);
     expect(toolsOf(taken!)).toEqual(["test_list"]);
@@ -44,7 +44,7 @@ describe("an agent that hands its conversation over", () => {
     );
     expect(refused!.messages.at(-1)!.content).toContain("There is no tool test_double. There is: test_list.");
     expect((await run.events()).find(({ type }) => type === "agent.handed_over")).toMatchObject({
-      step: "work[0].act[0].call",
+      step: "work[1].act[0].call",
       data: { from: desk, to: clerk, reason: "It counts." },
     });
     const { body } = await admin.get<{ data: { agent: string | null; calls: number }[] }>("/api/v2/usage?groupBy=agent");
@@ -94,6 +94,20 @@ describe("an agent that hands its conversation over", () => {
     expect((await requests(one))[1]!.messages.at(-1)!.content).toContain("stopped");
     expect((await requests(two))[0]!.messages.at(-1)!.content).toContain("one agent at a time");
     expect((await requests(one)).at(-1)!.messages.at(-1)!.content).toContain("handed over 10 times");
+  });
+
+  test("has nothing else called in that turn, whose results would pass none of its rules", async () => {
+    const [first, second] = [new Model(), new Model()];
+    const clerk = await publish(second);
+    const guardrails = [{ name: "small", type: "pattern", pattern: "8", on: ["toolResults"], outcome: "raise" }];
+    const desk = await publish(first, { tools: ["test.double"], handoffs: [clerk], guardrails });
+    await first.script({ toolCalls: [call("test_double", { n: 4 }), call(toolName(clerk))] });
+    await second.script({ text: "Nothing is known." });
+    const run = await admin.begin({ steps: [task(desk)] });
+    expect((await run.end()).output).toBe("Nothing is known.");
+    const [taken] = await requests(second);
+    expect(JSON.stringify(taken!.messages)).toContain("Nothing else is called in the turn that hands the conversation over.");
+    expect(JSON.stringify(taken!.messages)).not.toContain('\\"n\\":8');
   });
 
   test("takes along what the step asks of it: its guardrails, its approvals, the shape of its answer", async () => {

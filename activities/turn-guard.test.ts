@@ -1,0 +1,44 @@
+import { afterAll, expect, test } from "@jest/globals";
+import { unguarded } from "../contracts/agent-task.ts";
+import type { Guardrail } from "../contracts/guardrails.ts";
+import { Guard, type GuardDeps } from "./guard.ts";
+import { IsolatedSchemas } from "./isolated-schema.ts";
+import type { StepContext } from "./step.ts";
+import { passAdded } from "./turn-guard.ts";
+
+const schemas = new IsolatedSchemas();
+afterAll(() => schemas.close());
+
+const asks = (pattern: string, assignees: string[]): Guardrail => ({
+  name: pattern,
+  type: "pattern",
+  pattern,
+  on: ["toolResults"],
+  outcome: "human",
+  assignees,
+});
+const tools = [{ ...unguarded, name: "look", description: "", parameters: {}, tool: "look" }];
+const called = (id: string) => ({ id, name: "look", arguments: {} });
+const result = (toolCallId: string, content: string) => ({ role: "tool" as const, toolCallId, content });
+
+test.each([
+  [["password", "discount"], "role:security"],
+  [["discount", "password"], "role:security"],
+  [["discount", "nothing"], "role:support"],
+])(
+  "of results %j, what a rule of the agent asks about is not decided by those whom the step names",
+  async (contents, people) => {
+    const order = { rules: [asks("password", ["role:security"]), asks("discount", ["role:support"])], ofAgent: 1 };
+    // Patterns need nothing else.
+    const context = { timeoutMs: 10_000, tell: () => Promise.resolve() } as unknown as StepContext;
+    const guard = new Guard({ schemas } as GuardDeps, order, context);
+    const ids = contents.map((_, index) => `${index}`);
+    const before = [{ role: "assistant" as const, content: "", toolCalls: ids.map(called) }];
+    const added = contents.map((content, index) => result(ids[index]!, content));
+    const { question } = await passAdded(guard, { instructions: "", prompt: "", tools }, { before, added });
+    expect(question).toMatchObject({ assignees: [people] });
+    const shown = contents.filter((content) => content !== "nothing");
+    expect(question?.payload).toEqual(shown.length === 1 ? shown[0] : shown);
+  },
+  30_000,
+);
