@@ -31,7 +31,8 @@ export const createAgentMail = (deps: Deps): Pick<Activities, "unfinishedMail" |
     const delivery = await deliveryOf(deps.database, mail);
     if (!delivery) return null;
     try {
-      const refusal = await refusalOf(deps.database, mail, delivery);
+      // What has begun goes on; its run sees for itself what state the agent is in.
+      const refusal = delivery.runId === null ? await refusalOf(deps.database, mail, delivery) : undefined;
       if (!refusal) return await opened(deps, mail, delivery);
       await close(deps, delivery, { dead: refusal });
     } catch (error) {

@@ -2,7 +2,7 @@ import { ApplicationFailure, Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type { Activities } from "../contracts/activities.ts";
 import { messageSignals, nameOf, replyEvent, wakeOf, type MailboxArguments, type ReplyData } from "../contracts/agent-messages.ts";
-import { makeProblem } from "../contracts/faults.ts";
+import { isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
 import { mailboxWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -95,13 +95,27 @@ function eventOf({ message }: Delivery): ExternalEvent {
 }
 
 async function toWebhook(deps: DeliverDeps, delivery: Delivery): Promise<void> {
+  restOf(delivery);
   const refused = await deps.post(delivery);
   if (!refused) return markDelivered(deps.database, [delivery]);
-  const attempts = await noteAttempt(deps.database, delivery, refused.problem);
-  if (refused.isFinal || attempts >= limits.messageAttemptsMax) return close(deps, delivery, { dead: refused.problem });
-  const nextRetryDelay = Math.min(limits.messageRetryMaxMs, 2 ** (attempts - 1) * 1_000);
-  throw ApplicationFailure.create({ type: refused.problem.type, message: refused.problem.detail, nextRetryDelay });
+  const { problem, isFinal } = refused;
+  const attempts = delivery.attempts + 1;
+  const delay = Math.min(limits.messageRetryMaxMs, 2 ** (attempts - 1) * 1_000);
+  const isLast = isFinal || attempts >= limits.messageAttemptsMax;
+  await noteAttempt(deps.database, delivery, isLast ? problem : { ...problem, retryAt: new Date(Date.now() + delay).toISOString() });
+  if (isLast) return close(deps, delivery, { dead: problem });
+  throw later(problem, delay);
 }
+
+/** Who takes over from an execution that waited for another attempt waits for the rest of that time. */
+function restOf({ attempts, problem }: Delivery): void {
+  if (attempts === 0 || !isProblem(problem) || typeof problem["retryAt"] !== "string") return;
+  const rest = Date.parse(problem["retryAt"]) - Date.now();
+  if (rest > 0) throw later(problem, rest);
+}
+
+const later = ({ type, detail: message }: Problem, nextRetryDelay: number): ApplicationFailure =>
+  ApplicationFailure.create({ type, message, nextRetryDelay });
 
 /** Close a delivery, and have its sender told where it waits for an answer. */
 export async function close({ database, client }: Pick<DeliverDeps, "database" | "client">, delivery: Delivery, end: End): Promise<void> {

@@ -6,11 +6,11 @@ import { wake } from "./deliver.ts";
 
 /** Messages that nobody delivers: Temporal was away when they were accepted, or somebody has terminated what had them in hand. */
 export async function deliverForgotten({ database, client }: { database: Database; client: Client }): Promise<void> {
-  for (const mailbox of await busyMailboxes(database)) {
+  for await (const mailbox of busyMailboxes(database)) {
     const isThere = await isOpen(client, mailboxWorkflowId(mailbox.tenant, mailbox.agent));
     if (!isThere) await deliverAgain(database, mailbox);
   }
-  for (const lane of await forgottenLanes(database)) await wake(client, lane);
+  for await (const lane of forgottenLanes(database)) await wake(client, lane);
 }
 
 async function isOpen(client: Client, workflowId: string): Promise<boolean> {

@@ -14,7 +14,7 @@ import { workflowTypes } from "../contracts/messages.ts";
 import { audit } from "../prisma/audit.ts";
 import { resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
-import { laneOf } from "../prisma/deliveries.ts";
+import { beginAnew, laneOf } from "../prisma/deliveries.ts";
 import { acceptMessage } from "../prisma/messages.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import type { Deps } from "./deps.ts";
@@ -157,11 +157,8 @@ async function redrive(call: Call<{ id: string }>): Promise<Answer> {
   } = call;
   await show(call);
   const { tenant, principal } = caller;
-  const where = { messageId: id, tenant, status: { in: ["dead", "failed"] } };
   const rows = await deps.database.$transaction(async (transaction) => {
-    const again = await transaction.messageDelivery.findMany({ where });
-    const data = { status: "accepted", attempts: 0, round: { increment: 1 }, runId: null, replyId: null, endedAt: null, deliveredAt: null };
-    await transaction.messageDelivery.updateMany({ where: { ...where, seq: { in: again.map(({ seq }) => seq) } }, data });
+    const again = await beginAnew(transaction, tenant, id);
     const to = again.map(({ recipientKind, recipient }) => `${recipientKind} ${recipient}`);
     await audit(transaction, { tenant, actor: principal.name, action: "message.redriven", object: id, data: { to }, requestId });
     return again;

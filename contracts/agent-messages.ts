@@ -91,7 +91,10 @@ export type OpenedMail = Pick<
 export type Answer = { output: Json } | { problem: Problem };
 
 /** The event by which a run hears the answer to its message. */
-export const replyEvent = (message: string): string => `message.reply:${message}`;
+export const replyEvent = (message: string): string => `${replyPrefix}${message}`;
+export const isReply = (event: string): boolean => event.startsWith(replyPrefix);
+
+const replyPrefix = "message.reply:";
 
 /** Its data. */
 export type ReplyData = JsonObject & { id: string; from: string; type: string; payload: Json; problem?: Json };

@@ -19,6 +19,9 @@ export function canonicalJson(value: Json): string {
   return `{${members.join(",")}}`;
 }
 
+/** Whether Postgres takes the text: it stores neither NUL nor half of a surrogate pair. */
+export const isStorable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
+
 /** Bytes of the value's JSON in UTF-8. */
 export function jsonBytes(value: Json): number {
   const text = JSON.stringify(value);

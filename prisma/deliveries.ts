@@ -35,11 +35,20 @@ export async function markDelivered(database: Database, deliveries: readonly Del
   });
 }
 
-/** An attempt that came to nothing. Gives how many there were. */
-export async function noteAttempt(database: Database, { seq }: Delivery, problem: Problem): Promise<number> {
+/** An attempt that came to nothing, unless somebody else has brought the delivery to its end. */
+export async function noteAttempt(database: Database, { seq }: Delivery, problem: Problem): Promise<void> {
   const data = { attempts: { increment: 1 }, problem: storable(problem as Json) as object };
-  return (await database.messageDelivery.update({ where: { seq }, data, select: { attempts: true } })).attempts;
+  await database.messageDelivery.updateMany({ where: { seq, status: "accepted" }, data });
 }
+
+/** Send what did not reach its recipient, or was not answered well, once more: as if it were accepted now, under a number of its own. */
+export const beginAnew = (transaction: Prisma.TransactionClient, tenant: string, message: string): Promise<LaneRow[]> =>
+  transaction.$queryRaw<LaneRow[]>`
+    UPDATE message_deliveries SET
+      seq = nextval(pg_get_serial_sequence('message_deliveries', 'seq')), created_at = now(), status = 'accepted', attempts = 0,
+      round = round + 1, run_id = NULL, reply_id = NULL, ended_at = NULL, delivered_at = NULL
+    WHERE message_id = ${message}::uuid AND tenant = ${tenant} AND status IN ('dead', 'failed')
+    RETURNING tenant, sender_kind AS "senderKind", sender, recipient_kind AS "recipientKind", recipient`;
 
 /** The delivery that an agent's mailbox has; null when it has come to an end, or was sent again since. */
 export async function deliveryOf(database: Database, { tenant, agent, mail }: MailOf): Promise<Delivery | null> {
@@ -77,7 +86,8 @@ export async function closeDelivery(database: Database, delivery: Delivery, end:
   const status = "dead" in end ? "dead" : problem ? "failed" : "answered";
   await database.$transaction(async (transaction) => {
     const { count } = await transaction.messageDelivery.updateMany({
-      where: { seq, round, status: { in: [...openStatuses] } },
+      // What has reached a webhook or a run is at its end.
+      where: { seq, round, status: { in: from.kind === "agent" ? [...openStatuses] : ["accepted"] } },
       data: { status, replyId, endedAt: new Date(), problem: problem ? (storable(problem as Json) as object) : Prisma.DbNull },
     });
     if (count === 0 || replyId === null) return;
@@ -99,37 +109,49 @@ export async function closeDelivery(database: Database, delivery: Delivery, end:
   return isAwaited ? { tenant, sender: from, to: sender } : undefined;
 }
 
-/** Lanes in which something has waited for longer than it takes: whoever accepted it could not wake its delivery. */
-export async function forgottenLanes(database: Database): Promise<Lane[]> {
+/** Lanes in which something has waited for longer than it takes, page by page: whoever accepted it could not wake its delivery. */
+export async function* forgottenLanes(database: Pick<Database, "$queryRaw">): AsyncGenerator<Lane> {
   const before = new Date(Date.now() - limits.deliverySweepAfterMs);
-  const rows = await database.messageDelivery.findMany({
-    where: { status: "accepted", createdAt: { lt: before } },
-    distinct: ["tenant", "senderKind", "sender", "recipientKind", "recipient"],
-    select: { tenant: true, senderKind: true, sender: true, recipientKind: true, recipient: true },
-    take: limits.deliveriesSweptMax,
-  });
-  return rows.map(laneOf);
+  let last: LaneRow | undefined = { tenant: "", senderKind: "", sender: "", recipientKind: "", recipient: "" };
+  while (last) {
+    const { tenant, senderKind, sender, recipientKind, recipient }: LaneRow = last;
+    const rows: LaneRow[] = await database.$queryRaw<LaneRow[]>`
+      SELECT DISTINCT tenant, sender_kind AS "senderKind", sender, recipient_kind AS "recipientKind", recipient
+      FROM message_deliveries
+      WHERE status = 'accepted' AND created_at < ${before}
+        AND (tenant, sender_kind, sender, recipient_kind, recipient) > (${tenant}, ${senderKind}, ${sender}, ${recipientKind}, ${recipient})
+      ORDER BY tenant, sender_kind, sender, recipient_kind, recipient LIMIT ${limits.deliveriesSweptMax}`;
+    yield* rows.map(laneOf);
+    last = rows.length < limits.deliveriesSweptMax ? undefined : rows.at(-1);
+  }
 }
 
-/** Agents whose mailboxes should have something in hand. */
-export async function busyMailboxes(database: Database): Promise<{ tenant: string; agent: string }[]> {
+/** Agents whose mailboxes should have something in hand, page by page. */
+export async function* busyMailboxes(database: Pick<Database, "$queryRaw">): AsyncGenerator<{ tenant: string; agent: string }> {
   const before = new Date(Date.now() - limits.deliverySweepAfterMs);
-  const rows = await database.messageDelivery.findMany({
-    where: { status: { in: ["delivered", "working"] }, recipientKind: "agent", deliveredAt: { lt: before }, message: { replyTo: null } },
-    distinct: ["tenant", "recipient"],
-    select: { tenant: true, recipient: true },
-    take: limits.deliveriesSweptMax,
-  });
-  return rows.map(({ tenant, recipient }) => ({ tenant, agent: recipient }));
+  let last: { tenant: string; agent: string } | undefined = { tenant: "", agent: "" };
+  while (last) {
+    const { tenant, agent }: { tenant: string; agent: string } = last;
+    // From the agents: what webhooks and runs ever took is never looked at.
+    const rows: { tenant: string; agent: string }[] = await database.$queryRaw<{ tenant: string; agent: string }[]>`
+      SELECT agents.tenant, agents.name AS agent FROM agents
+      WHERE latest AND (agents.tenant, agents.name) > (${tenant}, ${agent}) AND EXISTS (
+        SELECT FROM message_deliveries delivery JOIN agent_messages message ON message.id = delivery.message_id
+        WHERE delivery.tenant = agents.tenant AND recipient_kind = 'agent' AND recipient = agents.name
+          AND status IN ('delivered', 'working') AND delivered_at < ${before} AND message.reply_to IS NULL
+      )
+      ORDER BY agents.tenant, agents.name LIMIT ${limits.deliveriesSweptMax}`;
+    yield* rows;
+    last = rows.length < limits.deliveriesSweptMax ? undefined : rows.at(-1);
+  }
 }
 
 /** What a mailbox has been given and has not closed. */
-export const unfinishedIn = (database: Database, mailbox: { tenant: string; agent: string }): Promise<Delivery[]> =>
+export const unfinishedIn = (database: Database, mailbox: { tenant: string; agent: string }): Promise<MailRow[]> =>
   database.messageDelivery.findMany({
     where: inHand(mailbox),
     orderBy: { seq: "asc" },
-    take: limits.mailboxMessagesMax,
-    include: withMessage,
+    select: { round: true, message: { select: { id: true, type: true, senderKind: true, sender: true } } },
   });
 
 const inHand = ({ tenant, agent }: { tenant: string; agent: string }) => ({
@@ -140,7 +162,12 @@ const inHand = ({ tenant, agent }: { tenant: string; agent: string }) => ({
   message: { replyTo: null },
 });
 
-export const mailOf = ({ message, round }: Delivery): Mail => ({
+interface MailRow {
+  round: number;
+  message: Pick<Delivery["message"], "id" | "type" | "senderKind" | "sender">;
+}
+
+export const mailOf = ({ message, round }: MailRow): Mail => ({
   message: message.id,
   round,
   sender: senderIn(message),
@@ -152,7 +179,9 @@ export async function deliverAgain(database: Database, { tenant, agent }: { tena
   await database.messageDelivery.updateMany({ where: inHand({ tenant, agent }), data: { status: "accepted" } });
 }
 
-export const laneOf = (row: Pick<Delivery, "tenant" | "senderKind" | "sender" | "recipientKind" | "recipient">): Lane => ({
+type LaneRow = Pick<Delivery, "tenant" | "senderKind" | "sender" | "recipientKind" | "recipient">;
+
+export const laneOf = (row: LaneRow): Lane => ({
   tenant: row.tenant,
   sender: senderIn(row),
   to: { kind: row.recipientKind as Party["kind"], name: row.recipient },

@@ -89,7 +89,10 @@ async function acceptedBefore(database: Database, id: string, requestHash: strin
 
 async function refuse(database: Database, { tenant, sender, to, payload }: NewMessage): Promise<void> {
   if (deliveryWorkflowId(tenant, sender) === undefined)
-    throw new Fault("limit", "The sender's name is too long; send with a key whose principal has a shorter one.");
+    throw new Fault(
+      "limit",
+      `The name of the sender is too long for messages: that of ${sender.kind} ${sender.name.slice(0, 40)}…; take a shorter one.`,
+    );
   if (jsonBytes(payload) > limits.messageBytesMax)
     throw new Fault("too_large", `\`payload\` may have ${limits.messageBytesMax} bytes; send where to find the rest.`);
   await Promise.all(to.map((recipient) => refuseRecipient(database, tenant, recipient)));
@@ -98,8 +101,10 @@ async function refuse(database: Database, { tenant, sender, to, payload }: NewMe
 async function refuseRecipient(database: Database, tenant: string, { kind, name }: Recipient): Promise<void> {
   if (kind === "agent") await currentOf(database, tenant, name);
   else if (!(await database.messageWebhook.findUnique({ where: { tenant_name: { tenant, name } } })))
-    throw new Fault("not_found", `No webhook ${name}; make it first: POST /api/v2/message-webhooks.`);
-  const open = { tenant, recipientKind: kind, recipient: name, status: { in: ["accepted", "delivered", "working"] } };
+    throw new Fault("not_found", `No webhook ${name}; make it first: PUT /api/v2/message-webhooks/${name}.`);
+  // What a webhook has taken is done; what an agent has got waits in its mailbox.
+  const statuses = kind === "webhook" ? ["accepted"] : ["accepted", "delivered", "working"];
+  const open = { tenant, recipientKind: kind, recipient: name, status: { in: statuses } };
   const count = await database.messageDelivery.count({ where: open, take: limits.mailboxMessagesMax });
   if (count >= limits.mailboxMessagesMax)
     throw new Fault("mailbox_full", `${count} messages wait for ${kind} ${name} already; send again when it has taken some.`);

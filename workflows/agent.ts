@@ -9,7 +9,7 @@ import {
   type ThreadOrder,
 } from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
-import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import { isObject, isStorable, type Json, type JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import type { Step, Template } from "../language/plan.ts";
@@ -192,8 +192,7 @@ async function memoryOf(
 /** Whoever forgets to give one must not end up in a conversation, or among memories, of everybody. */
 function nameIn(value: Json, { path, field, charactersMax }: { path: string; field: string; charactersMax: number }): string {
   const name = typeof value === "number" ? String(value) : value;
-  // Postgres stores neither NUL nor half of a surrogate pair.
-  if (typeof name === "string" && name !== "" && name.length <= charactersMax && !/\0|\p{Surrogate}/u.test(name)) return name;
+  if (typeof name === "string" && name !== "" && name.length <= charactersMax && isStorable(name)) return name;
   throw new Fault("expression", `\`${field}\` of ${path} must be text of 1 to ${charactersMax} characters.`, { instance: path });
 }
 

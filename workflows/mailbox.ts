@@ -1,3 +1,4 @@
+import { isReply } from "../contracts/agent-messages.ts";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonSchema } from "../contracts/json.ts";
@@ -77,21 +78,32 @@ export class Mailbox {
     return this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax;
   }
 
-  /** An event that came by signal: its sender can be told nothing, the log can. */
+  /**
+   * An event that came by signal: its sender can be told nothing, the log can. For the answer to a message of the run there is
+   * always room: there are no more of them than it has sent.
+   */
   post(event: ExternalEvent): void {
     const { event: name, id } = event;
-    if (this.#isFull && !this.#seen.has(id)) this.#walk.tell("event.refused", undefined, { event: name, id });
+    if (this.#isFull && !isReply(name) && !this.#seen.has(id)) this.#walk.tell("event.refused", undefined, { event: name, id });
     else this.deliver(event);
   }
 
   deliver(event: ExternalEvent): void {
-    if (this.#seen.has(event.id)) return;
+    if (this.#seen.has(event.id) || (isReply(event.event) && this.#seen.has(event.event))) return;
     this.#remember(event.id);
     this.#received += 1;
     this.#walk.ledger.progress += 1;
     this.#unread.push({ event, number: this.#received });
     this.#unreadBytes += jsonBytes(event.data);
     void this.#pump();
+  }
+
+  /** Nobody waits for the answer of this name any more: it takes no room when it comes late. */
+  close(name: string): void {
+    this.#remember(name);
+    const isOver = ({ event }: { event: ExternalEvent }): boolean => event.event === name;
+    for (const { event } of this.#unread.filter(isOver)) this.#unreadBytes -= jsonBytes(event.data);
+    this.#unread = this.#unread.filter((entry) => !isOver(entry));
   }
 
   /** The place of a step that listens from now on; it keeps it when the run goes on elsewhere. */

@@ -73,8 +73,12 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 test.each([
   [{ to: "${7}" }, "`to` of ask must be an agent's name"],
   [{ messageType: `\${'${"x".repeat(51)}'}` }, "messageType"],
+  [{ to: "${'clerk\\u0000'}" }, "`to` of ask must be an agent's name"],
+  [{ to: { webhook: "${input}" } }, "`to` of ask must be an agent's name"],
+  [{ messageType: "${'a\\u0000b'}" }, "`messageType` of ask must be a text of 1 to 50 characters"],
+  [{ messageType: "${input}" }, "`messageType` of ask must be a text of 1 to 50 characters"],
   [{ messageType: "${''}" }, "`messageType` of ask must be a text of 1 to 50 characters"],
 ])("what an expression gives is looked at: %j", async (fields, said) => {
-  const { end } = await runPlain({ name: "test", version: "1.0.0", steps: [ask(fields)] });
+  const { end } = await runPlain({ name: "test", version: "1.0.0", steps: [ask(fields)] }, { input: "\ud800" });
   expect(end.error).toMatchObject({ type: "expression", detail: expect.stringContaining(said) as unknown });
 });

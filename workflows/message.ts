@@ -1,6 +1,6 @@
 import { recipientOf, replyEvent, type Outgoing, type Recipient, type ReplyData } from "../contracts/agent-messages.ts";
 import { Fault, isProblem } from "../contracts/faults.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import { isStorable, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { HereOf, Outcome } from "./context.ts";
 import { beforeDeadline, deadlineOf, iso } from "./deadline.ts";
@@ -16,7 +16,10 @@ export async function sendMessage(walk: Walk, here: HereOf<"message">): Promise<
   const { id, correlationId } = sent;
   if (sent.deadline === undefined) return { output: { id, correlationId } };
   const data = await reply(walk, here, sent);
-  if (!data) throw new Fault("no_reply", "Nobody answered in time.", { instance: path, extra: { message: id } });
+  if (!data) {
+    walk.mailbox.close(replyEvent(id));
+    throw new Fault("no_reply", "Nobody answered in time.", { instance: path, extra: { message: id } });
+  }
   if (isProblem(data["problem"])) {
     const { problem } = data;
     throw new Fault("no_reply", `There is no answer: ${problem.detail}`, {
@@ -67,14 +70,14 @@ function reply(walk: Walk, here: HereOf<"message">, { id, order, deadline }: Sen
 
 function recipient(path: string, to: Json): Recipient {
   const found = recipientOf(to);
-  if (found) return found;
+  if (found && isStorable(found.name)) return found;
   const given = JSON.stringify(to).slice(0, 80);
   throw new Fault("expression", `\`to\` of ${path} must be an agent's name, {agent} or {webhook}; it is ${given}.`, { instance: path });
 }
 
 async function messageType(walk: Walk, { step, path, context }: HereOf<"message">): Promise<string> {
   const type = await walk.value(step.messageType, context.frame);
-  if (typeof type === "string" && type !== "" && type.length <= limits.messageTypeMax) return type;
+  if (typeof type === "string" && type !== "" && type.length <= limits.messageTypeMax && isStorable(type)) return type;
   throw new Fault("expression", `\`messageType\` of ${path} must be a text of 1 to ${limits.messageTypeMax} characters.`, {
     instance: path,
   });

@@ -1,4 +1,5 @@
 import { expect, test } from "@jest/globals";
+import { replyEvent } from "../contracts/agent-messages.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
@@ -167,6 +168,26 @@ test("a full mailbox refuses, and says so before anything is lost", async () => 
         expect(() => walk.mailbox.check({ event: "e", data: null, id: "new", at: 0 })).toThrow("2000 events wait unread");
       }),
   });
+});
+
+test("a full mailbox takes the answer to a message of the run, unless it comes late", async () => {
+  const reply = { event: replyEvent("m"), data: null, id: "answer", at: 0 };
+  const counts: number[] = [];
+  const { port } = await runPlain(definition([{ id: "w", type: "wait", duration: "1s" }]), {
+    steer: (walk, at) =>
+      at.at(10, () => {
+        const post = (...events: (typeof reply)[]): void => {
+          for (const event of events) walk.mailbox.post(event);
+          counts.push(walk.mailbox.state().unread.length);
+        };
+        post(...Array.from({ length: 2_001 }, (_, n) => ({ ...reply, event: "e", id: String(n) })));
+        post(reply);
+        walk.mailbox.close(reply.event);
+        post({ ...reply, id: "late" });
+      }),
+  });
+  expect(counts).toEqual([2_000, 2_001, 2_000]);
+  expect(port.log.filter(({ type }) => type === "event.refused")).toMatchObject([{ data: { event: "e", id: "2000" } }]);
 });
 
 test("an approval takes one decision, of a person who is assigned, and refuses the next", async () => {

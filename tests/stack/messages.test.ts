@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import type { Json } from "../../contracts/json.ts";
-import { openDatabase } from "../../prisma/client.ts";
+import { limits } from "../../contracts/limits.ts";
+import { openDatabase, type Database } from "../../prisma/client.ts";
+import { busyMailboxes, forgottenLanes } from "../../prisma/deliveries.ts";
 import { admin, facts, host, Model, Place, uniqueName, type Client, type Page } from "./client.ts";
 
 interface DeliveryBody {
@@ -62,6 +65,30 @@ const startsOf = (agent: string) =>
   admin.get<Page<{ id: string; startedAt: string }>>(`/api/v2/runs?workflow=agent.${agent}&limit=200`).then(({ body }) => body.data);
 
 const ask = (to: string, more: object = {}) => ({ id: "ask", type: "message", to, messageType: "question", replyTimeout: "20s", ...more });
+
+async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
+  const database = openDatabase(facts.databaseUrl);
+  try {
+    return await work(database);
+  } finally {
+    await database.$disconnect();
+  }
+}
+
+const deliveryRow = (messageId: string) =>
+  withDatabase((database) => database.messageDelivery.findFirst({ where: { messageId }, include: { message: true } }));
+
+/** Messages like one that is there, with deliveries like its first. */
+async function fillWith(database: Database, like: string, count: number, changed: object): Promise<void> {
+  const { deliveries, payload, ...message } = await database.agentMessage.findUniqueOrThrow({
+    where: { id: like },
+    include: { deliveries: true },
+  });
+  const { seq: _seq, problem: _problem, ...delivery } = deliveries[0]!;
+  const ids = Array.from({ length: count }, () => randomUUID());
+  await database.agentMessage.createMany({ data: ids.map((id) => ({ ...message, id, payload: payload! })) });
+  await database.messageDelivery.createMany({ data: ids.map((messageId) => ({ ...delivery, messageId, ...changed })) });
+}
 
 afterAll(() => host.heal());
 
@@ -149,18 +176,48 @@ test("a webhook gets signed messages in their order, and each is tried again or 
   expect(await put(place.url)).toMatchObject({ status: 200 });
   const first = await send({ to: { webhook: name }, payload: 1 });
   const second = await send({ to: { webhook: name }, payload: 2 });
-  expect(await delivered(first, "delivered")).toMatchObject({ attempts: 1 });
+  expect(await delivered(first, "delivered")).toMatchObject({ attempts: 1, problem: null });
   expect(await delivered(second, "dead")).toMatchObject({ problem: { code: "http", answered: 400 } });
   expect((await list("status=dead")).map(({ id }) => id)).toContain(second);
+  const { seq } = (await deliveryRow(second))!;
   await redrive(second);
   await delivered(second, "delivered");
+  // After whatever was accepted meanwhile, and as old as if it were new.
+  const again = (await deliveryRow(second))!;
+  expect(again.seq).toBeGreaterThan(seq);
+  expect(again.createdAt.getTime()).toBeGreaterThan(again.message.createdAt.getTime());
   const calls = await place.calls(4);
   expect(calls.map(({ body }) => (JSON.parse(body) as { payload: Json }).payload)).toEqual([1, 1, 2, 2]);
   expect(calls.map(({ headers }) => headers["webhook-id"])).toEqual([`${first}.1`, `${first}.1`, `${second}.1`, `${second}.2`]);
   expect(calls[0]!.headers["webhook-signature"]).toMatch(/^v1,/);
+  await withDatabase((database) => fillWith(database, second, 1_000, { status: "delivered" }));
   await put("http://10.0.0.1/inside");
   const inside = await send({ to: { webhook: name } });
   expect(await delivered(inside, "dead")).toMatchObject({ problem: { code: "policy" } });
+});
+
+test("reconcile looks through all that was forgotten, however much that is", async () => {
+  const id = await send({ to: await publish(new Model()) });
+  await ended(id);
+  const names = Array.from({ length: limits.deliveriesSweptMax + 1 }, (_, n) => `forgotten-${n}`);
+  const tenant = uniqueName("tenant");
+  const parties = { senderKind: "person", sender: "ada", recipientKind: "agent", createdAt: new Date(0), deliveredAt: new Date(0) };
+  const agent = { tenant, version: "1.0.0", hash: "", definition: {}, latest: true, publishedBy: "ada" };
+  const found: string[][] = [[], []];
+  const looking = withDatabase((database) =>
+    database.$transaction(async (transaction) => {
+      await transaction.agent.createMany({ data: names.map((name) => ({ ...agent, name })) });
+      await transaction.messageDelivery.createMany({
+        data: names.map((recipient) => ({ ...parties, messageId: id, tenant, recipient, status: "accepted" })),
+      });
+      for await (const lane of forgottenLanes(transaction)) if (lane.tenant === tenant) found[0]!.push(lane.to.name);
+      await transaction.messageDelivery.updateMany({ where: { tenant }, data: { status: "working" } });
+      for await (const mailbox of busyMailboxes(transaction)) if (mailbox.tenant === tenant) found[1]!.push(mailbox.agent);
+      throw new Error("rolled back, so that nobody else sees it");
+    }),
+  );
+  await expect(looking).rejects.toThrow("rolled back");
+  expect(found.map((each) => each.toSorted())).toEqual([names.toSorted(), names.toSorted()]);
 });
 
 describe("faults", () => {
@@ -227,10 +284,9 @@ describe("faults", () => {
     const approval = await admin.run(runId!).approval("answer[0].act[0].approve");
     await delivered(ids[1]!, "delivered");
     expect(await host.wearMailbox("default", name)).toBeGreaterThan(1);
-    const database = openDatabase(facts.databaseUrl);
     // As if it had been so for a while: what was delivered just now is not missed.
-    await database.messageDelivery.updateMany({ where: { recipient: name }, data: { deliveredAt: new Date(0), createdAt: new Date(0) } });
-    await database.$disconnect();
+    const longAgo = { deliveredAt: new Date(0), createdAt: new Date(0) };
+    await withDatabase((database) => database.messageDelivery.updateMany({ where: { recipient: name }, data: longAgo }));
     await host.loseMailbox("default", name);
     ids.push(await send({ to: name, payload: 3 }));
     expect(await admin.decide(approval, { decision: "approve" })).toMatchObject({ status: 200 });
