@@ -173,6 +173,12 @@ describe("a guardrail of an agent", () => {
     await admin.decide(id, { decision: "approve" });
     expect((await run.end()).error).toMatchObject({ type: "guardrail", rule: "cards", on: "output" });
     expect((await run.step("work[0].act[0].call")).output).toEqual({ n: 26 });
+    const approval = { tools: ["test.*"], assignees: ["role:treasury"] };
+    expect(await admin.post("/api/v2/agents", { ...body, version: "1.1.0", approval })).toMatchObject({ status: 201 });
+    await model.script({ toolCalls: [call("test_double", { n: 13 })] });
+    const stricter = await admin.begin({ steps: [step] });
+    const again = await stricter.approval("work[0].act[0].approve");
+    expect((await admin.get(`/api/v2/approvals/${again}`)).body).toMatchObject({ assignees: ["role:treasury"] });
   });
 
   test("is refused with its place where it cannot work, and where a policy does not let it judge", async () => {
