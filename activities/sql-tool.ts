@@ -52,7 +52,7 @@ function hint(urls: Record<string, string>, { tenant, connection }: Wanted): str
   const own = Object.keys(urls).flatMap((key) => (key.startsWith(`${tenant}/`) ? [key.slice(tenant.length + 1)] : []));
   const near = nearest(connection, own);
   if (near !== undefined) return `Did you mean ${near}?`;
-  return own.length > 0 ? `There is: ${own.join(", ")}.` : `An operator names them: TENUTO_SQL=${tenant}/…=postgres://….`;
+  return `There is: ${own.join(", ") || "none"}. An operator names them: TENUTO_SQL=${tenant}/…=postgres://….`;
 }
 
 /** What the database says of a query is for whoever wrote it; the rest is trouble outside. Never the address: it holds a password. */
