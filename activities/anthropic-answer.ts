@@ -1,4 +1,5 @@
 import type Anthropic from "@anthropic-ai/sdk";
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { OUTPUT_TOOL } from "./anthropic-request.ts";
 import { gather, shapeFault } from "./model-fault.ts";
@@ -10,7 +11,6 @@ import {
   type ChatAnswer,
   type ChatRequest,
   type Delta,
-  type TokenUsage,
   type ToolCall,
 } from "./model-port.ts";
 

@@ -2,7 +2,7 @@ import { ApplicationFailure } from "@temporalio/activity";
 import { WorkflowFailedError, WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { workflowIdOf } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
-import type { RunResult } from "../contracts/run-end.ts";
+import { isUnderWay, type RunResult } from "../contracts/run-end.ts";
 
 /**
  * How a child ended, for a parent whose execution did not start it. A child that has not ended fails the attempt:
@@ -13,7 +13,7 @@ export function createChildEnd(client: Client): Activities["childEnd"] {
     const handle = client.workflow.getHandle(workflowIdOf(tenant, run));
     try {
       const { status } = await handle.describe();
-      if (status.name === "RUNNING" || status.name === "PAUSED") throw notYet(run);
+      if (isUnderWay(status)) throw notYet(run);
       return (await handle.result()) as RunResult;
     } catch (error) {
       if (error instanceof WorkflowFailedError) throw badEnd(run, error.cause);

@@ -1,5 +1,6 @@
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { mailboxWorkflowId } from "../contracts/ids.ts";
+import { isUnderWay } from "../contracts/run-end.ts";
 import type { Database } from "../prisma/client.ts";
 import { busyMailboxes, deliverAgain, forgottenLanes } from "../prisma/deliveries.ts";
 import { wake } from "./deliver.ts";
@@ -16,7 +17,7 @@ export async function deliverForgotten({ database, client }: { database: Databas
 async function isOpen(client: Client, workflowId: string): Promise<boolean> {
   try {
     const { status } = await client.workflow.getHandle(workflowId).describe();
-    return status.name === "RUNNING" || status.name === "PAUSED";
+    return isUnderWay(status);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return false;
     throw error;

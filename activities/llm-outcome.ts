@@ -1,10 +1,11 @@
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { JsonSchema } from "../contracts/json.ts";
 import type { Quota } from "../contracts/quotas.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import { checkAnswer, type AnswerCheck } from "./llm-output.ts";
 import type { CallOutcome } from "./model-calls.ts";
-import { noUsage, type ChatAnswer, type TokenUsage } from "./model-port.ts";
+import { noUsage, type ChatAnswer } from "./model-port.ts";
 
 interface Judging {
   /** `provider/name` */

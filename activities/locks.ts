@@ -3,6 +3,7 @@ import type { Activities } from "../contracts/activities.ts";
 import { lockWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { lockSignals, type LockArguments } from "../contracts/locks.ts";
 import { workflowTypes } from "../contracts/messages.ts";
+import { isUnderWay } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 
 /** What runs and locks need of Temporal's client: a workflow cannot start another unless it exists, nor look at one. */
@@ -49,11 +50,9 @@ export async function tellLocks(client: Client, tenant: string, runs: string[]):
   }
 }
 
-const open = new Set(["RUNNING", "PAUSED", "CONTINUED_AS_NEW"]);
-
 async function hasEnded(client: Client, workflowId: string): Promise<boolean> {
   try {
-    return !open.has((await client.workflow.getHandle(workflowId).describe()).status.name);
+    return !isUnderWay((await client.workflow.getHandle(workflowId).describe()).status);
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return true;
     throw error;

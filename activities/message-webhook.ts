@@ -1,4 +1,4 @@
-import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { Fault, makeProblem, messageOf, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { resolve } from "../prisma/blobs.ts";
@@ -45,7 +45,7 @@ export function createPostMessage({ database, httpAllow, webhookSecrets }: Deps)
       return refused(`Webhook ${name} answered ${statusCode}.`, statusCode < 500 && !triedAgain.has(statusCode), statusCode);
     } catch (error) {
       if (error instanceof Fault) return { problem: error.problem, isFinal: true };
-      return refused(`Webhook ${name} could not be reached: ${error instanceof Error ? error.message : String(error)}`, false);
+      return refused(`Webhook ${name} could not be reached: ${messageOf(error)}`, false);
     }
   };
 }

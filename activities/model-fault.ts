@@ -1,6 +1,6 @@
 import { types } from "node:util";
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { TokenUsage } from "./model-port.ts";
 import { refusalOf } from "./quota-headers.ts";
 import { retryAdvice } from "./retry-after.ts";
 

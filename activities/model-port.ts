@@ -1,3 +1,4 @@
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 
 export interface ToolSpec {
@@ -43,18 +44,6 @@ export interface ChatRequest {
   signal: AbortSignal;
   /** Sent as they are; hold `idempotency-key` and `x-run-id`. */
   headers: Record<string, string>;
-}
-
-/** Counted by the provider, or estimated when it does not. */
-export interface TokenUsage {
-  /** All of the input, what was read from or written to a cache included. */
-  inputTokens: number;
-  /** All of the output, reasoning included. */
-  outputTokens: number;
-  cacheReadTokens: number;
-  cacheWriteTokens: number;
-  reasoningTokens: number;
-  isEstimated: boolean;
 }
 
 export interface ChatAnswer {

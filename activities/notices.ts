@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { WorkflowExecutionAlreadyStartedError, type Client } from "@temporalio/client";
 import { request } from "undici";
@@ -7,6 +7,7 @@ import type { RunEvent } from "../contracts/events.ts";
 import { noticeWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { workflowTypes, type Notice } from "../contracts/messages.ts";
+import { sha256 } from "../prisma/hash.ts";
 import type { Record as RunRecord } from "./record.ts";
 
 export interface NoticeSettings {
@@ -35,7 +36,7 @@ export class Notices {
       const needs = { run: id, needs: data["for"] ?? [] };
       await this.#tell(
         { type, tenant, at: new Date(time).toISOString(), links, data: needs },
-        `${id.slice(0, 150)}.${shortHash(`${id} ${identity}`)}`,
+        `${id.slice(0, 150)}.${sha256(`${id} ${identity}`).slice(0, 16)}`,
       );
     }
   }
@@ -69,8 +70,6 @@ export class Notices {
     }
   }
 }
-
-const shortHash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
 /** Signed as standardwebhooks.com says, with the same `webhook-id` in each attempt. Taken: any 2xx; 410 ends the attempts. */
 export function createSendNotice({ url, secret }: NoticeSettings): Activities["sendNotice"] {

@@ -1,4 +1,5 @@
 import type OpenAI from "openai";
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
@@ -8,7 +9,6 @@ import {
   type ChatAnswer,
   type ChatRequest,
   type Delta,
-  type TokenUsage,
   type ToolCall,
 } from "./model-port.ts";
 

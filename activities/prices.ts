@@ -1,6 +1,7 @@
 import { calcPrice, findProvider } from "@pydantic/genai-prices";
 import type { Database } from "../prisma/client.ts";
-import { noUsage, type TokenUsage } from "./model-port.ts";
+import type { TokenUsage } from "../contracts/model-calls.ts";
+import { noUsage } from "./model-port.ts";
 
 /** USD per million tokens. */
 export interface Price {

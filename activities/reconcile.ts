@@ -7,6 +7,7 @@ import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { workflowTypes } from "../contracts/messages.ts";
+import { isUnderWay } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
 import { removeExpiredMemories } from "../prisma/memories.ts";
@@ -129,7 +130,7 @@ async function endNow({ client }: Deps, row: Row): Promise<RunEvent | { descript
   const handle = client.workflow.getHandle(workflowIdOf(row.tenant, row.id));
   try {
     const description = await handle.describe();
-    if (description.status.name === "RUNNING" || description.status.name === "PAUSED") return { description };
+    if (isUnderWay(description.status)) return { description };
     return (await endOf(handle, () => timeOf(description))) ?? endWithoutWord(description);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;

@@ -2,6 +2,7 @@ import { forkRunSchema, previewSchema, retryRunSchema, runSummarySchema, type Fo
 import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Origin } from "../contracts/messages.ts";
+import { isUnderWay } from "../contracts/run-end.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
@@ -113,7 +114,7 @@ async function refuseRetry({ deps, caller }: Call, row: Row): Promise<void> {
   if (hasEnded(row)) return;
   // Terminated from outside: the record learns it within a minute.
   const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: row.id });
-  if (description?.status.name === "RUNNING" || description?.status.name === "PAUSED")
+  if (description && isUnderWay(description.status))
     throw new Fault("not_retryable", `Run ${row.id} has not ended (${row.status}); cancel it first, or fork it.`);
 }
 

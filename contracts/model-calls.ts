@@ -14,3 +14,15 @@ export const modelAttemptsMax = (step: { models: number; maxAttempts: number; re
  */
 export const modelCallStatuses = ["open", "answered", "unfit", "rejected", "failed", "skipped", "canceled", "lost", "cached"] as const;
 export type ModelCallStatus = (typeof modelCallStatuses)[number];
+
+/** Counted by the provider, or estimated when it does not. */
+export interface TokenUsage {
+  /** All of the input, what was read from or written to a cache included. */
+  inputTokens: number;
+  /** All of the output, reasoning included. */
+  outputTokens: number;
+  cacheReadTokens: number;
+  cacheWriteTokens: number;
+  reasoningTokens: number;
+  isEstimated: boolean;
+}

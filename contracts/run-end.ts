@@ -46,6 +46,11 @@ export function endData({ result, error }: RunEnd): JsonObject {
   return { output, ...(errors ? { errors: errors as Json[] } : {}) };
 }
 
+const underWay = new Set(["RUNNING", "PAUSED", "CONTINUED_AS_NEW"]);
+
+/** By the status that Temporal's client tells: of one that somebody has paused there, too, and of one that goes on in its next execution. */
+export const isUnderWay = ({ name }: { name: string }): boolean => underWay.has(name);
+
 /** What a run calls in its worker, outside of its history. */
 export type RunSinks = {
   runs: {

@@ -8,7 +8,7 @@ import { currentOf } from "./agents.ts";
 import { keep } from "./blobs.ts";
 import { Prisma, type Database } from "./client.ts";
 import { hashOf, sha256 } from "./hash.ts";
-import { storable } from "./storable.ts";
+import { jsonbText, storable } from "./storable.ts";
 
 /** A message as somebody sends it. */
 export interface NewMessage {
@@ -49,7 +49,7 @@ export async function acceptMessage(database: Database, message: NewMessage): Pr
 /** In one statement: it needs no transaction, and is there with its deliveries or not at all. Undefined: it was there before. */
 async function insert(database: Database, message: NewMessage & { id: string; requestHash: string }): Promise<Date | undefined> {
   const { id, tenant, sender, to, type, correlationId = id, replyUntil, depth = 0, requestHash } = message;
-  const payload = JSON.stringify(storable(await keep(database, tenant, message.payload)));
+  const payload = jsonbText(await keep(database, tenant, message.payload));
   const until = replyUntil === undefined ? null : new Date(replyUntil);
   const [kinds, names] = [to.map(({ kind }) => kind), to.map(({ name }) => name)];
   const rows = await database.$queryRaw<{ createdAt: Date }[]>`

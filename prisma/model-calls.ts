@@ -1,5 +1,5 @@
 import type { JsonObject } from "../contracts/json.ts";
-import type { ModelCallStatus } from "../contracts/model-calls.ts";
+import type { ModelCallStatus, TokenUsage } from "../contracts/model-calls.ts";
 import { Prisma, type Database } from "./client.ts";
 import { jsonbText, storable } from "./storable.ts";
 
@@ -30,19 +30,10 @@ export interface OpenCall extends CallKey {
 
 export interface ClosedCall {
   status: ModelCallStatus;
-  usage: Tokens | null;
+  usage: TokenUsage | null;
   costUsd: number | null;
   answer: string | null;
   error: JsonObject | null;
-}
-
-interface Tokens {
-  inputTokens: number;
-  outputTokens: number;
-  cacheReadTokens: number;
-  cacheWriteTokens: number;
-  reasoningTokens: number;
-  isEstimated: boolean;
 }
 
 type Connection = Pick<Database, "$executeRaw">;

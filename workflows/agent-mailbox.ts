@@ -5,14 +5,12 @@ import {
   defineQuery,
   defineSignal,
   ParentClosePolicy,
-  proxyActivities,
   setCurrentDetails,
   setHandler,
   setWorkflowOptions,
   startChild,
   workflowInfo,
 } from "@temporalio/workflow";
-import type { Activities } from "../contracts/activities.ts";
 import {
   mailboxQuery,
   messageSignals,
@@ -34,6 +32,7 @@ import { faultOfChild } from "./failures.ts";
 import { MailLine } from "./mail-line.ts";
 import { quick } from "./quick.ts";
 import { summaryText } from "./summary.ts";
+import { laterEnd } from "./temporal-child.ts";
 
 /**
  * The mailbox of one agent: each message that comes is answered by a run of its own, those of one sender one after the other.
@@ -137,18 +136,10 @@ class Mailbox {
       return (await handle.result()) as RunResult;
     } catch (error) {
       // An execution before this one has started it.
-      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError") return this.#laterEnd(opened, summary);
+      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
+        return laterEnd({ tenant, run: opened.id, summary });
       throw error;
     }
-  }
-
-  #laterEnd({ id }: OpenedMail, summary: string): Promise<RunResult> {
-    const { childEnd } = proxyActivities<Activities>({
-      startToCloseTimeout: "30 seconds",
-      retry: { initialInterval: 1_000, backoffCoefficient: 1.5, maximumInterval: 10_000 },
-      summary,
-    });
-    return childEnd({ tenant: this.#args.tenant, run: id });
   }
 
   #show(): void {

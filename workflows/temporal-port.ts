@@ -4,32 +4,30 @@ import {
   condition,
   getExternalWorkflowHandle,
   isCancellation,
-  ParentClosePolicy,
   proxyActivities,
   setCurrentDetails,
   sleep,
-  startChild,
   upsertSearchAttributes,
   uuid4,
   workflowInfo,
 } from "@temporalio/workflow";
 import { Fault } from "../contracts/faults.ts";
-import { queues, runIdOf, workflowIdOf } from "../contracts/ids.ts";
-import { signals, workflowTypes, type RunArguments } from "../contracts/messages.ts";
-import type { RunResult } from "../contracts/run-end.ts";
+import { runIdOf, workflowIdOf } from "../contracts/ids.ts";
+import { signals, type RunArguments } from "../contracts/messages.ts";
 import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import { faultOfActivity, faultOfCall, faultOfChild, spentByChild } from "./failures.ts";
+import { faultOfActivity, faultOfCall } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
 import { activityId, cancellable, timeouts } from "./operation.ts";
 import { quick, slow } from "./quick.ts";
-import type { BroadcastRequest, ChildRequest, ChildWatch, ForeignRequest, Port } from "./port.ts";
-import { Canceled, Scope } from "./scope.ts";
+import type { BroadcastRequest, ForeignRequest, Port } from "./port.ts";
+import { Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
 import { logSummary, summaryText } from "./summary.ts";
 import { Calls } from "./temporal-calls.ts";
+import { cancelChild, makeChild } from "./temporal-child.ts";
 
 /** The port on Temporal. Every activity, timer and child carries the path of its step. */
 export function createTemporalPort(run: RunArguments): Port {
@@ -41,7 +39,7 @@ export function createTemporalPort(run: RunArguments): Port {
     uuid: () => uuid4(),
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => calls.make(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
-    child: (request, scope, told) => slots.hold(jsonBytes(request.input), scope, () => child(run, request, { scope, told })),
+    child: (request, scope, told) => slots.hold(jsonBytes(request.input), scope, () => makeChild(run, request, { scope, told })),
     // Not by signals of ours: the server sends those of one workflow one after the other.
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
@@ -101,90 +99,6 @@ async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {
       throw faultOfActivity(error, path);
     },
   );
-}
-
-/** Started with ABANDON, since the walk itself decides what becomes of a child when its parent ends. */
-async function child(run: RunArguments, request: ChildRequest, { scope, told }: { scope: Scope; told: ChildWatch }): Promise<Json> {
-  try {
-    if (!request.isStarted) scope.throwIfCanceled();
-    const end = request.isStarted ? laterEnd(run.tenant, request) : await startedEnd(run, request);
-    told.started();
-    if (!request.await) return null;
-    // Asked to stop, it is awaited all the same.
-    const release = scope.onCancel(() => void cancelChild(run.tenant, request.id));
-    try {
-      const { output, spent } = await end();
-      told.spent(spent as unknown as Json);
-      return output;
-    } finally {
-      release();
-    }
-  } catch (error) {
-    if (scope.isCanceled) throw new Canceled("the step was cancelled");
-    told.spent(spentByChild(error));
-    throw faultOfChild(error, request);
-  }
-}
-
-type ChildEnd = () => Promise<RunResult>;
-
-async function startedEnd(run: RunArguments, request: ChildRequest): Promise<ChildEnd> {
-  const handle = await startChild(workflowTypes.run, {
-    workflowId: workflowIdOf(run.tenant, request.id),
-    taskQueue: queues.runs,
-    args: [childArguments(run, request)],
-    parentClosePolicy: ParentClosePolicy.ABANDON,
-    staticSummary: summaryText(request.summary),
-    typedSearchAttributes: [
-      { key: searchAttributes.tenant, value: run.tenant },
-      { key: searchAttributes.workflow, value: request.workflow },
-      ...(request.version === undefined ? [] : [{ key: searchAttributes.version, value: request.version }]),
-      { key: searchAttributes.status, value: "running" },
-      { key: searchAttributes.parent, value: run.id },
-    ],
-  });
-  return () => handle.result() as Promise<RunResult>;
-}
-
-/** Temporal tells a child's end only to the execution that started it: a later one asks, by an activity that is tried until there is an end. */
-const laterEnd =
-  (tenant: string, request: ChildRequest): ChildEnd =>
-  () =>
-    proxyActivities<Activities>({
-      startToCloseTimeout: 30_000,
-      retry: { initialInterval: 1_000, backoffCoefficient: 1.5, maximumInterval: 10_000 },
-      summary: summaryText(`${request.path}: the end of the child`),
-    }).childEnd({ tenant, run: request.id });
-
-function childArguments(run: RunArguments, request: ChildRequest): RunArguments {
-  return {
-    tenant: run.tenant,
-    id: request.id,
-    engine: run.engine,
-    workflow: request.workflow,
-    ...(request.version === undefined ? {} : { version: request.version }),
-    input: request.input,
-    env: run.env,
-    startedBy: run.startedBy,
-    parentId: run.id,
-    depth: run.depth + (request.part ? 0 : 1),
-    ...(request.part ? { part: request.part, effectRoot: run.effectRoot ?? run.id } : {}),
-    ...(request.origin === undefined ? {} : { origin: request.origin }),
-    ...(request.undone === undefined ? {} : { undone: request.undone }),
-    ...(request.budgets && request.budgets.length > 0 ? { budgets: request.budgets } : {}),
-    ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
-    ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
-    ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),
-    ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
-  };
-}
-
-async function cancelChild(tenant: string, id: string): Promise<void> {
-  try {
-    await getExternalWorkflowHandle(workflowIdOf(tenant, id)).cancel();
-  } catch {
-    // It has ended already.
-  }
 }
 
 async function send(tenant: string, to: string, event: unknown): Promise<void> {
