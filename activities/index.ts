@@ -2,7 +2,7 @@ import type { Client } from "@temporalio/client";
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import { Fault, faults } from "../contracts/faults.ts";
 import { resolve, stored } from "../prisma/blobs.ts";
-import type { Activities } from "../contracts/activities.ts";
+import type { Activities, ToolFields } from "../contracts/activities.ts";
 import type { Holds } from "../contracts/holds.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
@@ -38,6 +38,7 @@ import type { Announce, Record as RunRecord } from "./record.ts";
 import type { Redact } from "./redact.ts";
 import { createSendMessage } from "./send-message.ts";
 import { createSpreadPause, hears } from "./spread-pause.ts";
+import { createShortTools } from "./short-tools.ts";
 import { createStepActivity, finishedStep } from "./step.ts";
 import { createThink } from "./think.ts";
 import { createTool } from "./tool.ts";
@@ -103,14 +104,16 @@ export function createActivities(deps: ActivityDeps): Activities {
     askLock: locks.askLock,
     sendMessage: createSendMessage(deps),
   } satisfies Partial<Activities>;
+  const toolStep = createStepActivity<ToolFields>("tool", step, async (fields, _, context) => {
+    if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
+    if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
+    return tool(fields, context);
+  });
   return {
     llm: createStepActivity("llm", step, createLlm(llm, guarding)),
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
-    tool: createStepActivity("tool", step, async (fields, _, context) => {
-      if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
-      if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
-      return tool(fields, context);
-    }),
+    tool: toolStep,
+    shortTools: createShortTools(toolStep),
     http: createStepActivity("http", step, async (fields, _, context) => {
       const output = deps.redact.value(await http(fields, context));
       return { output, checked: output["body"] ?? null };

@@ -4,6 +4,7 @@ import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { signals, workflowTypes, type ExternalEvent, type RunArguments } from "../contracts/messages.ts";
+import { searchAttributes } from "../contracts/search-attributes.ts";
 import { readDefinitionValue } from "../language/index.ts";
 import { handWrittenQueue, type Workload } from "./workloads.ts";
 
@@ -86,9 +87,10 @@ const handWritten = (workload: Workload, client: Client): Pick<Mode, "start" | "
   signal: (handle) => handle.signal("go", event()),
 });
 
-/** Started as the API does it, without labels for lists, which the other side has not either. */
+/** Started as the API does it, without the labels for lists that the run would not set itself: the other side has none either. */
 export function walked(definition: JsonObject & { name: string; version: string }, client: Client): Pick<Mode, "start" | "signal"> {
   const plan = planOf(definition);
+  const typedSearchAttributes = [{ key: searchAttributes.version, value: definition.version }];
   return {
     start() {
       const id = `r_${randomId()}`;
@@ -104,7 +106,12 @@ export function walked(definition: JsonObject & { name: string; version: string 
         startedBy: "benchmark",
         depth: 0,
       };
-      return client.workflow.start(workflowTypes.run, { workflowId: workflowIdOf(run.tenant, id), taskQueue: queues.runs, args: [run] });
+      return client.workflow.start(workflowTypes.run, {
+        workflowId: workflowIdOf(run.tenant, id),
+        taskQueue: queues.runs,
+        args: [run],
+        typedSearchAttributes,
+      });
     },
     signal: (handle) => handle.signal(signals.deliver, event()),
   };

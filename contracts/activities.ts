@@ -67,6 +67,13 @@ export interface StepDone {
   guarded?: string[];
 }
 
+/** Of a short tool beside the walk; neither: it has given no answer. */
+export interface ShortAnswer {
+  done?: StepDone;
+  /** `isFinal`: another attempt would not help. */
+  failed?: { problem: Problem; isFinal: boolean; retryAfterMs: number };
+}
+
 export interface Delay {
   /** What it waits for, in words. */
   for: string;
@@ -224,6 +231,8 @@ export interface LoadedPlan {
 export interface Activities {
   llm(call: StepCall<LlmFields>): Promise<StepDone>;
   tool(call: StepCall<ToolFields>): Promise<StepDone>;
+  /** Short ones beside each other, as one local activity; the answers in the order of the calls. A failed one fails none of the others. */
+  shortTools(calls: StepCall<ToolFields>[]): Promise<ShortAnswer[]>;
   /** One turn of an agent: one model call; the conversation is kept outside of the history. */
   think(call: StepCall<ThinkFields>): Promise<StepDone>;
   http(call: StepCall<HttpFields>): Promise<StepDone>;

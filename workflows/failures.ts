@@ -16,8 +16,11 @@ export function faultOfCall(error: unknown, path: string): unknown {
   // Of a local activity it comes as it is, of a remote one as the cause.
   const failure = error instanceof ActivityFailure ? error.cause : error;
   const problem = failure instanceof ApplicationFailure ? failure.details?.[0] : undefined;
-  return isProblem(problem) ? Fault.of({ ...problem, instance: problem.instance ?? path }) : faultOfActivity(error, path);
+  return isProblem(problem) ? faultOfProblem(problem, path) : faultOfActivity(error, path);
 }
+
+/** Of a step, unless it says itself of which. */
+export const faultOfProblem = (problem: Problem, path: string): Fault => Fault.of({ ...problem, instance: problem.instance ?? path });
 
 /** A failure of any activity: its own type is what `errors:` can match; nothing else of it is believed. */
 export function faultOfActivity(error: unknown, path: string): unknown {

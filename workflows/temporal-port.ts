@@ -1,7 +1,6 @@
 import {
   ActivityCancellationType,
   allHandlersFinished,
-  condition,
   getExternalWorkflowHandle,
   isCancellation,
   proxyActivities,
@@ -22,6 +21,7 @@ import { faultOfActivity, faultOfCall } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
 import { activityId, cancellable, timeouts } from "./operation.ts";
 import { quick, slow } from "./quick.ts";
+import { until } from "./quiet.ts";
 import type { BroadcastRequest, ForeignRequest, Port } from "./port.ts";
 import { Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
@@ -125,27 +125,6 @@ async function broadcast(tenant: string, { event, path, attempt, summary }: Broa
       throw faultOfCall(error, path);
     },
   );
-}
-
-/**
- * `condition` asks at any time: when it is called, after each job of an activation. What it finds then may be half done,
- * so we wait until all that can go on has gone on, and look again.
- */
-async function until(predicate: () => boolean): Promise<void> {
-  do {
-    await condition(notAtOnce(predicate));
-    // Registered while the promises of this moment run; asked when none is left.
-    await condition(notAtOnce(() => true));
-  } while (!predicate());
-}
-
-function notAtOnce(predicate: () => boolean): () => boolean {
-  let isFirst = true;
-  return () => {
-    if (!isFirst) return predicate();
-    isFirst = false;
-    return false;
-  };
 }
 
 // Relative to where the Temporal Web UI shows Markdown, so that nobody must know its address.

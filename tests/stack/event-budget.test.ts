@@ -30,7 +30,7 @@ const budgets: Record<string, Budget> = {
   parallel: { events: 10 },
   "parallel-any": { events: 8, tasks: 2 },
   foreach: { events: 19 },
-  "foreach-short": { events: 16, tasks: 1 },
+  "foreach-short": { events: 5, tasks: 1 },
   "foreach-collect": { events: 4, tasks: 1 },
   loop: { events: 12, tasks: 4 },
   workflow: { events: 7 },

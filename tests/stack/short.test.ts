@@ -17,10 +17,20 @@ interface Event {
   eventType: string;
 }
 
-const activities = async (run: string): Promise<number> => {
+const countOf = async (type: string, run: string): Promise<number> => {
   const { events } = (await host.history("default", run)) as { events: Event[] };
-  return events.filter(({ eventType }) => eventType === "EVENT_TYPE_ACTIVITY_TASK_SCHEDULED").length;
+  return events.filter(({ eventType }) => eventType === type).length;
 };
+const activities = (run: string): Promise<number> => countOf("EVENT_TYPE_ACTIVITY_TASK_SCHEDULED", run);
+const markers = (run: string): Promise<number> => countOf("EVENT_TYPE_MARKER_RECORDED", run);
+
+const items = (args: JsonObject[]): JsonObject => ({
+  id: "f",
+  type: "foreach",
+  items: args,
+  concurrency: args.length,
+  steps: [short("a", "${item}" as unknown as JsonObject, { retry: { ...soon, maxAttempts: 2 } }), short("b")],
+});
 
 describe("a short step", () => {
   test("runs beside the walk", async () => {
@@ -68,6 +78,45 @@ describe("a short step", () => {
     });
     await run.end();
     expect(await activities(run.id)).toBe(1);
+  });
+});
+
+describe("short steps of the items of a list", () => {
+  test("that begin together are made as one", async () => {
+    const runs = await Promise.all(
+      [
+        [{}, {}],
+        [{}, {}, {}, {}],
+      ].map((args) => admin.begin({ steps: [items(args)] })),
+    );
+    await Promise.all(runs.map((run) => run.end()));
+    const [two, four] = await Promise.all(runs.map(async (run) => [await activities(run.id), await markers(run.id)]));
+    expect(four).toEqual(two);
+  });
+
+  test("are recorded one by one", async () => {
+    const run = await admin.begin({ steps: [items([{}, {}, {}])] });
+    const { output } = await run.end();
+    expect(output).toEqual(await Promise.all([0, 1, 2].map(async (n) => (await run.step(`f[${n}].b`)).output)));
+  });
+
+  test("of which one fails are not made again with it", async () => {
+    const run = await admin.begin({ steps: [items([{}, { failures: 1 }, {}])] });
+    await run.end();
+    const calls = await Promise.all([0, 1, 2].map(async (n) => ((await run.step(`f[${n}].a`)).output as JsonObject)["call"]));
+    expect([calls, await activities(run.id)]).toEqual([[1, 2, 1], 1]);
+  });
+
+  test("of which one gives no answer in time are found as they were recorded", async () => {
+    const run = await admin.begin({ steps: [items([{}, { ms: limits.localStepMs + 500 }, {}])] });
+    await run.end();
+    const calls = await Promise.all([0, 2].map(async (n) => ((await run.step(`f[${n}].a`)).output as JsonObject)["call"]));
+    expect(calls).toEqual([1, 1]);
+  });
+
+  test("end with the first that fails for good", async () => {
+    const run = await admin.finish({ steps: [items([{}, { ms: "long" }, {}])] });
+    expect(run.error).toMatchObject({ type: "tool_input", instance: "f[1].a" });
   });
 });
 
