@@ -1,6 +1,5 @@
 import { Worker } from "@temporalio/worker";
 import type { Client } from "@temporalio/client";
-import { ask, type RunAnswer } from "../cli/api-client.ts";
 import { workflowIdOf } from "../contracts/ids.ts";
 import { readSettings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
@@ -9,6 +8,7 @@ import { bundleWorkflows } from "../workers/bundle.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
+import { begin, end, post } from "./over-http.ts";
 import { withStack, type Log } from "./test-bed.ts";
 
 const callsPerTurn = 3;
@@ -38,12 +38,10 @@ export async function measureAgent({ log, steps: calls = 300 }: { log: Log; step
         const server = { url, apiKey };
         const client = await connectTemporal(readSettings({ ...process.env, TEMPORAL_ADDRESS: temporalAddress }));
         const step = { id: "work", type: "agent", model: "openai/bench", prompt: "Read.", tools: ["bench.text"], maxTurns: turns + 1 };
-        const body = JSON.stringify({ name: "bench-agent", version: "1.0.0", steps: [step] });
-        await ask(server, "/api/v2/workflows", { method: "POST", body });
+        await post(server, "/api/v2/workflows", { name: "bench-agent", version: "1.0.0", steps: [step] });
         const startedAt = performance.now();
-        const { id } = await ask<RunAnswer>(server, "/api/v2/runs", { method: "POST", body: JSON.stringify({ workflow: "bench-agent" }) });
-        let run = await ask<RunAnswer>(server, `/api/v2/runs/${id}?wait=60`);
-        while (run.status === "running") run = await ask<RunAnswer>(server, `/api/v2/runs/${id}?wait=60`);
+        const id = await begin(server, { workflow: "bench-agent" });
+        const run = await end(server, id);
         const seconds = (performance.now() - startedAt) / 1_000;
         log(`agent: ${run.status}: ${JSON.stringify(run.output ?? run.error)}`);
         const history = await historyOf(client, workflowIdOf("default", id));

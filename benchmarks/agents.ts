@@ -1,15 +1,26 @@
-import { ask, Refused, type RunAnswer, type Server } from "../cli/api-client.ts";
 import { startModelServer } from "../tests/servers/model-server.ts";
+import { cpuMs } from "./cpu.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
-import type { Figure } from "./figure.ts";
+import { against, type Figure } from "./figure.ts";
+import type { AgentEnd } from "./hand-written-agent.ts";
+import { loadOfMachine } from "./machine.ts";
+import { cpuOf } from "./measure.ts";
+import type { Side } from "./modes.ts";
+import { begin, end, post } from "./over-http.ts";
 import { quantile } from "./statistics.ts";
-import { withStack, type Log } from "./test-bed.ts";
+import { pidOf, withTestBed, type Log, type TestBed } from "./test-bed.ts";
+import { handWrittenQueue } from "./workloads.ts";
 
 const turns = 5;
 const thinksMs = 2_000;
+/** A call of its model and one of a tool in each turn, and the answer. */
+const steps = 2 * turns + 1;
 
-/** Agents at once, each with 10 steps (5 model calls of 2 s, 5 calls of a tool) and an answer: how many fail, and what lies between two steps. */
+/**
+ * Agents at once, each with 10 steps (5 model calls of 2 s, 5 calls of a tool) and an answer: how many fail, and what lies between two steps.
+ * The same by hand beside it, with the same model on the same server: what this machine has to give.
+ */
 export async function measureAgents({ log, runs = 100 }: { log: Log; runs: number | undefined }): Promise<Figure[]> {
   const model = await startModelServer();
   model.answerWith(({ body }) => {
@@ -17,57 +28,61 @@ export async function measureAgents({ log, runs = 100 }: { log: Log; runs: numbe
     if (turn >= turns) return { text: "done" };
     return { toolCalls: [{ id: `c${turn}`, name: "bench_noop", arguments: {} }], delayMs: thinksMs };
   });
+  const modelUrl = `${model.url}/v1`;
   try {
-    return await withStack({ log, env: { OPENAI_BASE_URL: `${model.url}/v1` } }, async ({ apiUrl: url, apiKey, databaseUrl }) => {
-      const server = { url, apiKey };
-      const step = { id: "work", type: "agent", model: "openai/bench", prompt: "Work.", tools: ["bench.noop"] };
-      await post(server, "/api/v2/workflows", { name: "bench-agents", version: "1.0.0", steps: [step] });
-      await finish(server, 5);
-      log(`agents: ${runs} at once`);
-      const startedAt = performance.now();
-      const ids = await Promise.all(Array.from({ length: runs }, () => begin(server)));
-      const ends = await Promise.all(ids.map((id) => end(server, id)));
-      const seconds = (performance.now() - startedAt) / 1_000;
-      const failed = ends.filter(({ status, output }) => status !== "completed" || output !== "done").length;
-      const gaps = await gapsOf(databaseUrl, ids);
-      return [
-        figure("agents: at once", { value: runs, unit: "runs" }),
-        figure("agents: failed", { value: (failed / runs) * 100, unit: "%", demand: 0.1 }),
-        figure("agents: time; their model alone takes 10 s", { value: seconds, unit: "s" }),
-        figure("agents: between two steps, p50", { value: quantile(gaps, 0.5), unit: "ms" }),
-        figure("agents: between two steps, p95", { value: quantile(gaps, 0.95), unit: "ms", demand: 200 }),
-      ];
+    return await withTestBed({ log, env: { OPENAI_BASE_URL: modelUrl } }, async (bed) => {
+      const sides = [byHand(bed, modelUrl), await ours(bed)];
+      for (const side of sides) await side.play(5);
+      const accounts: Account[] = [];
+      for (const side of sides) {
+        log(`agents: ${runs} at once, ${side.name}`);
+        accounts.push(await accountOf(bed, side, runs));
+      }
+      const [theirs, own] = accounts as [Account, Account];
+      return figuresOf(runs, own, theirs);
     });
   } finally {
     await model.close();
   }
 }
 
-const post = <Answer>(server: Server, path: string, body: unknown): Promise<Answer> =>
-  ask<Answer>(server, path, { method: "POST", body: JSON.stringify(body) });
-
-const finish = async (server: Server, count: number): Promise<void> => {
-  const ids = await Promise.all(Array.from({ length: count }, () => begin(server)));
-  await Promise.all(ids.map((id) => end(server, id)));
-};
-
-/** As clients should: again when the API says that it is busy. */
-async function begin(server: Server): Promise<string> {
-  for (;;) {
-    try {
-      return (await post<RunAnswer>(server, "/api/v2/runs", { workflow: "bench-agents" })).id;
-    } catch (error) {
-      if (!(error instanceof Refused) || error.problem.code !== "unavailable") throw error;
-      await new Promise((later) => setTimeout(later, 200));
-    }
-  }
+interface Contender {
+  name: Side;
+  play: (count: number) => Promise<Played>;
 }
 
-async function end(server: Server, id: string): Promise<RunAnswer> {
-  for (;;) {
-    const run = await ask<RunAnswer>(server, `/api/v2/runs/${id}?wait=60`);
-    if (run.status !== "running") return run;
-  }
+interface Played {
+  failed: number;
+  /** From the end of a step to the start of the next, in milliseconds. */
+  gaps: number[];
+}
+
+function byHand({ client }: TestBed, modelUrl: string): Contender {
+  const play = async (count: number): Promise<Played> => {
+    const ends = await Promise.allSettled(
+      Array.from({ length: count }, (_, index) => {
+        const workflowId = `bench.agent.${Date.now()}.${index}`;
+        return client.workflow.execute("Agent", { workflowId, taskQueue: handWrittenQueue, args: [modelUrl] }) as Promise<AgentEnd>;
+      }),
+    );
+    const done = ends.flatMap((each) => (each.status === "fulfilled" && each.value.answer === "done" ? [each.value] : []));
+    const gaps = done.flatMap(({ times }) => times.slice(1).map(({ startedAt }, index) => startedAt - times[index]!.endedAt));
+    return { failed: count - done.length, gaps };
+  };
+  return { name: "hand-written", play };
+}
+
+async function ours({ stack: { apiUrl: url, apiKey, databaseUrl } }: TestBed): Promise<Contender> {
+  const server = { url, apiKey };
+  const step = { id: "work", type: "agent", model: "openai/bench", prompt: "Work.", tools: ["bench.noop"] };
+  await post(server, "/api/v2/workflows", { name: "bench-agents", version: "1.0.0", steps: [step] });
+  const play = async (count: number): Promise<Played> => {
+    const ids = await Promise.all(Array.from({ length: count }, () => begin(server, { workflow: "bench-agents" })));
+    const ends = await Promise.all(ids.map((id) => end(server, id)));
+    const failed = ends.filter(({ status, output }) => status !== "completed" || output !== "done").length;
+    return { failed, gaps: await gapsOf(databaseUrl, ids) };
+  };
+  return { name: "ours", play };
 }
 
 /** From the end of a model call or of a tool's call to the start of the next. */
@@ -80,3 +95,45 @@ async function gapsOf(databaseUrl: string, ids: string[]): Promise<number[]> {
   );
   return rows.flatMap(({ ms }) => (ms === null ? [] : [Number(ms)]));
 }
+
+interface Account extends Played {
+  seconds: number;
+  /** Milliseconds per step. */
+  cpu: Record<string, number>;
+  load: number;
+}
+
+async function accountOf(bed: TestBed, { name, play }: Contender, runs: number): Promise<Account> {
+  const spent = (): Record<string, number> => {
+    const api = pidOf(bed.stack, "api");
+    const apiMs = api === undefined ? undefined : cpuMs([api]);
+    return { ...cpuOf({ workers: [name] }, bed), ...(apiMs === undefined ? {} : { apiCpu: apiMs }) };
+  };
+  const before = spent();
+  const startedAt = performance.now();
+  const played = await play(runs);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const cpu = Object.entries(spent()).map(([part, ms]) => [part, (ms - before[part]!) / (runs * steps)] as const);
+  return { ...played, seconds, cpu: Object.fromEntries(cpu), load: loadOfMachine() };
+}
+
+function figuresOf(runs: number, own: Account, theirs: Account): Figure[] {
+  const beside = (name: string, unit: string, of: (account: Account) => number): Figure => ({
+    ...against({ name: `agents: ${name}`, unit, values: [of(own)], others: [of(theirs)] }),
+    load: own.load,
+  });
+  const cpu = Object.entries(cpuTitles).filter(([part]) => own.cpu[part] !== undefined && theirs.cpu[part] !== undefined);
+  const between = (share: number) => (account: Account) => quantile(account.gaps, share);
+  return [
+    figure("agents: at once", { value: runs, unit: "runs" }),
+    figure("agents: failed", { value: (own.failed / runs) * 100, unit: "%", demand: 0.1 }),
+    figure("agents: between two steps, p95", { value: quantile(own.gaps, 0.95), unit: "ms", demand: 200 }),
+    beside("beside hand-written: failed", "%", ({ failed }) => (failed / runs) * 100),
+    beside("beside hand-written: time; their model alone takes 10 s", "s", ({ seconds }) => seconds),
+    beside("beside hand-written: between two steps, p50", "ms", between(0.5)),
+    beside("beside hand-written: between two steps, p95", "ms", between(0.95)),
+    ...cpu.map(([part, title]) => beside(`beside hand-written: CPU of ${title}`, "ms/step", (account) => account.cpu[part]!)),
+  ];
+}
+
+const cpuTitles = { workerCpu: "the worker", temporalCpu: "the Temporal server", postgresCpu: "Postgres", apiCpu: "the API" };

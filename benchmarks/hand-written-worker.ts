@@ -4,6 +4,7 @@ import { readSettings } from "../settings.ts";
 import { connectWorker } from "../temporal-config/worker-connection.ts";
 import { bundleOthers } from "../workers/bundle.ts";
 import { tuning } from "../workers/create-worker.ts";
+import { agentActivities } from "./hand-written-agent.ts";
 import { handWrittenQueue } from "./workloads.ts";
 
 // The hand-written side's worker: a process like `workers/main.ts`, with its connection, its log level, its tuning and its
@@ -15,7 +16,7 @@ const worker = await Worker.create({
   connection,
   namespace: settings.TEMPORAL_NAMESPACE,
   taskQueue: handWrittenQueue,
-  activities: { noop: async () => null },
+  activities: { noop: async () => null, ...agentActivities() },
   workflowBundle: { code: await bundleOthers(fileURLToPath(new URL("./hand-written.ts", import.meta.url))) },
   ...tuning,
 });

@@ -133,7 +133,8 @@ async function untilQuiet(handle: WorkflowHandle): Promise<void> {
   while ((await handle.describe()).raw.pendingWorkflowTask) await new Promise((later) => setTimeout(later, 20));
 }
 
-function cpuOf(mode: Mode, { workers, temporal, postgres }: TestBed): Record<string, number> {
+/** Of the processes that work for a mode, in milliseconds. What is not known on this machine is absent. */
+export function cpuOf(mode: Pick<Mode, "workers">, { workers, temporal, postgres }: TestBed): Record<string, number> {
   const parts = {
     workerCpu: mode.workers.map((side) => workers[side]),
     temporalCpu: temporal && [temporal],

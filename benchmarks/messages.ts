@@ -1,8 +1,9 @@
 import { setTimeout as later } from "node:timers/promises";
-import { ask, type Server } from "../cli/api-client.ts";
+import type { Server } from "../cli/api-client.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
+import { post } from "./over-http.ts";
 import { quantile } from "./statistics.ts";
 import { withStack, type Log } from "./test-bed.ts";
 
@@ -44,9 +45,6 @@ export const measureMessages = ({ log, runs = 600 }: { log: Log; runs: number | 
 async function eachAgent(act: (name: string) => Promise<unknown>): Promise<void> {
   for (let n = 0; n < agents; n++) await act(`bench-${n}`);
 }
-
-const post = <Answer>(server: Server, path: string, body: unknown): Promise<Answer> =>
-  ask<Answer>(server, path, { method: "POST", body: JSON.stringify(body) });
 
 /** One after the other, each when its time has come. */
 async function sendAll(server: Server, count: number): Promise<Sent[]> {

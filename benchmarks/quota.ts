@@ -1,9 +1,10 @@
-import { ask, Refused, type RunAnswer, type Server } from "../cli/api-client.ts";
+import { ask, type Server } from "../cli/api-client.ts";
 import { LimitedModel, type Limits } from "../tests/servers/limited-model.ts";
 import { startModelServer } from "../tests/servers/model-server.ts";
 import { queryOnce } from "./database.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
+import { begin, end, post } from "./over-http.ts";
 import { quantile } from "./statistics.ts";
 import { withStack, type Log } from "./test-bed.ts";
 
@@ -36,7 +37,7 @@ export async function measureQuota({ log, runs = 200 }: { log: Log; runs: number
       const alone = await waits(await play(small, smallRuns, short));
       log("quota: beside a large one");
       await settled();
-      const begun = await Promise.all(Array.from({ length: runs - smallRuns }, () => begin(large, short)));
+      const begun = await Promise.all(Array.from({ length: runs - smallRuns }, () => begin(large, asking(short))));
       // Not while its runs are still being started: then everybody waits for a worker.
       await untilAsked(databaseUrl, begun);
       const beside = await play(small, smallRuns, short);
@@ -93,11 +94,8 @@ async function tenantOf(server: Server, tenant: string): Promise<Server> {
   return own;
 }
 
-const post = <Answer>(server: Server, path: string, body: unknown): Promise<Answer> =>
-  ask<Answer>(server, path, { method: "POST", body: JSON.stringify(body) });
-
 async function play(server: Server, count: number, prompt: string): Promise<string[]> {
-  return ended(server, await Promise.all(Array.from({ length: count }, () => begin(server, prompt))));
+  return ended(server, await Promise.all(Array.from({ length: count }, () => begin(server, asking(prompt)))));
 }
 
 async function ended(server: Server, ids: string[]): Promise<string[]> {
@@ -107,24 +105,7 @@ async function ended(server: Server, ids: string[]): Promise<string[]> {
   return ids;
 }
 
-/** As clients should: again when the API says that it is busy. */
-async function begin(server: Server, prompt: string): Promise<string> {
-  for (;;) {
-    try {
-      return (await post<RunAnswer>(server, "/api/v2/runs", { workflow: "bench-quota", input: { prompt } })).id;
-    } catch (error) {
-      if (!(error instanceof Refused) || error.problem.code !== "unavailable") throw error;
-      await new Promise((again) => setTimeout(again, 200));
-    }
-  }
-}
-
-async function end(server: Server, id: string): Promise<RunAnswer> {
-  for (;;) {
-    const run = await ask<RunAnswer>(server, `/api/v2/runs/${id}?wait=60`);
-    if (run.status !== "running" && run.status !== "waiting") return run;
-  }
-}
+const asking = (prompt: string) => ({ workflow: "bench-quota", input: { prompt } });
 
 const delaysOf = async (server: Server, id: string): Promise<number> =>
   (await ask<{ data: { type: string }[] }>(server, `/api/v2/runs/${id}/events?limit=200`)).data.filter(

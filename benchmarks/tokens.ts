@@ -1,8 +1,9 @@
-import { ask, type RunAnswer, type Server } from "../cli/api-client.ts";
+import type { RunAnswer, Server } from "../cli/api-client.ts";
 import { startModelServer } from "../tests/servers/model-server.ts";
 import { readStream } from "../tests/stack/sse.ts";
 import { figure } from "./demand.ts";
 import type { Figure } from "./figure.ts";
+import { post } from "./over-http.ts";
 import { quantile } from "./statistics.ts";
 import { withStack, type Log } from "./test-bed.ts";
 
@@ -56,6 +57,3 @@ export async function measureTokens({ log, runs = 100 }: { log: Log; runs: numbe
 }
 
 const marksIn = (text: string): string[] => text.match(/w\d+-\d+(?= )/g) ?? [];
-
-const post = <Answer>(server: Server, path: string, body: unknown): Promise<Answer> =>
-  ask<Answer>(server, path, { method: "POST", body: JSON.stringify(body) });
