@@ -1,5 +1,5 @@
 import { limits } from "../contracts/limits.ts";
-import { runChannel } from "../contracts/messages.ts";
+import { logNews, runChannel } from "../contracts/messages.ts";
 import type { RunKey, RunRef } from "../contracts/activities.ts";
 import type { RunEvent } from "../contracts/events.ts";
 import type { Database } from "../prisma/client.ts";
@@ -56,13 +56,17 @@ export function createRecord(database: Database, announce: Announce): Record {
 
   async function appendAll(groups: Group[]): Promise<void> {
     const rows = await database.$queryRaw<Row[]>`/* append_events */
-      SELECT r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
+      SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
         WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
-    for (const [index, { last_seq: lastSeq, appended }] of rows.entries()) {
+    for (const [index, row] of rows.entries()) {
       const { run, events, appends } = groups[index]!;
-      if (appended > 0) announce(runChannel(run.id), String(lastSeq));
-      for (const { resolve } of appends) resolve({ isNew: appended === events.length });
+      tell(run, row);
+      for (const { resolve } of appends) resolve({ isNew: row.appended === events.length });
     }
+  }
+
+  function tell({ id }: RunRef | RunKey, { status, last_seq: lastSeq, appended }: Row): void {
+    if (appended > 0) announce(runChannel(id), logNews(lastSeq, status));
   }
 
   return {
@@ -73,9 +77,8 @@ export function createRecord(database: Database, announce: Announce): Record {
       }),
     async takeOver(run, lineage, events) {
       const [row] = await database.$queryRaw<Row[]>`
-        SELECT last_seq, appended FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
-      const { last_seq: lastSeq, appended } = row!;
-      if (appended > 0) announce(runChannel(run.id), String(lastSeq));
+        SELECT status, last_seq, appended FROM take_over(${jsonbText(run)}::jsonb, ${jsonbText(lineage)}::jsonb, ${jsonbText(events)}::jsonb)`;
+      tell(run, row!);
     },
   };
 }
@@ -97,6 +100,7 @@ interface Group {
 }
 
 interface Row {
+  status: string;
   last_seq: number;
   appended: number;
 }

@@ -3,6 +3,7 @@ import { runPageSchema, runSchema } from "../contracts/api.schema.ts";
 import { runStatuses } from "../contracts/events.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { mayHaveEnded } from "../contracts/messages.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { resolve } from "../prisma/blobs.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
@@ -82,7 +83,8 @@ function filterOf({
 
 async function get(call: Call<{ id: string }, { wait: number }>): Promise<Answer> {
   const { id } = call.params;
-  const run = await untilDone(call, { run: id, seconds: call.query.wait, read: () => seeRun(call, id), isDone: hasEnded });
+  const read = (): Promise<SeenRun> => seeRun(call, id);
+  const run = await untilDone(call, { run: id, seconds: call.query.wait, isWorthIt: mayHaveEnded, read, isDone: hasEnded });
   return ok(await detailsOf(call, run));
 }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { expect, test } from "@jest/globals";
 import type { Redis } from "ioredis";
-import { liveChannel, runChannel } from "../contracts/messages.ts";
+import { liveChannel, logNews, mayHaveEnded, runChannel } from "../contracts/messages.ts";
 import { makeWakeups } from "./wakeups.ts";
 
 const never = new AbortController().signal;
@@ -11,6 +11,20 @@ test("news that comes between reading and waiting is not slept through", async (
   const watch = makeWakeups(redis.asRedis()).watch("r_1");
   redis.say("r_1");
   expect(await elapsed(() => watch.next({ signal: never }))).toBeLessThan(100);
+});
+
+test("who waits for the run's end sleeps through what comes before it, and not through what says nothing of it", async () => {
+  const redis = new Subscriber();
+  const watch = makeWakeups(redis.asRedis()).watch("r_1", mayHaveEnded);
+  const wakes = async (news: string): Promise<boolean> => {
+    redis.say("r_1", news);
+    return (await elapsed(() => watch.next({ signal: never, deadline: Date.now() + 200 }))) < 100;
+  };
+  // Having subscribed is news, too.
+  await watch.next({ signal: never });
+  expect(await wakes(logNews(7, "running"))).toBe(false);
+  expect(await wakes(logNews(8, "completed"))).toBe(true);
+  expect(await wakes("9")).toBe(true);
 });
 
 test("one subscription serves all readers of a run and ends with the last", () => {
@@ -56,8 +70,8 @@ class Subscriber extends EventEmitter {
     this.channels = this.channels.filter((each) => each !== channel);
   }
 
-  say(run: string): void {
-    this.emit("message", runChannel(run), "7");
+  say(run: string, news = "7"): void {
+    this.emit("message", runChannel(run), news);
   }
 
   asRedis = (): Redis => this as unknown as Redis;

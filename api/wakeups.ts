@@ -7,7 +7,8 @@ const POLL_MS = 500;
 
 /** Tells readers that a run's log may have grown. What has grown they read in Postgres. */
 export interface Wakeups {
-  watch(run: string): Watch;
+  /** `isWorthIt`: which news of the run's log wake at all. */
+  watch(run: string, isWorthIt?: (news: string) => boolean): Watch;
   /** Calls back with each thing that happens in the run and is not kept; nothing comes without Redis. Gives what ends it. */
   hints(run: string, listener: (hint: string) => void): () => void;
 }
@@ -26,10 +27,10 @@ export function makeWakeups(subscriber?: Redis): Wakeups {
   subscriber?.on("message", (channel: string, message: string) => channels.get(channel)?.forEach((listener) => listener(message)));
   const pollMs = (): number => (subscriber?.status === "ready" ? POLL_WITH_REDIS_MS : POLL_MS);
   return {
-    watch(run) {
+    watch(run, isWorthIt = () => true) {
       const bell = new Bell(pollMs);
-      const ring = (): void => bell.ring();
-      const close = listen(runChannel(run), ring, ring);
+      const hear = (news: string): void => void (isWorthIt(news) && bell.ring());
+      const close = listen(runChannel(run), hear, () => bell.ring());
       return { next: (options) => bell.next(options), close };
     },
     hints: (run, listener) => listen(liveChannel(run), listener),

@@ -1,7 +1,7 @@
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { BudgetRef } from "./budgets.ts";
-import type { RunStatus, StepStatus } from "./events.ts";
+import { isTerminal, type RunStatus, type StepStatus } from "./events.ts";
 import type { Holds, Timers } from "./holds.ts";
 
 /** Names and shapes of what can be said to a running workflow. Plain data, so that both ends may import it. */
@@ -171,8 +171,16 @@ export interface RunState {
   waitingFor: { path: string; for: string }[];
 }
 
-/** Redis channel that says "the run's log has grown"; the message is the last seq. Readers then read Postgres. */
+/** Redis channel that says "the run's log has grown"; each message is a `logNews`. Readers then read Postgres. */
 export const runChannel = (run: string): string => `tenuto:run:${run}`;
+
+export const logNews = (lastSeq: number, status: string): string => `${lastSeq} ${status}`;
+
+/** Whether it is worth a look for who waits for the run's end: an older worker does not say how the run stands. */
+export function mayHaveEnded(news: string): boolean {
+  const [, status] = news.split(" ");
+  return status === undefined || isTerminal(status);
+}
 
 /** Redis channel of what happens in a run and is not kept: each message is a `LiveHint`. */
 export const liveChannel = (run: string): string => `tenuto:live:${run}`;
