@@ -4,6 +4,7 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type Transaction } from "../prisma/budgets.ts";
 import type { Database } from "../prisma/client.ts";
+import { Lately } from "../prisma/lately.ts";
 import { grant, reserved, settled, spend, timeLeft, type BudgetState, type CallSize, type Grant, type Refusal } from "./reservation.ts";
 
 /** On whose account something is spent. */
@@ -31,7 +32,7 @@ export interface Reservation extends Omit<Grant, "cut"> {
 /** What runs, agents and tenants may spend. Reserved before a call, settled after it, each under the locks of all its budgets. */
 export class Budgets {
   readonly #database: Database;
-  readonly #standing = new Map<string, { readAt: number; scopes: Set<string> }>();
+  readonly #standing = new Lately<Set<string>>({ knownMs: limits.budgetsKnownMs, keysMax: limits.budgetTenantsKnownMax });
 
   constructor(database: Database) {
     this.#database = database;
@@ -40,7 +41,7 @@ export class Budgets {
   /** The budgets that a call falls under. */
   async scopesOf({ tenant, budgets = [], agent }: Spender): Promise<string[]> {
     await openBudgets(this.#database, tenant, budgets);
-    const standing = await this.#standingOf(tenant);
+    const standing = await this.#standing.get(tenant, () => this.#standingOf(tenant));
     const set = [budgetScopes.tenant, ...(agent === undefined ? [] : [budgetScopes.agent(agent)])].filter((scope) => standing.has(scope));
     return [...new Set([...budgets.map(({ scope }) => scope), ...set])];
   }
@@ -95,16 +96,11 @@ export class Budgets {
   }
 
   async #standingOf(tenant: string): Promise<Set<string>> {
-    const known = this.#standing.get(tenant);
-    if (known && Date.now() - known.readAt < limits.budgetsKnownMs) return known.scopes;
     const rows = await this.#database.budget.findMany({
       where: { tenant, ...isCapped, OR: [{ scope: budgetScopes.tenant }, { scope: { startsWith: budgetScopes.agent("") } }] },
       select: { scope: true },
     });
-    const scopes = new Set(rows.map(({ scope }) => scope));
-    if (this.#standing.size >= limits.budgetTenantsKnownMax) this.#standing.clear();
-    this.#standing.set(tenant, { readAt: Date.now(), scopes });
-    return scopes;
+    return new Set(rows.map(({ scope }) => scope));
   }
 }
 

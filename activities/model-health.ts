@@ -34,6 +34,7 @@ export class ModelHealth {
   readonly #latencies = new Map<string, number>();
   /** Until when a model counts as well without asking Redis: nobody has told of a failure. */
   readonly #wellUntil = new Map<string, number>();
+  readonly #asked = new Map<string, Promise<number>>();
 
   constructor(redis?: Redis, rules: Partial<Rules> = {}) {
     this.#rules = { ...usual, ...rules };
@@ -43,9 +44,15 @@ export class ModelHealth {
     this.#probes = counter(redis, "probes", { points: 1, duration: probeSeconds });
   }
 
-  /** How long a model is not to be asked, 0 when it may be. */
+  /** How long a model is not to be asked, 0 when it may be. Who asks while it is being found out hears the same. */
   async openForMs(model: string): Promise<number> {
     if (this.#isWell(model)) return 0;
+    const asked = this.#asked.get(model) ?? this.#ask(model).finally(() => this.#asked.delete(model));
+    this.#asked.set(model, asked);
+    return asked;
+  }
+
+  async #ask(model: string): Promise<number> {
     const [failures, tripped] = await Promise.all([this.#failures.get(model).catch(none), this.#tripped.get(model).catch(none)]);
     if (!failures && !tripped) this.#wellUntil.set(model, Date.now() + wellMs);
     if (failures && failures.consumedPoints > this.#rules.failuresMax) return Math.max(0, failures.msBeforeNext);

@@ -1,6 +1,7 @@
 import { calcPrice, findProvider } from "@pydantic/genai-prices";
 import type { Database } from "../prisma/client.ts";
 import type { TokenUsage } from "../contracts/model-calls.ts";
+import { Lately } from "../prisma/lately.ts";
 import { noUsage } from "./model-port.ts";
 
 /** USD per million tokens. */
@@ -23,7 +24,7 @@ export interface PricedModel {
 export class Prices {
   readonly #database: Database;
   readonly #own: ReadonlyMap<string, Price>;
-  readonly #tenants = new Map<string, { readAt: number; prices: Map<string, Price> }>();
+  readonly #tenants = new Lately<Map<string, Price>>({ knownMs: staleAfterMs, keysMax: tenantsMax });
 
   constructor(database: Database, own: string[] = []) {
     this.#database = database;
@@ -34,18 +35,13 @@ export class Prices {
     if (usage === null) return null;
     if (model.provider === "local" || usage.inputTokens + usage.outputTokens === 0) return 0;
     const name = `${model.provider}/${model.name}`;
-    const given = (await this.#pricesOf(tenant)).get(name) ?? this.#own.get(name);
+    const given = (await this.#tenants.get(tenant, () => this.#pricesOf(tenant))).get(name) ?? this.#own.get(name);
     return given ? costAt(given, usage) : listedCost(model, usage, at);
   }
 
   async #pricesOf(tenant: string): Promise<Map<string, Price>> {
-    const known = this.#tenants.get(tenant);
-    if (known && Date.now() - known.readAt < staleAfterMs) return known.prices;
     const rows = await this.#database.modelPrice.findMany({ where: { tenant } });
-    const prices = new Map(rows.map((row) => [row.model, priceOf(row)]));
-    if (this.#tenants.size >= tenantsMax) this.#tenants.clear();
-    this.#tenants.set(tenant, { readAt: Date.now(), prices });
-    return prices;
+    return new Map(rows.map((row) => [row.model, priceOf(row)]));
   }
 }
 

@@ -1,6 +1,7 @@
 import { limits } from "../contracts/limits.ts";
 import type { Quota } from "../contracts/quotas.ts";
 import type { Database } from "../prisma/client.ts";
+import { Lately } from "../prisma/lately.ts";
 import { parseDuration } from "../language/duration.ts";
 import type { CallOutcome } from "./model-calls.ts";
 import { ask, close, isRefusing, settle, type Caller, type Line } from "./quota-line.ts";
@@ -46,7 +47,7 @@ export class Quotas {
   readonly #database: Database;
   readonly #lines: QuotaLines;
   readonly #own: ReadonlyMap<string, Quota>;
-  readonly #tenants = new Map<string, { readAt: number; quotas: Map<string, Quota> }>();
+  readonly #tenants = new Lately<Map<string, Quota>>({ knownMs: limits.quotasKnownMs, keysMax: limits.budgetTenantsKnownMax });
 
   constructor(database: Database, lines: QuotaLines, own: string[] = []) {
     this.#database = database;
@@ -95,7 +96,7 @@ export class Quotas {
   }
 
   async #quotasOf({ tenant, provider, name }: Asker): Promise<Caller["under"]> {
-    const own = await this.#tenantsOf(tenant);
+    const own = await this.#tenants.get(tenant, () => this.#tenantsOf(tenant));
     return [provider, `${provider}/${name}`].flatMap((each) => {
       const [ours, theirs] = [this.#own.get(each), own.get(each)];
       return [
@@ -106,13 +107,8 @@ export class Quotas {
   }
 
   async #tenantsOf(tenant: string): Promise<Map<string, Quota>> {
-    const known = this.#tenants.get(tenant);
-    if (known && Date.now() - known.readAt < limits.quotasKnownMs) return known.quotas;
     const rows = await this.#database.modelQuota.findMany({ where: { tenant } });
-    const quotas = new Map(rows.map(({ model, requests, tokens, windowMs }) => [model, quotaOf(requests, tokens, windowMs)]));
-    if (this.#tenants.size >= limits.budgetTenantsKnownMax) this.#tenants.clear();
-    this.#tenants.set(tenant, { readAt: Date.now(), quotas });
-    return quotas;
+    return new Map(rows.map(({ model, requests, tokens, windowMs }) => [model, quotaOf(requests, tokens, windowMs)]));
   }
 }
 

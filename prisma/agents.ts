@@ -7,6 +7,7 @@ import { compareVersions, isVersion, newestFirst, satisfies } from "../contracts
 import { audit } from "./audit.ts";
 import type { Database, Prisma } from "./client.ts";
 import { hashOf } from "./hash.ts";
+import { Lately } from "./lately.ts";
 
 export interface LoadedAgent {
   version: string;
@@ -28,25 +29,12 @@ export async function loadAgent(database: Database, tenant: string, name: string
 
 /** The state it is in, or was in 2 s ago: little enough for a kill switch, and no query for every call. Fault `not_found`. */
 export async function stateOf(database: Database, tenant: string, name: string): Promise<AgentState> {
-  const states = known.get(database) ?? new Map<string, Known>();
+  const states = known.get(database) ?? new Lately<AgentState>({ knownMs: limits.agentStateKnownMs, keysMax: limits.agentStatesKnownMax });
   known.set(database, states);
-  const key = JSON.stringify([tenant, name]);
-  const kept = states.get(key);
-  if (kept && kept.until > Date.now()) return kept.state;
-  if (states.size >= limits.agentStatesKnownMax) states.clear();
-  // From before it was asked for: what the answer takes does not make it younger.
-  const entry = { until: Date.now() + limits.agentStateKnownMs, state: currentOf(database, tenant, name).then(({ state }) => state) };
-  states.set(key, entry);
-  entry.state.catch(() => states.get(key) === entry && states.delete(key));
-  return entry.state;
+  return states.get(JSON.stringify([tenant, name]), async () => (await currentOf(database, tenant, name)).state);
 }
 
-interface Known {
-  until: number;
-  state: Promise<AgentState>;
-}
-
-const known = new WeakMap<Database, Map<string, Known>>();
+const known = new WeakMap<Database, Lately<AgentState>>();
 
 interface By {
   tenant: string;
