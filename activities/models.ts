@@ -43,7 +43,7 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
   const aliases = readAliases(settings);
   const providers = createProviders(settings);
 
-  async function candidateOf({ provider, name }: ModelName): Promise<Candidate> {
+  async function candidateOf({ provider, name }: ModelName, preference: Preference): Promise<Candidate> {
     const model = `${provider}/${name}`;
     const priced = { provider, name, baseUrl: baseUrlOf(settings, provider) };
     return {
@@ -51,7 +51,8 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
       missing: providers.has(provider) ? undefined : `set ${keyOf(provider)}`,
       cannot: provider === "anthropic" ? ["embedding"] : undefined,
       contextTokens: listedWindow(priced),
-      priceUsd: listedPrice(priced),
+      // The list takes half a millisecond to ask.
+      priceUsd: preference === "price" ? listedPrice(priced) : undefined,
       latencyMs: health.latencyMs(model),
       openForMs: await health.openForMs(model),
     };
@@ -61,8 +62,9 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
     async route(wanted, need) {
       const named = parseName(wanted);
       const names = aliases.get(wanted) ?? (named ? [named] : unknownModel(wanted, aliases));
-      const candidates = await Promise.all(names.map(candidateOf));
-      const route = chooseModel(wanted, { candidates, need, preference: preferenceOf(wanted) });
+      const preference = preferenceOf(wanted);
+      const candidates = await Promise.all(names.map((each) => candidateOf(each, preference)));
+      const route = chooseModel(wanted, { candidates, need, preference });
       // Everybody fails: the one that may be asked first.
       const soonest = route.taken === null ? soonestOf(candidates, route) : undefined;
       const { provider, name } = names[candidates.findIndex(({ model }) => model === (route.taken ?? soonest?.model))]!;
