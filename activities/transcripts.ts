@@ -1,4 +1,4 @@
-import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { storedObject, storeObject } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
@@ -38,7 +38,7 @@ export class Transcripts {
   async extend(hash: string | null, messages: Message[]): Promise<string> {
     const last = hash === null ? undefined : ((await this.load(hash)) as unknown as Chunk);
     const together = [...(last?.messages ?? []), ...messages];
-    const isSmall = canonicalJson(together as unknown as Json).length <= limits.transcriptChunkBytes;
+    const isSmall = JSON.stringify(together).length <= limits.transcriptChunkBytes;
     const chunk: Chunk = last && !isSmall ? { before: hash, messages } : { before: last?.before ?? null, messages: together };
     return this.keep(chunk as unknown as JsonObject);
   }

@@ -222,6 +222,8 @@ const meanings: Record<keyof typeof limits, string> = {
   agentCallsPerTurnMax: "tool calls that one turn of an agent may make; the model is told that the others were not made",
   agentResultBytesMax: "characters of a tool's result that an agent's model sees; the rest is left out, and said to be",
   transcriptChunkBytes: "a piece of an agent's conversation in the store",
+  objectsKnownBytesMax:
+    "what agents' models are given and their conversations, as a worker process remembers them; the others it reads again",
   toolAnswerBytesMax: "a tool's result: fault `limit`",
   sqlRowsMax: "rows of one `sql.query`; the rest is left out",
   sqlBytesMax: "its rows as JSON; the rest is left out",

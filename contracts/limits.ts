@@ -130,6 +130,7 @@ export const limits = {
   agentContextTokensMax: 2_000_000,
   agentResultBytesMax: 32 * KB,
   transcriptChunkBytes: 64 * KB,
+  objectsKnownBytesMax: 16 * MB,
   sqlRowsMax: 10_000,
   sqlBytesMax: 2 * MB,
   textPartMax: 1_000_000,
