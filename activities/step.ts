@@ -50,7 +50,7 @@ export interface StepContext extends WorkContext {
   execution: string;
   /** There was an attempt before this one. */
   isAgain: boolean;
-  /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
+  /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
   leave(value: Json | undefined): void;
@@ -65,8 +65,8 @@ export interface StepContext extends WorkContext {
 /** Work above this size is not kept in heartbeats: Temporal takes 2 MB. */
 const heartbeatBytesMax = 1_000_000;
 
-/** A record that has not answered by then may be away: what was done goes into a heartbeat at once. */
-const recordAnswersMs = 100;
+/** A record that has not answered by then may be away: what was done goes into a heartbeat. One that is only busy must not make it worse. */
+const recordAnswersMs = 1_000;
 
 /**
  * An activity that does one step's work and records it: start, end, result.

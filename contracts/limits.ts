@@ -279,5 +279,5 @@ export const defaults = {
   onError: "fail",
   /** A worker that is gone is noticed after this long; running calls beat every `heartbeatEveryMs`. */
   heartbeatTimeoutMs: 15 * second,
-  heartbeatEveryMs: 2 * second,
+  heartbeatEveryMs: 3 * second,
 } as const;
