@@ -14,6 +14,8 @@ export class Teller {
   readonly #startedAt = Date.now();
   #timer: NodeJS.Timeout | undefined;
   #started: Promise<unknown> | undefined;
+  /** The log has the beginning: nothing of it need be told again. */
+  #isBegun = false;
 
   constructor(type: string, call: StepCall<unknown>, record: Record) {
     this.#type = type;
@@ -23,7 +25,7 @@ export class Teller {
 
   startSoon(): void {
     // Lost when Postgres is away: the end tells it again.
-    const tell = (): void => void (this.#started = this.#append(this.#beginning()).catch(() => undefined));
+    const tell = (): void => void (this.#started = this.#begin().catch(() => undefined));
     this.#timer = setTimeout(tell, tellStartAfterMs);
   }
 
@@ -52,7 +54,13 @@ export class Teller {
     await this.#started;
   }
 
+  async #begin(): Promise<void> {
+    await this.#append(this.#beginning());
+    this.#isBegun = true;
+  }
+
   #beginning(): RunEvent[] {
+    if (this.#isBegun) return [];
     return [...this.#call.carried, ...this.#own("step.started", this.#startedAt, {})];
   }
 
