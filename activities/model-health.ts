@@ -32,7 +32,7 @@ export class ModelHealth {
   readonly #tripped: RateLimiterAbstract;
   readonly #probes: RateLimiterAbstract;
   readonly #latencies = new Map<string, number>();
-  /** Until when a model counts as well without asking Redis: nobody has told of a failure. */
+  /** Until when a model counts as well without asking Redis: nobody has told of a failure, or it has answered since. */
   readonly #wellUntil = new Map<string, number>();
   readonly #asked = new Map<string, Promise<number>>();
 
@@ -54,7 +54,7 @@ export class ModelHealth {
 
   async #ask(model: string): Promise<number> {
     const [failures, tripped] = await Promise.all([this.#failures.get(model).catch(none), this.#tripped.get(model).catch(none)]);
-    if (!failures && !tripped) this.#wellUntil.set(model, Date.now() + wellMs);
+    if (!failures && !tripped) this.#countAsWell(model);
     if (failures && failures.consumedPoints > this.#rules.failuresMax) return Math.max(0, failures.msBeforeNext);
     if (!tripped) return 0;
     const probe = await this.#probes.get(model).catch(none);
@@ -74,10 +74,11 @@ export class ModelHealth {
 
   async answered(model: string, tookMs: number): Promise<void> {
     if (this.#latencies.size >= modelsMax && !this.#latencies.has(model)) this.#latencies.clear();
-    if (this.#wellUntil.size >= modelsMax) this.#wellUntil.clear();
     const before = this.#latencies.get(model) ?? tookMs;
     this.#latencies.set(model, before + (tookMs - before) * newestShare);
     if (this.#isWell(model)) return;
+    // At once: of many that answer together one forgets the failures.
+    this.#countAsWell(model);
     await Promise.all([this.#failures, this.#tripped, this.#probes].map((each) => each.delete(model).catch(none)));
   }
 
@@ -91,6 +92,11 @@ export class ModelHealth {
     if (!isEnough && !tripped) return;
     await this.#failures.block(model, openSeconds).catch(none);
     await this.#tripped.set(model, 1, forgetSeconds).catch(none);
+  }
+
+  #countAsWell(model: string): void {
+    if (this.#wellUntil.size >= modelsMax) this.#wellUntil.clear();
+    this.#wellUntil.set(model, Date.now() + wellMs);
   }
 
   #isWell(model: string): boolean {
