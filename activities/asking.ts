@@ -194,7 +194,8 @@ export class Asking {
       startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
-    const need = routed.openForMs ? undefined : { inputTokens: tokensMax(this.#question.request(next.repairOf)), endsAt: this.#endsAt };
+    const inputTokens = (): number => tokensMax(this.#question.request(next.repairOf));
+    const need = routed.openForMs ? undefined : { inputTokens, endsAt: this.#endsAt };
     try {
       const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
       return { routed, call, allowed, turn };

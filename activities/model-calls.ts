@@ -31,8 +31,8 @@ export interface CallOwner {
 
 /** How much a call may take, for its budgets. */
 export interface CallNeed {
-  /** At most. */
-  inputTokens: number;
+  /** At most. Asked when it falls under a budget: the whole conversation is written out for it. */
+  inputTokens: () => number;
   /** When it has ended, one way or another. */
   endsAt: number;
 }
@@ -134,7 +134,8 @@ export class ModelCalls {
     });
   }
 
-  async #sizeOf(tenant: string, model: PricedModel, { inputTokens }: CallNeed): Promise<CallSize> {
+  async #sizeOf(tenant: string, model: PricedModel, need: CallNeed): Promise<CallSize> {
+    const inputTokens = need.inputTokens();
     const outputTokens = defaults.budgetOutputTokens;
     const cost = (output: number): Promise<number | null> =>
       this.#prices.cost(tenant, model, { ...noUsage, inputTokens, outputTokens: output });

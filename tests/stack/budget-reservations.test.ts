@@ -58,7 +58,7 @@ const owner = (step: string, budgets: BudgetRef[] = [dollar()], more: Partial<Ca
   ...more,
 });
 const started = (index = 0): StartedCall => ({ index, execution: "x", position: 0, model, wanted: "plain", startedAt: new Date() });
-const need = (inputTokens: number) => ({ inputTokens, endsAt: Date.now() + 60_000 });
+const need = (inputTokens: number) => ({ inputTokens: () => inputTokens, endsAt: Date.now() + 60_000 });
 const answered = (inputTokens: number, outputTokens: number): CallOutcome => ({
   status: "answered",
   usage: { ...noUsage, inputTokens, outputTokens },
