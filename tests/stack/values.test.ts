@@ -1,5 +1,8 @@
-import { describe, expect, test } from "@jest/globals";
-import { admin, host, Place, type ApprovalBody, type Page, type RunBody } from "./client.ts";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { Transcripts } from "../../activities/transcripts.ts";
+import type { Message } from "../../activities/model-port.ts";
+import { openDatabase, type Database } from "../../prisma/client.ts";
+import { admin, facts, host, Place, type ApprovalBody, type Page, type RunBody } from "./client.ts";
 
 const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const KB = 1_024;
@@ -111,6 +114,47 @@ describe("a body of 1 MB", () => {
     const { run } = await through();
     await run.end();
     expect((await host.historySize("default", run.id)).bytes).toBeLessThan(64 * KB);
+  });
+});
+
+describe("an agent's conversation, as two workers know it", () => {
+  const databases = [openDatabase(facts.databaseUrl, 1), openDatabase(facts.databaseUrl, 1)] as [Database, Database];
+  const [one, other] = databases;
+  afterAll(() => Promise.all(databases.map((database) => database.$disconnect())));
+  const says = (content: string): Message => ({ role: "user", content });
+  const turns = ["a", text(40 * KB), "b", text(40 * KB), "NUL \0 and \ud800 half", "c"];
+
+  /** By one worker, turn by turn. */
+  async function conversation(tenant: string): Promise<string[]> {
+    const hashes: string[] = [];
+    for (const turn of turns) hashes.push(await new Transcripts(one, tenant).extend(hashes.at(-1) ?? null, [says(turn)]));
+    return hashes;
+  }
+
+  test("is the same for both after each turn, chunk by chunk", async () => {
+    const hashes = await conversation("default");
+    const told = turns.map((turn) => turn.replace("\0", "\ufffd").replace("\ud800", "\ufffd"));
+    for (const [index, hash] of hashes.entries()) {
+      const expected = told.slice(0, index + 1).map(says);
+      expect(await new Transcripts(one, "default").read(hash)).toEqual(expected);
+      expect(await new Transcripts(other, "default").read(hash)).toEqual(expected);
+    }
+  });
+
+  test("is nobody else's, and what a worker is given it may change", async () => {
+    const hash = (await conversation("conversing")).at(-1)!;
+    const mine = new Transcripts(one, "conversing");
+    (await mine.read(hash)).at(-1)!.content = "changed";
+    expect((await mine.read(hash)).at(-1)).toEqual(says("c"));
+    for (const database of databases) await expect(new Transcripts(database, "stranger").read(hash)).rejects.toThrow();
+  });
+
+  test("is stored when it is kept, whatever a worker remembers of it", async () => {
+    const hash = await new Transcripts(one, "conversing").extend(null, [says("once more")]);
+    await one.blob.deleteMany({ where: { tenant: "conversing", sha256: hash } });
+    expect(await new Transcripts(one, "conversing").read(hash)).toEqual([says("once more")]);
+    expect(await new Transcripts(one, "conversing").extend(null, [says("once more")])).toBe(hash);
+    expect(await new Transcripts(other, "conversing").read(hash)).toEqual([says("once more")]);
   });
 });
 
