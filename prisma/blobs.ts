@@ -19,8 +19,9 @@ export async function keep(database: Database, tenant: string, value: Json): Pro
 
 /** A value of ours, which may hold references: itself, or its reference when it is large. */
 export async function store(database: Database, tenant: string, value: Json, inlineMax: number = limits.inlineBytesMax): Promise<Json> {
+  // Nearly every value is small, and needs no hash.
+  if (Buffer.byteLength(JSON.stringify(value)) <= inlineMax) return value;
   const blob = blobOf(value);
-  if (blob.bytes <= inlineMax) return value;
   await put(database, tenant, blob);
   return makeReference(blob.sha256, blob.bytes);
 }
