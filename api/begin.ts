@@ -126,11 +126,21 @@ const attributesOf = (tenant: string, { name, version }: { name: string; version
   { key: searchAttributes.status, value: status },
 ];
 
-/** 130 bits: of the key, so that a repetition meets the first start; random without one. */
-export function runIdFor(tenant: string, key: string | undefined): string {
-  const bytes = key === undefined ? randomBytes(17) : createHash("sha256").update(`${tenant}\0${key}`).digest();
+/**
+ * 130 bits: of the key, so that a repetition meets the first start; random without one. The key's first part is the kind of start:
+ * a caller's own words never name what an event, a webhook or a retry has started.
+ */
+export function runIdFor(tenant: string, key: [kind: StartKind, ...parts: string[]] | undefined): string {
+  const bytes =
+    key === undefined
+      ? randomBytes(17)
+      : createHash("sha256")
+          .update(canonicalJson([tenant, ...key]))
+          .digest();
   return `r_${base32(bytes).slice(0, 26)}`;
 }
+
+export type StartKind = "start" | "retry" | "fork" | "event" | "webhook" | "schedule";
 
 // Crockford's alphabet: no letters that are taken for digits.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -57,7 +57,7 @@ type Row = Prisma.RunGetPayload<object>;
 type LineageCall<B = unknown> = Call<{ id: string }, unknown, B>;
 
 function retry(call: LineageCall<RetryRun>): Promise<Answer> {
-  return goOn(call, async () => {
+  return goOn(call, "retry", async () => {
     const row = await recorded(call);
     await refuseRetry(call, row);
     const { plan } = await plansOf(call.deps).frozen(row.tenant, row);
@@ -67,7 +67,7 @@ function retry(call: LineageCall<RetryRun>): Promise<Answer> {
 }
 
 function fork(call: LineageCall<ForkRun>): Promise<Answer> {
-  return goOn(call, async () => {
+  return goOn(call, "fork", async () => {
     const row = await recorded(call);
     const plans = plansOf(call.deps);
     const { plan: before } = await plans.frozen(row.tenant, row);
@@ -86,16 +86,16 @@ interface GoOn extends Prepared {
   origin: Origin;
 }
 
-async function goOn(call: LineageCall<RetryRun>, prepare: () => Promise<GoOn>): Promise<Answer> {
-  const { request, caller, body } = call;
+async function goOn(call: LineageCall<RetryRun>, kind: Origin["kind"], prepare: () => Promise<GoOn>): Promise<Answer> {
+  const { params, caller, body, idempotencyKey } = call;
   if (body.dryRun) {
     const { plan, origin } = await prepare();
     return ok({ ...(await preview(call, origin, plan)) });
   }
-  const key = call.idempotencyKey === undefined ? undefined : `POST ${request.path} ${call.idempotencyKey}`;
   return startOnce(call, {
-    id: runIdFor(caller.tenant, key),
-    request: [request.path, body as Json],
+    // Of the run's id, whichever of its ids the address has.
+    id: runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : [kind, params.id, idempotencyKey]),
+    request: [kind, params.id, body as Json],
     begin: async (base) => beginPrepared(call.deps, base, await prepare()),
   });
 }

@@ -157,7 +157,7 @@ export const scheduleRoutes = [
 
 async function create(call: Call<unknown, unknown, CreateSchedule>): Promise<Answer> {
   const { deps, caller, body, idempotencyKey } = call;
-  const id = body.id ?? runIdFor(caller.tenant, idempotencyKey && `schedule ${idempotencyKey}`).slice("r_".length);
+  const id = body.id ?? runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : ["schedule", idempotencyKey]).slice("r_".length);
   const { paused = false, note } = body;
   await mustExist(call, body);
   // With a key an earlier request, which never got its answer, may have made it.

@@ -36,7 +36,10 @@ function start(call: StartCall): Promise<Answer> {
   const { deps, caller, body, idempotencyKey } = call;
   const { id, workflow, version, input = {}, priority, fairnessKey } = body;
   const once: Once = {
-    id: id === undefined ? runIdFor(caller.tenant, idempotencyKey) : runIdOf(caller.tenant, id),
+    id:
+      id === undefined
+        ? runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : ["start", idempotencyKey])
+        : runIdOf(caller.tenant, id),
     request: body as Json,
     begin: (base) => begin(deps, { ...base, workflow, version, input: input as Json, priority, fairnessKey }),
   };
