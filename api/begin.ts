@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { ENGINE_VERSION } from "../contracts/engine.ts";
+import type { RunStatus } from "../contracts/events.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -34,7 +35,7 @@ interface Start {
 export interface Begun {
   /** Temporal's id of the run's first execution. */
   temporalRunId: string;
-  status: "running" | "paused";
+  status: RunStatus;
 }
 
 /** What shall run, by its name. */
@@ -82,7 +83,7 @@ export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): 
 /** As `begin`, with everything that is to be known before. */
 export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<Begun> {
   const { tenant, id, requestHash, keyHash, startedBy, priority, fairnessKey } = start;
-  const holds = await platformHolds(deps.database, tenant, plan.name);
+  const [holds] = await Promise.all([platformHolds(deps.database, tenant, plan.name), refuseRecorded(deps, start)]);
   const status = holds.holds.length > 0 ? "paused" : "running";
   const run: RunArguments = {
     tenant,
@@ -117,6 +118,12 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
     }),
   );
   return { temporalRunId: handle.firstExecutionRunId, status };
+}
+
+/** Temporal decides between starts at the same moment; past its retention it would take an id again, and the run would not be recorded. */
+async function refuseRecorded({ database }: Deps, { tenant, id }: Start): Promise<void> {
+  if (await database.run.findUnique({ where: { id }, select: { id: true } }))
+    throw new WorkflowExecutionAlreadyStartedError(`Run ${id} is recorded.`, workflowIdOf(tenant, id), workflowTypes.run);
 }
 
 const attributesOf = (tenant: string, { name, version }: { name: string; version: string }, status: string) => [

@@ -293,7 +293,7 @@ const meanings: Record<keyof typeof limits, string> = {
   pageSizeDefault: "entries of a page when `limit` is absent",
   waitSecondsMax: "`?wait=`",
   idempotencyKeyBytesMax: "`Idempotency-Key`",
-  idempotencyKeepMs: "how long the first answer to a POST is kept; a run's key lives as long as Temporal keeps the run",
+  idempotencyKeepMs: "how long the first answer to a POST is kept; a run's key lives as long as the run is recorded",
   linkEventsMax: "history events the API reads to link steps; steps beyond link to their run",
   linkExecutionsKept: "executions that have ended whose events an API process remembers for links",
   updateDeadlineMs: "how long the API waits for a worker's answer: then 503",
