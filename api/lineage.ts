@@ -2,17 +2,16 @@ import { forkRunSchema, previewSchema, retryRunSchema, runSummarySchema, type Fo
 import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Origin } from "../contracts/messages.ts";
-import { isUnderWay } from "../contracts/run-end.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
+import { claimRetry, isAtWork, refuseSecondRetry } from "./one-retry.ts";
 import { checkPaths, preview } from "./preview.ts";
 import { runParams } from "./parameters.ts";
 import { ok, route, type Answer, type Call, type RouteAnswer } from "./route.ts";
-import { hasEnded, jsonOf, seeRun } from "./run-view.ts";
+import { jsonOf, rootOf, seeRun } from "./run-view.ts";
 import { beginPrepared, checkInput, plansOf, runIdFor, type Prepared } from "./begin.ts";
 import { startOnce } from "./start.ts";
-import { describeRun } from "./temporal.ts";
 
 const common = {
   method: "post",
@@ -36,7 +35,7 @@ export const lineageRoutes = [
     summary: "Try a run that ended badly again, as a new run",
     description: "What had finished is taken over and costs nothing; what had failed or not begun runs, with the same idempotency keys.",
     body: retryRunSchema,
-    faults: ["not_found", "not_retryable", "idempotency_mismatch"],
+    faults: ["not_found", "not_retryable", "conflict", "idempotency_mismatch"],
     handle: retry,
   }),
   route({
@@ -62,7 +61,7 @@ function retry(call: LineageCall<RetryRun>): Promise<Answer> {
     await refuseRetry(call, row);
     const { plan } = await plansOf(call.deps).frozen(row.tenant, row);
     const origin: Origin = { run: row.id, kind: "retry" };
-    return { plan, input: jsonOf(row.input), origin, effectRoot: row.effectRoot ?? row.id };
+    return { plan, input: jsonOf(row.input), origin, effectRoot: rootOf(row) };
   });
 }
 
@@ -96,7 +95,12 @@ async function goOn(call: LineageCall<RetryRun>, kind: Origin["kind"], prepare: 
     // Of the run's id, whichever of its ids the address has.
     id: runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : [kind, params.id, idempotencyKey]),
     request: [kind, params.id, body as Json],
-    begin: async (base) => beginPrepared(call.deps, base, await prepare()),
+    begin: async (base) => {
+      const prepared = await prepare();
+      const { effectRoot: root } = prepared;
+      if (root !== undefined) await claimRetry(call, { of: params.id, root, run: base.id });
+      return beginPrepared(call.deps, base, prepared);
+    },
   });
 }
 
@@ -108,14 +112,12 @@ async function recorded(call: LineageCall): Promise<Row> {
   return row;
 }
 
-async function refuseRetry({ deps, caller }: Call, row: Row): Promise<void> {
+async function refuseRetry(call: Call, row: Row): Promise<void> {
   if (row.status === "completed")
     throw new Fault("not_retryable", `Run ${row.id} has completed, nothing in it failed; fork it to run steps again.`);
-  if (hasEnded(row)) return;
-  // Terminated from outside: the record learns it within a minute.
-  const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: row.id });
-  if (description && isUnderWay(description.status))
+  if (await isAtWork(call, row))
     throw new Fault("not_retryable", `Run ${row.id} has not ended (${row.status}); cancel it first, or fork it.`);
+  await refuseSecondRetry(call, row);
 }
 
 async function inputOf({ deps, caller, body }: LineageCall<ForkRun>, row: Row, plan: Plan): Promise<Json> {
