@@ -310,6 +310,7 @@ const meanings: Record<keyof typeof limits, string> = {
   reconcileEveryMs: "time between two comparisons of Temporal and the record, and two looks at the failures of workflows",
   noticeTimeoutMs: "how long a notice's receiver may take",
   noticeKeepMs: "how long a notice is tried again",
+  workerGraceMs: "how long a worker that is asked to end lets its calls go on; then they are cancelled",
   endingFollowedMs: "how long the worker that is about to end a run waits for Temporal to close it",
   endingsFollowedMax: "runs one worker process follows to their end at once; the others are left to reconcile",
   endingTriesMax: "times it tries to tell the end, two seconds apart at most",
