@@ -5,6 +5,7 @@ import type { Origin } from "../contracts/messages.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
+import { UNTOLD } from "../prisma/plans.ts";
 import { claimRetry, isAtWork, refuseSecondRetry } from "./one-retry.ts";
 import { checkPaths, preview } from "./preview.ts";
 import { runParams } from "./parameters.ts";
@@ -109,6 +110,7 @@ async function recorded(call: LineageCall): Promise<Row> {
   const { id } = await seeRun(call, call.params.id);
   const row = await call.deps.database.run.findFirst({ where: { id, tenant: call.caller.tenant } });
   if (!row) throw new Fault("not_retryable", `Run ${id} has recorded nothing yet; ask again in a moment, or start a new run.`);
+  if (row.planHash === UNTOLD) throw new Fault("not_retryable", `Run ${id} was ended before it recorded anything; start a new run.`);
   return row;
 }
 

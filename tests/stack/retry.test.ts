@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
-import { admin, host, Model, Place, uniqueName, type Run, type RunBody } from "./client.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { UNTOLD } from "../../prisma/plans.ts";
+import { admin, facts, host, Model, Place, uniqueName, type Run, type RunBody } from "./client.ts";
 import { ask, begun, broken, call, failed, llm, set, type Preview } from "./going-on.ts";
 
 describe("a run of six steps that failed at the fifth, after ten items of which two were bad", () => {
@@ -289,6 +291,20 @@ describe("a retry", () => {
     const open = await admin.begin({ steps: [{ id: "later", type: "listen", one: { event: "later" } }] });
     await open.until("listen.started");
     expect(await ask(open, "retry")).toMatchObject({ status: 409, body: { code: "not_retryable" } });
+  });
+
+  test("is refused for a run that was terminated before it recorded anything: there is nothing to go on from", async () => {
+    const run = await failed({ steps: [{ id: "a", type: "raise", error: { type: "odd", detail: "odd" } }] });
+    // What reconcile writes of such a run.
+    const database = openDatabase(facts.databaseUrl, 1);
+    await database.run.update({ where: { id: run.id }, data: { planHash: UNTOLD } });
+    await database.$disconnect();
+    const refused = { status: 409, body: { code: "not_retryable", detail: expect.stringContaining("before it recorded anything") } };
+    for (const verb of ["retry", "fork"] as const) expect(await ask(run, verb)).toMatchObject(refused);
+    expect(await admin.get(`${run.path}/plan`)).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining("was ended before") },
+    });
   });
 
   test("starts once for one Idempotency-Key", async () => {
