@@ -13,6 +13,7 @@ import type { Database } from "../prisma/client.ts";
 import { removeExpiredMemories } from "../prisma/memories.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
+import { UNTOLD } from "../prisma/plans.ts";
 import { defectEvent } from "./defects.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
@@ -172,7 +173,7 @@ function refOfExecution({ workflowId, runId, startTime, memo, typedSearchAttribu
     id: workflowId.slice(prefix.length),
     workflow: of(searchAttributes.workflow),
     version: of(searchAttributes.version),
-    planHash: "",
+    planHash: UNTOLD,
     temporalRunId: runId,
     startedAt: startTime.getTime(),
     startedBy: typeof memo?.["startedBy"] === "string" ? memo["startedBy"] : "",

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { ENGINE_VERSION } from "../contracts/engine.ts";
+import type { RunStatus } from "../contracts/events.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -34,7 +35,7 @@ interface Start {
 export interface Begun {
   /** Temporal's id of the run's first execution. */
   temporalRunId: string;
-  status: "running" | "paused";
+  status: RunStatus;
 }
 
 /** What shall run, by its name. */
@@ -82,7 +83,7 @@ export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): 
 /** As `begin`, with everything that is to be known before. */
 export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...from }: Prepared): Promise<Begun> {
   const { tenant, id, requestHash, keyHash, startedBy, priority, fairnessKey } = start;
-  const holds = await platformHolds(deps.database, tenant, plan.name);
+  const [holds] = await Promise.all([platformHolds(deps.database, tenant, plan.name), refuseRecorded(deps, start)]);
   const status = holds.holds.length > 0 ? "paused" : "running";
   const run: RunArguments = {
     tenant,
@@ -119,6 +120,12 @@ export async function beginPrepared(deps: Deps, start: Start, { plan, input, ...
   return { temporalRunId: handle.firstExecutionRunId, status };
 }
 
+/** Temporal decides between starts at the same moment; past its retention it would take an id again, and the run would not be recorded. */
+async function refuseRecorded({ database }: Deps, { tenant, id }: Start): Promise<void> {
+  if (await database.run.findUnique({ where: { id }, select: { id: true } }))
+    throw new WorkflowExecutionAlreadyStartedError(`Run ${id} is recorded.`, workflowIdOf(tenant, id), workflowTypes.run);
+}
+
 const attributesOf = (tenant: string, { name, version }: { name: string; version: string }, status: string) => [
   { key: searchAttributes.tenant, value: tenant },
   { key: searchAttributes.workflow, value: name },
@@ -126,11 +133,21 @@ const attributesOf = (tenant: string, { name, version }: { name: string; version
   { key: searchAttributes.status, value: status },
 ];
 
-/** 130 bits: of the key, so that a repetition meets the first start; random without one. */
-export function runIdFor(tenant: string, key: string | undefined): string {
-  const bytes = key === undefined ? randomBytes(17) : createHash("sha256").update(`${tenant}\0${key}`).digest();
+/**
+ * 130 bits: of the key, so that a repetition meets the first start; random without one. The key's first part is the kind of start:
+ * a caller's own words never name what an event, a webhook or a retry has started.
+ */
+export function runIdFor(tenant: string, key: [kind: StartKind, ...parts: string[]] | undefined): string {
+  const bytes =
+    key === undefined
+      ? randomBytes(17)
+      : createHash("sha256")
+          .update(canonicalJson([tenant, ...key]))
+          .digest();
   return `r_${base32(bytes).slice(0, 26)}`;
 }
+
+export type StartKind = "start" | "retry" | "fork" | "event" | "webhook" | "schedule";
 
 // Crockford's alphabet: no letters that are taken for digits.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";

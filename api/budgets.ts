@@ -22,7 +22,7 @@ import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
 import { pageQuery, runParams } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
-import { seeRun } from "./run-view.ts";
+import { rootOf, seeRun } from "./run-view.ts";
 import { update } from "./temporal.ts";
 
 const scopeParams = z.object({
@@ -265,8 +265,6 @@ async function runsUpwards({ deps, caller }: Call, id: string): Promise<Link[]> 
   }
   return chain;
 }
-
-const rootOf = ({ id, effectRoot }: Pick<Link, "id" | "effectRoot">): string => effectRoot ?? id;
 
 /** As its definition gives it. A part of a `foreach` has its parent's. */
 async function ownBudget({ deps, caller }: Call, run: Link, step?: string): Promise<BudgetRef | undefined> {

@@ -8,7 +8,7 @@ import { limits } from "../contracts/limits.ts";
 import { evaluate, fill, type Roots } from "../language/expression/evaluate.ts";
 import type { Template } from "../language/plan.ts";
 import { scopesOf } from "./auth.ts";
-import { beginOnce, runIdFor } from "./begin.ts";
+import { beginOnce, runIdFor, type StartKind } from "./begin.ts";
 import { deliverToWaiting, type HappenedEvent } from "./deliver.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { unkeepable } from "./text.ts";
@@ -71,7 +71,7 @@ async function takeEvent(call: Call<unknown, unknown, TenantEvent>): Promise<Ans
   const taken = await startAll(call, orders, {
     tenant: caller.tenant,
     startedBy: `event:${event.event}`,
-    key: `event ${event.event} ${id}`,
+    key: ["event", event.event, id],
   });
   return { status: 202, body: { id, ...taken, delivered: await deliverToWaiting(deps, caller.tenant, event) } };
 }
@@ -89,7 +89,7 @@ async function takeHook(call: Call<Target>): Promise<Answer> {
     when: () => true,
     input: () => inputOf(trigger.input, { request: shown }, shown.body),
   }));
-  const taken = await startAll(call, orders, { tenant, startedBy: `webhook:${path}`, key: `webhook ${path} ${id}` });
+  const taken = await startAll(call, orders, { tenant, startedBy: `webhook:${path}`, key: ["webhook", path, id] });
   return { status: 202, body: { id, ...taken, delivered: 0 } };
 }
 
@@ -119,7 +119,7 @@ interface Wish {
 async function startAll(
   call: Call,
   wishes: Wish[],
-  { tenant, startedBy, key }: { tenant: string; startedBy: string; key: string },
+  { tenant, startedBy, key }: { tenant: string; startedBy: string; key: [StartKind, ...string[]] },
 ): Promise<JsonObject> {
   const { deps } = call;
   const runs: Json[] = [];
@@ -127,7 +127,7 @@ async function startAll(
   for (const [index, { workflow, when, input }] of wishes.entries()) {
     // Two triggers of one workflow for the same event are two wishes.
     const ordinal = wishes.slice(0, index).filter((other) => other.workflow === workflow).length;
-    const runId = runIdFor(tenant, `${key} ${workflow} ${ordinal}`);
+    const runId = runIdFor(tenant, [...key, workflow, String(ordinal)]);
     try {
       if (!when()) continue;
       const isNew = await beginOnce(deps, { tenant, id: runId, startedBy, workflow, input: input() });

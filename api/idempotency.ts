@@ -14,7 +14,8 @@ const STALE_MS = 60_000;
 
 /**
  * Run a POST once per Idempotency-Key. The first answer is kept and comes back for the same body, also a refusal or a 500;
- * another body is `idempotency_mismatch`. Only answers that say "try again" are forgotten: nothing was done, and a retry must be able to do it.
+ * another body is `idempotency_mismatch`. Only answers that say "try again" are forgotten: a retry must be able to do it. Some of those come
+ * after the deed, and a process may die between the two: handlers name what they do by the key, so that done again it is done once.
  */
 export async function once(route: Route, call: Call, act: () => Promise<Answer>): Promise<Answer> {
   if (route.idempotency !== "table" || call.idempotencyKey === undefined) return act();

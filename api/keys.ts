@@ -2,7 +2,8 @@ import { createHmac, randomBytes } from "node:crypto";
 import { z } from "zod";
 import { createdKeySchema, createKeySchema, keyPageSchema, type CreateKey } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { hashOfKey } from "./auth.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
@@ -63,11 +64,17 @@ async function create(call: Call<unknown, unknown, CreateKey>): Promise<Answer> 
   const id = `key_${hash.slice(0, 24)}`;
   const data = { id, tenant, principal: body.principal, kind: body.kind, roles: body.roles, hash, last4: key.slice(-4) };
   const row = await deps.database.apiKey.create({ data }).catch((error: unknown) => {
-    // The request died after the row was made and before its answer was kept.
-    if (isUniqueViolation(error)) return deps.database.apiKey.findUniqueOrThrow({ where: { id } });
+    if (isUniqueViolation(error)) return madeBefore(call, id);
     throw error;
   });
   return { status: 201, body: { ...view(row), key }, headers: { Location: `/api/v2/keys/${id}` } };
+}
+
+/** The same request died after the row was made and before its answer was kept. Later than that nobody is shown the key again. */
+async function madeBefore({ deps }: Call, id: string): Promise<Row> {
+  const row = await deps.database.apiKey.findUniqueOrThrow({ where: { id } });
+  if (row.createdAt.getTime() > Date.now() - limits.idempotencyKeepMs) return row;
+  throw new Fault("idempotency_mismatch", `This Idempotency-Key has made key ${id} on ${row.createdAt.toISOString()}; take a new one.`);
 }
 
 async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQuery>>): Promise<Answer> {
@@ -89,14 +96,18 @@ async function revoke({ deps, caller, params: { id } }: Call<{ id: string }>): P
 
 /**
  * With an Idempotency-Key the key is derived from it, so that a repetition can show the same one although it is stored nowhere.
- * Only who knows the platform's own key could compute it.
+ * Also from who asks and for what: whoever else sends the same Idempotency-Key gets another key. Only who knows the platform's own
+ * key could compute it.
  */
-function secretFor({ deps, caller, idempotencyKey }: Call): string {
+function secretFor({ deps, caller, body, idempotencyKey }: Call): string {
   const platformKey = deps.settings.TENUTO_API_KEY;
+  const { tenant, principal } = caller;
   const bytes =
     idempotencyKey === undefined || platformKey === undefined
       ? randomBytes(32)
-      : createHmac("sha256", platformKey).update(`key\0${caller.tenant}\0${idempotencyKey}`).digest();
+      : createHmac("sha256", platformKey)
+          .update(canonicalJson(["key", tenant, principal.name, principal.kind, idempotencyKey, body as Json]))
+          .digest();
   return `tnt_${bytes.toString("base64url")}`;
 }
 

@@ -2,17 +2,17 @@ import { forkRunSchema, previewSchema, retryRunSchema, runSummarySchema, type Fo
 import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Origin } from "../contracts/messages.ts";
-import { isUnderWay } from "../contracts/run-end.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
+import { UNTOLD } from "../prisma/plans.ts";
+import { claimRetry, isAtWork, refuseSecondRetry } from "./one-retry.ts";
 import { checkPaths, preview } from "./preview.ts";
 import { runParams } from "./parameters.ts";
 import { ok, route, type Answer, type Call, type RouteAnswer } from "./route.ts";
-import { hasEnded, jsonOf, seeRun } from "./run-view.ts";
+import { jsonOf, rootOf, seeRun } from "./run-view.ts";
 import { beginPrepared, checkInput, plansOf, runIdFor, type Prepared } from "./begin.ts";
 import { startOnce } from "./start.ts";
-import { describeRun } from "./temporal.ts";
 
 const common = {
   method: "post",
@@ -36,7 +36,7 @@ export const lineageRoutes = [
     summary: "Try a run that ended badly again, as a new run",
     description: "What had finished is taken over and costs nothing; what had failed or not begun runs, with the same idempotency keys.",
     body: retryRunSchema,
-    faults: ["not_found", "not_retryable", "idempotency_mismatch"],
+    faults: ["not_found", "not_retryable", "conflict", "idempotency_mismatch"],
     handle: retry,
   }),
   route({
@@ -57,17 +57,17 @@ type Row = Prisma.RunGetPayload<object>;
 type LineageCall<B = unknown> = Call<{ id: string }, unknown, B>;
 
 function retry(call: LineageCall<RetryRun>): Promise<Answer> {
-  return goOn(call, async () => {
+  return goOn(call, "retry", async () => {
     const row = await recorded(call);
     await refuseRetry(call, row);
     const { plan } = await plansOf(call.deps).frozen(row.tenant, row);
     const origin: Origin = { run: row.id, kind: "retry" };
-    return { plan, input: jsonOf(row.input), origin, effectRoot: row.effectRoot ?? row.id };
+    return { plan, input: jsonOf(row.input), origin, effectRoot: rootOf(row) };
   });
 }
 
 function fork(call: LineageCall<ForkRun>): Promise<Answer> {
-  return goOn(call, async () => {
+  return goOn(call, "fork", async () => {
     const row = await recorded(call);
     const plans = plansOf(call.deps);
     const { plan: before } = await plans.frozen(row.tenant, row);
@@ -86,17 +86,22 @@ interface GoOn extends Prepared {
   origin: Origin;
 }
 
-async function goOn(call: LineageCall<RetryRun>, prepare: () => Promise<GoOn>): Promise<Answer> {
-  const { request, caller, body } = call;
+async function goOn(call: LineageCall<RetryRun>, kind: Origin["kind"], prepare: () => Promise<GoOn>): Promise<Answer> {
+  const { params, caller, body, idempotencyKey } = call;
   if (body.dryRun) {
     const { plan, origin } = await prepare();
     return ok({ ...(await preview(call, origin, plan)) });
   }
-  const key = call.idempotencyKey === undefined ? undefined : `POST ${request.path} ${call.idempotencyKey}`;
   return startOnce(call, {
-    id: runIdFor(caller.tenant, key),
-    request: [request.path, body as Json],
-    begin: async (base) => beginPrepared(call.deps, base, await prepare()),
+    // Of the run's id, whichever of its ids the address has.
+    id: runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : [kind, params.id, idempotencyKey]),
+    request: [kind, params.id, body as Json],
+    begin: async (base) => {
+      const prepared = await prepare();
+      const { effectRoot: root } = prepared;
+      if (root !== undefined) await claimRetry(call, { of: params.id, root, run: base.id });
+      return beginPrepared(call.deps, base, prepared);
+    },
   });
 }
 
@@ -105,17 +110,16 @@ async function recorded(call: LineageCall): Promise<Row> {
   const { id } = await seeRun(call, call.params.id);
   const row = await call.deps.database.run.findFirst({ where: { id, tenant: call.caller.tenant } });
   if (!row) throw new Fault("not_retryable", `Run ${id} has recorded nothing yet; ask again in a moment, or start a new run.`);
+  if (row.planHash === UNTOLD) throw new Fault("not_retryable", `Run ${id} was ended before it recorded anything; start a new run.`);
   return row;
 }
 
-async function refuseRetry({ deps, caller }: Call, row: Row): Promise<void> {
+async function refuseRetry(call: Call, row: Row): Promise<void> {
   if (row.status === "completed")
     throw new Fault("not_retryable", `Run ${row.id} has completed, nothing in it failed; fork it to run steps again.`);
-  if (hasEnded(row)) return;
-  // Terminated from outside: the record learns it within a minute.
-  const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run: row.id });
-  if (description && isUnderWay(description.status))
+  if (await isAtWork(call, row))
     throw new Fault("not_retryable", `Run ${row.id} has not ended (${row.status}); cancel it first, or fork it.`);
+  await refuseSecondRetry(call, row);
 }
 
 async function inputOf({ deps, caller, body }: LineageCall<ForkRun>, row: Row, plan: Plan): Promise<Json> {

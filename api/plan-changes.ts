@@ -24,7 +24,7 @@ import type { FrozenPlan } from "../prisma/plans.ts";
 import { plansOf } from "./begin.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { runParams } from "./parameters.ts";
-import { faultOf } from "./problem.ts";
+import { faultBehind, faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { hasEnded, seeRun } from "./run-view.ts";
 import { reach, update } from "./temporal.ts";
@@ -180,8 +180,9 @@ async function reportOn(call: Call, wanted: Wanted): Promise<JsonObject> {
     return { runId: run, accepted: refusals.length === 0, refusals: refusals as Json };
   } catch (error) {
     // One that ended meanwhile, or cannot answer, does not keep the others.
-    if (!(error instanceof Fault)) throw error;
-    return { runId: run, accepted: false, refusals: error.problem["refusals"] ?? [], error: error.problem.detail };
+    const problem = faultBehind(error)?.problem;
+    if (!problem) throw error;
+    return { runId: run, accepted: false, refusals: problem["refusals"] ?? [], error: problem.detail };
   }
 }
 

@@ -16,10 +16,16 @@ export const faultOf = (code: FaultCode, detail: string, errors?: Detail[]): Fau
  * The problem of any error. What is not expected becomes a `defect`: the log gets the cause, the client only an id to name.
  */
 export function problemOf(error: unknown, context: { log: Logger; requestId: string; instance: string }): Problem {
-  const fault = asFault(error);
+  const fault = faultBehind(error);
   if (fault === undefined) context.log.error({ err: error, requestId: context.requestId }, "defect");
   const problem = fault?.problem ?? makeProblem("defect", "This is our fault, not yours. Name the request id when you report it.");
   return { ...problem, instance: context.instance, requestId: context.requestId };
+}
+
+/** The expected error that this one is, or stands for; undefined for a defect. */
+export function faultBehind(error: unknown): Fault | undefined {
+  if (error instanceof Fault) return error;
+  return httpFault(error) ?? temporalFault(error) ?? databaseFault(error);
 }
 
 /** Retry-After, WWW-Authenticate and the like: headers that a problem's code calls for. */
@@ -33,11 +39,6 @@ export function problemHeaders(problem: Problem): Record<string, string> {
 export function sendProblem(response: Response, problem: Problem, headers: Record<string, string> = problemHeaders(problem)): void {
   if (response.headersSent) return void response.destroy();
   response.status(problem.status).set(headers).type("application/problem+json").send(JSON.stringify(problem));
-}
-
-function asFault(error: unknown): Fault | undefined {
-  if (error instanceof Fault) return error;
-  return httpFault(error) ?? temporalFault(error) ?? databaseFault(error);
 }
 
 const httpCodes: Record<number, FaultCode> = { 400: "bad_request", 404: "not_found", 413: "too_large", 415: "unsupported_media_type" };

@@ -24,6 +24,9 @@ export async function seeRun({ deps, caller }: Call, id: string): Promise<SeenRu
   return run;
 }
 
+/** The run whose effect keys this one has: of a retry the first that was tried. */
+export const rootOf = ({ id, effectRoot }: Pick<Row, "id" | "effectRoot">): string => effectRoot ?? id;
+
 export const hasEnded = (run: { status: string }): boolean => isTerminal(run.status);
 
 export const linksOf = (settings: Deps["settings"], run: { tenant: string; id: string; temporalRunId: string }): RunLinks => ({

@@ -4,8 +4,10 @@ import {
   ScheduleNotFoundError,
   ScheduleOverlapPolicy,
   ServiceError,
+  type Client,
   type ScheduleOptions,
 } from "@temporalio/client";
+import { encodeScheduleOverlapPolicy } from "@temporalio/client/lib/schedule-types.js";
 import { Fault } from "../contracts/faults.ts";
 import { queues, temporalScheduleId } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
@@ -28,13 +30,15 @@ export interface ScheduleOrder {
   schedule: ScheduleTrigger;
 }
 
-export const overlaps = {
+const overlaps = {
   skip: ScheduleOverlapPolicy.SKIP,
   bufferOne: ScheduleOverlapPolicy.BUFFER_ONE,
   bufferAll: ScheduleOverlapPolicy.BUFFER_ALL,
   cancelOther: ScheduleOverlapPolicy.CANCEL_OTHER,
   allowAll: ScheduleOverlapPolicy.ALLOW_ALL,
 } as const;
+
+export const encodeOverlap = (overlap: keyof typeof overlaps) => encodeScheduleOverlapPolicy(overlaps[overlap]);
 
 export const scheduleHandle = ({ temporal }: Deps, tenant: string, id: string) =>
   temporal.schedule.getHandle(temporalScheduleId(tenant, id));
@@ -75,6 +79,22 @@ export async function changeSchedule(deps: Deps, order: ScheduleOrder): Promise<
 
 export async function putSchedule(deps: Deps, order: ScheduleOrder): Promise<void> {
   if (!(await changeSchedule(deps, order)) && !(await createSchedule(deps, order))) await changeSchedule(deps, order);
+}
+
+export type SchedulePatch = NonNullable<Parameters<Client["workflowService"]["patchSchedule"]>[0]["patch"]>;
+
+/** Let the schedule do something; asked for again with the same request id it is done once. The SDK's handle takes no such id. */
+export async function patchSchedule(
+  { temporal, settings }: Deps,
+  { tenant, id, requestId }: { tenant: string; id: string; requestId: string },
+  patch: SchedulePatch,
+): Promise<void> {
+  const scheduleId = temporalScheduleId(tenant, id);
+  try {
+    await temporal.workflowService.patchSchedule({ namespace: settings.TEMPORAL_NAMESPACE, scheduleId, requestId, patch });
+  } catch (error) {
+    throw isGrpcServiceError(error) && error.code === 5 ? new ScheduleNotFoundError(error.details, scheduleId) : error;
+  }
 }
 
 /** False when there was none. */

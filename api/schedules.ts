@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { optionalDateToTs } from "@temporalio/common/lib/time.js";
 import { z } from "zod";
 import { emptySchema } from "../contracts/api.schema.ts";
 import {
@@ -19,7 +21,16 @@ import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
-import { changeSchedule, createSchedule, deleteSchedule, overlaps, scheduleHandle, type ScheduleOrder } from "./schedule-options.ts";
+import {
+  changeSchedule,
+  createSchedule,
+  deleteSchedule,
+  encodeOverlap,
+  patchSchedule,
+  scheduleHandle,
+  type ScheduleOrder,
+  type SchedulePatch,
+} from "./schedule-options.ts";
 import { scheduleOf } from "./schedule-body.ts";
 import { isOfWorkflow, isUnknownSchedule, listSchedules, seeSchedule } from "./schedule-view.ts";
 
@@ -39,7 +50,7 @@ type At<B = unknown> = Call<{ id: string }, unknown, B>;
 
 const deed = <B extends z.ZodType>(
   verb: string,
-  { text, body, handle }: { text: string; body: B; handle: (call: At<z.output<B>>) => Promise<unknown> },
+  { text, body, handle }: { text: string; body: B; handle: (call: At<z.output<B>>) => Promise<Answer> },
 ) =>
   route({
     id: `${verb}Schedule`,
@@ -54,10 +65,7 @@ const deed = <B extends z.ZodType>(
     idempotency: "table",
     answers: seen,
     faults,
-    handle: async (call) => {
-      await knowing(call, () => handle(call as At<z.output<B>>));
-      return ok(await seeSchedule(call, call.params.id));
-    },
+    handle: (call) => handle(call as At<z.output<B>>),
   });
 
 export const scheduleRoutes = [
@@ -127,17 +135,17 @@ export const scheduleRoutes = [
   deed("pause", {
     text: "Start nothing until resumed",
     body: pauseScheduleSchema,
-    handle: (call) => handleOf(call).pause(call.body.note ?? `by ${call.caller.principal.name}`),
+    handle: (call) => settle(call, (schedule) => schedule.pause(call.body.note ?? `by ${call.caller.principal.name}`)),
   }),
   deed("resume", {
     text: "Go on after a pause",
     body: emptySchema,
-    handle: (call) => handleOf(call).unpause(`by ${call.caller.principal.name}`),
+    handle: (call) => settle(call, (schedule) => schedule.unpause(`by ${call.caller.principal.name}`)),
   }),
   deed("trigger", {
     text: "Start a run now",
     body: triggerScheduleSchema,
-    handle: (call) => handleOf(call).trigger(overlaps[call.body.overlap ?? "allowAll"]),
+    handle: (call) => startNow(call, { triggerImmediately: { overlapPolicy: encodeOverlap(call.body.overlap ?? "allowAll") } }),
   }),
   route({
     id: "backfillSchedule",
@@ -157,7 +165,7 @@ export const scheduleRoutes = [
 
 async function create(call: Call<unknown, unknown, CreateSchedule>): Promise<Answer> {
   const { deps, caller, body, idempotencyKey } = call;
-  const id = body.id ?? runIdFor(caller.tenant, idempotencyKey && `schedule ${idempotencyKey}`).slice("r_".length);
+  const id = body.id ?? runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : ["schedule", idempotencyKey]).slice("r_".length);
   const { paused = false, note } = body;
   await mustExist(call, body);
   // With a key an earlier request, which never got its answer, may have made it.
@@ -181,15 +189,35 @@ async function remove({ deps, caller, params: { id } }: At): Promise<Answer> {
   return { status: 204 };
 }
 
-async function backfill(call: At<Backfill>): Promise<Answer> {
+function backfill(call: At<Backfill>): Promise<Answer> {
   const { start, end, overlap = "allowAll" } = call.body;
   if (Date.parse(end) <= Date.parse(start))
     throw faultOf("schema", "`end` must be after `start`.", [{ pointer: "/end", message: "not after `start`" }]);
-  await knowing(call, () => handleOf(call).backfill({ start: new Date(start), end: new Date(end), overlap: overlaps[overlap] }));
-  return ok(await seeSchedule(call, call.params.id));
+  const times = { startTime: optionalDateToTs(new Date(start)), endTime: optionalDateToTs(new Date(end)) };
+  return startNow(call, { backfillRequest: [{ ...times, overlapPolicy: encodeOverlap(overlap) }] });
 }
 
-const handleOf = ({ deps, caller, params: { id } }: At) => scheduleHandle(deps, caller.tenant, id);
+/** Safe to repeat. */
+async function settle(call: At, act: (schedule: ReturnType<typeof scheduleHandle>) => Promise<unknown>): Promise<Answer> {
+  const { id } = call.params;
+  await knowing(call, () => act(scheduleHandle(call.deps, call.caller.tenant, id)));
+  return ok(await seeSchedule(call, id));
+}
+
+/** Starts runs: once it is done nothing may ask for it again, neither a schedule that cannot be read back nor a lost answer. */
+async function startNow(call: At, patch: SchedulePatch): Promise<Answer> {
+  const {
+    deps,
+    caller,
+    params: { id },
+    idempotencyKey,
+  } = call;
+  const before = await seeSchedule(call, id);
+  const requestId =
+    idempotencyKey === undefined ? randomUUID() : sha256(canonicalJson([call.request.path, idempotencyKey, call.body as Json]));
+  await knowing(call, () => patchSchedule(deps, { tenant: caller.tenant, id, requestId }, patch));
+  return ok(await seeSchedule(call, id).catch(() => before));
+}
 
 async function knowing({ params: { id } }: At, act: () => Promise<unknown>): Promise<void> {
   try {

@@ -1,9 +1,12 @@
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { runSummarySchema, startRunSchema, type StartRun } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { RunStatus } from "../contracts/events.ts";
 import { runIdOf } from "../contracts/ids.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { begin, runIdFor, type Begun } from "./begin.ts";
+import { keep } from "../prisma/blobs.ts";
+import type { Prisma } from "../prisma/client.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { findRun, linksOf, summaryOf } from "./run-view.ts";
@@ -16,7 +19,7 @@ export const startRoutes = [
     path: "/api/v2/runs",
     summary: "Start a run",
     description:
-      "One write, to Temporal: the run exists when this answers. With an Idempotency-Key the same request starts one run, however often it is sent, as long as Temporal keeps the run.",
+      "One write, to Temporal: the run exists when this answers. With an Idempotency-Key the same request starts one run, however often it is sent.",
     tag: "Runs",
     scope: "start",
     body: startRunSchema,
@@ -36,9 +39,13 @@ function start(call: StartCall): Promise<Answer> {
   const { deps, caller, body, idempotencyKey } = call;
   const { id, workflow, version, input = {}, priority, fairnessKey } = body;
   const once: Once = {
-    id: id === undefined ? runIdFor(caller.tenant, idempotencyKey) : runIdOf(caller.tenant, id),
+    id:
+      id === undefined
+        ? runIdFor(caller.tenant, idempotencyKey === undefined ? undefined : ["start", idempotencyKey])
+        : runIdOf(caller.tenant, id),
     request: body as Json,
     begin: (base) => begin(deps, { ...base, workflow, version, input: input as Json, priority, fairnessKey }),
+    isOf: async (row) => row.workflow === workflow && (await hasInput(call, row, input as Json)),
   };
   return id === undefined ? startOnce(call, once) : startUnderOwnId(call, once);
 }
@@ -48,7 +55,11 @@ interface Once {
   /** What was asked for: the same key with another request is noticed. */
   request: Json;
   begin: (base: Started) => Promise<Begun>;
+  /** Whether the request can have started this run, once Temporal has forgotten what it was; absent: the id says all there is to know. */
+  isOf?: (row: Row) => Promise<boolean>;
 }
+
+type Row = Prisma.RunGetPayload<object>;
 
 interface Started {
   tenant: string;
@@ -59,12 +70,13 @@ interface Started {
 }
 
 /** Start a run, or find the one that the same request has started before. */
-export async function startOnce(call: Call, { id, request, begin: beginIt }: Once): Promise<Answer> {
+export async function startOnce(call: Call, once: Once): Promise<Answer> {
+  const { id, request, begin: beginIt } = once;
   const started = startedBy(call, id, request);
   try {
     return accepted(call, id, await beginIt(started));
   } catch (error) {
-    const earlier = mayBeRepeated(call, error) ? await earlierStart(call, started) : undefined;
+    const earlier = mayBeRepeated(call, error) ? ((await earlierStart(call, started)) ?? (await recordedStart(call, once))) : undefined;
     if (earlier === undefined) throw error;
     return accepted(call, id, earlier);
   }
@@ -80,8 +92,23 @@ async function earlierStart({ deps }: Call, { tenant, id, requestHash, keyHash }
   if (!description || memoText(description, "keyHash") !== keyHash) return undefined;
   if (memoText(description, "requestHash") === requestHash)
     return { temporalRunId: firstRunId(description), status: memoText(description, "status") === "paused" ? "paused" : "running" };
-  throw new Fault("idempotency_mismatch", "This Idempotency-Key has started a run from another request; take a new one.");
+  throw mismatch();
 }
+
+/** The same past Temporal's retention: of the request we know what is recorded of its run. */
+async function recordedStart({ deps, caller }: Call, { id, isOf }: Once): Promise<Begun | undefined> {
+  const row = await deps.database.run.findFirst({ where: { id, tenant: caller.tenant } });
+  if (!row) return undefined;
+  if (isOf && !(await isOf(row))) throw mismatch();
+  return { temporalRunId: row.temporalRunId, status: row.status as RunStatus };
+}
+
+// A run that was terminated before its first record has none.
+const hasInput = async ({ deps }: Call, { tenant, input }: Row, given: Json): Promise<boolean> =>
+  input === null || canonicalJson(await keep(deps.database, tenant, given)) === canonicalJson(input as Json);
+
+const mismatch = (): Fault =>
+  new Fault("idempotency_mismatch", "This Idempotency-Key has started a run from another request; take a new one.");
 
 /**
  * Start a run under an id of the caller's, which is used once and never again. Who comes second is told of the run that has
@@ -91,7 +118,6 @@ async function startUnderOwnId(call: StartCall, { id, request, begin: beginIt }:
   const keyHash = call.idempotencyKey === undefined ? {} : { keyHash: sha256(call.idempotencyKey) };
   const started = { ...startedBy(call, id, request), ...keyHash };
   try {
-    await refuseRecorded(call, id);
     return accepted(call, id, await beginIt(started));
   } catch (error) {
     const isExpected = error instanceof WorkflowExecutionAlreadyStartedError || error instanceof Fault;
@@ -99,12 +125,6 @@ async function startUnderOwnId(call: StartCall, { id, request, begin: beginIt }:
     if (answer === undefined) throw error;
     return answer;
   }
-}
-
-/** Temporal decides between starts at the same moment; past its retention it would take an id again. */
-async function refuseRecorded({ deps }: Call, id: string): Promise<void> {
-  const row = await deps.database.run.findFirst({ where: { id }, select: { id: true } });
-  if (row) throw new Fault("run_exists", `There is a run ${id}.`);
 }
 
 /** What the run that has the id makes of this start; undefined when there is none. */

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { limits } from "../contracts/limits.ts";
 
 export interface ChildSpec {
   /** As people read it: "Postgres". */
@@ -76,11 +77,11 @@ export const saysReady = (child: Child): Promise<void> =>
     });
   });
 
-/** Ask it to end; insist after `graceMs`. */
-export async function endChild(child: Child, graceMs = 10_000): Promise<void> {
+/** Ask it to end; insist when it has had time for all it does then: a worker lets its calls go on, and tells how its runs ended. */
+export async function endChild(child: Child): Promise<void> {
   if (child.hasExited()) return;
   child.process.kill(child.spec.endWith);
-  const timer = setTimeout(() => child.process.kill("SIGKILL"), graceMs);
+  const timer = setTimeout(() => child.process.kill("SIGKILL"), limits.workerGraceMs + limits.endingFollowedMs);
   await child.exited;
   clearTimeout(timer);
 }

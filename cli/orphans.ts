@@ -56,10 +56,19 @@ const isSame = async (entry: Entry): Promise<boolean> => entry.born !== "" && (a
 async function endOrphan(entry: Entry, log: (line: string) => void): Promise<void> {
   if (!(await isSame(entry))) return;
   log(`Ending ${entry.name} (process ${entry.pid}), left behind by a stack that was killed.`);
-  process.kill(entry.pid, entry.name === "Postgres" ? "SIGINT" : "SIGTERM");
+  signal(entry.pid, entry.name === "Postgres" ? "SIGINT" : "SIGTERM");
   for (let waitedMs = 0; await isSame(entry); waitedMs += 50) {
-    if (waitedMs >= 5_000) process.kill(entry.pid, "SIGKILL");
+    if (waitedMs >= 5_000) signal(entry.pid, "SIGKILL");
     await new Promise((later) => setTimeout(later, 50));
+  }
+}
+
+/** One that has ended since it was looked at needs none. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

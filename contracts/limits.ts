@@ -217,6 +217,7 @@ export const limits = {
   reconcileEveryMs: 30 * second,
   noticeTimeoutMs: 10 * second,
   noticeKeepMs: 3 * 24 * hour,
+  workerGraceMs: 10 * second,
   endingFollowedMs: 10 * second,
   endingsFollowedMax: 1_000,
   endingTriesMax: 60,

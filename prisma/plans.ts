@@ -7,6 +7,9 @@ import type { Database } from "./client.ts";
 /** A plan may have 1.5 MB: enough for the versions in use, little enough for the process. */
 const ENTRIES_MAX = 64;
 
+/** In place of the hash of its plan: the run was ended from outside before it recorded anything. */
+export const UNTOLD = "";
+
 export interface FrozenPlan {
   /** The definition it was compiled from. */
   source: JsonObject;
@@ -34,6 +37,7 @@ export class Plans {
   /** What a run walks: the published version, or what was made of it for this run. Fault `not_found`. */
   async frozen(tenant: string, run: { workflow: string; version: string; planHash: string }): Promise<FrozenPlan> {
     const { workflow: name, version, planHash: hash } = run;
+    if (hash === UNTOLD) throw new Fault("not_found", "The run was ended before it recorded its plan; see that of its workflow.");
     const select = { hash: true, source: true, plan: true };
     const published = await this.#database.definition.findUnique({ where: { tenant_name_version: { tenant, name, version } }, select });
     const row =

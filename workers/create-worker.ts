@@ -11,6 +11,7 @@ import {
 import type { Redact } from "../activities/redact.ts";
 import { queues } from "../contracts/ids.ts";
 import type { Activities } from "../contracts/activities.ts";
+import { limits } from "../contracts/limits.ts";
 import type { RunSinks } from "../contracts/run-end.ts";
 import { bundleWorkflows, withBuild } from "./bundle.ts";
 
@@ -58,7 +59,7 @@ const cachedRuns = (): number => Math.min(500, Math.floor(getHeapStatistics().he
 
 /** How much a worker process takes on; also what the benchmark gives the worker it compares with. */
 export const tuning: Partial<WorkerOptions> = {
-  shutdownGraceTime: "10s",
+  shutdownGraceTime: limits.workerGraceMs,
   maxCachedWorkflows: cachedRuns(),
   maxConcurrentWorkflowTaskExecutions: 40,
   // Calls to models and tools wait for the network: many fit beside each other.

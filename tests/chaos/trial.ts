@@ -103,7 +103,7 @@ export class Trial {
   /** A start that is yet to be sent. */
   prepare(ends?: RunStatus): { key: string; start: Start } {
     const key = `${this.id}-${this.starts.length}`;
-    const start: Start = { run: runIdFor("default", key), isAccepted: false, ...(ends === undefined ? {} : { ends }) };
+    const start: Start = { run: runIdFor("default", ["start", key]), isAccepted: false, ...(ends === undefined ? {} : { ends }) };
     this.starts.push(start);
     return { key, start };
   }

@@ -1,6 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "@jest/globals";
-import { admin, Client, facts, uniqueName, type Answer, type Page } from "./client.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { admin, Client, facts, host, uniqueName, type Answer, type Page } from "./client.ts";
 
 interface Operation {
   operationId: string;
@@ -59,6 +60,29 @@ describe("keys", () => {
     const key = uniqueName();
     const [first, second] = [await admin.post("/api/v2/keys", robot, key), await admin.post("/api/v2/keys", robot, key)];
     expect(second.body).toEqual(first.body);
+    // The API may have died between the two.
+    await host.forgetAnswers(key);
+    expect(await admin.post("/api/v2/keys", robot, key)).toMatchObject({ status: 201, body: first.body });
+  });
+
+  test("the same Idempotency-Key shows a key to nobody else, for nothing else, and for a day only", async () => {
+    const key = uniqueName();
+    const other = await admin.withKey({ principal: "boss", kind: "person", roles: ["admin"] });
+    const made = [await admin.post("/api/v2/keys", robot, key)];
+    const again = async (by: Client, body: object) => {
+      await host.forgetAnswers(key);
+      made.push(await by.post("/api/v2/keys", body, key));
+    };
+    await again(other, robot);
+    await again(admin, { ...robot, roles: ["admin"] });
+    await again(admin, { ...robot, tenant: uniqueName() });
+    expect(made.map(({ status }) => status)).toEqual([201, 201, 201, 201]);
+    expect(new Set(made.map(({ body }) => body["key"])).size).toBe(4);
+    const database = openDatabase(facts.databaseUrl, 1);
+    await database.$executeRaw`UPDATE api_keys SET created_at = now() - interval '25 hours' WHERE id = ${made[0]!.body["id"]}`;
+    await database.$disconnect();
+    await again(admin, robot);
+    expect(made.at(-1)).toMatchObject({ status: 409, body: { code: "idempotency_mismatch" } });
   });
 });
 

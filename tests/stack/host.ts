@@ -71,6 +71,7 @@ const commands: HostCommands = {
   listed: (query) => histories.listed(query),
   details: (tenant, run) => histories.details(tenant, run),
   forget: (tenant, run) => histories.forget(tenant, run),
+  forgetAnswers: (key) => forgetAnswers(key),
   executions: (tenant, run) => histories.executions(tenant, run),
   wearLock: (tenant, key) => histories.wearLock(tenant, key),
   wearMailbox: (tenant, agent) => histories.wearMailbox(tenant, agent),
@@ -163,6 +164,12 @@ async function holdRow(run: string, ms: number): Promise<void> {
     );
     void holding.then(() => database.$disconnect());
   });
+}
+
+async function forgetAnswers(key: string): Promise<void> {
+  const database = openDatabase(stack.databaseUrl, 1);
+  await database.idempotencyKey.deleteMany({ where: { key } });
+  await database.$disconnect();
 }
 
 async function loseEnd(run: string): Promise<void> {

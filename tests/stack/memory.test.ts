@@ -217,6 +217,16 @@ describe("what an agent remembers", () => {
     expect([result.includes("Bob owes"), result.includes("Ada owes")]).toEqual([true, false]);
   });
 
+  test("added under an Idempotency-Key is there once, also when the first answer was lost", async () => {
+    const [agent, key] = [await publish(), uniqueName("key")];
+    const keyed = (text: string) => admin.post<Memory>(path(agent, "memories"), { text }, key);
+    const first = await keyed("fact");
+    await host.forgetAnswers(key);
+    expect(await keyed("fact")).toMatchObject({ status: 201, body: first.body });
+    await host.forgetAnswers(key);
+    expect((await keyed("other")).body.id).not.toBe(first.body.id);
+  });
+
   test("is added, listed, expires, is forgotten and purged over the API, with audit rows", async () => {
     const agent = await publish();
     const ids = await Promise.all(

@@ -72,25 +72,30 @@ test("a lock that is held is neither removed nor changed: the answer names it", 
   expect(await run.end()).toMatchObject({ status: "completed", output: 1 });
 });
 
-test("runs migrate in bulk: a dry run tells who can, who cannot and why, and those who can take the new branch", async () => {
-  const steps = [{ ...set("kind", "${input.kind}") }, { ...set("special", 1), if: "${input.kind == 1}" }, listen("go"), set("last", "old")];
+test("runs migrate in bulk: those who can take the new branch, and each of the others is told why it cannot", async () => {
+  const steps = [set("kind", "${input.kind}"), listen("pass"), set("middle", 1), listen("go"), set("last", "old")];
   const workflow = await admin.publish({ steps });
-  const runs = await Promise.all(Array.from({ length: 12 }, (_, n) => admin.start(workflow, { kind: n < 3 ? 1 : 0 })));
-  await Promise.all(runs.map((run) => run.until("listen.started", "go")));
-  // Version 2 changes a step that all have passed.
-  await admin.publishVersion(workflow, "2.0.0", [
-    steps[0]!,
-    { ...set("special", 2), if: "${input.kind == 1}" },
-    listen("go"),
-    set("last", "new"),
-  ]);
-  await admin.publishVersion(workflow, "3.0.0", [...steps.slice(0, 3), set("last", "new")]);
-  const dry = await admin.post<JsonObject>(`/api/v2/workflows/${workflow}/migrate`, { to: "2.0.0", dryRun: true });
-  expect(dry.body).toMatchObject({ accepted: 0, refused: 12 });
-  const all = await admin.post<JsonObject>(`/api/v2/workflows/${workflow}/migrate`, { to: "3.0.0" });
-  expect(all.body).toMatchObject({ accepted: 12, refused: 0, next: null });
-  await Promise.all(runs.map((run) => run.until("plan.changed")));
+  const runs = await Promise.all(Array.from({ length: 12 }, () => admin.start(workflow, { kind: 1 })));
+  await Promise.all(runs.map((run) => run.until("listen.started", "pass")));
+  const [passed, before] = [runs.slice(0, 3), runs.slice(3)];
+  await Promise.all(passed.map((run) => signal(run, "pass")));
+  await Promise.all(passed.map((run) => run.until("listen.started", "go")));
+  const migrate = (body: object) => admin.post<JsonObject>(`/api/v2/workflows/${workflow}/migrate`, body);
+  // Version 2 changes a step that all have passed, version 3 one that some have.
+  await admin.publishVersion(workflow, "2.0.0", [set("kind", 2), ...steps.slice(1, 4), set("last", "new")]);
+  await admin.publishVersion(workflow, "3.0.0", [...steps.slice(0, 2), set("middle", 2), listen("go"), set("last", "new")]);
+  expect((await migrate({ to: "2.0.0", dryRun: true })).body).toMatchObject({ accepted: 0, refused: 12 });
+  const { status, body } = await migrate({ to: "3.0.0" });
+  expect({ status, body }).toMatchObject({ status: 200, body: { accepted: 9, refused: 3, next: null } });
+  const refused = (body["runs"] as JsonObject[]).filter(({ accepted }) => !accepted);
+  expect(new Set(refused.map(({ runId }) => runId))).toEqual(new Set(passed.map(({ id }) => id)));
+  for (const run of refused) expect(run).toMatchObject({ refusals: [{ path: "middle" }], error: expect.stringContaining("middle") });
+  await Promise.all(before.map((run) => run.until("plan.changed")));
+  await Promise.all(before.map((run) => signal(run, "pass")));
   await Promise.all(runs.map((run) => signal(run, "go")));
   const ends = await Promise.all(runs.map((run) => run.end()));
-  expect(ends.map(({ output, version }) => [output, version])).toEqual(runs.map(() => ["new", "3.0.0"]));
+  expect(ends.map(({ output, version }) => [output, version])).toEqual([
+    ...passed.map(() => ["old", "1.0.0"]),
+    ...before.map(() => ["new", "3.0.0"]),
+  ]);
 });

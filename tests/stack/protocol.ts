@@ -76,6 +76,8 @@ export interface HostCommands {
   details(tenant: string, run: string): Promise<string>;
   /** Forget a run's history, as Temporal does after the retention. */
   forget(tenant: string, run: string): Promise<void>;
+  /** Forget the answers that were kept for an Idempotency-Key, as after a day, or when the API died before it kept one. */
+  forgetAnswers(key: string): Promise<void>;
   /** How many executions the run has had. */
   executions(tenant: string, run: string): Promise<number>;
   /** Send a lock as many messages as one execution of it takes; gives how many executions it has had then. */

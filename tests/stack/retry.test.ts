@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
-import { admin, host, Model, Place, type Run } from "./client.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { UNTOLD } from "../../prisma/plans.ts";
+import { admin, facts, host, Model, Place, uniqueName, type Run, type RunBody } from "./client.ts";
 import { ask, begun, broken, call, failed, llm, set, type Preview } from "./going-on.ts";
 
 describe("a run of six steps that failed at the fifth, after ten items of which two were bad", () => {
@@ -291,6 +293,20 @@ describe("a retry", () => {
     expect(await ask(open, "retry")).toMatchObject({ status: 409, body: { code: "not_retryable" } });
   });
 
+  test("is refused for a run that was terminated before it recorded anything: there is nothing to go on from", async () => {
+    const run = await failed({ steps: [{ id: "a", type: "raise", error: { type: "odd", detail: "odd" } }] });
+    // What reconcile writes of such a run.
+    const database = openDatabase(facts.databaseUrl, 1);
+    await database.run.update({ where: { id: run.id }, data: { planHash: UNTOLD } });
+    await database.$disconnect();
+    const refused = { status: 409, body: { code: "not_retryable", detail: expect.stringContaining("before it recorded anything") } };
+    for (const verb of ["retry", "fork"] as const) expect(await ask(run, verb)).toMatchObject(refused);
+    expect(await admin.get(`${run.path}/plan`)).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining("was ended before") },
+    });
+  });
+
   test("starts once for one Idempotency-Key", async () => {
     const place = new Place();
     await place.script({ status: 400 });
@@ -301,6 +317,40 @@ describe("a retry", () => {
     const [{ id }] = [answers[0]!.body];
     await admin.run(id).end();
     expect((await run.read()).retries).toEqual([id]);
+  });
+
+  test("is one under both ids of a run that its caller named", async () => {
+    const [id, key, place] = [uniqueName("order"), randomUUID(), new Place()];
+    await place.script({ status: 400 });
+    const { body } = await admin.post<RunBody>("/api/v2/runs", { id, workflow: await admin.publish({ steps: [call("a", place)] }) });
+    await admin.run(id).end();
+    const [own, whole] = [await ask(admin.run(id), "retry", {}, key), await ask(admin.run(body.id), "retry", {}, key)];
+    expect([own.status, whole.status, whole.body.id]).toEqual([202, 202, own.body.id]);
+  });
+
+  test("is the only one at work under its keys: others are refused until it has ended, and told of it", async () => {
+    const place = new Place();
+    await place.script({ status: 400 });
+    const first = await failed({ steps: [call("pay", place), { id: "l", type: "listen", one: { event: "go" } }] });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => ask(first, "retry")));
+    const [accepted, others] = [answers.filter(({ status }) => status === 202), answers.filter(({ status }) => status === 409)];
+    expect([accepted.length, others.length]).toEqual([1, 4]);
+    const second = admin.run(accepted[0]!.body.id);
+    await second.until("listen.started");
+    const refused = (by: Run) => ({
+      status: 409,
+      body: { code: "not_retryable", openRetry: by.id, detail: expect.stringContaining(by.id) },
+    });
+    expect(await ask(first, "retry")).toMatchObject(refused(second));
+    await second.cancel();
+    await second.end();
+    const third = await begun(first, "retry");
+    await third.until("listen.started");
+    // Another run, but the same keys.
+    expect(await ask(second, "retry")).toMatchObject(refused(third));
+    await third.signal("go");
+    expect(await third.end()).toMatchObject({ status: "completed" });
+    expect(await place.calls()).toHaveLength(3);
   });
 
   test("of an unknown run answers 404", async () => {

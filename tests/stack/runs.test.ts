@@ -61,6 +61,19 @@ describe("Idempotency-Key of a start", () => {
     expect((await admin.start(workflow, { n: 1 }, key)).id).toBe(first.id);
   });
 
+  test("once Temporal has forgotten the run, the same request finds it recorded and another one is refused", async () => {
+    const [workflow, key] = [await admin.publish({ steps: [set("a", "${input.text}")] }), randomUUID()];
+    // Too large to stand in the run itself.
+    const input = { text: "x".repeat(20_000) };
+    const first = await admin.start(workflow, input, key);
+    await first.end();
+    await host.forget("default", first.id);
+    const again = (body: object) => admin.post<RunBody>("/api/v2/runs", body, key);
+    expect(await again({ workflow, input })).toMatchObject({ status: 202, body: { id: first.id, status: "completed" } });
+    expect(await host.executions("default", first.id)).toBe(0);
+    expect(await again({ workflow, input: {} })).toMatchObject({ status: 409, body: { code: "idempotency_mismatch" } });
+  });
+
   test("another request with the key answers 409", async () => {
     const [workflow, key] = [await admin.publish({ steps: [set("a", 1)] }), randomUUID()];
     await admin.start(workflow, { n: 1 }, key);

@@ -85,6 +85,22 @@ describe("a schedule", () => {
     expect(await admin.run(runId!).end()).toMatchObject({ version: "1.1.0" });
   });
 
+  test("triggered and backfilled under one key starts once, also when the first answer was lost", async () => {
+    const { id } = await made(never);
+    ids.push(id);
+    const key = uniqueName("key");
+    const newYear = { start: "2025-12-31T23:00:00Z", end: "2026-01-01T01:00:00Z" };
+    for (const _ of ["first", "again"]) {
+      expect((await admin.post(at(id, "trigger"), {}, key)).status).toBe(200);
+      expect((await admin.post(at(id, "backfill"), newYear, key)).status).toBe(200);
+      await host.forgetAnswers(key);
+    }
+    // Taken in after them.
+    await admin.post(at(id, "trigger"), {}, uniqueName("key"));
+    await started(id, 3);
+    expect((await see(id)).body.counts.started).toBe(3);
+  });
+
   test("stays at the version it names", async () => {
     const { id, workflow } = await made({ ...never, version: "1.0.0" });
     ids.push(id);

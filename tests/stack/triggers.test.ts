@@ -52,6 +52,11 @@ describe("an event", () => {
     await admin.post("/api/v2/workflows", { name, version: "1.1.0", triggers: [{ event: { event } }], ...echo });
     const again = await send({ event, data: 1, id: "e1" });
     expect([first.body.runs, again.body.runs]).toMatchObject([[{ isNew: true }], [{ isNew: false, runId: first.body.runs[0]!.runId }]]);
+    // Temporal keeps runs for a while, and we for longer.
+    const { runId } = first.body.runs[0]!;
+    await admin.run(runId).end();
+    await host.forget("default", runId);
+    expect((await send({ event, data: 1, id: "e1" })).body.runs).toEqual([{ workflow: name, runId, isNew: false }]);
     expect((await send({ event, data: 1, id: "e2" })).body.runs[0]!.runId).not.toBe(first.body.runs[0]!.runId);
   });
 
