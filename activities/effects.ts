@@ -6,6 +6,7 @@ import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import {
   closeEffect,
+  isKeyOf,
   openEffect,
   standingEffect,
   type EffectId,
@@ -58,13 +59,14 @@ export class EffectLedger {
     const endsAt = Date.now() + context.timeoutMs;
     const patient = <T>(operation: () => Promise<T>): Promise<T> => patiently(endsAt, operation);
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const known = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
+      const { known, ...own } = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
       if (known?.state === "done") return patient(() => this.#answer(known, context));
       const word = await outcomeOf(known, asked, context);
-      if (typeof word === "object") return patient(() => this.#settle(known ?? { ...id, ...openingOf(asked, context) }, word, context));
+      if (typeof word === "object")
+        return patient(() => this.#settle(known ?? { ...id, ...own, ...openingOf(asked, context) }, word, context));
       if (asked.fields.settle) throw settledFault(context.path);
       // Of an origin's open effect the outside knows the origin's key.
-      const key = known?.key ?? id.key;
+      const { key } = known ?? own;
       const effect = await patient(() => openEffect(this.#database, { ...id, key, ...openingOf(asked, context) }, known?.token));
       if (effect)
         return this.#perform(effect, { patient, perform, isAgain: word === "again", context: { ...context, idempotencyKey: key } });
@@ -76,7 +78,7 @@ export class EffectLedger {
   async known(fields: ToolFields, call: number, context: WorkContext): Promise<Effected | undefined> {
     const id = idOf({ fields, call }, context);
     const endsAt = Date.now() + context.timeoutMs;
-    const standing = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
+    const { known: standing } = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
     if (standing?.state === "done") return this.#answer(standing, context);
     const { told } = fields;
     return standing && told?.happened && isAbout(told, standing, context) ? this.#settle(standing, told, context) : undefined;
@@ -123,7 +125,7 @@ export class EffectLedger {
 
 /** Not a fork's origin's. */
 const isOwn = ({ key, runId }: Pick<Opening, "key" | "runId">, context: WorkContext): boolean =>
-  key === context.idempotencyKey || runId === context.runId;
+  isKeyOf(context.idempotencyKey, key) || runId === context.runId;
 
 interface Performing {
   patient: <T>(operation: () => Promise<T>) => Promise<T>;

@@ -80,7 +80,7 @@ const names = (): string[][] => [
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
   [
     "idempotency key of a step",
-    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `:fallbackN`, `:againN` and `:repairN` for a model's further calls",
+    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `~` and a piece of a hash for a tool's call that was made with other arguments before; `:fallbackN`, `:againN` and `:repairN` for a model's further calls",
   ],
   [
     "workflow id of a notice",
