@@ -5,6 +5,7 @@ import { OUTPUT_TOOL } from "./anthropic-request.ts";
 import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
+  estimateTokens,
   noUsage,
   toolCallOf,
   writtenText,
@@ -81,14 +82,18 @@ export async function gatherEvents(
 class Gathered {
   readonly answer: Answer & { content: Block[] } = { content: [] };
   isWhole = false;
+  #isCounted = false;
   readonly #onDelta: (delta: Delta) => void;
 
   constructor(onDelta: (delta: Delta) => void) {
     this.#onDelta = onDelta;
   }
 
+  /** The start counts one token of output or so, the end all of it. */
   get spent(): TokenUsage | undefined {
-    return readUsage(this.answer.usage);
+    const usage = readUsage(this.answer.usage);
+    if (!usage || this.#isCounted) return usage;
+    return { ...usage, outputTokens: Math.max(usage.outputTokens, estimateTokens(JSON.stringify(this.answer.content))), isEstimated: true };
   }
 
   add(event: Anthropic.RawMessageStreamEvent): void {
@@ -105,6 +110,7 @@ class Gathered {
       case "message_delta":
         this.answer.stop_reason = event.delta.stop_reason;
         this.#count(event.usage);
+        this.#isCounted = event.usage !== undefined;
         break;
       case "message_stop":
         this.isWhole = true;

@@ -1,9 +1,10 @@
 import { expect, test } from "@jest/globals";
+import { Fault } from "../contracts/faults.ts";
 import { testContext } from "../tests/work-context.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { Delayed } from "./delayed.ts";
-import type { MadeCall } from "./model-calls.ts";
-import { noUsage } from "./model-port.ts";
+import type { CallNeed, CallOutcome, MadeCall, StartedCall } from "./model-calls.ts";
+import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import { QuotaLines } from "./quota-lines.ts";
 import { Quotas } from "./quotas.ts";
 import type { StepContext } from "./step.ts";
@@ -42,15 +43,65 @@ const answered: MadeCall = {
   route: null,
 };
 
+const none = { modelQuota: { findMany: async () => [] } } as never;
+
 /** Of a model whose quota somebody else has just used up. */
 async function asked(before: MadeCall[]): Promise<unknown> {
-  const none = { modelQuota: { findMany: async () => [] } } as never;
   const quotas = new Quotas(none, new QuotaLines(), ["openai/gpt=1/-@1h"]);
   await quotas.turn({ id: "other", tenant: "b", provider: "openai", name: "gpt", inputTokens: 10 });
   const models = { route: async () => ({ provider: "openai", name: "gpt" }) };
   const deps = { quotas, models, calls: { made: async () => before } } as unknown as LlmDeps;
   return new Asking(deps, question, context).attempt().catch((error: unknown) => error);
 }
+
+const unfit: MadeCall = { ...answered, execution: "second", status: "unfit" };
+
+/** An answer of `a/1` is to be mended, which its budgets do not allow: `b/2` is asked instead. */
+async function downgraded(chat: (request: ChatRequest) => Promise<ChatAnswer>) {
+  const reserved: number[] = [];
+  const settled: CallOutcome[] = [];
+  const calls = {
+    made: async () => [unfit],
+    begin: async (_: unknown, { position }: StartedCall, { inputTokens }: CallNeed) => {
+      if (position === 0) throw new Fault("budget_exceeded", "too much", { extra: { onExceed: "downgradeModel" } });
+      reserved.push(inputTokens);
+      return {};
+    },
+    settle: async (_: unknown, __: unknown, outcome: CallOutcome) => void settled.push(outcome),
+  };
+  const models = { route: async () => ({ provider: "b", name: "2", model: { chat } }), learn: () => undefined };
+  const redact = { value: (value: unknown) => value };
+  const deps = { quotas: new Quotas(none, new QuotaLines(), []), models, calls, redact } as unknown as LlmDeps;
+  const request: Question["request"] = (repairOf) => ({
+    messages: [{ role: "user", content: repairOf ? "Mend what you have said." : "Go." }],
+  });
+  const judge: Question["judge"] = ({ text }) => ({ status: "answered", usage: noUsage, answer: text });
+  const end = await new Asking(deps, { ...question, models: ["a/1", "b/2"], repairs: 1, request, judge }, { ...context, isAgain: true })
+    .attempt()
+    .catch((error: unknown) => error);
+  return { end, reserved, settled };
+}
+
+test("the model that budgets allow instead is asked what was set aside for", async () => {
+  const asked: ChatRequest[] = [];
+  const { end, reserved } = await downgraded(async (request) => {
+    asked.push(request);
+    return { text: "8", toolCalls: [], usage: noUsage, finish: "stop" };
+  });
+  expect(end).toMatchObject({ output: "8" });
+  const [{ messages, headers }] = asked as [ChatRequest];
+  expect(messages).toEqual([{ role: "user", content: "Go." }]);
+  expect(headers["idempotency-key"]).toMatch(/:fallback1$/);
+  expect(reserved).toEqual([Buffer.byteLength(JSON.stringify({ messages }))]);
+});
+
+test("a call that ends by a defect of ours is settled, and not made again", async () => {
+  const { end, settled } = await downgraded(async () => {
+    throw new TypeError("x is not a function");
+  });
+  expect(settled).toMatchObject([{ status: "failed", usage: null, error: { code: "defect" } }]);
+  expect(end).toMatchObject({ code: "defect" });
+});
 
 test("an answer that was kept before a reset waits for no quota", async () => {
   expect(await asked([answered])).toMatchObject({ output: "kept" });

@@ -89,7 +89,7 @@ export class Asking {
     // Its place is that of the first call.
     if (first && this.#nextIndex === 0) throw first;
     const cached = before.length === 0 ? await this.#cached() : undefined;
-    const made = [...before, cached ?? (await this.#make(next, await this.#begin(next, before)))];
+    const made = [...before, cached ?? (await this.#make(await this.#begin(next, before)))];
     return this.#conclude(this.#next(made), made);
   }
 
@@ -103,7 +103,7 @@ export class Asking {
       if (error instanceof Fault) return undefined;
       throw error;
     });
-    return begun && (begun instanceof Delayed ? begun : this.#make(next, begun));
+    return begun && (begun instanceof Delayed ? begun : this.#make(begun));
   }
 
   /**
@@ -158,9 +158,10 @@ export class Asking {
     }
   }
 
-  async #make(next: NextCall, { routed, call, allowed, turn }: Begun): Promise<MadeCall> {
+  async #make(begun: Begun): Promise<MadeCall> {
+    const { routed, call, turn } = begun;
     const context = this.#context;
-    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(routed, next, allowed);
+    const outcome = routed.openForMs ? skipped(routed) : await this.#outcome(begun);
     if (turn) this.#deps.quotas.settle(turn, outcome, refusedBy(outcome));
     const made = await this.#settle(call, outcome);
     context.signal.throwIfAborted();
@@ -198,7 +199,7 @@ export class Asking {
     const need = routed.openForMs ? undefined : { inputTokens, endsAt: this.#endsAt };
     try {
       const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
-      return { routed, call, allowed, turn };
+      return { next, routed, call, allowed, turn };
     } catch (error) {
       if (turn) this.#deps.quotas.giveBack(turn);
       throw error;
@@ -251,16 +252,19 @@ export class Asking {
     return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
   }
 
-  async #outcome(routed: Routed, next: NextCall, { outputTokensMax, cut, until }: Allowance): Promise<CallOutcome> {
+  async #outcome({ next, routed, allowed: { outputTokensMax, cut, until } }: Begun): Promise<CallOutcome> {
     const context = until ? { ...this.#context, until } : this.#context;
     const startedAt = Date.now();
     const leftMs = Math.max(1, this.#endsAt - startedAt);
     const limited = outputTokensMax === undefined ? {} : { outputTokensMax };
     const ask = (signal: AbortSignal): Promise<ChatAnswer> => this.#call(routed, { ...this.#request(routed, next, signal), ...limited });
-    const outcome = await withDeadline(context, leftMs, ask).then(
-      (answer) => cutOutcome(this.#question.judge(answer, labelOf(routed)), answer, cut),
-      (error: unknown) => outcomeOfError(error, context.signal),
-    );
+    const outcome = await withDeadline(context, leftMs, ask)
+      .then((answer) => cutOutcome(this.#question.judge(answer, labelOf(routed)), answer, cut))
+      .catch((error: unknown) => {
+        const failed = outcomeOfError(error, context.signal);
+        if (failed.error?.code === "defect") context.log?.("a defect in a call of a model", { stack: String((error as Error).stack) });
+        return failed;
+      });
     this.#deps.models.learn(routed, outcome, Date.now() - startedAt);
     // Providers tell in their errors what they were sent.
     return this.#deps.redact.value(outcome);
@@ -315,6 +319,8 @@ function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guar
 type NextCall = Next<MadeCall> & { kind: "call" };
 
 interface Begun {
+  /** What is asked: where budgets allow only another model, not what was to be asked first. */
+  next: NextCall;
   routed: Routed;
   call: StartedCall;
   allowed: Allowance;

@@ -7,12 +7,14 @@ import { calculator } from "./calculator.ts";
 import { createHttp } from "./http.ts";
 import { createHttpTools } from "./http-tools.ts";
 import { createSqlTool } from "./sql-tool.ts";
-import { createFilesRoot, type FilesRoot } from "./files-root.ts";
+import { createTenantFiles, type FilesRoot } from "./files-root.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
 
 export interface BuiltinOptions {
-  /** Files are confined to it. */
+  /** Files are confined to it, and within it to those of the tenant. */
   filesRoot: string;
+  /** The tenant whose files lie in it; those of the others have folders of their own. */
+  mainTenant: string;
   /** Hosts that the HTTP tools may reach although they are private. */
   httpAllow: string[];
   /** Databases that `sql.query` may read, by `tenant/name`. */
@@ -20,8 +22,8 @@ export interface BuiltinOptions {
 }
 
 /** The tools every installation has. */
-export function createBuiltinTools({ filesRoot, httpAllow, sql }: BuiltinOptions): Tool[] {
-  const files = createFilesRoot(filesRoot);
+export function createBuiltinTools({ filesRoot, mainTenant, httpAllow, sql }: BuiltinOptions): Tool[] {
+  const files = createTenantFiles(filesRoot, mainTenant);
   return [
     readText(files),
     readJson(files),
@@ -38,10 +40,12 @@ export function createBuiltinTools({ filesRoot, httpAllow, sql }: BuiltinOptions
   ];
 }
 
+type FilesOf = (tenant: string) => FilesRoot;
+
 const filePath = z.string().min(1).max(1_024).describe("Path from the files root");
 const maxBytes = z.int().min(1).max(limits.toolAnswerBytesMax).optional();
 
-const readText = (files: FilesRoot): Tool =>
+const readText = (files: FilesOf): Tool =>
   defineTool({
     name: "files.readText",
     description: "Read a text file (UTF-8). With maxBytes a longer file is cut; without it, refused above the limit for results.",
@@ -49,18 +53,18 @@ const readText = (files: FilesRoot): Tool =>
     output: z.strictObject({ text: z.string(), bytes: z.int(), truncated: z.boolean() }),
     effect: "read",
     short: true,
-    run: (args) => readStart(files, args.path, args.maxBytes),
+    run: (args, { tenant }) => readStart(files(tenant), args.path, args.maxBytes),
   });
 
-const readJson = (files: FilesRoot): Tool =>
+const readJson = (files: FilesOf): Tool =>
   defineTool({
     name: "files.readJson",
     description: "Read a JSON file. Gives its value.",
     input: z.strictObject({ path: filePath }),
     effect: "read",
     short: true,
-    async run(args) {
-      const { text } = await readStart(files, args.path);
+    async run(args, { tenant }) {
+      const { text } = await readStart(files(tenant), args.path);
       try {
         return JSON.parse(text.replace(/^\uFEFF/, "")) as unknown;
       } catch (error) {
@@ -71,11 +75,11 @@ const readJson = (files: FilesRoot): Tool =>
     },
   });
 
-const listFiles = (files: FilesRoot): Tool =>
+const listFiles = (files: FilesOf): Tool =>
   defineTool({
     name: "files.list",
     description:
-      "List the files of a directory in alphabetical order. pattern: * and ? within a name, ** across directories. Links are left out.",
+      "List the files of a directory in alphabetical order. pattern: * and ? within a name, ** across directories. Links, and names that begin with a dot, are left out.",
     input: z.strictObject({
       path: z.string().max(1_024).default("."),
       pattern: z.string().max(256).optional(),
@@ -84,8 +88,9 @@ const listFiles = (files: FilesRoot): Tool =>
     }),
     output: z.strictObject({ files: z.array(z.strictObject({ path: z.string(), bytes: z.int() })), truncated: z.boolean() }),
     effect: "read",
-    async run(args, { signal }) {
-      const start = await files.find(args.path);
+    async run(args, { tenant, signal }) {
+      const root = files(tenant);
+      const start = await root.find(args.path);
       const matches = args.pattern === undefined ? () => true : globMatcher(args.pattern);
       const found: string[] = [];
       for await (const file of walk(start, args.recursive, signal)) {
@@ -93,13 +98,13 @@ const listFiles = (files: FilesRoot): Tool =>
         if (found.length > args.max) break;
       }
       const listed = await Promise.all(
-        found.slice(0, args.max).map(async (file) => ({ path: await files.nameOf(file), bytes: (await stat(file)).size })),
+        found.slice(0, args.max).map(async (file) => ({ path: await root.nameOf(file), bytes: (await stat(file)).size })),
       );
       return { files: listed, truncated: found.length > args.max };
     },
   });
 
-const writeText = (files: FilesRoot): Tool =>
+const writeText = (files: FilesOf): Tool =>
   defineTool({
     name: "files.writeText",
     description: "Write a text file (UTF-8), replacing it as a whole. Missing directories are made.",
@@ -107,13 +112,13 @@ const writeText = (files: FilesRoot): Tool =>
     output: z.strictObject({ path: z.string(), bytes: z.int() }),
     effect: "write",
     idempotent: true,
-    async run(args) {
-      await files.write(args.path, args.text);
+    async run(args, { tenant }) {
+      await files(tenant).write(args.path, args.text);
       return { path: args.path, bytes: Buffer.byteLength(args.text) };
     },
   });
 
-const exists = (files: FilesRoot): Tool =>
+const exists = (files: FilesOf): Tool =>
   defineTool({
     name: "files.exists",
     description: "Whether a file or directory is there.",
@@ -121,9 +126,9 @@ const exists = (files: FilesRoot): Tool =>
     output: z.strictObject({ exists: z.boolean(), kind: z.enum(["file", "directory", "other"]).nullable() }),
     effect: "read",
     short: true,
-    async run(args) {
+    async run(args, { tenant }) {
       try {
-        const found = await stat(await files.find(args.path));
+        const found = await stat(await files(tenant).find(args.path));
         return { exists: true, kind: found.isFile() ? "file" : found.isDirectory() ? "directory" : "other" };
       } catch (error) {
         if (error instanceof Fault && error.problem["missing"] === true) return { exists: false, kind: null };
@@ -217,6 +222,7 @@ async function* walk(directory: string, recursive: boolean, signal: AbortSignal,
   const entries = await readdir(directory, { withFileTypes: true });
   if (entries.length > ENTRIES_MAX) throw new Fault("limit", `A directory holds more than ${ENTRIES_MAX} entries.`);
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith(".")) continue;
     const full = path.join(directory, entry.name);
     if (entry.isFile()) yield full;
     else if (entry.isDirectory() && recursive && depth < WALK_DEPTH_MAX) yield* walk(full, recursive, signal, depth + 1);

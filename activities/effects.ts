@@ -6,6 +6,7 @@ import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import {
   closeEffect,
+  isKeyOf,
   openEffect,
   standingEffect,
   type EffectId,
@@ -53,20 +54,22 @@ export class EffectLedger {
    * Do what was asked for, unless it was done before. Faults: those of `perform`, and `effect_unknown`.
    * Gives an open effect when it was done now: whoever keeps the result closes it.
    */
-  async once(asked: EffectCall, context: WorkContext, perform: (context: WorkContext) => Promise<Json>): Promise<Effected> {
+  async once(asked: EffectCall, context: WorkContext, perform: Perform): Promise<Effected> {
     const id = idOf(asked, context);
     const endsAt = Date.now() + context.timeoutMs;
     const patient = <T>(operation: () => Promise<T>): Promise<T> => patiently(endsAt, operation);
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const known = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
+      const { known, ...own } = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
       if (known?.state === "done") return patient(() => this.#answer(known, context));
       const word = await outcomeOf(known, asked, context);
-      if (typeof word === "object") return patient(() => this.#settle(known ?? { ...id, ...openingOf(asked, context) }, word, context));
+      if (typeof word === "object")
+        return patient(() => this.#settle(known ?? { ...id, ...own, ...openingOf(asked, context) }, word, context));
       if (asked.fields.settle) throw settledFault(context.path);
       // Of an origin's open effect the outside knows the origin's key.
-      const key = known?.key ?? id.key;
+      const { key } = known ?? own;
       const effect = await patient(() => openEffect(this.#database, { ...id, key, ...openingOf(asked, context) }, known?.token));
-      if (effect) return this.#perform(effect, { patient, perform, context: { ...context, idempotencyKey: key } });
+      if (effect)
+        return this.#perform(effect, { patient, perform, isAgain: word === "again", context: { ...context, idempotencyKey: key } });
     }
     throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
   }
@@ -75,7 +78,7 @@ export class EffectLedger {
   async known(fields: ToolFields, call: number, context: WorkContext): Promise<Effected | undefined> {
     const id = idOf({ fields, call }, context);
     const endsAt = Date.now() + context.timeoutMs;
-    const standing = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
+    const { known: standing } = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
     if (standing?.state === "done") return this.#answer(standing, context);
     const { told } = fields;
     return standing && told?.happened && isAbout(told, standing, context) ? this.#settle(standing, told, context) : undefined;
@@ -91,9 +94,9 @@ export class EffectLedger {
     await closeEffect(this.#database, effect, { state: "discarded" });
   }
 
-  async #perform(effect: OpenEffect, { patient, perform, context }: Performing): Promise<Effected> {
+  async #perform(effect: OpenEffect, { patient, perform, isAgain, context }: Performing): Promise<Effected> {
     try {
-      return { output: await perform(context), effect };
+      return { output: await perform(context, isAgain), effect };
     } catch (error) {
       const end = endOf(error, context);
       // Left open: the next attempt asks what became of it.
@@ -122,13 +125,17 @@ export class EffectLedger {
 
 /** Not a fork's origin's. */
 const isOwn = ({ key, runId }: Pick<Opening, "key" | "runId">, context: WorkContext): boolean =>
-  key === context.idempotencyKey || runId === context.runId;
+  isKeyOf(context.idempotencyKey, key) || runId === context.runId;
 
 interface Performing {
   patient: <T>(operation: () => Promise<T>) => Promise<T>;
-  perform: (context: WorkContext) => Promise<Json>;
+  perform: Perform;
+  isAgain: boolean;
   context: WorkContext;
 }
+
+/** `isAgain`: it may have happened, and is brought to its end under its key. */
+type Perform = (context: WorkContext, isAgain: boolean) => Promise<Json>;
 
 /** Times another attempt may come in between. */
 const ROUNDS_MAX = 3;
@@ -139,11 +146,16 @@ interface Happened {
 }
 
 /** What became of an effect of which only the beginning, or nothing, is known. */
-async function outcomeOf(known: StandingEffect | undefined, asked: EffectCall, context: WorkContext): Promise<"not_done" | Happened> {
+async function outcomeOf(
+  known: StandingEffect | undefined,
+  asked: EffectCall,
+  context: WorkContext,
+): Promise<"not_done" | "again" | Happened> {
   const { tool, fields, args } = asked;
   const { told } = fields;
   if (told && isAbout(told, known, context)) return told.happened ? told : "not_done";
-  if (!known || tool.idempotent) return "not_done";
+  if (!known) return "not_done";
+  if (tool.idempotent) return "again";
   const said = tool.verify ? await verify(tool, args, { known, context }) : ({ outcome: "unknown" } as const);
   if (said.outcome === "done") return { result: said.result ?? null, by: "verify" };
   if (said.outcome === "not_done") return "not_done";

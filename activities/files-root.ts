@@ -4,7 +4,10 @@ import { randomUUID } from "node:crypto";
 import path from "node:path";
 import { Fault } from "../contracts/faults.ts";
 
-/** The one directory tools may touch. Every path is checked after its symbolic links are followed. */
+/**
+ * The one directory tools may touch. Every path is checked after its symbolic links are followed. What begins with a dot is not there
+ * for them: settings, keys, and the files of other tenants.
+ */
 export interface FilesRoot {
   /** The real path of something that exists. */
   find(relative: string): Promise<string>;
@@ -16,7 +19,27 @@ export interface FilesRoot {
 }
 
 export function createFilesRoot(directory: string): FilesRoot {
-  const rootPath = (): Promise<string> => realpath(directory).catch(() => refuse(`TENUTO_FILES_ROOT ${directory} does not exist.`));
+  return rootAt(() => rootOf(directory));
+}
+
+/** Each tenant has its own: one has the directory itself, the others have folders in it that no path leads to. */
+export function createTenantFiles(directory: string, main: string): (tenant: string) => FilesRoot {
+  return (tenant) =>
+    rootAt(async () => {
+      const root = await rootOf(directory);
+      if (tenant === main) return root;
+      const own = path.join(root, TENANTS, tenant);
+      await mkdir(own, { recursive: true });
+      return realpath(own);
+    });
+}
+
+const TENANTS = ".tenants";
+
+const rootOf = (directory: string): Promise<string> =>
+  realpath(directory).catch(() => refuse(`TENUTO_FILES_ROOT ${directory} does not exist.`));
+
+function rootAt(rootPath: () => Promise<string>): FilesRoot {
   const find = async (relative: string): Promise<string> => {
     const root = await rootPath();
     const real = await realpath(lexical(root, relative)).catch((error: unknown) => missing(relative, error));
@@ -44,6 +67,7 @@ function lexical(root: string, relative: string): string {
 function inside(root: string, target: string, relative: string): string {
   const way = path.relative(root, target);
   if (way === ".." || way.startsWith(`..${path.sep}`) || path.isAbsolute(way)) refuse(`"${relative}" lies outside TENUTO_FILES_ROOT.`);
+  if (way.split(path.sep).some((name) => name.startsWith("."))) refuse(`"${relative}" leads to a name that begins with a dot.`);
   return target;
 }
 

@@ -85,7 +85,7 @@ export function createActivities(deps: ActivityDeps): Activities {
   const loadPlan = createLoadPlan(deps);
   const locks = createLocks(deps.client);
   const find = createFindTool(deps);
-  const tool = createTool({ find, effects, calls: deps.calls, budgets, redact: deps.redact });
+  const tool = createTool({ database, find, effects, calls: deps.calls, budgets, redact: deps.redact });
   const llm = { ...deps, calls: modelCalls, cache: new AnswerCache(database) };
   const guarding = { schemas: deps.schemas, find, tool, llm };
   const http = createHttp({ allow: deps.httpAllow });
@@ -93,6 +93,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...createValues(deps),
     record: async ({ run, events }) => void (await record.append(run, events)),
     brief: createBrief({ database, find, plans: new Plans(database), models: deps.models, threads }),
+    admit: ({ tenant, agent }) => refuseInactive(database, tenant, agent),
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),
@@ -105,7 +106,6 @@ export function createActivities(deps: ActivityDeps): Activities {
     sendMessage: createSendMessage(deps),
   } satisfies Partial<Activities>;
   const toolStep = createStepActivity<ToolFields>("tool", step, async (fields, _, context) => {
-    if (fields.agent !== undefined) await refuseInactive(database, context.tenant, fields.agent);
     if (Context.current().info.isLocal && !deps.tools.get(fields.tool).short) throw notShort(fields.tool);
     return tool(fields, context);
   });

@@ -1,5 +1,5 @@
 import type { TokenUsage } from "../contracts/model-calls.ts";
-import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { Fault, makeProblem, messageOf, type Problem } from "../contracts/faults.ts";
 import type { JsonSchema } from "../contracts/json.ts";
 import type { Quota } from "../contracts/quotas.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
@@ -56,15 +56,17 @@ function unfitProblem(label: string, { problems }: AnswerCheck): Problem {
   return makeProblem("model_output", detail, { problems: problems.slice(0, 20).map(({ pointer, message }) => ({ pointer, message })) });
 }
 
-/** What is known of a call that gave no answer. Anything that is no fault is a defect and thrown. */
+/** What is known of a call that gave no answer. A defect is settled as any: it was paid for, and must not be again. */
 export function outcomeOfError(error: unknown, signal: AbortSignal): CallOutcome {
   if (signal.aborted)
     return { status: "canceled", usage: null, error: makeProblem("canceled", "The step was left before the model answered.") };
-  if (!(error instanceof Fault)) throw error;
+  if (!(error instanceof Fault)) return { status: "failed", usage: null, error: makeProblem("defect", messageOf(error)) };
   const { spent, told, ...problem } = error.problem;
+  const usage = usageOf(error.problem, spent);
   return {
     status: "failed",
-    usage: usageOf(error.problem, spent),
+    usage,
+    ...(usage?.isEstimated ? { isCut: true } : {}),
     error: problem as Problem,
     ...(told ? { told: told as unknown as Quota } : {}),
   };

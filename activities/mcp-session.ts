@@ -3,7 +3,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { StreamableHTTPClientTransport, StreamableHTTPError } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import type { jsonSchemaValidator } from "@modelcontextprotocol/sdk/validation/types.js";
-import { ErrorCode, McpError, type CallToolResult } from "@modelcontextprotocol/sdk/types.js";
+import { CallToolResultSchema, ErrorCode, McpError } from "@modelcontextprotocol/sdk/types.js";
 import { Fault, messageOf } from "../contracts/faults.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -76,8 +76,8 @@ export class McpSession {
     try {
       const params = { name: tool, arguments: args, _meta: { "tenuto/idempotencyKey": context.idempotencyKey } };
       const options = { signal: context.signal, timeout: context.timeoutMs, maxTotalTimeout: context.timeoutMs };
-      // Without a result schema of another kind the SDK gives a CallToolResult.
-      const result = (await this.#client.callTool(params, undefined, options)) as CallToolResult;
+      // Not `callTool`, which refuses some answers with the error of a server that has refused the call: what was answered has happened.
+      const result = await this.#client.request({ method: "tools/call", params }, CallToolResultSchema, options);
       return {
         content: result.content as Json[],
         structured: (result.structuredContent ?? null) as Json,

@@ -67,6 +67,8 @@ export interface CallOutcome {
   status: Exclude<ModelCallStatus, "open">;
   /** null: not known. */
   usage: TokenUsage | null;
+  /** The usage is an estimate of what there was of the answer: what it has cost, nobody knows. */
+  isCut?: true;
   answer?: string;
   error?: Problem;
   /** What its provider said of its limits when it refused. */
@@ -153,11 +155,11 @@ export class ModelCalls {
 
   /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */
   async settle(owner: CallOwner, { index, model }: Pick<StartedCall, "index" | "model">, outcome: CallOutcome): Promise<number | null> {
-    const { status, usage, answer, error } = outcome;
+    const { status, usage, isCut, answer, error } = outcome;
     const isMade = status !== "cached" && status !== "skipped";
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
     const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
-    const spent = isMade ? { usage, costUsd } : undefined;
+    const spent = isMade ? { usage: isCut ? null : usage, costUsd } : undefined;
     await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) });
     return costUsd;
   }

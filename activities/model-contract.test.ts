@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { Fault } from "../contracts/faults.ts";
+import { isObject, type Json } from "../contracts/json.ts";
+import type { TokenUsage } from "../contracts/model-calls.ts";
 import { limits } from "../contracts/limits.ts";
 import { startModelServer, type ModelServer } from "../tests/servers/model-server.ts";
 import { createAnthropic } from "./model-anthropic.ts";
+import { outcomeOfError } from "./llm-outcome.ts";
 import { createOpenAi } from "./model-openai.ts";
 import type { ChatAnswer, ChatRequest, Delta, Model } from "./model-port.ts";
 import { fitsStrictMode } from "./openai-request.ts";
@@ -277,7 +280,10 @@ describe("anthropic", () => {
       usage: { inputTokens: 90, outputTokens: 50, cacheWriteTokens: 40 },
     });
     const fault = await faultOf(providers["anthropic"]!().stream(request(), () => undefined));
-    expect(fault.problem["spent"]).toMatchObject({ inputTokens: 90, cacheWriteTokens: 40 });
+    const spent = fault.problem["spent"] as unknown as TokenUsage;
+    expect(spent).toMatchObject({ inputTokens: 90, cacheWriteTokens: 40, isEstimated: true });
+    expect(spent.outputTokens).toBeGreaterThan(5);
+    expect(outcomeOfError(fault, request().signal)).toMatchObject({ status: "failed", usage: spent, isCut: true });
   });
 
   test("has no embeddings and says so", async () => {
@@ -291,6 +297,19 @@ describe("openai", () => {
     server.script({ toolCalls: [{ id: "call_1", name: "weather", arguments: '{"city":' }] });
     const { toolCalls } = await providers["openai"]!().chat(request({ tools: [weather] }));
     expect(toolCalls).toEqual([{ id: "call_1", name: "weather", arguments: null, malformed: '{"city":' }]);
+  });
+
+  test("calls that are none are left out, and those without a name or an id have one", async () => {
+    const calls = [null, 1, { function: null }, { id: 7, type: "function", function: { arguments: "{}" } }];
+    const body = (part: object, delta: object): string => JSON.stringify({ choices: [{ ...part, finish_reason: "tool_calls", ...delta }] });
+    server.script({ body: body({ message: { tool_calls: calls } }, {}) });
+    const named = [{ id: "call_3", name: "unnamed", arguments: {} }];
+    expect((await providers["openai"]!().chat(request({ tools: [weather] }))).toolCalls).toEqual(named);
+    const pieces = calls.map((call, index) => (isObject(call as Json) ? { ...(call as object), index } : call));
+    const headers = { "content-type": "text/event-stream" };
+    server.script({ body: `data: ${body({ delta: { tool_calls: pieces } }, {})}\n\ndata: [DONE]\n\n`, headers });
+    const { toolCalls } = await providers["openai"]!().stream(request({ tools: [weather] }), () => undefined);
+    expect(toolCalls.at(-1)).toMatchObject({ name: "unnamed", arguments: {} });
   });
 
   test("embeddings come in the order of their texts", async () => {

@@ -73,7 +73,7 @@ export interface Delta {
 
 /**
  * One provider of models. Each method is one request: no retries, no repairs.
- * Faults: `model` (extensions `retryable`, `retryAfterMs`, `upstreamStatus`; `spent`: tokens that a broken answer has cost for sure),
+ * Faults: `model` (extensions `retryable`, `retryAfterMs`, `upstreamStatus`; `spent`: what a broken answer has cost, estimated when its provider had not counted all of it),
  * `limit` for an answer that is too large.
  */
 export interface Model {
@@ -85,7 +85,7 @@ export interface Model {
 }
 
 /** For servers that do not tell: four characters a token is right within a third for English text. */
-const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
+export const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
 
 /** Of a message of so many characters. */
 export const estimateMessageTokens = (characters: number): number => Math.ceil(characters / 4) + 4;

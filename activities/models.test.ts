@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import type { Fault } from "../contracts/faults.ts";
+import { makeProblem, type Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import { ModelHealth } from "./model-health.ts";
 import { createModels, describeModels, type ModelSettings } from "./models.ts";
 import type { Need } from "./route.ts";
@@ -8,7 +9,7 @@ const need: Need = { inputTokens: 100, task: "text" };
 const away = {
   status: "failed" as const,
   usage: null,
-  error: { type: "timeout", code: "timeout" as const, status: 504, title: "", detail: "" },
+  error: makeProblem("model", "It is overloaded."),
 };
 
 const models = (settings: Partial<ModelSettings> = {}, health?: ModelHealth) => createModels({ TENUTO_MODELS: [], ...settings }, health);
@@ -123,11 +124,22 @@ describe("a model that keeps failing", () => {
     expect(routed.filter(({ openForMs }) => openForMs === undefined)).toHaveLength(1);
   });
 
+  test("an answer that did not come in time is a sign of it when it had a fair time", async () => {
+    const all = models(settings, new ModelHealth());
+    const first = await all.route("pair", need);
+    const late = { ...away, error: makeProblem("timeout", "No answer.") };
+    for (const tookMs of [1, limits.modelFairMs]) {
+      for (let calls = 0; calls < 5; calls++) all.learn(first, late, tookMs);
+      await new Promise((soon) => setTimeout(soon, 20));
+      expect((await all.route("pair", need)).name).toBe(tookMs === 1 ? "a" : "b");
+    }
+  });
+
   test("a refused request is no sign of it", async () => {
     const health = new ModelHealth();
     const all = models(settings, health);
     const first = await all.route("pair", need);
-    const error = { ...away.error, type: "model", code: "model" as const, retryable: false };
+    const error = { ...away.error, retryable: false };
     for (let calls = 0; calls < 9; calls++) all.learn(first, { ...away, error }, 10);
     expect((await all.route("pair", need)).name).toBe("a");
   });

@@ -86,7 +86,9 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
       return known.length === 0 ? undefined : Math.min(...known);
     },
     learn({ provider, name }, { status, error }, tookMs) {
-      const isAway = error?.code === "timeout" || (error?.code === "model" && error["retryable"] !== false);
+      // How little time a step gives is its own affair: others must not lose the model by it.
+      const isSlow = error?.code === "timeout" && tookMs >= limits.modelFairMs;
+      const isAway = isSlow || (error?.code === "model" && error["retryable"] !== false);
       // A refused request says nothing of health, and how fast it was refused nothing of latency.
       if (isAway) void health.failed(`${provider}/${name}`);
       else if (isAnswer.has(status)) void health.answered(`${provider}/${name}`, tookMs);

@@ -11,7 +11,7 @@ beforeEach(async () => void (ledger = await startLedgerServer()));
 afterEach(() => ledger.close());
 
 async function run(name: string, args: Json, more = {}): Promise<Json> {
-  const builtin = createBuiltinTools({ filesRoot: ".", httpAllow: [`127.0.0.1:${ledger.port}`], sql: {} });
+  const builtin = createBuiltinTools({ filesRoot: ".", mainTenant: "default", httpAllow: [`127.0.0.1:${ledger.port}`], sql: {} });
   const tool = createToolRegistry(builtin).get(name);
   return performTool(tool, await tool.parse(args), testContext(more));
 }

@@ -1,5 +1,6 @@
 import type OpenAI from "openai";
 import type { TokenUsage } from "../contracts/model-calls.ts";
+import { isObject, type Json } from "../contracts/json.ts";
 import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
@@ -36,15 +37,18 @@ function finishOf({ message, finish_reason: reason }: Choice, calls: ToolCall[])
   return calls.length > 0 ? "tools" : "stop";
 }
 
-function readToolCalls(calls: OpenAI.ChatCompletionMessageToolCall[] | null | undefined): ToolCall[] {
+function readToolCalls(calls: unknown): ToolCall[] {
   if (!Array.isArray(calls)) return [];
-  // Some servers give no id: the result must refer to something.
-  return calls.flatMap((call, index) => {
-    if (!("function" in call)) return [];
-    const { name, arguments: given } = call.function;
-    return [toolCallOf(call.id || `call_${index}`, name, typeof given === "string" ? given : JSON.stringify(given ?? {}))];
+  return (calls as Json[]).flatMap((call, index) => {
+    if (!isObject(call) || !isObject(call["function"])) return [];
+    const { name, arguments: given } = call["function"];
+    // Some servers leave them out: the result must refer to something, and providers take no call without a name.
+    const [id, called] = [textOr(call["id"], `call_${index}`), textOr(name, "unnamed")];
+    return [toolCallOf(id, called, typeof given === "string" ? given : JSON.stringify(given ?? {}))];
   });
 }
+
+const textOr = (value: Json | undefined, otherwise: string): string => (typeof value === "string" && value !== "" ? value : otherwise);
 
 function readUsage(usage: OpenAI.CompletionUsage | null | undefined): TokenUsage | undefined {
   if (typeof usage?.prompt_tokens !== "number") return undefined;
@@ -85,8 +89,10 @@ class Gathered {
     return this.#reason !== null;
   }
 
+  /** Some servers count all along. */
   get spent(): TokenUsage | undefined {
-    return readUsage(this.#usage);
+    const usage = readUsage(this.#usage);
+    return usage && !this.isWhole ? { ...usage, isEstimated: true } : usage;
   }
 
   add(chunk: OpenAI.ChatCompletionChunk): void {
@@ -101,7 +107,7 @@ class Gathered {
       this.#onDelta({ kind: "text", text: content });
     }
     this.#refusal += refusal ?? "";
-    for (const call of calls ?? []) this.#addCall(call);
+    for (const call of Array.isArray(calls) ? calls : []) if (isObject(call)) this.#addCall(call);
   }
 
   #addCall(piece: OpenAI.ChatCompletionChunk.Choice.Delta.ToolCall): void {

@@ -27,7 +27,7 @@ export function createSqlTool(urls: Record<string, string>): Tool {
       try {
         return await database.query({ text: query, values, rowsMax: max, bytesMax: limits.sqlBytesMax, timeoutMs, signal });
       } catch (error) {
-        if (signal.aborted) throw error;
+        if (signal.aborted || error instanceof Fault) throw error;
         throw faultOf(error);
       }
     },

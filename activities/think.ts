@@ -60,25 +60,27 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     }
 
     async function thoughtOf({ said, question: asks, questions }: Heard, messages: Message[]): Promise<Thought> {
-      return context.patiently(async () => {
-        const transcript = await transcripts.extend(fields.transcript, [...messages, saidMessage(said)]);
-        const answer = answerOf(brief, said);
-        const calls = answer === undefined ? await callsOf(said, questions ?? []) : [];
-        const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] });
-        const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
-        const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
-        if (handoff >= 0) thought.handoff = handoff;
-        return { ...thought, ...(asks ? { asks: await storedPayload(asks) } : {}) };
-      });
+      const transcript = await context.patiently(() => transcripts.extend(fields.transcript, [...messages, saidMessage(said)]));
+      const answer = answerOf(brief, said);
+      const calls = answer === undefined ? await callsOf(said, questions ?? []) : [];
+      const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] });
+      const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
+      const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
+      if (handoff >= 0) thought.handoff = handoff;
+      return { ...thought, ...(asks ? { asks: await storedPayload(asks) } : {}) };
     }
 
     async function callsOf({ toolCalls }: Said, questions: (GuardrailQuestion | null)[]): Promise<AskedCall[]> {
-      const keep = (value: Json, inlineMax: number): Promise<Json> => store(deps.database, context.tenant, value, inlineMax);
-      return askedCalls(toolCalls, { brief, fields, questions, keep });
+      return askedCalls(toolCalls, { brief, fields, questions, keep: stored });
     }
 
     async function storedPayload(asks: GuardrailQuestion): Promise<GuardrailQuestion> {
-      return { ...asks, payload: await store(deps.database, context.tenant, asks.payload, inlineArgumentBytes) };
+      return { ...asks, payload: await stored(asks.payload, inlineArgumentBytes) };
+    }
+
+    // Nothing but the record: a defect of ours in it would be taken for a record that is away.
+    function stored(value: Json, inlineMax: number): Promise<Json> {
+      return context.patiently(() => store(deps.database, context.tenant, value, inlineMax));
     }
   };
 }

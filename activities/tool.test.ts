@@ -130,8 +130,12 @@ describe("files", () => {
     await symlink("../secret.txt", path.join(root, "link.txt"));
     await symlink("..", path.join(root, "up"));
     await symlink("in", path.join(root, "inner"));
+    await mkdir(path.join(root, "in/.git"));
+    await writeFile(path.join(root, ".env"), "KEY=secret");
+    await writeFile(path.join(root, "in/.git/config"), "secret");
+    await symlink("in/.git", path.join(root, "hidden"));
     await symlink("../new-outside", path.join(root, "dangling"));
-    tools = createBuiltinTools({ filesRoot: root, httpAllow: [], sql: {} });
+    tools = createBuiltinTools({ filesRoot: root, mainTenant: "default", httpAllow: [], sql: {} });
   });
   afterEach(() => rm(base, { recursive: true }));
 
@@ -169,6 +173,18 @@ describe("files", () => {
     expect(createToolRegistry(tools).get("files.writeText").effect).toBe("write");
   });
 
+  test("are each tenant's own", async () => {
+    const other = { tenant: "other" };
+    await run(tools, "files.writeText", { path: "in/x.txt", text: "other's" }, other);
+    expect(await run(tools, "files.readText", { path: "in/x.txt" }, other)).toMatchObject({ text: "other's" });
+    expect(await run(tools, "files.exists", { path: "a.txt" }, other)).toEqual({ exists: false, kind: null });
+    expect(await run(tools, "files.exists", { path: "in/x.txt" })).toEqual({ exists: false, kind: null });
+    expect(await run(tools, "files.list", { recursive: true }, { tenant: "third" })).toEqual({ files: [], truncated: false });
+    await expect(run(tools, "files.readText", { path: "../other/in/x.txt" }, { tenant: "third" })).rejects.toMatchObject({
+      code: "policy",
+    });
+  });
+
   test("are called short by a Plan exactly when they say so", () => {
     const declared = tools.filter(({ short }) => short).map(({ name }) => name);
     expect(declared.toSorted()).toEqual([...shortTools].toSorted());
@@ -192,6 +208,10 @@ describe("files", () => {
     "in\\..\\..\\secret.txt",
     "a\0.txt",
     "../root-sibling/secret.txt",
+    ".env",
+    ".tenants/other/x.txt",
+    "in/.git/config",
+    "hidden/config",
   ])("outside the root cannot be reached as %j", async (name) => {
     for (const [tool, args] of [
       ["files.readText", {}],
@@ -212,7 +232,7 @@ describe("files", () => {
 });
 
 test("text.lines and time.now", async () => {
-  const tools = createBuiltinTools({ filesRoot: ".", httpAllow: [], sql: {} });
+  const tools = createBuiltinTools({ filesRoot: ".", mainTenant: "default", httpAllow: [], sql: {} });
   expect(await run(tools, "text.lines", { text: "a\r\n\nb" })).toEqual(["a", "b"]);
   expect(await run(tools, "text.lines", { text: "a\n\nb", keepEmpty: true })).toEqual(["a", "", "b"]);
   expect(await run(tools, "time.now", {})).toMatchObject({ ms: expect.any(Number) });

@@ -4,6 +4,8 @@ import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
+import type { Database } from "../prisma/client.ts";
+import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
 import { patiently } from "./patience.ts";
@@ -23,7 +25,7 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
-export function createTool({ find, effects, calls, budgets, redact }: ToolDeps): ToolCall {
+export function createTool({ find, effects, calls, redact, ...asked }: ToolDeps): ToolCall {
   return async (fields, given, call = 0) => {
     const { hosts, memory } = fields;
     const context = { ...given, ...(hosts ? { hosts } : {}), ...(memory ? { memory } : {}) };
@@ -33,11 +35,11 @@ export function createTool({ find, effects, calls, budgets, redact }: ToolDeps):
     const tool = await find(fields, context);
     try {
       const args = await tool.parse(fields.arguments);
-      const perform = async (within: WorkContext): Promise<Json> => {
-        const limited = { ...within, ...(await spendCall(budgets, tool, { ...within, agent: fields.agent })) };
+      const perform = async (within: WorkContext, isAgain: boolean): Promise<Json> => {
+        const limited = { ...within, ...(await admit(asked, tool, { ...within, agent: fields.agent, isAgain })) };
         return calls.watch(tool, limited, () => performTool(tool, args, limited, redact));
       };
-      if (tool.effect === "read") return { output: await perform(context) };
+      if (tool.effect === "read") return { output: await perform(context, false) };
       return await effects.once({ tool, fields, args, call }, context, perform);
     } finally {
       await tool.close?.();
@@ -45,23 +47,40 @@ export function createTool({ find, effects, calls, budgets, redact }: ToolDeps):
   };
 }
 
-export interface ToolDeps {
+export interface ToolDeps extends Asked {
   find: FindTool;
   effects: EffectLedger;
   calls: ToolCalls;
-  budgets: Budgets;
   redact?: Redact;
 }
 
-/** Whoever cannot be asked lets nothing through. */
-async function spendCall(budgets: Budgets, tool: Tool, context: WorkContext & Pick<Spender, "agent">): Promise<Pick<WorkContext, "until">> {
+interface Asked {
+  database: Database;
+  budgets: Budgets;
+}
+
+type Admission = WorkContext & Pick<Spender, "agent"> & { isAgain: boolean };
+
+/**
+ * Whether a call may begin, by its agent's state and by budgets; whoever cannot be asked lets nothing through. Not sooner: what an
+ * earlier attempt has done is found out and answered for also when nothing new may begin.
+ */
+async function admit(
+  { database, budgets }: Asked,
+  tool: Tool,
+  { agent, isAgain, ...context }: Admission,
+): Promise<Pick<WorkContext, "until">> {
+  const ask = async (): ReturnType<Budgets["spendToolCall"]> => {
+    if (agent !== undefined && !isAgain) await refuseInactive(database, context.tenant, agent);
+    return budgets.spendToolCall({ ...context, agent }, tool.name);
+  };
   try {
-    const { until } = await patiently(Date.now() + context.timeoutMs, () => budgets.spendToolCall(context, tool.name));
+    const { until } = await patiently(Date.now() + context.timeoutMs, ask);
     if (!until || tool.effect === "read") return until ? { until } : {};
     return { until: { ...until, problem: { ...until.problem, mayHaveHappened: true } } };
   } catch (error) {
     // An effect that was not begun must not look like one that may have happened.
-    throw error instanceof Fault ? error : new Fault("unavailable", "The record of budgets does not answer.", { cause: error });
+    throw error instanceof Fault ? error : new Fault("unavailable", "The record does not answer.", { cause: error });
   }
 }
 

@@ -21,6 +21,15 @@ const tools = [{ ...unguarded, name: "look", description: "", parameters: {}, to
 const called = (id: string) => ({ id, name: "look", arguments: {} });
 const result = (toolCallId: string, content: string) => ({ role: "tool" as const, toolCallId, content });
 
+test("a rule of one tool sees its results, also when all calls have one id", async () => {
+  const order = { rules: [{ ...asks("secret", ["role:security"]), tools: ["peek"] }] };
+  const guard = new Guard({ schemas } as GuardDeps, order, { timeoutMs: 10_000, tell: () => Promise.resolve() } as unknown as StepContext);
+  const before = [{ role: "assistant" as const, content: "", toolCalls: [called("a"), { ...called("a"), name: "peek" }] }];
+  const brief = { instructions: "", prompt: "", tools: [...tools, { ...tools[0]!, name: "peek", tool: "peek" }] };
+  const { question } = await passAdded(guard, brief, { before, added: [result("a", "nothing"), result("a", "secret")] });
+  expect(question).toMatchObject({ payload: "secret" });
+}, 30_000);
+
 test.each([
   [["password", "discount"], "role:security"],
   [["discount", "password"], "role:security"],

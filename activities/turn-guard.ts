@@ -38,7 +38,7 @@ export async function passAdded(guard: Guard, brief: Brief, { before, added }: C
       messages.push(message);
       continue;
     }
-    const passed = await guard.pass({ ...pieceOf(message, brief, calls), place });
+    const passed = await guard.pass({ ...pieceOf(message, brief, calls[place]), place });
     // A cast: what was a text stays one.
     messages.push({ ...message, content: passed.value as string });
     if (passed.question) shown.push(passed.value as string);
@@ -48,10 +48,10 @@ export async function passAdded(guard: Guard, brief: Brief, { before, added }: C
   return { messages, ...(question ? { question: { ...question, payload: shown.length === 1 ? shown[0]! : shown } } : {}) };
 }
 
-function pieceOf(message: Message, brief: Brief, calls: ToolCall[]) {
+/** Results come in the order of their calls: some servers give all calls one id. */
+function pieceOf(message: Message, brief: Brief, call: ToolCall | undefined) {
   if (message.role !== "tool") return { on: "input" as const, value: message.content };
-  const name = calls.find(({ id }) => id === message.toolCallId)?.name ?? "";
-  return { on: "toolResults" as const, value: message.content, tool: toolOf(brief, name) };
+  return { on: "toolResults" as const, value: message.content, tool: toolOf(brief, call?.name ?? "") };
 }
 
 const toolOf = ({ tools }: Brief, name: string): string => {

@@ -80,7 +80,7 @@ const names = (): string[][] => [
   ["activity id", "the step path; `{path}#{attempt}` after a person said retry"],
   [
     "idempotency key of a step",
-    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `:fallbackN`, `:againN` and `:repairN` for a model's further calls",
+    "`{runId}:{step path}`, and `#2`, `#3` … when the step or a scope around it was undone once, twice …; in a retry with the id of the first run; `~` and a piece of a hash for a tool's call that was made with other arguments before; `:fallbackN`, `:againN` and `:repairN` for a model's further calls",
   ],
   [
     "workflow id of a notice",
@@ -186,6 +186,7 @@ const meanings: Record<keyof typeof limits, string> = {
   httpAnswerBytesMax: "the answer of an `http` step, after decompressing: fault `http`",
   httpRedirectsMax: "redirects that an `http` step follows",
   modelAnswerBytesMax: "a model's answer: fault `limit`",
+  modelFairMs: "a call that was given less time than this and timed out is no sign that its model fails",
   modelCallsMax: "calls, and attempts, of one `llm` step: it fails with what the last one said",
   fallbacksMax: "`fallbacks` of an `llm` step",
   fallbackWaitMsMax: "a model that asks for a longer wait is left for the next of the chain",
@@ -227,6 +228,7 @@ const meanings: Record<keyof typeof limits, string> = {
   toolAnswerBytesMax: "a tool's result: fault `limit`",
   sqlRowsMax: "rows of one `sql.query`; the rest is left out",
   sqlBytesMax: "its rows as JSON; the rest is left out",
+  sqlPageBytesMax: "what is read of them at once: the rest is left out; a first row above it is fault `limit`",
   textPartMax: "characters that `text.cut` gives",
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",

@@ -273,6 +273,8 @@ export interface Activities {
   raiseBudgets(call: { run: RunKey; path: string; by: string; raises: Raise[]; approved: Json; waitedMs: number }): Promise<void>;
   /** Settle versions, descriptions and schemas of an agent's tools, and store what it gets in each turn. Faults: `tool_input`, `not_found`. */
   brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<Settled>;
+  /** Whether an agent may begin a call. Fault `agent_state`. */
+  admit(call: { tenant: string; agent: string }): Promise<void>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
   /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */

@@ -86,6 +86,18 @@ describe("what is kept of a log", () => {
     expect(kept(plan, steps, { from: ["l[1].y"] }).paths).toEqual(["l[0].x", "l[0].y", "l[1].x"]);
   });
 
+  test("is an agent's turn whose model was told of a call that failed", () => {
+    const plan = planOf({ id: "clerk", type: "agent", prompt: "Go.", tools: ["files.list"] }, set("b"));
+    const turn = (index: number, call: string): string[] =>
+      ["shorten", "think", `act[0].${call}`, "act"].map((step) => `clerk[${index}].${step}`);
+    const turns = ["clerk.brief", ...turn(0, "call!"), ...turn(1, "call")];
+    expect(kept(plan, log(...turns, "clerk", "b!"))).toMatchObject({ paths: ["clerk"], run: ["b"] });
+    expect(kept(plan, log(...turns, "clerk[2].think!", "clerk!")).paths).toContain("clerk[1].act");
+    // As long as it was not told, another attempt may do better.
+    expect(kept(plan, log("clerk.brief", ...turn(0, "call!").slice(0, -1))).run).toContain("clerk[0].act[0].call");
+    expect(kept(plan, log(...turns, "clerk[1].act[1].call~", "clerk", "b!")).run).toContain("clerk[1].act[1].call");
+  });
+
   test("names the children that had not finished", () => {
     const plan = planOf({ id: "call", type: "workflow", workflow: "w" });
     expect(kept(plan, log("call!"))).toMatchObject({ children: ["call"], run: ["call"] });

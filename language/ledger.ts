@@ -134,7 +134,7 @@ class Keeper {
     if (this.#log.status(path) === "failed") return false;
     if (this.#log.holdsCompensated(path) && !this.#hasUndoneItself(step, path)) return false;
     // What was caught, or spared by a join, was meant to be.
-    if (this.#log.isCaught(path) || ("join" in step && step.join !== "all")) return true;
+    if (this.#log.isCaught(path) || ("join" in step && step.join !== "all") || isAct(step)) return true;
     if (step.type === "try" && step.catch.some((_, index) => this.#log.has(`${path}.catch${index}`))) return true;
     return this.#slots(step, path).every(({ slot, block }) => block.steps.every((inner) => this.#isClean(inner, `${slot}.${inner.id}`)));
   }
@@ -233,6 +233,9 @@ class Log {
 }
 
 const joined = (path: string, slot: string): string => (slot === "" ? path : `${path}.${slot}`);
+
+/** The calls of an agent's turn: what failed was told to the model, which has gone on from there. */
+const isAct = (step: Step): boolean => step.type === "foreach" && step.body.steps.some(({ type }) => type === "call");
 
 /** What a `listen` or an approval holds came after an event, or the lack of one, that the new run does not know. */
 const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "foreach", "loop", "agent"]);

@@ -9,7 +9,7 @@ import { rootOfKey } from "../contracts/ids.ts";
 /** Which effect: the same for every attempt, in a retry and after a reset. */
 export interface EffectId {
   tenant: string;
-  /** `{root run}:{step path}`, with `#2` when it is done again after it was undone. */
+  /** `{root run}:{step path}`, with `#2` when it is done again after it was undone. `otherwise` says when it has more. */
   key: string;
   /** Number of the call within the step. */
   call: number;
@@ -39,13 +39,31 @@ export interface StandingEffect extends EffectId {
 /** An effect that one attempt has in hand. */
 export type OpenEffect = EffectId & { token: string };
 
-/** What stands of an effect: this run's own row or, in a fork, that of the nearest run it branched off from. */
-export async function standingEffect(database: Database, id: EffectId, isUndoing: boolean): Promise<StandingEffect | undefined> {
-  const own = await database.effect.findUnique({ where: { tenant_key_call_argsHash: id } });
-  if (own) return own.state === "open" || own.state === "done" ? standing(own) : undefined;
-  // What undoes a fork's own work has not been done for it by its origin.
-  return isUndoing ? undefined : effectOfOrigin(database, id);
+export interface Looked {
+  /** Under which it is known outside, or will be. */
+  key: string;
+  known: StandingEffect | undefined;
 }
+
+/** What stands of an effect: this run's own row or, in a fork, that of the nearest run it branched off from. */
+export async function standingEffect(database: Database, id: EffectId, isUndoing: boolean): Promise<Looked> {
+  const { tenant, call, argsHash } = id;
+  const rows = await database.effect.findMany({ where: { tenant, call, key: { in: [id.key, otherwise(id)] } } });
+  const own = rows.find((row) => row.argsHash === argsHash);
+  if (own) return { key: own.key, known: own.state === "open" || own.state === "done" ? standing(own) : undefined };
+  const key = rows.length === 0 ? id.key : otherwise(id);
+  // What undoes a fork's own work has not been done for it by its origin.
+  return { key, known: isUndoing ? undefined : await effectOfOrigin(database, id) };
+}
+
+/**
+ * The key of a call that was made with other arguments before: a retry whose earlier steps gave something else. Under the same key
+ * the outside would answer with what it did then.
+ */
+const otherwise = ({ key, argsHash }: Pick<EffectId, "key" | "argsHash">): string => `${key}~${argsHash.slice(0, 16)}`;
+
+/** Whether a row's key is that of a call, whatever its arguments. */
+export const isKeyOf = (call: string, key: string): boolean => key === call || key.startsWith(`${call}~`);
 
 /** Write the effect ahead. `instead`: the token of an open row whose effect has not happened or may happen twice. False = somebody else was faster. */
 export async function openEffect(database: Database, opening: Opening, instead: string | undefined): Promise<OpenEffect | undefined> {
@@ -91,9 +109,10 @@ const standing = (row: Row): StandingEffect => ({
 });
 
 /** The run that a root's tree branched off from has the same steps under its own root. What was undone since does not stand. */
-async function effectOfOrigin(database: Database, { tenant, key, call, argsHash }: EffectId): Promise<StandingEffect | undefined> {
+async function effectOfOrigin(database: Database, id: EffectId): Promise<StandingEffect | undefined> {
+  const { tenant, key, call, argsHash } = id;
   const root = rootOfKey(key);
-  const rest = key.slice(root.length);
+  const rests = [key, otherwise(id)].map((each) => each.slice(root.length));
   const rows = await database.$queryRaw<{ key: string }[]>`
     WITH RECURSIVE origins(root, depth) AS (
       SELECT ${root}::text, 0
@@ -105,7 +124,7 @@ async function effectOfOrigin(database: Database, { tenant, key, call, argsHash 
       WHERE c.depth < ${limits.forkChainMax} AND NOT EXISTS (
         SELECT 1 FROM events e WHERE e.run_id = f.id AND e.identity = '#1/run.started/0' AND e.data ->> 'reexecuteEffects' = 'true'))
     SELECT e.key FROM origins c JOIN effects e
-      ON e.tenant = ${tenant} AND e.key = c.root || ${rest} AND e.call = ${call} AND e.args_hash = ${argsHash}
+      ON e.tenant = ${tenant} AND e.key IN (c.root || ${rests[0]}, c.root || ${rests[1]}) AND e.call = ${call} AND e.args_hash = ${argsHash}
     WHERE c.depth > 0 AND e.state IN ('open', 'done') AND NOT EXISTS (
       SELECT 1 FROM runs r JOIN events u ON u.run_id = r.id AND u.type = 'step.compensated'
       WHERE r.tenant = ${tenant} AND (r.id IN (e.run_id, c.root) OR r.effect_root = c.root) AND u.time >= e.opened_at

@@ -1,5 +1,8 @@
 import { PrismaPg } from "@prisma/adapter-pg";
+import type { Socket } from "node:net";
+import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 
 export interface ReadQuery {
   text: string;
@@ -28,18 +31,26 @@ export class ReadOnlyDatabase {
 
   async query({ text, values, rowsMax, bytesMax, timeoutMs, signal }: ReadQuery): Promise<ReadRows> {
     const client = await (await (this.#pool ??= open(this.#url))).connect();
+    if (signal.aborted) client.release();
+    signal.throwIfAborted();
     // Ends what the server is at; a connection that was cut is not used again.
-    const cut = (): void => client.release(true);
+    let isCut = false;
+    const cut = (): void => {
+      if (!isCut) client.release(true);
+      isCut = true;
+    };
     signal.addEventListener("abort", cut, { once: true });
+    const page = new Page(client, cut);
     try {
       await client.query("BEGIN READ ONLY");
       await client.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.floor(timeoutMs))}`);
       // By the extended protocol, which takes one statement; a cursor takes nothing but a query.
       await client.query({ text: `DECLARE answer NO SCROLL CURSOR FOR ${text}`, values, queryMode: "extended" });
-      return await fetchAll(client, rowsMax, bytesMax);
+      return await fetchAll(page, rowsMax, bytesMax);
     } finally {
       signal.removeEventListener("abort", cut);
-      if (!signal.aborted) await end(client);
+      page.close();
+      if (!isCut) await end(client);
     }
   }
 
@@ -56,6 +67,8 @@ interface Answer {
 interface Connection {
   query(query: string | { text: string; values: Json[]; queryMode: "extended" }): Promise<Answer>;
   release(isBroken?: boolean): void;
+  /** The driver's own. */
+  connection: { stream: Pick<Socket, "on" | "off"> };
 }
 
 interface Pool {
@@ -69,14 +82,54 @@ async function open(url: string): Promise<Pool> {
   return adapter.underlyingDriver() as unknown as Pool;
 }
 
-const PAGE = 100;
+/** How many rows are asked for at once: of a few the size is known before there are many. */
+const rowsAtFirst = 1;
+const growth = 4;
+const rowsAtOnceMax = 100;
 
-async function fetchAll(client: Connection, rowsMax: number, bytesMax: number): Promise<ReadRows> {
+/** The driver keeps a page whole, however large: what comes is counted, and cut before it is too much. */
+class Page {
+  readonly #connection: Connection;
+  readonly #count: (chunk: Buffer) => void;
+  #bytes = 0;
+
+  constructor(connection: Connection, cut: () => void) {
+    this.#connection = connection;
+    this.#count = ({ length }) => {
+      this.#bytes += length;
+      if (this.#isTooLarge) cut();
+    };
+    connection.connection.stream.on("data", this.#count);
+  }
+
+  get #isTooLarge(): boolean {
+    return this.#bytes > limits.sqlPageBytesMax;
+  }
+
+  /** Undefined when it was too large. */
+  async fetch(rows: number): Promise<Answer | undefined> {
+    this.#bytes = 0;
+    try {
+      return await this.#connection.query(`FETCH ${rows} FROM answer`);
+    } catch (error) {
+      if (this.#isTooLarge) return undefined;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#connection.connection.stream.off("data", this.#count);
+  }
+}
+
+async function fetchAll(pages: Page, rowsMax: number, bytesMax: number): Promise<ReadRows> {
   const rows: JsonObject[] = [];
   let columns: string[] = [];
   let bytes = 0;
-  for (;;) {
-    const page = await client.query(`FETCH ${Math.min(PAGE, rowsMax + 1 - rows.length)} FROM answer`);
+  for (let atOnce = rowsAtFirst; ; atOnce = Math.min(atOnce * growth, rowsAtOnceMax)) {
+    const page = await pages.fetch(Math.min(atOnce, rowsMax + 1 - rows.length));
+    if (!page && rows.length > 0) return { columns, rows, truncated: true };
+    if (!page) throw new Fault("limit", `A row of the answer has more than ${limits.sqlPageBytesMax} bytes; ask for less of it.`);
     columns = page.fields.map(({ name }) => name);
     for (const row of page.rows) {
       // Dates and the like become what a result can carry.

@@ -25,9 +25,13 @@ export interface Toolbox {
 
 /** The tools of this worker. The API knows of them from what is told here, now and again. */
 export async function openToolbox(database: Database, settings: Settings, { logger, operator }: Given): Promise<Toolbox> {
-  const { TENUTO_FILES_ROOT: filesRoot, TENUTO_HTTP_ALLOW: httpAllow, sql, mcpSecrets, mcpEnv } = settings;
+  const { TENUTO_FILES_ROOT: filesRoot, TENUTO_TENANT: mainTenant, TENUTO_HTTP_ALLOW: httpAllow, sql, mcpSecrets, mcpEnv } = settings;
   const own = await loadTools(settings.TENUTO_TOOLS);
-  const tools = createToolRegistry([...createBuiltinTools({ filesRoot, httpAllow, sql }), ...createMemoryTools(database), ...own]);
+  const tools = createToolRegistry([
+    ...createBuiltinTools({ filesRoot, mainTenant, httpAllow, sql }),
+    ...createMemoryTools(database),
+    ...own,
+  ]);
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: httpAllow }), schemas, operator, secrets: mcpSecrets, env: mcpEnv });
   const calls = new ToolCalls(database);

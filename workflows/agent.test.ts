@@ -82,6 +82,32 @@ test.each([false, true])("what is too long is shortened before the next turn, wi
   expect(told?.data["usage"]).toMatchObject({ calls: 5, costUsd: 2.5 });
 });
 
+test("an agent that is stopped begins no child, hands nothing over and asks nobody", async () => {
+  const { tool, ...bare } = call("a");
+  const calls = [
+    { ...bare, tool },
+    { ...bare, workflow: "pay" },
+    { ...bare, workflow: "agent.b", agent: "b" },
+    { ...bare, handoff: "b" },
+    bare,
+  ];
+  const told: Json[] = [];
+  const { end, port } = await runPlain(definition({ agent: "clerk", tools: undefined }), {
+    steer: (_, { inactive }) => inactive.add("clerk"),
+    answer: (path, fields) => {
+      if (!path.endsWith("think")) return { output: path };
+      const { results } = fields as { results: Json[] };
+      told.push(...results);
+      const isDone = results.length > 0;
+      return { output: { transcript: "t", tokens: 1, calls: isDone ? [] : calls, isDone, answer: null } as unknown as Json };
+    },
+  });
+  expect(end.result.status).toBe("completed");
+  const refused = { error: { code: "agent_state" } };
+  expect(told).toMatchObject([{ output: "work[0].act[0].call" }, refused, refused, refused, refused]);
+  expect(port.log.filter(({ type }) => type === "child.started" || type === "approval.requested")).toEqual([]);
+});
+
 test("what an agent costs is the sum of its turns", async () => {
   const answer = answering(2);
   const { port } = await runPlain(definition(), {

@@ -210,6 +210,8 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   const { agent, call, decision } = (await walk.value(here.step.given, here.context.frame)) as unknown as Given;
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
+  // Of a tool the activity asks.
+  if (agent !== null && call.tool === undefined && !isBegun(walk, here)) await walk.outside(() => walk.port.admit(agent, here.path));
   if (call.handoff !== undefined) return handOver(walk, here, call);
   if (call.workflow !== undefined) return childOf(walk, here, call);
   return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
@@ -219,6 +221,12 @@ interface Given {
   agent: string | null;
   call: AskedCall;
   decision: Json;
+}
+
+/** An execution before this one has asked, or has started the child. */
+function isBegun({ ledger }: Walk, { path }: HereOf<"call">): boolean {
+  const place = ledger.place(path);
+  return place?.["child"] !== undefined || place?.["asked"] !== undefined;
 }
 
 const refusal = ({ decision, comment }: JsonObject): Json => ({

@@ -142,6 +142,8 @@ export interface Port {
   raise(request: RaiseRequest): Promise<void>;
   /** Settle and store what an agent gets in each turn. */
   brief(order: AgentOrder, path: string): Promise<Settled>;
+  /** Whether an agent may begin a call. Fault `agent_state`. */
+  admit(agent: string, path: string): Promise<void>;
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;
   /** Show the run to people; costs nothing. */
   show(markdown: string): void;

@@ -13,6 +13,7 @@ type Quick =
   | "concat"
   | "validate"
   | "brief"
+  | "admit"
   | "loadPlan"
   | "hold"
   | "finished"

@@ -62,6 +62,7 @@ export function createTemporalPort(run: RunArguments): Port {
     raise: ({ path, ...request }) =>
       slow("raiseBudgets", [{ run: { tenant, id: run.id }, path, ...request }], `${path}: raise what it may spend`),
     brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
+    admit: (agent, path) => quick("admit", [{ tenant, agent }], `${path}: whether the agent may begin it`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     show: (markdown) => setCurrentDetails(markdown),
     pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),

@@ -68,6 +68,7 @@ const usual: Tool[] = [
   { name: "large", description: "Answers with more than anybody takes.", inputSchema: any },
   { name: "slow", description: "Answers after a minute.", inputSchema: any },
   { name: "misfits", description: "Breaks its own schema.", inputSchema: any, outputSchema: { type: "object", required: ["sum"] } },
+  { name: "silent", description: "Leaves out what its schema says.", inputSchema: any, outputSchema: { type: "object" } },
 ];
 
 function serverOf(tools: Tool[], note: (call: Omit<McpCall, "authorization">) => void): Server {
@@ -87,6 +88,7 @@ async function answerOf(name: string, { a, b }: Record<string, unknown>): Promis
   if (name === "fails") return { ...text("no such city"), isError: true };
   if (name === "large") return text("x".repeat(8_000_000));
   if (name === "misfits") return { ...text("?"), structuredContent: { other: 1 } };
+  if (name === "silent") return text("done");
   const sum = Number(a) + Number(b);
   return { ...text(String(sum)), structuredContent: { sum } };
 }

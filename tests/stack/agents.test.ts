@@ -250,14 +250,18 @@ describe("a published agent", () => {
 
   test("that is stopped begins no call more, in tasks that are under way either", async () => {
     const model = new Model();
-    const name = await publish({ model: model.wanted, tools: ["test.double"], approval: { tools: ["test.*"] } });
-    await model.script({ toolCalls: [double(4)] }, { text: "8" });
+    const other = await publish({ model: model.wanted });
+    const tools = ["test.double", { agent: other, as: "ask" }];
+    const name = await publish({ model: model.wanted, tools, approval: { tools: ["test.*", other] } });
+    await model.script({ toolCalls: [double(4), call("ask", { prompt: "?" })] }, { text: "8" });
     const run = await admin.begin({ steps: [named(name)] });
-    const id = await run.approval("work[0].act[0].approve");
+    const ids = await Promise.all([0, 1].map((index) => run.approval(`work[0].act[${index}].approve`)));
     expect(await stop(name)).toMatchObject({ status: 200 });
     await new Promise((wake) => setTimeout(wake, 2_500));
-    await admin.decide(id, { decision: "approve" });
+    for (const id of ids) await admin.decide(id, { decision: "approve" });
     expect((await run.end()).error).toMatchObject({ type: "agent_state" });
+    const made = (await run.steps()).filter(({ path }) => path.endsWith(".call"));
+    expect(made.map(({ status, error }) => [status, error?.type])).toEqual([0, 1].map(() => ["failed", "agent_state"]));
     expect(await model.calls()).toHaveLength(1);
     expect((await admin.finish({ steps: [named(name)] })).error).toMatchObject({ type: "agent_state" });
   });

@@ -159,9 +159,12 @@ test("to begin and to settle twice is to do it once", async () => {
   expect(await row()).toMatchObject({ reserved: nothing, spent: { tokens: 110, modelCalls: 1 } });
 });
 
-test("an answer that was cut off costs all that was set aside; one that the provider refused, nothing", async () => {
+test.each<Omit<CallOutcome, "answer">>([
+  { status: "canceled", usage: null },
+  { status: "failed", usage: { ...noUsage, inputTokens: 90, outputTokens: 60, isEstimated: true }, isCut: true },
+])("an answer that was cut off costs all that was set aside ($status); one that the provider refused, nothing", async (cut) => {
   await calls.begin(owner("a"), started(), need(1_000));
-  await calls.settle(owner("a"), { index: 0, model }, { status: "canceled", usage: null });
+  await calls.settle(owner("a"), { index: 0, model }, cut);
   expect((await row()).spent.tokens).toBe(1_000 + 16_384);
   await calls.begin(owner("b"), started(), need(1_000));
   await calls.settle(owner("b"), { index: 0, model }, { status: "failed", usage: noUsage });

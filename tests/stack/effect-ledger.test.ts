@@ -54,20 +54,40 @@ const mails = defineTool({
   },
 });
 
+/** Done again as often as it is asked; notes the keys it is asked under. */
+const notes = defineTool({
+  name: "mail.note",
+  description: "Notes a mail.",
+  input: z.strictObject({ to: z.string() }),
+  effect: "write",
+  idempotent: true,
+  run({ to }, { idempotencyKey }) {
+    sent.push(idempotencyKey);
+    if (to === "limbo") throw new Fault("tool", "cut off", { extra: { mayHaveHappened: true } });
+    return { to };
+  },
+});
+
 interface Asked {
   to?: Json;
   call?: number;
+  tool?: string;
+  agent?: string;
 }
 
 /** One attempt of the step `run`, which keeps its result; each begins with what the database knows. */
-async function attempt(run: string, { to = "ada", call = 0 }: Asked, more: object = {}): Promise<Json> {
+async function attempt(
+  run: string,
+  { to = "ada", call = 0, tool: name = "mail.send", ...fields }: Asked,
+  more: object = {},
+): Promise<Json> {
   const effects = new EffectLedger(database);
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: [] }), schemas, operator: {}, secrets: {}, env: {} });
-  const find = createFindTool({ tools: createToolRegistry([mails]), database, mcp });
-  const tool = createTool({ find, effects, calls: new ToolCalls(database), budgets: new Budgets(database) });
+  const find = createFindTool({ tools: createToolRegistry([mails, notes]), database, mcp });
+  const tool = createTool({ database, find, effects, calls: new ToolCalls(database), budgets: new Budgets(database) });
   const context = testContext({ runId: run, idempotencyKey: `${run}:step`, ...more });
-  const { output, effect } = await tool({ tool: "mail.send", arguments: { to } }, context, call);
+  const { output, effect } = await tool({ tool: name, arguments: { to }, ...fields }, context, call);
   if (effect) await effects.done(effect, output);
   return output;
 }
@@ -96,6 +116,32 @@ test("an effect that may have happened is thrown, and asked about by the next at
   await expect(attempt("r_4", { to: "limbo" })).rejects.toMatchObject({ code: "effect_unknown" });
 });
 
+test("an agent that is stopped begins nothing, and what it has begun is brought to its end", async () => {
+  await database.agentState.create({ data: { tenant: "default", name: "clerk", revision: 1, state: "stopped", changedBy: "ada" } });
+  const agent = "clerk";
+  sent = [];
+  for (const asked of [{ to: "limbo" }, { to: "limbo", tool: "mail.note", call: 1 }])
+    await expect(attempt("r_8", asked)).rejects.toMatchObject({ code: "tool" });
+  await expect(attempt("r_8", { to: "limbo", agent })).rejects.toMatchObject({ code: "effect_unknown" });
+  await expect(attempt("r_8", { to: "limbo", tool: "mail.note", call: 1, agent })).rejects.toMatchObject({ code: "tool" });
+  expect(sent).toHaveLength(2);
+  await attempt("r_9", {});
+  expect(await attempt("r_9", { agent })).toEqual({ number: 3 });
+  for (const tool of ["mail.send", "mail.note"])
+    await expect(attempt("r_9", { tool, call: 2, agent })).rejects.toMatchObject({ code: "agent_state" });
+  expect(sent).toHaveLength(3);
+});
+
+test("a call with other arguments than before has a key of its own, each time the same", async () => {
+  sent = [];
+  const tool = "mail.note";
+  for (const to of ["ada", "bob", "limbo", "ada", "bob"]) await attempt("r_10", { tool, to }).catch(() => undefined);
+  await expect(attempt("r_10", { tool, to: "limbo" })).rejects.toMatchObject({ code: "tool" });
+  expect(sent[0]).toBe("r_10:step");
+  expect(new Set(sent).size).toBe(3);
+  expect([sent.length, sent[2]]).toEqual([4, sent[3]]);
+});
+
 test("a call that its budget's wall time cuts may have happened", async () => {
   const budgets = [{ scope: "run:r_7", caps: { wallTimeMs: 1_100 }, onExceed: "pause" as const }];
   const cut = { code: "budget_exceeded", problem: { onExceed: "pause", budgets: [{ scope: "run:r_7", unit: "wallTime", max: 1_100 }] } };
@@ -120,12 +166,12 @@ test("of two attempts at once one does it and the other asks", async () => {
 
 test("what was done can be discarded also by who only finds it done", async () => {
   sent = [];
-  await attempt("r_7", {});
+  await attempt("r_11", {});
   const effects = new EffectLedger(database);
-  const context = testContext({ runId: "r_7", idempotencyKey: "r_7:step" });
+  const context = testContext({ runId: "r_11", idempotencyKey: "r_11:step" });
   const known = await effects.known({ tool: "mail.send", arguments: { to: "ada" } }, 0, context);
-  expect(known).toMatchObject({ output: { number: 1 }, effect: { key: "r_7:step" } });
+  expect(known).toMatchObject({ output: { number: 1 }, effect: { key: "r_11:step" } });
   await effects.discard(known!.effect!);
-  await attempt("r_7", {});
+  await attempt("r_11", {});
   expect(sent).toHaveLength(2);
 });

@@ -107,10 +107,18 @@ describe("a tool of an MCP server over HTTP", () => {
     ["subtract", {}, { type: "tool_input" }],
     ["refuses", {}, { type: "tool", detail: expect.stringContaining("not today") }],
     ["large", {}, { type: "limit" }],
-    ["misfits", {}, { type: "tool", detail: expect.stringContaining("output schema") }],
   ])("%s with %j fails as it should", async (tool, args, error) => {
     const server = await Mcp.at();
     expect(await server.run(tool, args as JsonObject)).toMatchObject({ status: "failed", error });
+  });
+
+  test.each(["misfits", "silent"])("that %s by its own schema has done its work", async (tool) => {
+    const server = await Mcp.at();
+    const run = await admin.begin({ steps: [server.step(tool)] });
+    const error = { type: "tool", detail: expect.stringContaining("output schema") };
+    expect(await run.end()).toMatchObject({ status: "failed", error });
+    expect(await (await begun(run, "retry")).end()).toMatchObject({ status: "failed", error });
+    expect(await server.calls()).toHaveLength(1);
   });
 
   test("that gives no answer in time may have done its work", async () => {
@@ -142,7 +150,7 @@ describe("a tool of an MCP server over HTTP", () => {
     const server = await Mcp.at({ tools: { add: { effect: "read" } } });
     await server.run("add", { a: 1, b: 2 });
     const { body } = await admin.get<Page<JsonObject>>(`/api/v2/tools?server=${server.name}`);
-    expect(body.data).toHaveLength(6);
+    expect(body.data).toHaveLength(7);
     const name = encodeURIComponent(`${server.name}/add`);
     expect((await admin.get(`/api/v2/tools/${name}`)).body).toMatchObject({ version: "2.1.0", server: server.name, effect: "read" });
     expect((await admin.get(`/api/v2/tools/${encodeURIComponent(`${server.name}/fails`)}`)).body).toMatchObject({ effect: "write" });

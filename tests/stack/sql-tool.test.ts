@@ -65,6 +65,22 @@ test("a long answer is cut by rows and by bytes", async () => {
   expect(large.rows.length).toBeLessThan(30);
 });
 
+test("an answer that no worker could hold is cut while it comes", async () => {
+  const [large, patient] = ["repeat('x', 10000000)", { timeoutMs: 30_000 }];
+  await expect(ask(`SELECT ${large} FROM generate_series(1, 1000)`, {}, patient)).rejects.toMatchObject({ code: "limit" });
+  const growing = await ask(`SELECT CASE WHEN n = 1 THEN 'a' ELSE ${large} END AS pad FROM generate_series(1, 1000) n`, {}, patient);
+  expect(growing).toMatchObject({ rows: [{ pad: "a" }], truncated: true });
+});
+
+test("whoever is cancelled while all connections are in use takes none with it", async () => {
+  const all = (query: string, timeoutMs: number) => Promise.allSettled(Array.from({ length: 5 }, () => ask(query, {}, { timeoutMs })));
+  const busy = all("SELECT pg_sleep(1)", 10_000);
+  await new Promise((soon) => setTimeout(soon, 300));
+  expect((await all("SELECT 1", 100)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "rejected"));
+  await busy;
+  expect((await all("SELECT 1", 3_000)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "fulfilled"));
+});
+
 describe("nothing is changed", () => {
   test.each([
     "DELETE FROM orders",

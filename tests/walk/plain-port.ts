@@ -171,6 +171,11 @@ export class PlainPort implements Port {
     concurrency: null,
     timeoutMs: null,
   });
+  /** Agents that may begin no call. */
+  readonly inactive = new Set<string>();
+  admit: Port["admit"] = async (agent) => {
+    if (this.inactive.has(agent)) throw new Fault("agent_state", `Agent ${agent} is stopped.`);
+  };
   validate: Port["validate"] = async () => null;
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
