@@ -12,9 +12,11 @@ export const encodeCursor = (place: Place): string => Buffer.from(JSON.stringify
 export function decodeCursor(cursor: string | undefined, max: number): Place | undefined {
   if (cursor === undefined) return undefined;
   const place = parsePlace(cursor, max);
-  if (!place) throw new Fault("bad_request", "The cursor is not one of ours; take `page.next` of the page before.");
+  if (!place) throw unknownCursor();
   return place;
 }
+
+export const unknownCursor = (): Fault => new Fault("bad_request", "The cursor is not one of ours; take `page.next` of the page before.");
 
 export const placeMax = { time: Date.UTC(9_999, 0), seq: 2 ** 31 - 1 } as const;
 

@@ -14,6 +14,7 @@ import {
 } from "../contracts/schedule.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { runIdFor } from "./begin.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
@@ -21,7 +22,7 @@ import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { changeSchedule, createSchedule, deleteSchedule, overlaps, scheduleHandle, type ScheduleOrder } from "./schedule-options.ts";
 import { scheduleOf } from "./schedule-body.ts";
-import { isOfWorkflow, isUnknownSchedule, listSchedules, seeSchedule } from "./schedule-view.ts";
+import { isOfWorkflow, isUnknownSchedule, listSchedules, seeSchedule, startsDue } from "./schedule-view.ts";
 
 const tag = "Schedules";
 const params = z.object({
@@ -150,7 +151,7 @@ export const scheduleRoutes = [
     body: backfillSchema,
     idempotency: "table",
     answers: seen,
-    faults,
+    faults: [...faults, "limit"],
     handle: backfill,
   }),
 ];
@@ -185,8 +186,18 @@ async function backfill(call: At<Backfill>): Promise<Answer> {
   const { start, end, overlap = "allowAll" } = call.body;
   if (Date.parse(end) <= Date.parse(start))
     throw faultOf("schema", "`end` must be after `start`.", [{ pointer: "/end", message: "not after `start`" }]);
+  await refuseTooMany(call);
   await knowing(call, () => handleOf(call).backfill({ start: new Date(start), end: new Date(end), overlap: overlaps[overlap] }));
   return ok(await seeSchedule(call, call.params.id));
+}
+
+/** Whoever mistypes a year would start millions of runs. */
+async function refuseTooMany({ deps, caller, body: { start, end }, params: { id } }: At<Backfill>): Promise<void> {
+  const due = await startsDue(deps, caller.tenant, { id, after: start, until: end });
+  if (due === undefined) throw unknownSchedule(id);
+  if (due <= limits.backfillStartsMax) return;
+  const detail = `More than ${limits.backfillStartsMax} starts are due between \`start\` and \`end\`; ask for shorter times, one after the other.`;
+  throw faultOf("limit", detail, [{ pointer: "/end", message: "too far from `start`" }]);
 }
 
 const handleOf = ({ deps, caller, params: { id } }: At) => scheduleHandle(deps, caller.tenant, id);

@@ -302,6 +302,7 @@ const meanings: Record<keyof typeof limits, string> = {
   usageDaysMax: "days between `from` and `to` of `GET /usage`: 400",
   sseUnreadBytesMax: "what a reader of a stream has not taken yet when live words come: it is cut off",
   sseClientsPerProcessMax: "event streams of one API process: then 503",
+  backfillStartsMax: "starts that one backfill makes up for: fault `limit`",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
   webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",

@@ -222,6 +222,7 @@ export const limits = {
   reconcileAsksMax: 250,
   defectAttempts: 5,
   triggersPerEventMax: 100,
+  backfillStartsMax: 999,
   triggerSweepMs: 15 * second,
   webhookSkewMs: 5 * minute,
   fairnessKeyBytesMax: 64,
