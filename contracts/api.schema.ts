@@ -330,7 +330,10 @@ export const decisionSchema = z
       .string()
       .regex(/^[0-9a-f]{64}$/)
       .optional()
-      .meta({ description: "The approval's, as it was shown: when the payload is another by now, 409 `approval_stale`." }),
+      .meta({
+        description:
+          "The approval's, as it was shown: when the payload is another by now, 409 `approval_stale`; so it is without it once the payload has been another.",
+      }),
     data: json.optional(),
     comment: text(10_000).optional(),
   })
