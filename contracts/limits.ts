@@ -108,6 +108,7 @@ export const limits = {
   budgetsKnownMs: 2 * second,
   budgetTenantsKnownMax: 10_000,
   budgetsResumedMax: 200,
+  budgetToldMs: 10 * minute,
   budgetsListedMax: 200,
   modelQuotasMax: 1_000,
   quotaWaitMsMax: 5 * minute,
