@@ -1,5 +1,4 @@
 import type { Json, JsonObject } from "../contracts/json.ts";
-import { highestVersion } from "../contracts/semver.ts";
 import type { Plan, ScheduleTrigger, Trigger } from "../language/plan.ts";
 import type { Database, Prisma } from "../prisma/client.ts";
 import type { Deps } from "./deps.ts";
@@ -12,11 +11,9 @@ export async function lockWorkflow(transaction: Transaction, tenant: string, wor
   await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${tenant}/${workflow}`}, 0))`;
 }
 
-/** When the published version is the newest, its triggers take the place of those before it. Schedules follow by `syncSchedules`. */
+/** The triggers of the newest version take the place of those before it. Schedules follow by `syncSchedules`. */
 export async function replaceTriggers(transaction: Transaction, tenant: string, plan: Plan): Promise<void> {
   const workflow = plan.name;
-  const versions = await transaction.definition.findMany({ where: { tenant, name: workflow }, select: { version: true } });
-  if (highestVersion(versions.map(({ version }) => version)) !== plan.version) return;
   const before = { tenant, workflow };
   await transaction.trigger.deleteMany({ where: { ...before, type: { not: "schedule" } } });
   await transaction.trigger.updateMany({ where: before, data: { removed: true, synced: false } });
