@@ -6,6 +6,7 @@ import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { workflowTypes } from "../contracts/messages.ts";
 import { isUnderWay } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -152,7 +153,9 @@ async function endNow({ client }: Deps, row: Row): Promise<RunEvent | { descript
   try {
     const description = await handle.describe();
     if (isUnderWay(description.status)) return { description };
-    return (await endOf(handle, () => timeOf(description))) ?? endWithoutWord(description);
+    const closedBy = Date.now() + limits.endingFollowedMs;
+    const end = await client.connection.withDeadline(closedBy, () => endOf(handle, () => timeOf(description)));
+    return end ?? endWithoutWord(description);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
     return eventOf("run.terminated", Date.now(), { reason: "Temporal no longer knows this run" });

@@ -244,17 +244,18 @@ async function remove(call: Call<{ scope: string }>): Promise<Answer> {
  */
 async function letGoOn({ deps, caller }: Call, scope: string): Promise<void> {
   const { tenant, principal } = caller;
-  const steps = await stepsOverBudget(deps.database, tenant, scope);
-  const tell = ({ runId, path }: (typeof steps)[number]): Promise<unknown> => {
+  const untold = (error: unknown, step?: object): void =>
+    deps.log.info({ err: error, scope, ...step }, "whoever waits for a budget was not told");
+  const tell = ({ runId: run, path }: { runId: string; path: string }): Promise<unknown> => {
     const argument = { path, by: principal.name, action: "retry" as const };
-    return update({ temporal: deps.temporal, tenant, run: runId }, "attend", { updateId: randomUUID(), argument }).catch((error: unknown) =>
-      deps.log.info({ err: error, run: runId, path }, "a step that waits for a budget was not told"),
-    );
+    const told = update({ temporal: deps.temporal, tenant, run }, "attend", { updateId: randomUUID(), argument });
+    return told.catch((error: unknown) => untold(error, { run, path }));
   };
   const tellAll = async (): Promise<void> => {
+    const steps = await stepsOverBudget(deps.database, tenant, scope);
     for (let at = 0; at < steps.length; at += abroad) await Promise.all(steps.slice(at, at + abroad).map(tell));
   };
-  await Promise.race([tellAll(), sleep(toldWithinMs, undefined, { ref: false })]);
+  await Promise.race([tellAll().catch(untold), sleep(toldWithinMs, undefined, { ref: false })]);
 }
 
 /** So many at the same time: the others that one process may ask are for requests. */
