@@ -64,7 +64,7 @@ async function downgraded(chat: (request: ChatRequest) => Promise<ChatAnswer>) {
     made: async () => [unfit],
     begin: async (_: unknown, { position }: StartedCall, { inputTokens }: CallNeed) => {
       if (position === 0) throw new Fault("budget_exceeded", "too much", { extra: { onExceed: "downgradeModel" } });
-      reserved.push(inputTokens);
+      reserved.push(inputTokens());
       return {};
     },
     settle: async (_: unknown, __: unknown, outcome: CallOutcome) => void settled.push(outcome),

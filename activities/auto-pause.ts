@@ -2,6 +2,7 @@ import { Context } from "@temporalio/activity";
 import type { Database, Prisma } from "../prisma/client.ts";
 import { changePause } from "../prisma/pauses.ts";
 import type { Notices } from "./notices.ts";
+import { sweep, type Beat } from "./sweep.ts";
 
 /** Who pauses, where no person does. */
 const actor = "auto-pause";
@@ -9,12 +10,16 @@ const actor = "auto-pause";
 /**
  * Pause each definition of whose latest runs too many failed; its open runs are told by reconcile. A person resumes it; only runs that end after that count again.
  */
-export function createAutoPause(database: Database, notices: Notices): () => Promise<void> {
-  return async () => {
-    for (const rule of await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] })) {
+export function createAutoPause(database: Database, notices: Notices): (beat: Beat) => Promise<void> {
+  return async (beat) => {
+    const rules = await database.autoPause.findMany({ orderBy: [{ tenant: "asc" }, { workflow: "asc" }] });
+    const work = async (rule: Rule): Promise<void> => {
       await keep(database, rule);
-      await tell(database, notices, rule).catch(() => Context.current().log.warn("a pause was not told", { workflow: rule.workflow }));
-    }
+      await tell(database, notices, rule);
+    };
+    const skip = ({ tenant, workflow }: Rule, error: unknown): void =>
+      Context.current().log.warn("an auto-pause was not looked after, or not told", { tenant, workflow, error });
+    await sweep(rules, { beat, work, skip });
   };
 }
 

@@ -20,7 +20,10 @@ export function createBroadcast({ database, client }: { database: Database; clie
         throw error;
       }
     };
-    const onProgress = (progress: Progress): void => context.heartbeat(progress);
+    const onProgress = (progress: Progress): void => {
+      context.heartbeat(progress);
+      context.cancellationSignal.throwIfAborted();
+    };
     return deliverTo(database, { tenant, event: event.event }, { send, onProgress, ...(from ? { from } : {}) });
   };
 }

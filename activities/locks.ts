@@ -4,6 +4,7 @@ import { lockWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { lockSignals, type LockArguments } from "../contracts/locks.ts";
 import { workflowTypes } from "../contracts/messages.ts";
 import { isUnderWay } from "../contracts/run-end.ts";
+import { lotsOf, type Beat } from "./sweep.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 
 /** What runs and locks need of Temporal's client: a workflow cannot start another unless it exists, nor look at one. */
@@ -41,12 +42,14 @@ const locksToldMax = 100;
  * Tell a tenant's locks that runs are over, so that those who wait need not wait until the holders are looked at. Only the
  * newest locks, where there are many: the others look for themselves.
  */
-export async function tellLocks(client: Client, tenant: string, runs: string[]): Promise<void> {
+export async function tellLocks(client: Client, { tenant, runs }: { tenant: string; runs: string[] }, beat: Beat): Promise<void> {
   const query = `WorkflowType = "${workflowTypes.lock}" AND ExecutionStatus = "Running" AND ${searchAttributes.tenant.name} = "${tenant}"`;
   let told = 0;
-  for await (const { workflowId } of client.workflow.list({ query, pageSize: locksToldMax })) {
-    if (++told > locksToldMax) return;
-    await client.workflow.getHandle(workflowId).signal(lockSignals.ended, { runs }).catch(ignoreEnded);
+  for await (const lot of lotsOf(client.workflow.list({ query, pageSize: locksToldMax }), beat)) {
+    const tell = (lock: string): Promise<void> => client.workflow.getHandle(lock).signal(lockSignals.ended, { runs }).catch(ignoreEnded);
+    await Promise.all(lot.map(({ workflowId }) => tell(workflowId)));
+    told += lot.length;
+    if (told >= locksToldMax) return;
   }
 }
 

@@ -11,6 +11,7 @@ import type { Budgets, Reservation, Until } from "./budgets.ts";
 import { noUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
+import type { Beat } from "./sweep.ts";
 import type { CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
 import { storable } from "../prisma/storable.ts";
@@ -172,13 +173,17 @@ export class ModelCalls {
   }
 
   /** Calls that nobody will settle: their workers went away with their runs, or their time is long over. Gives how many. */
-  async healLost(): Promise<number> {
+  async healLost(beat: Beat): Promise<number> {
     const rows = await this.#database.$queryRaw<CallKey[]>`
       SELECT run_id AS "runId", effect_key AS "effectKey", attempt, call_index AS "callIndex" FROM model_calls AS calls
       WHERE status = 'open' AND lost_at IS NOT NULL AND (lost_at < now()
         OR EXISTS (SELECT 1 FROM runs WHERE runs.id = calls.run_id AND runs.status = ANY(${[...terminalStatuses]})))
       LIMIT ${limits.budgetsHealedMax}`;
-    for (const key of rows) await this.#close(key, { from: ["open"], closed: lost });
+    // One after the other: they lock the same budgets.
+    for (const key of rows) {
+      await this.#close(key, { from: ["open"], closed: lost });
+      beat();
+    }
     return rows.length;
   }
 

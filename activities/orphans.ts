@@ -5,6 +5,7 @@ import { workflowIdOf } from "../contracts/ids.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { Database } from "../prisma/client.ts";
 import { hears } from "./spread-pause.ts";
+import { lotsOf, type Beat } from "./sweep.ts";
 
 interface Deps {
   database: Database;
@@ -19,16 +20,17 @@ interface Relative {
 }
 
 /** A run that ended without its walk cannot have cancelled its children itself, nor have let go of those that outlive it. */
-export async function cancelChildren({ database, client }: Deps, row: Relative): Promise<void> {
+export async function cancelChildren({ database, client }: Deps, row: Relative, beat: Beat): Promise<void> {
   const [rows, told] = await Promise.all([
     database.run.findMany({ where: { parentId: row.id, status: { notIn: [...terminalStatuses] } }, select: { id: true } }),
     toldChildren(database, [row.id]),
   ]);
   const ids = new Set([...rows.map(({ id }) => id), ...told.map((child) => child["runId"] as string)]);
-  for (const id of ids) {
-    if (isAbandoned(id, told)) await hears(client, { tenant: row.tenant, id }, released);
-    else await cancel(client, { tenant: row.tenant, id });
-  }
+  const letGo = async (id: string): Promise<unknown> => {
+    const child = { tenant: row.tenant, id };
+    return isAbandoned(id, told) ? hears(client, child, released) : cancel(client, child);
+  };
+  for await (const lot of lotsOf(ids, beat)) await Promise.all(lot.map(letGo));
 }
 
 // The last word of a parent that can say nothing any more.

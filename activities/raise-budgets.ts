@@ -24,7 +24,7 @@ export function createRaiseBudgets({ database, client }: { database: Database; c
     await retrySteps(
       client,
       others.map((step) => ({ ...step, tenant })),
-      by,
+      { by, beat: () => undefined },
     );
   };
 }

@@ -6,6 +6,7 @@ import { workflowIdOf } from "../contracts/ids.ts";
 import type { Holds } from "../contracts/holds.ts";
 import type { RunRef } from "../contracts/activities.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { workflowTypes } from "../contracts/messages.ts";
 import { isUnderWay } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -15,26 +16,26 @@ import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { UNTOLD } from "../prisma/plans.ts";
 import { defectEvent } from "./defects.ts";
+import { endBudgetWaits } from "./budget-waits.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
 import { deliverForgotten } from "./forgotten-messages.ts";
 import { endOf } from "./endings.ts";
-import { beginNewDay } from "./new-day.ts";
 import type { Record } from "./record.ts";
 import { readRunning, type IsKnownToRun } from "./running.ts";
 import { hears, isTold } from "./spread-pause.ts";
+import { allParts, lotsOf, sweep, type Beat } from "./sweep.ts";
 
 interface Deps {
   database: Database;
   record: Record;
   client: Client;
-  autoPause: () => Promise<void>;
+  autoPause: (beat: Beat) => Promise<void>;
   modelCalls: Pick<ModelCalls, "healLost">;
 }
 
 /** Rows looked at in one go; the schedule comes again soon. */
 const batch = 500;
-const abroad = 20;
 
 type Row = Awaited<ReturnType<typeof openRows>>[number];
 
@@ -47,30 +48,44 @@ const untoldSinceMs = 10 * 60_000;
  * definition or tenant is paused for (it was paused while they started) are told again.
  */
 export function createReconcile(deps: Deps): () => Promise<number> {
-  return async () => {
-    let healed = 0;
-    await deps.autoPause();
-    await deliverForgotten(deps);
-    const holdsOf = await allPauses(deps.database);
-    // Without the list all are asked about.
-    const isKnownToRun = await readRunning(deps.client).catch(() => () => false);
-    for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
-      for (let at = 0; at < rows.length; at += abroad) {
-        const some = rows.slice(at, at + abroad);
-        const ends = await Promise.all(
-          some.map((row) => healRow(deps, row, { holds: holdsOf(row.tenant, row.workflow), isKnownToRun }).catch(() => skip(row))),
-        );
-        const over = some.filter((_, index) => ends[index]);
-        healed += over.length;
-        await freeLocks(deps.client, over);
-      }
-      for (const row of await orphansAmong(deps.database, rows)) await cancel(deps.client, row).catch(() => skip(row));
-      await beginNewDay(deps, rows);
-      Context.current().heartbeat(healed);
-    }
-    await removeExpiredMemories(deps.database);
-    return healed + (await tellUntold(deps)) + (await deps.modelCalls.healLost());
+  return () => {
+    const context = Context.current();
+    const beat = (): void => {
+      context.cancellationSignal.throwIfAborted();
+      context.heartbeat();
+    };
+    return allParts({
+      "open runs": () => healRows(deps, beat),
+      "ends without a row": () => tellUntold(deps, beat),
+      "lost model calls": () => deps.modelCalls.healLost(beat),
+      "auto-pauses": () => deps.autoPause(beat).then(none),
+      "forgotten messages": () => deliverForgotten(deps, beat).then(none),
+      "expired memories": () => removeExpiredMemories(deps.database).then(none),
+    });
   };
+}
+
+/** What counts as healed is what differed. */
+const none = (): number => 0;
+
+async function healRows(deps: Deps, beat: Beat): Promise<number> {
+  let healed = 0;
+  const holdsOf = await allPauses(deps.database);
+  // Without the list all are asked about.
+  const isKnownToRun = await readRunning(deps.client, beat).catch(() => () => false);
+  for (let rows = await openRows(deps.database); rows.length > 0; rows = await openRows(deps.database, rows.at(-1))) {
+    for await (const lot of lotsOf(rows, beat)) {
+      const heal = (row: Row): Promise<boolean> =>
+        healRow(deps, row, { holds: holdsOf(row.tenant, row.workflow), isKnownToRun, beat }).catch(() => skip(row));
+      const ends = await Promise.all(lot.map(heal));
+      const over = lot.filter((_, index) => ends[index]);
+      healed += over.length;
+      await freeLocks(deps.client, over, beat);
+    }
+    await sweep(await orphansAmong(deps.database, rows), { beat, work: (row) => cancel(deps.client, row), skip });
+    await endBudgetWaits(deps, rows, beat);
+  }
+  return healed;
 }
 
 const openRows = (database: Database, after?: { id: string }) =>
@@ -88,21 +103,28 @@ function skip(row: Row): false {
 }
 
 /** Runs that were ended from outside before their first append: nothing is known of them but what Temporal knows. */
-async function tellUntold({ database, client, record }: Deps): Promise<number> {
+async function tellUntold({ database, client, record }: Deps, beat: Beat): Promise<number> {
   const since = new Date(Date.now() - untoldSinceMs).toISOString();
   const query = `WorkflowType = "${workflowTypes.run}" AND ExecutionStatus IN ("Terminated", "TimedOut") AND CloseTime > "${since}"`;
   let told = 0;
-  for await (const execution of client.workflow.list({ query })) {
+  const tell = async (execution: WorkflowExecutionInfo): Promise<void> => {
     const run = refOfExecution(execution);
-    if (!run || (await database.run.findUnique({ where: { id: run.id }, select: { id: true } }))) continue;
+    if (!run || (await database.run.findUnique({ where: { id: run.id }, select: { id: true } }))) return;
     await record.append(run, [endWithoutWord(execution)]);
     told += 1;
-  }
+  };
+  const failed: unknown[] = [];
+  await sweep(client.workflow.list({ query }), { beat, work: tell, skip: (_, error) => failed.push(error) });
+  if (failed.length > 0) throw failed[0];
   return told;
 }
 
 /** Gives whether the run has ended. */
-async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: Holds; isKnownToRun: IsKnownToRun }): Promise<boolean> {
+async function healRow(
+  deps: Deps,
+  row: Row,
+  { holds, isKnownToRun, beat }: { holds: Holds; isKnownToRun: IsKnownToRun; beat: Beat },
+): Promise<boolean> {
   const end = isKnownToRun(row) ? "open" : await endNow(deps, row);
   if (end === "open" || "description" in end) {
     const defect = end === "open" ? undefined : defectEvent(row, end.description);
@@ -111,16 +133,16 @@ async function healRow(deps: Deps, row: Row, { holds, isKnownToRun }: { holds: H
     return false;
   }
   // Before the row is closed: after it nobody would look at this run again.
-  if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row);
+  if (end.type === "run.terminated" || end.type === "run.timed_out") await cancelChildren(deps, row, beat);
   await deps.record.append(refOf(row), [end]);
   return true;
 }
 
 /** A run that ended without its walk has given nothing back. */
-async function freeLocks(client: Client, over: Row[]): Promise<void> {
+async function freeLocks(client: Client, over: Row[], beat: Beat): Promise<void> {
   for (const tenant of new Set(over.map((row) => row.tenant))) {
     const runs = over.filter((row) => row.tenant === tenant).map(({ id }) => id);
-    await tellLocks(client, tenant, runs).catch(() => Context.current().log.warn("locks were not told", { tenant }));
+    await tellLocks(client, { tenant, runs }, beat).catch(() => Context.current().log.warn("locks were not told", { tenant }));
   }
 }
 
@@ -132,7 +154,9 @@ async function endNow({ client }: Deps, row: Row): Promise<RunEvent | { descript
   try {
     const description = await handle.describe();
     if (isUnderWay(description.status)) return { description };
-    return (await endOf(handle, () => timeOf(description))) ?? endWithoutWord(description);
+    const closedBy = Date.now() + limits.endingFollowedMs;
+    const end = await client.connection.withDeadline(closedBy, () => endOf(handle, () => timeOf(description)));
+    return end ?? endWithoutWord(description);
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error;
     return eventOf("run.terminated", Date.now(), { reason: "Temporal no longer knows this run" });

@@ -3,6 +3,7 @@ import type { Client } from "@temporalio/client";
 import { workflowIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { updates, type UpdateArguments } from "../contracts/messages.ts";
+import { lotsOf, type Beat } from "./sweep.ts";
 
 interface Waiting {
   tenant: string;
@@ -10,13 +11,9 @@ interface Waiting {
   path: string;
 }
 
-/** So many runs are told at once. */
-const abroad = 20;
-
 /** Steps that wait for a person try again. One whose run does not hear it goes on waiting. */
-export async function retrySteps(client: Client, steps: readonly Waiting[], by: string): Promise<void> {
-  for (let at = 0; at < steps.length; at += abroad)
-    await Promise.all(steps.slice(at, at + abroad).map((step) => retryStep(client, step, by)));
+export async function retrySteps(client: Client, steps: readonly Waiting[], { by, beat }: { by: string; beat: Beat }): Promise<void> {
+  for await (const lot of lotsOf(steps, beat)) await Promise.all(lot.map((step) => retryStep(client, step, by)));
 }
 
 async function retryStep(client: Client, { tenant, runId, path }: Waiting, by: string): Promise<void> {

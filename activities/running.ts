@@ -3,6 +3,7 @@ import type { Client } from "@temporalio/client";
 import { workflowIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { workflowTypes } from "../contracts/messages.ts";
+import type { Beat } from "./sweep.ts";
 
 /** Whether a run need not be asked about in this round. */
 export type IsKnownToRun = (run: { tenant: string; id: string }) => boolean;
@@ -12,9 +13,9 @@ export type IsKnownToRun = (run: { tenant: string; id: string }) => boolean;
  * wait for people for days: those in the list are asked about in turn only, since a workflow task that fails shows nowhere else.
  * The list may be a moment old: a run that has just ended is found by the next round.
  */
-export async function readRunning(client: Client): Promise<IsKnownToRun> {
+export async function readRunning(client: Client, beat: Beat): Promise<IsKnownToRun> {
   const running = new Set<string>();
-  for await (const workflowId of listRunning(client)) running.add(workflowId);
+  for await (const workflowId of listRunning(client, beat)) running.add(workflowId);
   const round = Math.floor(Date.now() / limits.reconcileEveryMs);
   return ({ tenant, id }) => running.has(workflowIdOf(tenant, id)) && !isInTurn(id, running.size, round);
 }
@@ -26,7 +27,7 @@ export function isInTurn(id: string, running: number, round: number): boolean {
 }
 
 // Not by the client's own list, which unpacks memo and search attributes of each.
-async function* listRunning({ workflowService, options: { namespace } }: Client): AsyncGenerator<string> {
+async function* listRunning({ workflowService, options: { namespace } }: Client, beat: Beat): AsyncGenerator<string> {
   const query = `WorkflowType = "${workflowTypes.run}" AND ExecutionStatus = "Running"`;
   let nextPageToken: Uint8Array | undefined;
   do {
@@ -38,5 +39,6 @@ async function* listRunning({ workflowService, options: { namespace } }: Client)
     });
     for (const { execution } of answer.executions) if (execution?.workflowId) yield execution.workflowId;
     nextPageToken = answer.nextPageToken;
+    beat();
   } while (nextPageToken.length > 0);
 }

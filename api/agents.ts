@@ -13,12 +13,11 @@ import {
 import { agentStates, type Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
-import { newestFirst } from "../contracts/semver.ts";
 import { guardrailFindings } from "../language/check-guardrails.ts";
 import { parseDuration } from "../language/duration.ts";
 import { changeAgentState, currentOf, definitionOf, publishAgent, withState, type AgentRow, type AgentStateRow } from "../prisma/agents.ts";
 import { Prisma } from "../prisma/client.ts";
-import { decodeCursor, encodeCursor, pageOf, placeMax } from "./cursor.ts";
+import { decodeCursor, encodeCursor, pageOf, pageOfVersions, placeMax } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
@@ -77,6 +76,7 @@ export const agentRoutes = [
     method: "get",
     path: "/api/v2/agents/{name}",
     summary: "The highest version of an agent, its state and its versions",
+    query: pageQuery,
     answers: { 200: { description: "The agent.", schema: agentWithStateSchema } },
     handle: get,
   }),
@@ -149,13 +149,12 @@ async function list({ deps, caller, query }: Call<unknown, ListQuery>): Promise<
 const searched = Prisma.sql`concat_ws(' ', agents.name, definition->>'title', definition->>'description', definition->>'role')`;
 const capable = "$.capabilities[*] ? (@.name == $name && @.level >= $level)";
 
-async function get({ deps, caller, params }: Call<Named>): Promise<Answer> {
+async function get({ deps, caller, params, query }: Call<Named, z.output<typeof pageQuery>>): Promise<Answer> {
   const where = { tenant: caller.tenant, name: params.name };
   const current = await currentOf(deps.database, caller.tenant, params.name);
-  const rows = await deps.database.agent.findMany({ where, omit: { definition: true } });
+  const { shown: versions, page } = pageOfVersions(await deps.database.agent.findMany({ where, select: { version: true } }), query);
   const row = await deps.database.agent.findFirstOrThrow({ where: { ...where, latest: true } });
-  const versions = rows.toSorted(newestFirst).map(({ version }) => version);
-  return ok({ ...stateView(current), ...versionView(row), definition: json(row), versions });
+  return ok({ ...stateView(current), ...versionView(row), definition: json(row), versions, page });
 }
 
 async function getVersion({ deps, caller, params }: Call<z.output<typeof versionParams>>): Promise<Answer> {

@@ -111,16 +111,17 @@ async function decide(call: DecisionCall): Promise<Answer> {
   const row = await find(call);
   if (row.status !== "pending") throw closed(row.id, row.status);
   refuseRepeated(call, row);
+  refuseUnseen(call, row);
   await refuseMisfit(call, row);
   const data = body.data === undefined ? {} : { data: await keep(deps.database, caller.tenant, body.data as Json) };
-  const { payloadHash, comment } = body;
+  const { payloadHash = row.payloadHash, comment } = body;
   const argument = {
     path: row.stepPath,
     decision: body.decision,
     by: caller.principal,
+    payloadHash,
     ...data,
     ...(comment === undefined ? {} : { comment }),
-    ...(payloadHash === undefined ? {} : { payloadHash }),
   };
   const address = { temporal: deps.temporal, tenant: caller.tenant, run: row.runId };
   const answer = await update(address, "decide", { updateId: updateIdOf(call, row), argument }).catch((error: unknown) => {
@@ -133,6 +134,13 @@ async function decide(call: DecisionCall): Promise<Answer> {
 function refuseRepeated({ caller: { principal } }: DecisionCall, { id, votes, quorum }: Row): void {
   if (!votesOf(votes).some(({ by }) => by === principal.name)) return;
   throw new Fault("approval_voted", `${principal.name} has answered ${id} already; ${quorum} different persons must approve.`);
+}
+
+/** Of a payload that never was another, whoever answers can have seen no other. */
+function refuseUnseen({ body }: DecisionCall, { id, isChanged }: Row): void {
+  if (!isChanged || body.payloadHash !== undefined) return;
+  const detail = `The payload of ${id} is another than it was; read the approval again and give its \`payloadHash\` with the decision.`;
+  throw faultOf("approval_stale", detail, [{ pointer: "/payloadHash", message: "missing" }]);
 }
 
 /** The form, where there is one, is what approving asks for; whoever rejects need not fill it in. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import {
   budgetBodySchema,
@@ -237,17 +238,29 @@ async function remove(call: Call<{ scope: string }>): Promise<Answer> {
   return { status: 204 };
 }
 
-/** Whoever waits for this budget tries again; when it still does not do, it waits again. One that cannot be told is left to a person. */
+/**
+ * Whoever waits for this budget tries again; when it still does not do, it waits again. The change stands: its answer waits for them
+ * only so long. Who is not told by this process, reconcile tells.
+ */
 async function letGoOn({ deps, caller }: Call, scope: string): Promise<void> {
   const { tenant, principal } = caller;
-  for (const { runId, path } of await stepsOverBudget(deps.database, tenant, scope)) {
-    const address = { temporal: deps.temporal, tenant, run: runId };
+  const untold = (error: unknown, step?: object): void =>
+    deps.log.info({ err: error, scope, ...step }, "whoever waits for a budget was not told");
+  const tell = ({ runId: run, path }: { runId: string; path: string }): Promise<unknown> => {
     const argument = { path, by: principal.name, action: "retry" as const };
-    await update(address, "attend", { updateId: randomUUID(), argument }).catch((error: unknown) =>
-      deps.log.info({ err: error, run: runId, path }, "a step that waits for a budget was not told"),
-    );
-  }
+    const told = update({ temporal: deps.temporal, tenant, run }, "attend", { updateId: randomUUID(), argument });
+    return told.catch((error: unknown) => untold(error, { run, path }));
+  };
+  const tellAll = async (): Promise<void> => {
+    const steps = await stepsOverBudget(deps.database, tenant, scope);
+    for (let at = 0; at < steps.length; at += abroad) await Promise.all(steps.slice(at, at + abroad).map(tell));
+  };
+  await Promise.race([tellAll().catch(untold), sleep(toldWithinMs, undefined, { ref: false })]);
 }
+
+/** So many at the same time: the others that one process may ask are for requests. */
+const abroad = limits.updatesUnderWayMax / 4;
+const toldWithinMs = limits.updateDeadlineMs / 2;
 
 type Link = Pick<Prisma.RunGetPayload<object>, "id" | "parentId" | "effectRoot" | "workflow" | "version" | "planHash">;
 

@@ -1,5 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
+import { newestFirst } from "../contracts/semver.ts";
 import { isJsonText } from "./text.ts";
 
 /** The place after which the next page begins: the sort key of the last row. Opaque to clients. */
@@ -12,9 +13,11 @@ export const encodeCursor = (place: Place): string => Buffer.from(JSON.stringify
 export function decodeCursor(cursor: string | undefined, max: number): Place | undefined {
   if (cursor === undefined) return undefined;
   const place = parsePlace(cursor, max);
-  if (!place) throw new Fault("bad_request", "The cursor is not one of ours; take `page.next` of the page before.");
+  if (!place) throw unknownCursor();
   return place;
 }
+
+export const unknownCursor = (): Fault => new Fault("bad_request", "The cursor is not one of ours; take `page.next` of the page before.");
 
 export const placeMax = { time: Date.UTC(9_999, 0), seq: 2 ** 31 - 1 } as const;
 
@@ -28,6 +31,20 @@ export function pageOf<Row>(
   const hasMore = rows.length > limit;
   const next = hasMore ? view.cursor(shown.at(-1)!) : null;
   return { data: shown.map(view.item), page: { next, hasMore } };
+}
+
+/** A page of versions, highest first. A version never goes away: the last of the page before is there. */
+export function pageOfVersions(
+  rows: readonly { version: string }[],
+  { cursor, limit }: { cursor?: string | undefined; limit: number },
+): { shown: string[]; page: JsonObject } {
+  const versions = rows.toSorted(newestFirst).map(({ version }) => version);
+  const last = decodeCursor(cursor, 0)?.[1];
+  const from = last === undefined ? 0 : versions.indexOf(last) + 1;
+  if (last !== undefined && from === 0) throw unknownCursor();
+  const shown = versions.slice(from, from + limit);
+  const hasMore = versions.length > from + limit;
+  return { shown, page: { next: hasMore ? encodeCursor([0, shown.at(-1)!]) : null, hasMore } };
 }
 
 /** Rows after the place, for a list that is newest first and, within a millisecond, by id. */

@@ -10,10 +10,10 @@ import {
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { newestFirst } from "../contracts/semver.ts";
+import { compareVersions, newestFirst } from "../contracts/semver.ts";
 import { languageJsonSchema, readDefinition } from "../language/index.ts";
 import { Prisma } from "../prisma/client.ts";
-import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
+import { decodeCursor, encodeCursor, pageOf, pageOfVersions } from "./cursor.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { isUniqueViolation } from "./postgres.ts";
@@ -23,6 +23,7 @@ import { lockWorkflow, replaceTriggers, syncSchedules } from "./triggers.ts";
 import { unkeepable } from "./text.ts";
 
 const nameParams = z.object({ name: z.string().min(1).max(255) });
+type Named = z.output<typeof nameParams>;
 const versionParams = nameParams.extend({ version: z.string().min(1).max(255) });
 const tag = "Workflows";
 
@@ -74,6 +75,7 @@ export const definitionRoutes = [
     tag,
     scope: "read",
     params: nameParams,
+    query: pageQuery,
     answers: { 200: { description: "Highest version first.", schema: definitionVersionsSchema } },
     faults: ["not_found"],
     handle: versionsOf,
@@ -113,8 +115,12 @@ async function publish(call: Call): Promise<Answer> {
   try {
     await call.deps.database.$transaction(async (transaction) => {
       await lockWorkflow(transaction, tenant, plan.name);
-      await transaction.definition.create({ data: row, select: { name: true } });
-      await replaceTriggers(transaction, tenant, plan);
+      const ofName = { tenant, name: plan.name, latest: true };
+      const before = await transaction.definition.findFirst({ where: ofName, select: { version: true } });
+      const latest = before === null || compareVersions(plan.version, before.version) > 0;
+      if (latest) await transaction.definition.updateMany({ where: ofName, data: { latest: false } });
+      await transaction.definition.create({ data: { ...row, latest }, select: { name: true } });
+      if (latest) await replaceTriggers(transaction, tenant, plan);
     });
     await syncSoon(call, plan.name);
     return { status: 201, body: answer, headers };
@@ -146,25 +152,23 @@ async function validate(call: Call): Promise<Answer> {
 
 async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQuery>>): Promise<Answer> {
   const after = decodeCursor(query.cursor, 0)?.[1] ?? "";
-  const names = await deps.database.definition.findMany({
-    where: { tenant: caller.tenant, name: { gt: after } },
-    distinct: ["name"],
+  const rows = await deps.database.definition.findMany({
+    where: { tenant: caller.tenant, latest: true, name: { gt: after } },
     orderBy: { name: "asc" },
     take: query.limit + 1,
-    select: { name: true },
+    omit: { source: true, plan: true },
   });
-  const where = { tenant: caller.tenant, name: { in: names.map((row) => row.name) } };
-  const rows = await deps.database.definition.findMany({ where, omit: { source: true, plan: true } });
-  const newest = names.map(({ name }) => rows.filter((row) => row.name === name).toSorted(newestFirst)[0]!);
-  return ok(pageOf(newest, query.limit, { item: view, cursor: (row) => encodeCursor([0, row.name]) }));
+  return ok(pageOf(rows, query.limit, { item: view, cursor: (row) => encodeCursor([0, row.name]) }));
 }
 
-async function versionsOf({ deps, caller, params }: Call<z.output<typeof nameParams>>): Promise<Answer> {
+async function versionsOf({ deps, caller, params, query }: Call<Named, z.output<typeof pageQuery>>): Promise<Answer> {
+  const { definition } = deps.database;
   const where = { tenant: caller.tenant, name: params.name };
-  const rows = (await deps.database.definition.findMany({ where, omit: { source: true, plan: true } })).toSorted(newestFirst);
-  const latest = rows[0];
+  const latest = await definition.findFirst({ where: { ...where, latest: true }, select: { version: true } });
   if (!latest) throw new Fault("not_found", `No workflow ${params.name}.`);
-  return ok({ name: latest.name, latest: latest.version, versions: rows.map(view) });
+  const { shown, page } = pageOfVersions(await definition.findMany({ where, select: { version: true } }), query);
+  const rows = await definition.findMany({ where: { ...where, version: { in: shown } }, omit: { source: true, plan: true } });
+  return ok({ name: params.name, latest: latest.version, versions: rows.toSorted(newestFirst).map(view), page });
 }
 
 async function getVersion({ deps, caller, params }: Call<z.output<typeof versionParams>>): Promise<Answer> {

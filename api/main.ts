@@ -40,10 +40,7 @@ async function serve(settings: Settings, log: Logger): Promise<void> {
   const deps: Deps = { settings, database, temporal, wakeups: makeWakeups(subscriber), log, closing: closing.signal };
   const server = await listen(deps);
   const sweep = setInterval(() => void forgetOldAnswers(database, log), SWEEP_MS);
-  const schedules = setInterval(
-    () => void syncSchedules(deps).catch((error: unknown) => log.warn({ err: error }, "schedules wait")),
-    limits.triggerSweepMs,
-  );
+  const schedules = setInterval(sweepSchedules(deps), limits.triggerSweepMs);
   onEnd(async () => {
     clearInterval(sweep);
     clearInterval(schedules);
@@ -103,6 +100,18 @@ function openRedis(url: string, log: Logger): Redis {
     isDown = true;
   });
   return redis;
+}
+
+/** One sweep at a time, however long Temporal takes for each schedule. */
+function sweepSchedules(deps: Deps): () => void {
+  let isAtWork = false;
+  return () => {
+    if (isAtWork) return;
+    isAtWork = true;
+    void syncSchedules(deps)
+      .catch((error: unknown) => deps.log.warn({ err: error }, "schedules wait"))
+      .finally(() => (isAtWork = false));
+  };
 }
 
 async function forgetOldAnswers(database: Database, log: Logger): Promise<void> {

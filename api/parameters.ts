@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "../contracts/instant.schema.ts";
 import { limits } from "../contracts/limits.ts";
 
 /** Path and query parameters that several routes share. */
@@ -45,11 +46,6 @@ export const waitQuery = z.strictObject({
     .default(0)
     .meta({ description: "Answer when it has ended, or after so many seconds." }),
 });
-
-export const instant = z.iso
-  .datetime({ offset: true })
-  // Postgres has no year 0, and a run has no year 10,000.
-  .refine((text) => Date.parse(text) >= 0 && Date.parse(text) < Date.UTC(9_999, 0), "The time is out of range.");
 
 export const runsQuery = pageQuery.extend({
   workflow: z.string().min(1).max(255).optional(),

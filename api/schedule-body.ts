@@ -3,6 +3,7 @@ import { Fault } from "../contracts/faults.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { cronProblem } from "../language/cron.ts";
 import { parseDuration } from "../language/duration.ts";
+import { timezoneProblem } from "../language/timezone.ts";
 import type { ScheduleTrigger } from "../language/plan.ts";
 import { faultOf } from "./problem.ts";
 
@@ -11,7 +12,8 @@ export function scheduleOf({ cron, every, timezone, startAt, endAt, overlap = "s
   if ((cron === undefined) === (every === undefined)) throw wrong("/cron", "Give either `cron` or `every`.");
   const problem = cron === undefined ? undefined : cronProblem(cron);
   if (problem !== undefined) throw wrong("/cron", problem);
-  if (timezone !== undefined && !isTimezone(timezone)) throw wrong("/timezone", "Write an IANA name such as Europe/Berlin.");
+  const unknown = timezone === undefined ? undefined : timezoneProblem(timezone);
+  if (unknown !== undefined) throw wrong("/timezone", unknown);
   if (startAt !== undefined && endAt !== undefined && Date.parse(endAt) <= Date.parse(startAt))
     throw wrong("/endAt", "`endAt` must be after `startAt`.");
   const everyMs = every === undefined ? undefined : duration(every, "/every");
@@ -39,11 +41,3 @@ function duration(value: string | number, pointer: string): number {
 }
 
 const wrong = (pointer: string, message: string): Fault => faultOf("schema", message, [{ pointer, message }]);
-
-function isTimezone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).format(0) !== "";
-  } catch {
-    return false;
-  }
-}

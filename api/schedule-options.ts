@@ -156,8 +156,8 @@ async function intelligibly<T>(act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (error) {
     const cause = error instanceof ServiceError ? error.cause : error;
-    if (isGrpcServiceError(cause) && cause.code === 3)
-      throw new Fault("schema", `The schedule is refused: ${cause.details}`, { cause: error });
-    throw error;
+    // The client makes a TypeError of what the server says about times.
+    const refusal = isGrpcServiceError(cause) && cause.code === 3 ? cause.details : cause instanceof TypeError ? cause.message : undefined;
+    throw refusal === undefined ? error : new Fault("schema", `The schedule is refused: ${refusal}`, { cause: error });
   }
 }

@@ -16,6 +16,7 @@ import {
 } from "../contracts/schedule.schema.ts";
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { runIdFor } from "./begin.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
@@ -32,7 +33,7 @@ import {
   type SchedulePatch,
 } from "./schedule-options.ts";
 import { scheduleOf } from "./schedule-body.ts";
-import { isOfWorkflow, isUnknownSchedule, listSchedules, seeSchedule } from "./schedule-view.ts";
+import { isOfWorkflow, isUnknownSchedule, listSchedules, seeSchedule, startsDue } from "./schedule-view.ts";
 
 const tag = "Schedules";
 const params = z.object({
@@ -158,7 +159,7 @@ export const scheduleRoutes = [
     body: backfillSchema,
     idempotency: "table",
     answers: seen,
-    faults,
+    faults: [...faults, "limit"],
     handle: backfill,
   }),
 ];
@@ -189,10 +190,11 @@ async function remove({ deps, caller, params: { id } }: At): Promise<Answer> {
   return { status: 204 };
 }
 
-function backfill(call: At<Backfill>): Promise<Answer> {
+async function backfill(call: At<Backfill>): Promise<Answer> {
   const { start, end, overlap = "allowAll" } = call.body;
   if (Date.parse(end) <= Date.parse(start))
     throw faultOf("schema", "`end` must be after `start`.", [{ pointer: "/end", message: "not after `start`" }]);
+  await refuseTooMany(call);
   const times = { startTime: optionalDateToTs(new Date(start)), endTime: optionalDateToTs(new Date(end)) };
   return startNow(call, { backfillRequest: [{ ...times, overlapPolicy: encodeOverlap(overlap) }] });
 }
@@ -217,6 +219,15 @@ async function startNow(call: At, patch: SchedulePatch): Promise<Answer> {
     idempotencyKey === undefined ? randomUUID() : sha256(canonicalJson([call.request.path, idempotencyKey, call.body as Json]));
   await knowing(call, () => patchSchedule(deps, { tenant: caller.tenant, id, requestId }, patch));
   return ok(await seeSchedule(call, id).catch(() => before));
+}
+
+/** Whoever mistypes a year would start millions of runs. */
+async function refuseTooMany({ deps, caller, body: { start, end }, params: { id } }: At<Backfill>): Promise<void> {
+  const due = await startsDue(deps, caller.tenant, { id, after: start, until: end });
+  if (due === undefined) throw unknownSchedule(id);
+  if (due <= limits.backfillStartsMax) return;
+  const detail = `More than ${limits.backfillStartsMax} starts are due between \`start\` and \`end\`; ask for shorter times, one after the other.`;
+  throw faultOf("limit", detail, [{ pointer: "/end", message: "too far from `start`" }]);
 }
 
 async function knowing({ params: { id } }: At, act: () => Promise<unknown>): Promise<void> {

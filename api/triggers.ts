@@ -1,5 +1,4 @@
 import type { Json, JsonObject } from "../contracts/json.ts";
-import { highestVersion } from "../contracts/semver.ts";
 import type { Plan, ScheduleTrigger, Trigger } from "../language/plan.ts";
 import type { Database, Prisma } from "../prisma/client.ts";
 import type { Deps } from "./deps.ts";
@@ -12,11 +11,9 @@ export async function lockWorkflow(transaction: Transaction, tenant: string, wor
   await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`${tenant}/${workflow}`}, 0))`;
 }
 
-/** When the published version is the newest, its triggers take the place of those before it. Schedules follow by `syncSchedules`. */
+/** The triggers of the newest version take the place of those before it. Schedules follow by `syncSchedules`. */
 export async function replaceTriggers(transaction: Transaction, tenant: string, plan: Plan): Promise<void> {
   const workflow = plan.name;
-  const versions = await transaction.definition.findMany({ where: { tenant, name: workflow }, select: { version: true } });
-  if (highestVersion(versions.map(({ version }) => version)) !== plan.version) return;
   const before = { tenant, workflow };
   await transaction.trigger.deleteMany({ where: { ...before, type: { not: "schedule" } } });
   await transaction.trigger.updateMany({ where: before, data: { removed: true, synced: false } });
@@ -43,38 +40,55 @@ const keyOf = (trigger: Trigger): string | null =>
 
 /**
  * Let Temporal's Schedules be what the published triggers say. Whatever stopped this half-way, the next call goes on:
- * a row is marked only after Temporal has taken it.
+ * a row is marked only after Temporal has taken it. One that it does not take keeps none behind it waiting.
  */
 export async function syncSchedules(deps: Deps, of: { tenant?: string; workflow?: string } = {}): Promise<void> {
-  while (await syncOne(deps, of));
+  for (let row = await nextUnsynced(deps, of); row; row = await nextUnsynced(deps, of, row)) {
+    const { tenant, workflow, ordinal } = row;
+    await syncOne(deps, row).catch((error: unknown) =>
+      deps.log.warn({ err: error, tenant, workflow, ordinal }, "Temporal has not taken a schedule; it is told again"),
+    );
+  }
+}
+
+interface Place {
+  tenant: string;
+  workflow: string;
+  ordinal: number;
+}
+
+const first: Place = { tenant: "", workflow: "", ordinal: 0 };
+
+async function nextUnsynced({ database }: Deps, of: { tenant?: string; workflow?: string }, after = first): Promise<Place | undefined> {
+  const { tenant = null, workflow = null } = of;
+  const [row] = await database.$queryRaw<Place[]>`
+    SELECT tenant, workflow, ordinal FROM triggers
+    WHERE NOT synced AND (${tenant}::text IS NULL OR (tenant = ${tenant} AND workflow = ${workflow}))
+      AND (tenant, workflow, ordinal) > (${after.tenant}, ${after.workflow}, ${after.ordinal}::int)
+    ORDER BY tenant, workflow, ordinal LIMIT 1`;
+  return row;
 }
 
 /** Holds its row until Temporal has answered, so that a version published meanwhile comes after it and not before. */
-async function syncOne(
-  deps: Deps,
-  { tenant = null, workflow = null }: { tenant?: string | null; workflow?: string | null },
-): Promise<boolean> {
-  return deps.database.$transaction(
+async function syncOne(deps: Deps, { tenant, workflow, ordinal }: Place): Promise<void> {
+  await deps.database.$transaction(
     async (transaction) => {
-      const [row] = await transaction.$queryRaw<{ tenant: string; workflow: string; ordinal: number; trigger: Json; removed: boolean }[]>`
-        SELECT tenant, workflow, ordinal, trigger, removed FROM triggers
-        WHERE NOT synced AND (${tenant}::text IS NULL OR (tenant = ${tenant} AND workflow = ${workflow}))
-        LIMIT 1 FOR UPDATE SKIP LOCKED`;
-      if (!row) return false;
-      const id = triggerScheduleId(row.workflow, row.ordinal);
-      const where = {
-        tenant_workflow_type_ordinal: { tenant: row.tenant, workflow: row.workflow, type: "schedule", ordinal: row.ordinal },
-      };
+      const [row] = await transaction.$queryRaw<{ trigger: Json; removed: boolean }[]>`
+        SELECT trigger, removed FROM triggers
+        WHERE tenant = ${tenant} AND workflow = ${workflow} AND type = 'schedule' AND ordinal = ${ordinal} AND NOT synced
+        FOR UPDATE SKIP LOCKED`;
+      if (!row) return;
+      const id = triggerScheduleId(workflow, ordinal);
+      const where = { tenant_workflow_type_ordinal: { tenant, workflow, type: "schedule", ordinal } };
       if (row.removed) {
-        await deleteSchedule(deps, row.tenant, id);
+        await deleteSchedule(deps, tenant, id);
         await transaction.trigger.delete({ where });
-        return true;
+        return;
       }
       // Written from a Plan when it was published.
       const schedule = row.trigger as unknown as ScheduleTrigger;
-      await putSchedule(deps, { tenant: row.tenant, id, workflow: row.workflow, input: schedule.input, schedule });
+      await putSchedule(deps, { tenant, id, workflow, input: schedule.input, schedule });
       await transaction.trigger.update({ where, data: { synced: true } });
-      return true;
     },
     { timeout: 20_000 },
   );

@@ -5,7 +5,8 @@ import type { JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { Prisma } from "../prisma/client.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
-import { instant, pageQuery, runParams } from "./parameters.ts";
+import { instant } from "../contracts/instant.schema.ts";
+import { pageQuery, runParams } from "./parameters.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { jsonOf, seeRun } from "./run-view.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { agentStates, agentToolName, type Agent } from "./agents.ts";
-import { paged, text as someText, time } from "./api.schema.ts";
+import { paged, pageSchema, text as someText, time } from "./api.schema.ts";
 import {
   count,
   duration,
@@ -157,7 +157,8 @@ export const agentWithStateSchema = z
     ...versionFields,
     ...stateFields,
     definition: agentSchema,
-    versions: z.array(z.string()).meta({ description: "Highest first." }),
+    versions: z.array(z.string()).meta({ description: "A page of them, highest first." }),
+    page: pageSchema,
   })
   .meta({ id: "AgentWithState", description: "The highest version of an agent, its state, and what other versions there are." });
 

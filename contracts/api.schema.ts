@@ -37,7 +37,7 @@ export const problemSchema = z
   })
   .meta({ id: "Problem", description: "RFC 9457: what went wrong and what to do next." });
 
-const pageSchema = z
+export const pageSchema = z
   .object({ next: z.string().nullable(), hasMore: z.boolean() })
   .meta({ id: "Page", description: "`next` is the cursor of the following page." });
 
@@ -68,10 +68,12 @@ const definitionSchema = z
 
 export const definitionPageSchema = paged("DefinitionPage", definitionSchema);
 
-export const definitionVersionsSchema = z.object({ name: z.string(), latest: z.string(), versions: z.array(definitionSchema) }).meta({
-  id: "DefinitionVersions",
-  description: "All versions of a workflow, highest first. `latest` is what a start without version takes.",
-});
+export const definitionVersionsSchema = z
+  .object({ name: z.string(), latest: z.string(), versions: z.array(definitionSchema), page: pageSchema })
+  .meta({
+    id: "DefinitionVersions",
+    description: "A page of the versions of a workflow, highest first. `latest` is what a start without version takes.",
+  });
 
 export const definitionVersionSchema = definitionSchema.extend({ definition: json, input: json, output: json }).meta({
   id: "DefinitionVersion",
@@ -330,7 +332,10 @@ export const decisionSchema = z
       .string()
       .regex(/^[0-9a-f]{64}$/)
       .optional()
-      .meta({ description: "The approval's, as it was shown: when the payload is another by now, 409 `approval_stale`." }),
+      .meta({
+        description:
+          "The approval's, as it was shown: when the payload is another by now, 409 `approval_stale`; so it is without it once the payload has been another.",
+      }),
     data: json.optional(),
     comment: text(10_000).optional(),
   })

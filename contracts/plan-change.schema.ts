@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { anyJson } from "./definition-fields.schema.ts";
+import { instant } from "./instant.schema.ts";
 import { limits } from "./limits.ts";
 
 const path = z.string().max(limits.stepPathBytesMax);
@@ -34,7 +35,7 @@ export const migrateAllSchema = z
   .strictObject({
     to: z.string().min(1).max(255),
     from: z.string().min(1).max(255).optional().meta({ description: "Only runs of this version." }),
-    startedBefore: z.iso.datetime({ offset: true }).optional(),
+    startedBefore: instant.optional(),
     cursor: z.string().max(255).optional().meta({ description: "`next` of the answer before." }),
     dryRun: z.boolean().default(false),
   })

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { json, paged, text, time, urgency, problemSchema } from "./api.schema.ts";
+import { instant } from "./instant.schema.ts";
 import { limits } from "./limits.ts";
 
 /** Bodies and answers of schedules, events and webhooks, as in `api.schema.ts`. */
 
 const overlap = z.enum(["skip", "bufferOne", "bufferAll", "cancelOther", "allowAll"]);
 const span = z.union([z.string().max(64), z.number()]);
-const moment = z.iso.datetime({ offset: true });
 
 const scheduleFields = {
   workflow: text(limits.idBytesMax),
@@ -16,8 +16,8 @@ const scheduleFields = {
   cron: text(200).optional().meta({ description: "Minute, hour, day of month, month, day of week. Either this or `every`." }),
   every: span.optional().meta({ description: "A duration such as `10m`. Either this or `cron`." }),
   timezone: text(64).optional().meta({ description: "IANA name; UTC without it." }),
-  startAt: moment.optional().meta({ description: "Nothing starts before." }),
-  endAt: moment.optional().meta({ description: "Nothing starts after." }),
+  startAt: instant.optional().meta({ description: "Nothing starts before." }),
+  endAt: instant.optional().meta({ description: "Nothing starts after." }),
   overlap: overlap
     .optional()
     .meta({ description: "What becomes of a start that is due while the run before is under way; `skip` by default." }),
@@ -79,7 +79,7 @@ export const pauseScheduleSchema = z.strictObject({ note: text(200).optional() }
 export const triggerScheduleSchema = z.strictObject({ overlap: overlap.optional() }).meta({ id: "TriggerSchedule" });
 
 export const backfillSchema = z
-  .strictObject({ start: moment, end: moment, overlap: overlap.optional().meta({ description: "`allowAll` by default." }) })
+  .strictObject({ start: instant, end: instant, overlap: overlap.optional().meta({ description: "`allowAll` by default." }) })
   .meta({ id: "Backfill", description: "Start what was due between two times." });
 
 export const tenantEventSchema = z

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { compareVersions, highestVersion, RANGE_PATTERN, satisfies } from "./semver.ts";
+import { compareVersions, newestFirst, RANGE_PATTERN, satisfies } from "./semver.ts";
 
 test("versions stand in semver's order, prereleases before their release", () => {
   const ordered = [
@@ -25,9 +25,15 @@ test("numbers above 2^53 are compared exactly", () => {
   expect(compareVersions("1.0.9007199254740993", "1.0.9007199254740992")).toBeGreaterThan(0);
 });
 
-test("the highest version is the default", () => {
-  expect(highestVersion(["1.9.0", "1.10.0", "1.10.0-rc.1"])).toBe("1.10.0");
-  expect(highestVersion([])).toBeUndefined();
+test("a list stands highest first, and always in one order", () => {
+  const sorted = ["1.10.0", "1.10.0-rc.1", "1.9.0+a", "1.9.0+b"];
+  for (const versions of [sorted, sorted.toReversed()])
+    expect(
+      versions
+        .map((version) => ({ version }))
+        .toSorted(newestFirst)
+        .map(({ version }) => version),
+    ).toEqual(sorted);
 });
 
 test.each([

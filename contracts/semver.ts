@@ -44,11 +44,9 @@ function ceiling(sign: string, [major, minor, patch]: (string | undefined)[]): b
 
 const isBelow = (core: bigint[], limit: bigint[]): boolean => compareLists(core, limit, compare) < 0;
 
-/** The default version of a workflow: the highest. */
-/** For sorting. */
-export const newestFirst = (a: { version: string }, b: { version: string }): number => compareVersions(b.version, a.version);
-
-export const highestVersion = (versions: readonly string[]): string | undefined => versions.toSorted(compareVersions).at(-1);
+/** For sorting; those that differ in build metadata alone stand in the order of their texts. */
+export const newestFirst = (a: { version: string }, b: { version: string }): number =>
+  compareVersions(b.version, a.version) || compare(a.version, b.version);
 
 function parseVersion(text: string): Version | undefined {
   const match = pattern.exec(text);

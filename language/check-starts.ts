@@ -1,5 +1,6 @@
 import type { Definition } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
+import { instant } from "../contracts/instant.schema.ts";
 import { limits } from "../contracts/limits.ts";
 import { keyType } from "./check-calls.ts";
 import type { Checking } from "./check-context.ts";
@@ -8,6 +9,7 @@ import { Scope } from "./check-scope.ts";
 import { cronProblem } from "./cron.ts";
 import { anyMap, anyType, isAny, objectOf, stringType, type Type } from "./expression/types.ts";
 import type { Path } from "./finding.ts";
+import { timezoneProblem } from "./timezone.ts";
 import { validateValue } from "./validate.ts";
 
 /** What of a definition decides when its runs start: `concurrency` and `triggers`. `input` is the type of their input. */
@@ -64,25 +66,17 @@ function checkSchedule(checking: Checking, schedule: Schedule, path: Path, defin
 }
 
 function checkMoments(checking: Checking, { timezone, startAt, endAt }: Schedule, path: Path): void {
-  if (timezone !== undefined && !isTimezone(timezone))
-    checking.add(
-      "wrong_value",
-      [...path, "timezone"],
-      `There is no timezone ${JSON.stringify(timezone)}; write an IANA name such as Europe/Berlin.`,
-    );
+  const problem = timezone === undefined ? undefined : timezoneProblem(timezone);
+  if (problem !== undefined) checking.add("wrong_value", [...path, "timezone"], problem);
   for (const [field, moment] of Object.entries({ startAt, endAt }))
-    if (moment !== undefined && Number.isNaN(Date.parse(moment)))
-      checking.add("wrong_value", [...path, field], `${JSON.stringify(moment)} is not a date and time; write it as 2026-01-31T09:00:00Z.`);
+    if (moment !== undefined && !instant.safeParse(moment).success)
+      checking.add(
+        "wrong_value",
+        [...path, field],
+        `${JSON.stringify(moment)} is not a date and time of the years 1970 to 9998; write it as 2026-01-31T09:00:00Z.`,
+      );
   if (startAt !== undefined && endAt !== undefined && Date.parse(endAt) <= Date.parse(startAt))
     checking.add("conflict", [...path, "endAt"], "`endAt` is not after `startAt`, so that nothing ever starts; move one of them.");
-}
-
-function isTimezone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).format(0) !== "";
-  } catch {
-    return false;
-  }
 }
 
 /** A schedule's input is the same at each start: it can be held against the schema itself. */

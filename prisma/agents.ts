@@ -57,16 +57,15 @@ export async function publishAgent(database: Database, agent: Agent, { tenant, b
   const hash = hashOf(agent as unknown as Json);
   return database.$transaction(async (transaction) => {
     await lockAgent(transaction, tenant, name);
-    const rows = await transaction.agent.findMany({ where: { tenant, name }, select: { version: true, latest: true } });
-    const current = rows.length === 0 ? undefined : await currentOf(transaction, tenant, name);
+    const before = await transaction.agent.findFirst({ where: { tenant, name, latest: true }, select: { version: true } });
+    const current = before === null ? undefined : await currentOf(transaction, tenant, name);
     const present = await transaction.agent.findUnique({ where: { tenant_name_version: { tenant, name, version } } });
     if (present && present.hash !== hash)
       throw new Fault("version_exists", `${name} ${version} is published with other content; publish under a new version.`);
     if (present) return { row: present, state: current!.state, isNew: false };
     if (current?.state === "retired")
       throw new Fault("agent_state", `${name} is retired: nothing more is published under its name. Take another one.`);
-    const before = rows.find(({ latest }) => latest);
-    const latest = before === undefined || compareVersions(version, before.version) > 0;
+    const latest = before === null || compareVersions(version, before.version) > 0;
     if (latest) await transaction.agent.updateMany({ where: { tenant, name, latest }, data: { latest: false } });
     const row = await transaction.agent.create({
       data: { tenant, name, version, hash, latest, definition: agent as object, publishedBy: by },
@@ -140,12 +139,15 @@ interface Wanted {
   range: string | undefined;
 }
 
+/** Only a range needs to see all versions. */
 async function versionIn(database: Database, { tenant, name, range }: Wanted): Promise<string> {
-  const rows = await database.agent.findMany({ where: { tenant, name }, select: { version: true, latest: true } });
+  const exact = range === undefined ? { latest: true } : isVersion(range) ? { version: range } : undefined;
+  const row = exact && (await database.agent.findFirst({ where: { tenant, name, ...exact }, select: { version: true } }));
+  if (row) return row.version;
+  const rows = await database.agent.findMany({ where: { tenant, name }, select: { version: true } });
   if (rows.length === 0) throw await unknownAgent(database, tenant, name);
   const versions = rows.toSorted(newestFirst).map(({ version }) => version);
-  const fits = (version: string): boolean => (isVersion(range!) ? version === range : satisfies(version, range!));
-  const chosen = range === undefined ? rows.find(({ latest }) => latest)?.version : versions.find(fits);
+  const chosen = exact ? undefined : versions.find((version) => satisfies(version, range!));
   if (chosen !== undefined) return chosen;
   throw new Fault("not_found", `No version ${range} of agent ${name}. There is: ${versions.slice(0, namedMax).join(", ")}.`);
 }

@@ -134,11 +134,20 @@ export const stepsOverBudget = (database: Database, tenant: string, scope: strin
       AND steps.error ->> 'code' = 'budget_exceeded' AND steps.error -> 'budgets' @> ${JSON.stringify([{ scope }])}::jsonb
     ORDER BY runs.started_at, steps.path LIMIT ${limits.budgetsResumedMax}`;
 
-/** Of these runs the steps that wait for nothing but budgets of days that are over. */
-export const stepsOfPastDays = (database: Database, runs: readonly string[]): Promise<{ runId: string; path: string }[]> =>
+/**
+ * Of these runs the steps that wait for budgets which are others now: all are of a day that is over, or one was changed lately, and
+ * whoever changed it may not have come to tell them. A change counts that came shortly before the step began to wait: it may just have missed it.
+ */
+export const stepsToTryAgain = (database: Database, runs: readonly string[]): Promise<{ runId: string; path: string }[]> =>
   database.$queryRaw`
     SELECT run_id AS "runId", path FROM steps
     WHERE run_id = ANY(${[...runs]}) AND status = 'needs_attention' AND error ->> 'code' = 'budget_exceeded'
-      AND jsonb_array_length(error -> 'budgets') > 0 AND NOT EXISTS (
-        SELECT 1 FROM jsonb_array_elements(error -> 'budgets') AS short WHERE coalesce(short ->> 'day', '9') >= ${today()})
+      AND jsonb_array_length(error -> 'budgets') > 0 AND (
+        NOT EXISTS (SELECT FROM jsonb_array_elements(error -> 'budgets') AS short WHERE coalesce(short ->> 'day', '9') >= ${today()})
+        OR EXISTS (
+          SELECT FROM jsonb_array_elements(error -> 'budgets') AS short JOIN budgets ON budgets.tenant = steps.tenant AND scope = short ->> 'scope'
+          WHERE set_at > now() - ${limits.budgetToldMs} * interval '1 ms' AND set_at > (
+            SELECT max(time) FROM events WHERE events.run_id = steps.run_id AND step = path AND events.type = 'step.parked'
+          ) - interval '5 s'
+        ))
     ORDER BY path LIMIT ${limits.budgetsResumedMax}`;

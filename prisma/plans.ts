@@ -1,4 +1,3 @@
-import { highestVersion } from "../contracts/semver.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
@@ -28,8 +27,8 @@ export class Plans {
 
   /** The highest version when none is named. Fault `not_found`. */
   async load(tenant: string, name: string, version?: string): Promise<Plan> {
-    const chosen = version ?? (await this.#highest(tenant, name));
-    const plan = await this.#read(tenant, name, chosen);
+    const chosen = version ?? (await this.#latest(tenant, name));
+    const plan = chosen === undefined ? undefined : await this.#read(tenant, name, chosen);
     if (!plan) throw new Fault("not_found", version === undefined ? `No workflow ${name}.` : `No version ${version} of workflow ${name}.`);
     return plan;
   }
@@ -55,9 +54,9 @@ export class Plans {
   }
 
   // Not cached: a start right after publishing takes the new version.
-  async #highest(tenant: string, name: string): Promise<string> {
-    const rows = await this.#database.definition.findMany({ where: { tenant, name }, select: { version: true } });
-    return highestVersion(rows.map((row) => row.version)) ?? "";
+  async #latest(tenant: string, name: string): Promise<string | undefined> {
+    const row = await this.#database.definition.findFirst({ where: { tenant, name, latest: true }, select: { version: true } });
+    return row?.version;
   }
 
   async #read(tenant: string, name: string, version: string): Promise<Plan | undefined> {

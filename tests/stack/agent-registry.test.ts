@@ -56,7 +56,10 @@ describe("publishing an agent", () => {
     const versions = Array.from({ length: 10 }, (_, index) => `1.${index + 1}.0`);
     await Promise.all(versions.map((version) => admin.post("/api/v2/agents", { ...minimal, name, version })));
     const { body } = await admin.get(path(name));
-    expect(body).toMatchObject({ version: "1.10.0", revision: 1, versions: [...versions.toReversed(), "1.0.0"] });
+    expect(body).toMatchObject({ version: "1.10.0", revision: 1, versions: [...versions.toReversed(), "1.0.0"], page: { hasMore: false } });
+    const first = await admin.get<{ page: { next: string } }>(`${path(name)}?limit=10`);
+    const second = await admin.get(`${path(name)}?limit=10&cursor=${first.body.page.next}`);
+    expect(second.body).toMatchObject({ version: "1.10.0", versions: ["1.0.0"], page: { next: null } });
     expect((await admin.get<Page<object>>(`/api/v2/agents?text=${name}`)).body.data).toMatchObject([{ name, version: "1.10.0" }]);
   });
 

@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
-import { admin, Place, type ApprovalBody, type Page, type Run } from "./client.ts";
+import type { EventType } from "../../contracts/events.ts";
+import type { JsonObject } from "../../contracts/json.ts";
+import { createRecord } from "../../activities/record.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { admin, facts, Place, type ApprovalBody, type Page, type Run } from "./client.ts";
 
 const ask = (more: object = {}) => ({
   id: "ask",
@@ -13,6 +17,14 @@ const asked = async (more?: object): Promise<{ run: Run; id: string }> => {
   const run = await admin.begin({ steps: [ask(more)] }, { eur: 7 });
   return { run, id: await run.approval("ask") };
 };
+
+/** As a worker does. */
+async function append(run: Run, ...told: [type: EventType, step: string, data: JsonObject][]): Promise<void> {
+  const database = openDatabase(facts.databaseUrl, 1);
+  const events = told.map(([type, step, data]) => ({ identity: `late ${type} ${step}`, type, time: Date.now(), step, data }));
+  await createRecord(database, () => undefined).append({ tenant: "default", id: run.id }, events);
+  await database.$disconnect();
+}
 
 describe("approval", () => {
   test("an approved step gives who decided, and what was said", async () => {
@@ -76,6 +88,33 @@ describe("approval", () => {
     await admin.decide(await run.approval("p.b.ask"), { decision: "reject" });
     await admin.decide(await run.approval("p.a.ask"), { decision: "approve" });
     expect((await run.end()).output).toEqual([true, false]);
+  });
+});
+
+describe("what a worker that stood still tells of a run that has ended", () => {
+  test("is kept, and opens nothing that nobody would close", async () => {
+    const { run, id } = await asked();
+    await run.terminate();
+    await run.end();
+    const { data } = (await run.events()).find(({ type }) => type === "approval.requested")!;
+    await append(
+      run,
+      ["approval.requested", "ask", data],
+      ["step.parked", "parked", { type: "tool" }],
+      ["step.started", "begun", { type: "tool" }],
+      ["listen.started", "heard", { type: "listen", events: ["go"] }],
+      ["step.started", "paid", { type: "llm" }],
+    );
+    await append(run, ["step.completed", "paid", { type: "llm", output: 7 }]);
+    expect(await read(id)).toMatchObject({ status: "canceled" });
+    expect((await run.steps()).map(({ path, status }) => `${path} ${status}`).toSorted()).toEqual([
+      "ask canceled",
+      "begun canceled",
+      "heard canceled",
+      "paid completed",
+      "parked canceled",
+    ]);
+    expect(await run.read()).toMatchObject({ status: "terminated" });
   });
 });
 
@@ -218,10 +257,21 @@ describe("what is decided", () => {
     expect(await ada!.decide(id, { decision: "approve", payloadHash: before.payloadHash })).toMatchObject({
       body: { code: "approval_stale" },
     });
+    // Nobody knows which of the two was seen.
+    expect(await ada!.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_stale" } });
     expect(await ada!.decide(id, { decision: "approve", payloadHash: after.payloadHash })).toMatchObject({
       body: { status: "approved", data: { eur: 5 } },
     });
     expect((await run.end()).output).toMatchObject({ approved: true, by: "ada", data: { eur: 5 } });
+  });
+
+  test("that is asked anew with another payload says which one was seen", async () => {
+    const { run, id } = await asked();
+    const { data } = (await run.events()).find(({ type }) => type === "approval.requested")!;
+    await append(run, ["approval.requested", "ask", { ...data, payload: { eur: 8 }, payloadHash: "0".repeat(64) }]);
+    expect(await admin.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_stale" } });
+    // The run knows of no other payload.
+    expect(await admin.decide(id, { decision: "approve", payloadHash: data["payloadHash"]! })).toMatchObject({ status: 200 });
   });
 
   test("fits the form, or the answer says what does not", async () => {

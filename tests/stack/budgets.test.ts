@@ -260,18 +260,33 @@ describe("a budget for each day", () => {
     expect((await payer.request("DELETE", "/api/v2/budgets/tenant")).status).toBe(404);
   });
 
-  test("lets its runs go on when the day is over", async () => {
+  test("lets its runs go on when the day is over, and those that were not told of a change", async () => {
     const tenant = uniqueName("payers");
     const payer = await admin.withKey({ principal: "pat", kind: "person", roles: ["admin"], tenant });
     await payer.request("PUT", "/api/v2/budgets/tenant", { body: { toolCalls: 1 } });
     const run = await payer.begin({ steps: [echo("a"), echo("b")] });
     await held(run);
+    const untold = await admin.begin({ budget: { toolCalls: 0 }, steps: [echo("a")] });
+    await held(untold);
     const database = openDatabase(facts.databaseUrl, 1);
+    await database.$executeRaw`UPDATE budgets SET caps = '{"toolCalls": 1}', set_at = now() WHERE scope = ${`run:${untold.id}`}`;
     await database.$executeRaw`UPDATE budgets SET day = '2020-01-01' WHERE tenant = ${tenant}`;
     await database.$executeRaw`UPDATE steps SET error = jsonb_set(error, '{budgets,0,day}', '"2020-01-01"') WHERE run_id = ${run.id} AND path = 'b'`;
     await database.$disconnect();
-    expect((await run.end()).status).toBe("completed");
+    expect([(await run.end()).status, (await untold.end()).status]).toEqual(["completed", "completed"]);
   }, 90_000);
+
+  test("is changed although nobody answers for those who wait", async () => {
+    const run = await admin.begin({
+      budget: { toolCalls: 0 },
+      steps: [{ id: "p", type: "parallel", branches: { a: [echo("a")], b: [echo("b")], c: [echo("c")] } }],
+    });
+    for (const branch of ["a", "b", "c"]) await run.until("step.parked", `p.${branch}.${branch}`);
+    await host.kill("worker");
+    expect(await patch(run, { toolCalls: 3 })).toMatchObject({ status: 200, body: { toolCalls: { max: 3 } } });
+    await host.heal();
+    await run.terminate();
+  });
 
   test("names a tenant or an agent, and a cap", async () => {
     expect((await admin.request("PUT", "/api/v2/budgets/moon", { body: { usd: 1 } })).status).toBe(400);

@@ -67,12 +67,29 @@ describe("validating", () => {
   });
 });
 
+const cursorAt = (version: string): string => Buffer.from(JSON.stringify([0, version])).toString("base64url");
+
+async function versionsByPage(path: string): Promise<string[][]> {
+  const pages: string[][] = [];
+  for (let next: string | null = ""; next !== null;) {
+    const from: string = next === "" ? "" : `&cursor=${next}`;
+    const { body } = await admin.get<{ versions: { version: string }[]; page: { next: string | null } }>(`${path}?limit=3${from}`);
+    pages.push(body.versions.map(({ version }) => version));
+    next = body.page.next;
+  }
+  return pages;
+}
+
 describe("reading definitions", () => {
   test("versions stand highest first", async () => {
     const name = await admin.publish(one);
     for (const version of ["1.2.0", "1.10.0", "1.10.0-rc.1"]) await admin.post("/api/v2/workflows", { name, version, ...one });
     const { body } = await admin.get<{ latest: string; versions: { version: string }[] }>(`/api/v2/workflows/${name}`);
     expect([body.latest, ...body.versions.map(({ version }) => version)]).toEqual(["1.10.0", "1.10.0", "1.10.0-rc.1", "1.2.0", "1.0.0"]);
+    expect(await versionsByPage(`/api/v2/workflows/${name}`)).toEqual([["1.10.0", "1.10.0-rc.1", "1.2.0"], ["1.0.0"]]);
+    expect(await admin.get(`/api/v2/workflows/${name}?cursor=${cursorAt("3.0.0")}`)).toMatchObject({ status: 400 });
+    const run = await admin.post<{ id: string }>("/api/v2/runs", { workflow: name });
+    expect(await admin.run(run.body.id).end()).toMatchObject({ version: "1.10.0" });
   });
 
   test("the list has the newest version of each", async () => {

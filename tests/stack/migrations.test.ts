@@ -42,6 +42,25 @@ describe("the migrations", () => {
     }
   });
 
+  test("know the highest version of each workflow that was published before", async () => {
+    const names = (await readdir(own)).filter((name) => /^\d/.test(name)).toSorted();
+    const at = names.findIndex((name) => name.endsWith("_latest_definitions"));
+    const url = await newDatabase();
+    await migrate(url, await folder(await scripts(names.slice(0, at))));
+    const ascending =
+      "0.9.9 1.0.0-1 1.0.0-2 1.0.0-11 1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0 1.2.0 1.10.0";
+    const versions = ascending.split(" ");
+    const values = versions.flatMap((_, index) =>
+      versions.slice(0, index + 1).map((version) => `('t', 'w${index}', '${version}', '', '{}', '{}', 'ada')`),
+    );
+    await query(url, `INSERT INTO definitions (tenant, name, version, hash, source, plan, published_by) VALUES ${values.join(", ")}`);
+    await migrate(url);
+    const latest = (await query(url, "SELECT name, version FROM definitions WHERE latest")) as { name: string; version: string }[];
+    expect(Object.fromEntries(latest.map(({ name, version }) => [name, version]))).toEqual(
+      Object.fromEntries(versions.map((version, index) => [`w${index}`, version])),
+    );
+  });
+
   test("are applied once, however many processes start at the same time", async () => {
     const url = await newDatabase();
     const applied = await Promise.all(Array.from({ length: 8 }, () => migrate(url)));

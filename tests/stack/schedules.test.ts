@@ -42,6 +42,15 @@ async function started(id: string, count: number): Promise<string[]> {
   return runs;
 }
 
+/** The first two pages of a list. */
+async function pages(path: string): Promise<Page<ScheduleBody>[]> {
+  const first = (await admin.get<Page<ScheduleBody>>(path)).body;
+  if (first.page.next === null) return [first];
+  const { status, body } = await admin.get<Page<ScheduleBody>>(`${path}&cursor=${first.page.next}`);
+  expect(status).toBe(200);
+  return [first, body];
+}
+
 const echo = { steps: [{ id: "a", type: "set", values: "${input}" }] };
 const never = { cron: "0 0 1 1 *" };
 
@@ -153,6 +162,9 @@ describe("a schedule", () => {
     const answer = await admin.post(at(id, "backfill"), { start: "2026-01-01T00:30:00Z", end: "2026-01-01T03:30:00Z" });
     expect(answer.status).toBe(200);
     expect((await started(id, 3)).length).toBe(3);
+    const mistyped = await admin.post(at(id, "backfill"), { start: "2006-01-01T00:30:00Z", end: "2026-01-01T03:30:00Z" });
+    expect(mistyped).toMatchObject({ status: 422, body: { code: "limit", errors: [{ pointer: "/end" }] } });
+    expect((await see(id)).body.counts.started).toBe(3);
   });
 
   test("skips a start while its run is under way, and says so", async () => {
@@ -181,9 +193,13 @@ describe("a schedule", () => {
   test("deleted is gone", async () => {
     const { id } = await made(never);
     expect((await admin.request("DELETE", at(id))).status).toBe(204);
-    expect([(await see(id)).status, (await admin.request("DELETE", at(id))).status, (await admin.post(at(id, "trigger"))).status]).toEqual([
-      404, 404, 404,
-    ]);
+    const answers = [
+      await see(id),
+      await admin.request("DELETE", at(id)),
+      await admin.post(at(id, "trigger")),
+      await admin.post(at(id, "backfill"), { start: "2026-01-01T00:30:00Z", end: "2026-01-01T03:30:00Z" }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404]);
   });
 
   test("is listed, and only to its tenant", async () => {
@@ -194,6 +210,15 @@ describe("a schedule", () => {
       of.get<Page<ScheduleBody>>("/api/v2/schedules?limit=200").then(({ body }) => body);
     const found = await eventually(list, ({ data }) => data.some((row) => row.id === id));
     expect(found.data.find((row) => row.id === id)).toMatchObject({ workflow, paused: false });
+    ids.push((await made(never)).id);
+    const [first] = await eventually(
+      () => pages("/api/v2/schedules?limit=1"),
+      (all) => all.length > 1,
+    );
+    expect(first!.data).toHaveLength(1);
+    const foreign = Buffer.from(JSON.stringify([0, "bm90IG91cnM="])).toString("base64url");
+    for (const cursor of ["x", foreign])
+      expect(await admin.get(`/api/v2/schedules?cursor=${cursor}`)).toMatchObject({ status: 400, body: { code: "bad_request" } });
     expect((await list(other)).data).toEqual([]);
     expect((await other.get(at(id))).status).toBe(404);
   });
@@ -218,12 +243,20 @@ describe("a schedule", () => {
     ["with two times", { cron: "* * * * *", every: "1h" }, "/cron"],
     ["with a bad cron expression", { cron: "61 * * * *" }, "/cron"],
     ["with a bad timezone", { cron: "1 * * * *", timezone: "Mars/Olympus" }, "/timezone"],
+    ["with a timezone in other letters", { cron: "1 * * * *", timezone: "europe/berlin" }, "/timezone"],
+    ["that starts in a year that no store has", { every: "1h", startAt: "0000-01-01T00:00:00Z" }, "/startAt"],
     ["with a bad duration", { every: "soon" }, "/every"],
     ["that fires all the time", { every: "10ms" }, "/every"],
     ["that ends before it starts", { every: "1h", startAt: "2027-01-02T00:00:00Z", endAt: "2027-01-01T00:00:00Z" }, "/endAt"],
   ])("%s is refused", async (_, fields, pointer) => {
     const workflow = await admin.publish(echo);
     expect(await admin.post("/api/v2/schedules", { workflow, ...fields })).toMatchObject({ status: 422, body: { errors: [{ pointer }] } });
+  });
+
+  test("that only Temporal can refuse is refused in its words", async () => {
+    const workflow = await admin.publish(echo);
+    const { status, body } = await admin.post("/api/v2/schedules", { workflow, ...never, timezone: "CUBA" });
+    expect([status, body]).toMatchObject([422, { code: "schema", detail: "The schedule is refused: unknown time zone CUBA" }]);
   });
 
   test("of an unknown workflow is refused", async () => {
@@ -250,6 +283,14 @@ describe("triggers of type schedule", () => {
     expect((await see(first)).body).toMatchObject({ cron: "0 2 * * *" });
     await publish(name, "2.0.0", []);
     expect((await see(first)).status).toBe(404);
+  });
+
+  test("that Temporal does not take keep none behind them waiting", async () => {
+    const name = uniqueName("clock");
+    await publish(name, "1.0.0", [{ schedule: { cron: "0 1 * * *", timezone: "CUBA" } }, { schedule: { cron: "0 2 * * *" } }]);
+    expect((await see(`${name}.schedule1`)).body).toMatchObject({ cron: "0 2 * * *" });
+    expect((await see(`${name}.schedule0`)).status).toBe(404);
+    await publish(name, "2.0.0", []);
   });
 
   test("are not changed by hand", async () => {

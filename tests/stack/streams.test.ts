@@ -1,5 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
-import { admin, host, Place, uniqueName } from "./client.ts";
+import { openDatabase } from "../../prisma/client.ts";
+import { deliverTo, type Progress } from "../../prisma/listens.ts";
+import { admin, facts, host, Place, uniqueName } from "./client.ts";
 
 const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const data = "${steps.l.output.data}";
@@ -18,6 +20,27 @@ describe("emit without a receiver", () => {
     expect(await tellAll(event, { n: 7 })).toMatchObject({ event, to: null, runs: 5 });
     expect(await Promise.all(runs.map(async (run) => (await run.end()).output))).toEqual(Array.from({ length: 5 }, () => ({ n: 7 })));
     await other.cancel();
+  });
+
+  test("reaches those behind one that cannot be told, and goes on with that one alone", async () => {
+    const waiting = { tenant: "default", event: uniqueName("news") };
+    const workflow = await admin.publish(listener(waiting.event));
+    const runs = await Promise.all(Array.from({ length: 3 }, () => admin.start(workflow)));
+    await Promise.all(runs.map((run) => run.until("listen.started")));
+    const database = openDatabase(facts.databaseUrl, 1);
+    const [deaf, ...others] = runs.map(({ id }) => id).toSorted();
+    const heard: string[] = [];
+    let last: Progress | undefined;
+    const hear = async (run: string): Promise<boolean> => {
+      if (run === deaf && !last) throw new Error("away");
+      return heard.push(run) > 0;
+    };
+    const first = deliverTo(database, waiting, { send: hear, onProgress: (progress) => (last = progress) });
+    await expect(first).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining(deaf!) });
+    expect(heard.toSorted()).toEqual(others);
+    expect(await deliverTo(database, waiting, { send: hear, from: last! })).toBe(3);
+    expect(heard.toSorted()).toEqual([deaf, ...others]);
+    await Promise.all([database.$disconnect(), ...runs.map((run) => run.cancel())]);
   });
 
   test("reaches nobody who waits no more", async () => {
