@@ -6,15 +6,16 @@ const tool: BriefTool = { ...unguarded, name: "ledger_post", description: "", pa
 const ofStep = (more: Partial<Asking> = {}): Asking => ({ tools: ["ledger.*"], assignees: [], expiresAfter: null, ...more });
 const ofAgent = (assignees?: string[], expiresAfter?: string) => ({ tools: ["ledger.post"], assignees, expiresAfter });
 
+const finance = { assignees: ["role:finance"] };
+const agents = { isAgents: true };
+
 test.each([
-  ["a step's approval, by its people", ofStep({ assignees: ["role:finance"] }), undefined, ["role:finance"], undefined],
-  ["an agent's, by its people whomever the step names", ofStep({ assignees: ["role:x"] }), ofAgent(["role:boss"]), ["role:boss"], true],
-  ["an agent's that names nobody, by the step's", ofStep({ assignees: ["role:finance"] }), ofAgent(), ["role:finance"], undefined],
-  ["an agent's, where neither names anybody, by whoever may", ofStep(), ofAgent(), [], true],
-])("a call is decided under %s", (_what, step, agent, assignees, isAgents) => {
-  const [asked] = asksAbout([tool], step, agent);
-  expect(asked).toMatchObject({ asks: true, assignees });
-  expect(asked!.isAgents).toBe(isAgents);
+  ["a step's approval, by its people", [ofStep(finance)], finance],
+  ["an agent's, by its people whomever the step names", [ofStep(finance), ofAgent(["role:x"])], { assignees: ["role:x"], ...agents }],
+  ["an agent's that names nobody, by the step's", [ofStep(finance), ofAgent()], finance],
+  ["an agent's, where neither names anybody, by whoever may", [ofStep(), ofAgent()], { assignees: [], ...agents }],
+] as const)("a call is decided under %s", (_what, [step, agent], people) => {
+  expect(asksAbout([tool], step, agent)).toEqual([{ ...tool, asks: true, expiresAfter: null, ...people }]);
 });
 
 test.each([

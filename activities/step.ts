@@ -50,6 +50,8 @@ export interface StepContext extends WorkContext {
   execution: string;
   /** There was an attempt before this one. */
   isAgain: boolean;
+  /** What models have said since this attempt of the step holds. */
+  since: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -210,7 +212,8 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     ...(call.budgets ? { budgets: call.budgets } : {}),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
-    isAgain: isAgain(call),
+    isAgain: isAgain(call) || call.since !== undefined,
+    since: call.since ?? call.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
     tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),

@@ -38,6 +38,8 @@ export interface StepCall<Fields> {
   attempt: number;
   /** There was an attempt before this one, beside the walk or before the call's turn; it may have been recorded. */
   again?: true;
+  /** It goes on with what models have said since this attempt: only a budget has kept it from going on. */
+  since?: number;
   /** `ends`: the step itself is not recorded. */
   record?: "ends";
   /** Equal for all attempts of the step, also in retries and forks of the run. */
