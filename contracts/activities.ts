@@ -1,5 +1,5 @@
 import type { Answer, Mail, OpenedMail, Outgoing, Party } from "./agent-messages.ts";
-import type { AgentOrder, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
+import type { AgentOrder, Approved, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
 import type { BudgetRef, Raise } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
@@ -277,6 +277,8 @@ export interface Activities {
   brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<Settled>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
+  /** Add what an agent has answered to its thread, when people had to let it pass. Added twice is added once. */
+  addExchange(call: { run: RunKey } & Approved): Promise<void>;
   /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */
   broadcast(call: { tenant: string; event: ExternalEvent }): Promise<number>;
   /**

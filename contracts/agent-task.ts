@@ -214,6 +214,13 @@ export interface Thought {
   asks?: GuardrailQuestion;
 }
 
+/** An answer that people have let pass: hashes of the brief and of the conversation, and the answer or its reference. */
+export interface Approved {
+  brief: string;
+  transcript: string;
+  answer: Json;
+}
+
 /** A call that the model asks for. */
 export interface AskedCall extends Target {
   id: string;

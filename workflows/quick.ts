@@ -13,6 +13,7 @@ type Quick =
   | "concat"
   | "validate"
   | "brief"
+  | "addExchange"
   | "loadPlan"
   | "hold"
   | "finished"

@@ -63,6 +63,8 @@ export function createTemporalPort(run: RunArguments): Port {
       slow("raiseBudgets", [{ run: { tenant, id: run.id }, path, ...request }], `${path}: raise what it may spend`),
     brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
+    exchange: (approved, path) =>
+      quick("addExchange", [{ run: { tenant, id: run.id }, ...approved }], `${path}: add the answer to its thread`),
     show: (markdown) => setCurrentDetails(markdown),
     pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),
     pageOfNow: () => {

@@ -1,6 +1,7 @@
 import { Fault, type Problem } from "../../contracts/faults.ts";
 import { eventIdentity, type RunEvent } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
+import type { Approved } from "../../contracts/agent-task.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
@@ -174,6 +175,9 @@ export class PlainPort implements Port {
     timeoutMs: null,
   });
   validate: Port["validate"] = async () => null;
+  /** What people have let pass into threads. */
+  readonly exchanges: Approved[] = [];
+  exchange: Port["exchange"] = async (approved) => void this.exchanges.push(approved);
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
   show = (markdown: string): void => void (this.shown = markdown);
