@@ -136,7 +136,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
         }
       : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
-    owner: ownerOf(agent, walk.options.plan.name, idOf(task)),
+    owner: ownerOf(agent, walk.options.plan.name, task),
     contextTokens,
     ...(step.thread === undefined ? {} : { thread: await threadOf(walk, here, step.thread, task) }),
     ...(step.memory ? { memory: await memoryOf(walk, here, step.memory) } : {}),
@@ -207,9 +207,6 @@ function nameIn(value: Json, { path, field, charactersMax }: { path: string; fie
   if (typeof name === "string" && name !== "" && name.length <= charactersMax && isStorable(name)) return name;
   throw new Fault("expression", `\`${field}\` of ${path} must be text of 1 to ${charactersMax} characters.`, { instance: path });
 }
-
-/** A step's id, of its path. */
-const idOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1).replace(/\[\d+\]$/, "");
 
 export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome> {
   const fields = (await walk.value(here.step.given, here.context.frame)) as unknown as ThinkFields;
