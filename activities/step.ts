@@ -1,9 +1,10 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
 import { eventIdentity, type EventType } from "../contracts/events.ts";
-import { defaults, type Retry } from "../contracts/limits.ts";
+import { defaults, limits, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
@@ -41,7 +42,11 @@ export interface Worked {
   isOurs?: true;
 }
 
-export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext) => Promise<Worked>;
+export interface Work<Fields> {
+  (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext): Promise<Worked>;
+  /** It takes references in its fields where these are too large to be loaded at once. */
+  readsParts?: true;
+}
 
 /** What work that takes several attempts knows beside what all know. */
 export interface StepContext extends WorkContext {
@@ -171,8 +176,9 @@ async function perform<Fields>(
   const schema = call.outputSchema;
   teller.startSoon();
   if (!desk.worked) {
-    const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk, teller)));
+    const fields = await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json));
+    if (!work.readsParts && usesReservedKey(fields)) throw tooMuch(call.path);
+    desk.done(await work(fields as Fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk, teller)));
   }
   const { output, usage, told, effect, reusedFrom, guarded, isOurs, checked = output } = desk.worked!;
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
@@ -195,6 +201,11 @@ async function perform<Fields>(
   if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
   return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
 }
+
+const tooMuch = (path: string): Fault => {
+  const detail = `What ${path} is given is gone or needs more than ${limits.blobBytesMax} bytes; give it less at a time.`;
+  return new Fault("limit", detail, { instance: path });
+};
 
 const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
