@@ -7,7 +7,7 @@ import type { Here } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import type { LockRequest } from "./port.ts";
 import type { Scope } from "./scope.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 /** Do a step's work while it holds its lock. Whoever is cancelled, waiting or at work, gives its place back. */

@@ -2,7 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 /**
