@@ -3,6 +3,7 @@ import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
+import { strictest } from "./approvers.ts";
 import type { ToolCall } from "./model-port.ts";
 
 /** Arguments above this travel as references, so that what a turn gives is always small. */
@@ -42,8 +43,8 @@ async function askedCall(call: ToolCall, index: number, { brief, fields, questio
  * the other: no rule that a model can provoke opens a call to more people.
  */
 function askedBy(tool: BriefTool, question: GuardrailQuestion): Partial<AskedCall> {
-  const asking = !tool.asks ? [question] : question.isAgents && !tool.isAgents ? [question, tool] : [tool, question];
-  const { assignees, expiresAfter } = asking.find((each) => each.assignees.length > 0) ?? asking[0]!;
+  const isRulesFirst = question.isAgents && !tool.isAgents;
+  const { assignees, expiresAfter } = !tool.asks ? question : isRulesFirst ? strictest(question, tool) : strictest(tool, question);
   return { asks: true, why: question.title, assignees, expiresAfter };
 }
 

@@ -1,5 +1,5 @@
-import { expect, test } from "@jest/globals";
-import { Fault } from "../contracts/faults.ts";
+import { describe, expect, test } from "@jest/globals";
+import { Fault, makeProblem } from "../contracts/faults.ts";
 import { testContext } from "../tests/work-context.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { Delayed } from "./delayed.ts";
@@ -23,6 +23,7 @@ const context: StepContext = {
   retry: { maxAttempts: 1 } as StepContext["retry"],
   execution: "second",
   isAgain: false,
+  since: 1,
   left: undefined,
   leave: () => undefined,
   tell: async () => undefined,
@@ -32,6 +33,7 @@ const context: StepContext = {
 
 const answered: MadeCall = {
   index: 0,
+  round: 1,
   execution: "first",
   position: 0,
   status: "answered",
@@ -46,12 +48,12 @@ const answered: MadeCall = {
 const none = { modelQuota: { findMany: async () => [] } } as never;
 
 /** Of a model whose quota somebody else has just used up. */
-async function asked(before: MadeCall[]): Promise<unknown> {
+async function asked(before: MadeCall[], more: Partial<StepContext> = {}): Promise<unknown> {
   const quotas = new Quotas(none, new QuotaLines(), ["openai/gpt=1/-@1h"]);
   await quotas.turn({ id: "other", tenant: "b", provider: "openai", name: "gpt", inputTokens: 10 });
   const models = { route: async () => ({ provider: "openai", name: "gpt" }) };
   const deps = { quotas, models, calls: { made: async () => before } } as unknown as LlmDeps;
-  return new Asking(deps, question, context).attempt().catch((error: unknown) => error);
+  return new Asking(deps, question, { ...context, ...more }).attempt().catch((error: unknown) => error);
 }
 
 const unfit: MadeCall = { ...answered, execution: "second", status: "unfit" };
@@ -106,4 +108,22 @@ test("a call that ends by a defect of ours is settled, and not made again", asyn
 test("an answer that was kept before a reset waits for no quota", async () => {
   expect(await asked([answered])).toMatchObject({ output: "kept" });
   expect(await asked([])).toBeInstanceOf(Delayed);
+});
+
+describe("a step that goes on when its budget was raised", () => {
+  const raised = { attempt: 2, since: 1, isAgain: true };
+
+  test("has the answer that it has paid for, and pays for it once", async () => {
+    const paid = { ...answered, execution: "second", usage: { ...noUsage, inputTokens: 10 }, costUsd: 1 };
+    const usage = { model: "openai/gpt", calls: 0, inputTokens: 0, costUsd: 0 };
+    expect(await asked([paid], raised)).toMatchObject({ output: "kept", usage });
+    expect(await asked([paid], { isAgain: true })).toMatchObject({ output: "kept", usage: { calls: 1, inputTokens: 10, costUsd: 1 } });
+  });
+
+  test("asks again for what the budget had cut short, and not before it was raised", async () => {
+    const error = makeProblem("budget_exceeded", "too much");
+    const cut: MadeCall = { ...answered, execution: "second", status: "failed", error };
+    expect(await asked([cut], raised)).toBeInstanceOf(Delayed);
+    expect(await asked([cut], { isAgain: true })).toMatchObject({ code: "budget_exceeded" });
+  });
 });

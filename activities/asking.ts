@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
-import { isObject, type Json } from "../contracts/json.ts";
+import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { SentBack } from "./sent-back.ts";
@@ -64,7 +64,7 @@ export class Asking {
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, question: Question, context: StepContext) {
-    const { tenant, runId, path, idempotencyKey, attempt, budgets } = context;
+    const { tenant, runId, path, idempotencyKey, attempt, since, budgets } = context;
     this.#deps = deps;
     this.#question = question;
     this.#context = context;
@@ -74,6 +74,7 @@ export class Asking {
       path,
       idempotencyKey,
       round: attempt,
+      since,
       ...(question.agent === undefined ? {} : { agent: question.agent }),
       ...(budgets ? { budgets } : {}),
     };
@@ -108,7 +109,7 @@ export class Asking {
 
   /**
    * The calls of this step so far. Those of an execution that was reset count when they had come to an answer: what failed then is
-   * to be tried anew.
+   * to be tried anew. So is what a budget had cut short before it was raised.
    */
   async #madeBefore(): Promise<MadeCall[]> {
     const { left, patiently, execution } = this.#context;
@@ -116,8 +117,9 @@ export class Asking {
     if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
     const made = await patiently(() => this.#deps.calls.made(this.#owner));
     this.#nextIndex = made.length;
-    const own = made.filter((call) => call.execution === execution);
-    return own.length === 0 && this.#next(made).kind === "answer" ? made : own;
+    const held = made.filter((call) => call.round === this.#owner.round || call.error?.code !== "budget_exceeded");
+    const own = held.filter((call) => call.execution === execution);
+    return own.length === 0 && this.#next(held).kind === "answer" ? held : own;
   }
 
   #next(made: MadeCall[]): Next<MadeCall> {
@@ -127,15 +129,14 @@ export class Asking {
   }
 
   async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Worked> {
-    const others = this.#question.guard?.usages;
     switch (next.kind) {
       case "answer":
         return this.#passed(next.record, made);
       case "fail":
-        throw Fault.of({ ...next.error, usage: boundedUsage(made, others) });
+        throw Fault.of({ ...next.error, usage: this.#spent(made) });
       case "call": {
         const last = made.at(-1)?.error ?? makeProblem("model", "No model has answered.");
-        throw new AnotherAttempt({ ...last, usage: boundedUsage(made, others) }, next.afterMs);
+        throw new AnotherAttempt({ ...last, usage: this.#spent(made) }, next.afterMs);
       }
     }
   }
@@ -144,18 +145,28 @@ export class Asking {
   async #passed(record: MadeCall, made: MadeCall[]): Promise<Worked> {
     const { guard } = this.#question;
     const { answer = "", index } = record;
+    const own = this.#own(made);
     try {
       const output = guard ? await guard.pass(answer, index) : this.#question.read(answer);
       await this.#keepAnswer(record);
-      return { output, usage: totalOf(made, guard?.usages), told: { usage: toldUsage(made, guard?.usages) }, ...notedBy(guard, made) };
+      return { output, usage: totalOf(own, guard?.usages), told: { usage: toldUsage(own, guard?.usages) }, ...notedBy(guard, made) };
     } catch (error) {
-      if (error instanceof Fault && guard) throw Fault.of({ ...error.problem, usage: boundedUsage(made, guard.usages) });
+      if (error instanceof Fault && guard) throw Fault.of({ ...error.problem, usage: this.#spent(made) });
       if (!(error instanceof SentBack)) throw error;
       const { problem } = error;
-      await this.#context.patiently(() => this.#deps.calls.refuse(this.#owner, index, problem));
+      await this.#context.patiently(() => this.#deps.calls.refuse(this.#owner, record, problem));
       const known = made.map((call) => (call.index === index ? { ...call, status: "unfit" as const, error: problem } : call));
       return this.#conclude(this.#next(known), known);
     }
+  }
+
+  /** What this round has paid: what those before it have, they have told. */
+  #own(made: MadeCall[]): MadeCall[] {
+    return made.map((call) => (call.round === this.#owner.round ? call : { ...call, status: "skipped", usage: noUsage, costUsd: 0 }));
+  }
+
+  #spent(made: MadeCall[]): JsonObject {
+    return boundedUsage(this.#own(made), this.#question.guard?.usages);
   }
 
   async #make(begun: Begun): Promise<MadeCall> {
@@ -178,7 +189,7 @@ export class Asking {
       const isDowngraded = error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
       if (isDowngraded && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
-      throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: boundedUsage(before) });
+      throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
     }
   }
 
@@ -301,7 +312,7 @@ export class Asking {
     try {
       const costUsd = await context.patiently(() => this.#deps.calls.settle(this.#owner, call, outcome));
       context.leave(undefined);
-      return madeCall(call, outcome, costUsd);
+      return { ...madeCall(call, outcome, costUsd), round: this.#owner.round };
     } catch (error) {
       context.signal.throwIfAborted();
       throw error;
@@ -366,7 +377,7 @@ const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
   }),
 });
 
-const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null): MadeCall => ({
+const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null) => ({
   index,
   execution,
   position,

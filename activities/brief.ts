@@ -5,7 +5,6 @@ import {
   isAgentTool,
   isWorkflowTool,
   type AgentOrder,
-  type Asking,
   type Brief,
   type BriefTool,
   type GrantedAgent,
@@ -19,7 +18,7 @@ import { agentToolName, type Agent } from "../contracts/agents.ts";
 import { Fault, faults } from "../contracts/faults.ts";
 import { judges, type GuardOrder, type Guardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
-import { allows, toolName } from "../contracts/policy.ts";
+import { toolName } from "../contracts/policy.ts";
 import type { Definition } from "../contracts/definition.schema.ts";
 import { compile } from "../language/compile.ts";
 import { parseDuration } from "../language/duration.ts";
@@ -28,6 +27,7 @@ import { resolve } from "../prisma/blobs.ts";
 import { hashOf } from "../prisma/hash.ts";
 import type { Plans } from "../prisma/plans.ts";
 import { refuseInactive } from "./agent-state.ts";
+import { asksAbout, fitting } from "./approvers.ts";
 import { isMemoryTool, memoryParameters } from "./memory-tools.ts";
 import { briefing, memoryScope, openingOf, type OpeningDeps } from "./opening.ts";
 import type { FindTool } from "./tool-finder.ts";
@@ -68,7 +68,6 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
     const asked = before ? before.guard?.rules.slice(before.guard.ofAgent ?? 0) : order.guardrails;
     const rules = await rulesOf(deps, task, [...(agent?.guardrails ?? []), ...(asked ?? [])]);
     const approval = before ? fitting(before.approval, tools) : order.approval;
-    const guarded = guard(guard(tools, approval), agent?.approval && askingOf(agent.approval));
     const outputSchema = before ? before.outputSchema : order.outputSchema;
     const { limits: own = {} } = agent ?? {};
     const brief: Brief = {
@@ -76,7 +75,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       instructions: [agent?.instructions ?? "", instructions].filter((text) => text !== "").join("\n\n"),
       prompt,
       ...(messages ? { messages } : {}),
-      tools: guarded,
+      tools: asksAbout(tools, approval, agent?.approval),
       ...(rules.length > 0 ? { guard: guardOf(task, agent, rules) } : {}),
       ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
       ...((before?.approval ?? order.approval) ? { approval: before?.approval ?? order.approval! } : {}),
@@ -127,12 +126,6 @@ const begunWith = ({ prompt, opening, thread }: Brief): Partial<Brief> => ({
   ...(opening ? { opening } : {}),
   ...(thread ? { thread } : {}),
 });
-
-/** Of what the step asks people about, what this agent has. */
-function fitting(approval: Asking | undefined, tools: BriefTool[]): Asking | undefined {
-  const named = approval?.tools.filter((entry) => tools.some((tool) => allows([entry], knownAs(tool)))) ?? [];
-  return approval && named.length > 0 ? { ...approval, tools: named } : undefined;
-}
 
 /** Of those that the agent names, those that the step does. */
 function handoffsOf({ handoffs }: AgentOrder, agent: Agent | undefined): string[] {
@@ -317,24 +310,6 @@ const human: BriefTool = {
     required: ["question"],
   } as JsonSchema,
 };
-
-const askingOf = ({ tools, assignees = [], expiresAfter }: NonNullable<Agent["approval"]>): Asking & { isAgents: true } => ({
-  tools,
-  assignees,
-  expiresAfter: expiresAfter ?? null,
-  isAgents: true,
-});
-
-/** The later word counts: a step may guard more than its agent does, and never less. */
-function guard(tools: BriefTool[], asking: (Asking & { isAgents?: true }) | undefined): BriefTool[] {
-  if (!asking) return tools;
-  for (const entry of asking.tools)
-    // A slip of the finger here would let calls pass that somebody wanted to see.
-    if (!tools.some((tool) => allows([entry], knownAs(tool))))
-      throw new Fault("tool_input", `\`approval.tools\` names ${entry}, which is none of the agent's tools.`);
-  const { tools: named, ...whom } = asking;
-  return tools.map((tool) => (allows(named, knownAs(tool)) ? { ...tool, asks: true, ...whom } : tool));
-}
 
 /** Providers take letters, digits, `_` and `-`, 64 of them. */
 const modelName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);

@@ -10,6 +10,7 @@ import type { Database } from "../prisma/client.ts";
 import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { createAgentMail } from "./agent-mail.ts";
+import { createAddExchange } from "./add-exchange.ts";
 import { createBrief } from "./brief.ts";
 import { createBroadcast } from "./broadcast.ts";
 import { Budgets } from "./budgets.ts";
@@ -94,6 +95,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     record: async ({ run, events }) => void (await record.append(run, events)),
     brief: createBrief({ database, find, plans: new Plans(database), models: deps.models, threads }),
     admit: ({ tenant, agent }) => refuseInactive(database, tenant, agent),
+    addExchange: createAddExchange(database, threads),
     finished: (step) => finishedStep(database, step),
     loadPlan: async (call) => ({ plan: (await loadPlan(call)) as unknown as Json, ...(await holdsOf(database, call)) }),
     hold: ({ tenant, run, holds }) => hears(deps.client, { id: run, tenant }, holds),

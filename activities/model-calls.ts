@@ -16,7 +16,7 @@ import type { CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
 import { storable } from "../prisma/storable.ts";
 
-/** What a call of a model belongs to: one round of a step. */
+/** What a call of a model belongs to: one round of a step, which may go on from those before it. */
 export interface CallOwner {
   tenant: string;
   runId: string;
@@ -24,6 +24,8 @@ export interface CallOwner {
   /** The step's idempotency key. */
   idempotencyKey: string;
   round: number;
+  /** The first of those that it goes on from; its own when there are none. */
+  since: number;
   /** The published agent that it is made for. */
   agent?: string;
   /** What it may spend. */
@@ -78,6 +80,7 @@ export interface CallOutcome {
 
 /** A call that was made before: what `nextCall` reads, and what it has cost. */
 export interface MadeCall extends CallRecord {
+  round: number;
   execution: string;
   provider: string;
   model: string;
@@ -103,9 +106,10 @@ export class ModelCalls {
 
   /** Calls of earlier attempts, in their order. One that is still open is lost: its worker went away before the answer was kept. */
   async made(owner: CallOwner): Promise<MadeCall[]> {
-    const rows = await this.#database.modelCall.findMany({ where: keyOf(owner), orderBy: { callIndex: "asc" } });
-    for (const { status, callIndex } of rows)
-      if (status === "open") await this.#close({ ...keyOf(owner), callIndex }, { from: ["open"], closed: lost });
+    const where = { ...keyOf(owner), attempt: { gte: owner.since, lte: owner.round } };
+    const rows = await this.#database.modelCall.findMany({ where, orderBy: { callIndex: "asc" } });
+    for (const { status, attempt, callIndex } of rows)
+      if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, { from: ["open"], closed: lost });
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, status: lost.status, error: lostProblem } : row));
   }
 
@@ -166,8 +170,8 @@ export class ModelCalls {
   }
 
   /** An answer that does not count after all: a guardrail has not let it pass. To tell it twice is harmless. */
-  async refuse(owner: CallOwner, callIndex: number, problem: Problem): Promise<void> {
-    const where = { ...keyOf(owner), callIndex, status: { in: ["answered", "cached"] } };
+  async refuse(owner: CallOwner, { round, index }: Pick<MadeCall, "round" | "index">, problem: Problem): Promise<void> {
+    const where = { ...keyOf(owner), attempt: round, callIndex: index, status: { in: ["answered", "cached"] } };
     const error = storable(problem as unknown as JsonObject) as Prisma.InputJsonObject;
     await this.#database.modelCall.updateMany({ where, data: { status: "unfit", error } });
   }
@@ -257,6 +261,7 @@ const lost: ClosedCall = { status: "lost", usage: null, costUsd: null, answer: n
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {
     index: row.callIndex,
+    round: row.attempt,
     execution: row.execution,
     position: row.position,
     status: row.status as ModelCallStatus,

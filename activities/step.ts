@@ -1,9 +1,10 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
 import { eventIdentity, type EventType } from "../contracts/events.ts";
-import { defaults, type Retry } from "../contracts/limits.ts";
+import { defaults, limits, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
 import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
@@ -41,7 +42,11 @@ export interface Worked {
   isOurs?: true;
 }
 
-export type Work<Fields> = (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext) => Promise<Worked>;
+export interface Work<Fields> {
+  (fields: Fields, options: { outputSchema?: JsonSchema }, context: StepContext): Promise<Worked>;
+  /** It takes references in its fields where these are too large to be loaded at once. */
+  readsParts?: true;
+}
 
 /** What work that takes several attempts knows beside what all know. */
 export interface StepContext extends WorkContext {
@@ -50,6 +55,8 @@ export interface StepContext extends WorkContext {
   execution: string;
   /** There was an attempt before this one. */
   isAgain: boolean;
+  /** What models have said since this attempt of the step holds. */
+  since: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -169,8 +176,9 @@ async function perform<Fields>(
   const schema = call.outputSchema;
   teller.startSoon();
   if (!desk.worked) {
-    const fields = (await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json))) as Fields;
-    desk.done(await work(fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk, teller)));
+    const fields = await patiently(desk.endsAt, () => resolve(database, tenant, call.fields as Json));
+    if (!work.readsParts && usesReservedKey(fields)) throw tooMuch(call.path);
+    desk.done(await work(fields as Fields, schema ? { outputSchema: schema } : {}, stepContext(call, desk, teller)));
   }
   const { output, usage, told, effect, reusedFrom, guarded, isOurs, checked = output } = desk.worked!;
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
@@ -194,6 +202,11 @@ async function perform<Fields>(
   return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
 }
 
+const tooMuch = (path: string): Fault => {
+  const detail = `What ${path} is given is gone or needs more than ${limits.blobBytesMax} bytes; give it less at a time.`;
+  return new Fault("limit", detail, { instance: path });
+};
+
 const isAgain = (call: StepCall<unknown>): boolean => call.again === true || Context.current().info.attempt > 1;
 
 function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepContext {
@@ -210,7 +223,8 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     ...(call.budgets ? { budgets: call.budgets } : {}),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
-    isAgain: isAgain(call),
+    isAgain: isAgain(call) || call.since !== undefined,
+    since: call.since ?? call.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
     tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),

@@ -2,7 +2,8 @@ import { GIVE_ANSWER, type AskedCall, type Brief, type CallResult, type ThinkFie
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { store } from "../prisma/blobs.ts";
+import { usesReservedKey } from "../contracts/reference.ts";
+import { resolve, store } from "../prisma/blobs.ts";
 import { storable } from "../prisma/storable.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
@@ -28,7 +29,7 @@ import { callsIn, passAdded, passSaid, type Heard } from "./turn-guard.ts";
  * Faults and retry: as `createLlm`.
  */
 export function createThink(deps: ThinkDeps): Work<ThinkFields> {
-  return async (fields, _, context) => {
+  const think: Work<ThinkFields> = async (fields, _, context) => {
     const transcripts = new Transcripts(deps.database, context.tenant);
     const { brief, before } = await context.patiently(async () => ({
       brief: (await transcripts.load(fields.brief)) as unknown as Brief,
@@ -37,7 +38,9 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
     if (fields.shorten) return shorten(deps, { brief, fields, before, context });
     const guard = brief.guard && new Guard(deps, brief.guard, context);
-    const coming = before.length === 0 ? beginningOf(brief) : resultMessages(before, fields);
+    const load = (result: CallResult): Promise<CallResult> =>
+      context.patiently(async () => (await resolve(deps.database, context.tenant, result)) as CallResult);
+    const coming = before.length === 0 ? beginningOf(brief) : await resultMessages(before, fields, load);
     const added = guard ? await passAdded(guard, brief, { before, added: coming }) : { messages: coming };
     if (added.question) return asksFirst(added.question, added.messages);
     const conversation = [...before, ...added.messages];
@@ -83,6 +86,7 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       return context.patiently(() => store(deps.database, context.tenant, value, inlineMax));
     }
   };
+  return Object.assign(think, { readsParts: true as const });
 }
 
 type ThinkDeps = LlmDeps & GuardDeps & { database: Database; threads: Threads };
@@ -157,16 +161,30 @@ function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undef
   return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
 }
 
-/** One for each call that the model asked for last: providers take nothing else. */
-function resultMessages(before: Message[], { results, contextTokens }: ThinkFields): Message[] {
+/**
+ * One for each call that the model asked for last: providers take nothing else. Each is loaded by itself, since those of one turn may
+ * together be more than may be loaded at once.
+ */
+async function resultMessages(
+  before: Message[],
+  { results, contextTokens }: ThinkFields,
+  load: (result: CallResult) => Promise<CallResult>,
+): Promise<Message[]> {
   const calls = callsIn(before);
   // Together half of the conversation's room: four characters count as a token.
   const room = Math.min(limits.agentResultBytesMax, Math.floor((contextTokens * 2) / Math.max(1, calls.length)));
-  return calls.map(({ id }, index) => ({ role: "tool", toolCallId: id, ...contentOf(results[index], room) }));
+  const messages: Message[] = [];
+  for (const [index, { id }] of calls.entries()) {
+    const result = results[index];
+    messages.push({ role: "tool", toolCallId: id, ...contentOf(result && (await load(result)), room) });
+  }
+  return messages;
 }
 
 function contentOf(result: CallResult | undefined, room: number): { content: string; isError?: true } {
   if (!result) return { content: "The call was not made: there were too many at once.", isError: true };
+  if (usesReservedKey(result))
+    return { content: `The result is gone or has more than ${limits.blobBytesMax} bytes. Ask for less.`, isError: true };
   if (isObject(result) && "output" in result && isHandedOver(result.output)) return { content: takenOver };
   if ("error" in result) return { content: clipped(errorText(result.error), room), isError: true };
   return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output), room) };

@@ -6,6 +6,8 @@ import type { EffectCall, EffectLedger } from "./effects.ts";
 import type { WorkContext } from "./work.ts";
 
 type ThreadOfTask = NonNullable<Brief["thread"]>;
+/** The effect is the agent's step's, whichever of its steps does it. */
+type TaskContext = Omit<WorkContext, "idempotencyKey" | "path">;
 
 export interface Answered {
   asked: string;
@@ -28,14 +30,14 @@ export class Threads {
   }
 
   /** As it stood before this task added to it, or the one that this task's run branched off from. */
-  async before({ owner, name, key, path }: ThreadOfTask, context: Omit<WorkContext, "idempotencyKey" | "path">): Promise<Exchange[]> {
+  async before({ owner, name, key, path }: ThreadOfTask, context: TaskContext): Promise<Exchange[]> {
     const known = await this.#effects.known(fieldsOf(owner, name), 0, { ...context, idempotencyKey: key, path });
     const { tenant } = context;
     return newestExchanges(this.#database, { tenant, agent: owner, thread: name }, known?.output as number | undefined);
   }
 
   /** Once, whoever asks and how often. */
-  async add(thread: ThreadOfTask, { asked, answer, transcript }: Answered, given: WorkContext): Promise<void> {
+  async add(thread: ThreadOfTask, { asked, answer, transcript }: Answered, given: TaskContext): Promise<void> {
     const { owner, name, key, path } = thread;
     const context = { ...given, idempotencyKey: key, path };
     const { tenant, runId } = context;

@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from "@jest/globals";
 import { unguarded } from "../contracts/agent-task.ts";
-import type { Guardrail } from "../contracts/guardrails.ts";
+import type { Guardrail, GuardOrder } from "../contracts/guardrails.ts";
 import { Guard, type GuardDeps } from "./guard.ts";
 import { IsolatedSchemas } from "./isolated-schema.ts";
 import type { StepContext } from "./step.ts";
-import { passAdded } from "./turn-guard.ts";
+import { passAdded, passSaid } from "./turn-guard.ts";
 
 const schemas = new IsolatedSchemas();
 afterAll(() => schemas.close());
@@ -19,6 +19,9 @@ const asks = (pattern: string, assignees: string[]): Guardrail => ({
 });
 const tools = [{ ...unguarded, name: "look", description: "", parameters: {}, tool: "look" }];
 const called = (id: string) => ({ id, name: "look", arguments: {} });
+// Patterns need nothing else.
+const context = { timeoutMs: 10_000, tell: () => Promise.resolve() } as unknown as StepContext;
+const guardOf = (order: GuardOrder): Guard => new Guard({ schemas } as GuardDeps, order, context);
 const result = (toolCallId: string, content: string) => ({ role: "tool" as const, toolCallId, content });
 
 test("a rule of one tool sees its results, also when all calls have one id", async () => {
@@ -38,9 +41,7 @@ test.each([
   "of results %j, what a rule of the agent asks about is not decided by those whom the step names",
   async (contents, people) => {
     const order = { rules: [asks("password", ["role:security"]), asks("discount", ["role:support"])], ofAgent: 1 };
-    // Patterns need nothing else.
-    const context = { timeoutMs: 10_000, tell: () => Promise.resolve() } as unknown as StepContext;
-    const guard = new Guard({ schemas } as GuardDeps, order, context);
+    const guard = guardOf(order);
     const ids = contents.map((_, index) => `${index}`);
     const before = [{ role: "assistant" as const, content: "", toolCalls: ids.map(called) }];
     const added = contents.map((content, index) => result(ids[index]!, content));
@@ -51,3 +52,14 @@ test.each([
   },
   30_000,
 );
+
+test("an answer that a rule has mended is held against its schema before anybody has it", async () => {
+  const outputSchema = { type: "object", properties: { word: { type: "string", maxLength: 3 } } };
+  const said = { text: "", toolCalls: [{ id: "a", name: "give_answer", arguments: { word: "bomb" } }] };
+  const passed = (replaceBy: string) => {
+    const rule: Guardrail = { name: "word", type: "pattern", pattern: "bomb", on: ["output"], outcome: "fix", replaceBy };
+    return passSaid(guardOf({ rules: [rule] }), { instructions: "", prompt: "", tools: [], outputSchema }, said, 0);
+  };
+  await expect(passed("tea")).resolves.toMatchObject({ said: { toolCalls: [{ arguments: { word: "tea" } }] } });
+  await expect(passed("coffee")).rejects.toThrow("does not fit outputSchema: /word must NOT have more than 3 characters");
+});

@@ -1,7 +1,9 @@
 import { GIVE_ANSWER, knownAs, type Brief } from "../contracts/agent-task.ts";
+import { Fault } from "../contracts/faults.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { validateValue } from "../language/validate.ts";
 import { placeOf, type Guard } from "./guard.ts";
 import type { Message, ToolCall } from "./model-port.ts";
 import { answerOf, withAnswer, type Said } from "./said.ts";
@@ -64,10 +66,19 @@ export async function passSaid(guard: Guard, brief: Brief, said: Said, call: num
   const answer = answerOf(brief, said);
   if (answer === undefined) return passCalls(guard, brief, said, call);
   const { value, question } = await guard.pass({ on: "output", value: answer, place: placeOf(call) });
+  if (value !== answer) refuseUnfit(brief, value);
   return {
     said: value === answer ? said : withAnswer(brief, said, value),
     ...(question ? { question: { ...question, payload: value } } : {}),
   };
+}
+
+/** Before people are asked about it, and before it is in any thread. */
+function refuseUnfit({ outputSchema }: Brief, answer: Json): void {
+  const [first] = outputSchema ? validateValue(outputSchema, answer) : [];
+  if (!first) return;
+  const detail = `What a guardrail has made of the answer does not fit outputSchema: ${first.pointer || "/"} ${first.message}`;
+  throw new Fault("schema", detail.slice(0, limits.errorDetailMax));
 }
 
 async function passCalls(guard: Guard, brief: Brief, said: Said, call: number): Promise<Heard> {

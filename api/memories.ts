@@ -24,7 +24,9 @@ import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 
 export const ownerParams = z.object({
-  name: z.string().min(1).max(255).meta({ description: "A published agent; `{workflow}/{step}`, URL-encoded, of a step without one." }),
+  name: z.string().min(1).max(1_024).meta({
+    description: "A published agent; `{workflow}/{path}`, URL-encoded, of a step without one; its path without numbers of items.",
+  }),
 });
 const memoryParams = ownerParams.extend({ id: z.string().min(1).max(255) });
 const subject = z.string().min(1).max(limits.memorySubjectMax).optional().meta({ description: "Only what is about it." });

@@ -87,7 +87,10 @@ const names = (): string[][] => [
     "`notice.{tenant}.{150 characters of the runId}.{hash}`; of a workflow that paused itself `notice.{tenant}.{name}.{time}`",
   ],
   ["workflow id of an agent's mailbox", "`agent.{tenant}.{agent}`"],
-  ["workflow id of a sender's delivery", "`delivery.{tenant}.{kind}.{sender}`, of a run with its id"],
+  [
+    "workflow id of a sender's delivery",
+    "`delivery.{tenant}.{kind}.{sender}`, of a run with its id; other characters as in a lock's, of a long name `__` and its SHA-256",
+  ],
   ["task queue", code(queues.runs)],
   [
     "workflow id of a lock",

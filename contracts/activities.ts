@@ -1,5 +1,5 @@
 import type { Answer, Mail, OpenedMail, Outgoing, Party } from "./agent-messages.ts";
-import type { AgentOrder, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
+import type { AgentOrder, Approved, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
 import type { BudgetRef, Raise } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
@@ -38,6 +38,8 @@ export interface StepCall<Fields> {
   attempt: number;
   /** There was an attempt before this one, beside the walk or before the call's turn; it may have been recorded. */
   again?: true;
+  /** It goes on with what models have said since this attempt: only a budget has kept it from going on. */
+  since?: number;
   /** `ends`: the step itself is not recorded. */
   record?: "ends";
   /** Equal for all attempts of the step, also in retries and forks of the run. */
@@ -277,6 +279,8 @@ export interface Activities {
   admit(call: { tenant: string; agent: string }): Promise<void>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
   validate(call: { tenant: string; schema: JsonSchema; value: Json }): Promise<Problem | null>;
+  /** Add what an agent has answered to its thread, when people had to let it pass. Added twice is added once. */
+  addExchange(call: { run: RunKey } & Approved): Promise<void>;
   /** Send an event to the runs of the tenant that wait for one of its name, as the record knows them. Gives how many got it. */
   broadcast(call: { tenant: string; event: ExternalEvent }): Promise<number>;
   /**

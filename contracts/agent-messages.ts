@@ -116,8 +116,7 @@ export function wakeOf(tenant: string, sender: Party, to: readonly Party[]) {
   const args: [DeliveryArguments] = [{ tenant, sender }];
   const signalArgs: [Wake] = [{ to: to.map(({ kind, name }) => ({ kind, name })) }];
   return {
-    // Checked when the message was accepted.
-    workflowId: deliveryWorkflowId(tenant, sender)!,
+    workflowId: deliveryWorkflowId(tenant, sender),
     taskQueue: queues.runs,
     args,
     signal: messageSignals.wake,

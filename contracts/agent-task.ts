@@ -27,8 +27,12 @@ export const ASK_HUMAN = "ask_human";
 /** The name under which an agent whose answer is a value gives it. */
 export const GIVE_ANSWER = "give_answer";
 
-/** Whose memories and threads a step's are: those of the published agent, otherwise the step's own. No name of an agent holds a slash. */
-export const ownerOf = (agent: string | undefined, workflow: string, step: string): string => agent ?? `${workflow}/${step}`;
+/**
+ * Whose memories and threads a step's are: those of the published agent, otherwise the step's own, in all items and iterations. No name of
+ * an agent holds a slash; steps of one id may stand in several scopes.
+ */
+export const ownerOf = (agent: string | undefined, workflow: string, path: string): string =>
+  agent ?? `${workflow}/${path.replace(/\[\d+\]/g, "")}`;
 
 /** What a call of a memory tool may touch. */
 export interface MemoryScope {
@@ -212,6 +216,13 @@ export interface Thought {
   answer: Json;
   /** People decide about what was to be asked, or about the answer, before anything becomes of it. */
   asks?: GuardrailQuestion;
+}
+
+/** An answer that people have let pass: hashes of the brief and of the conversation, and the answer or its reference. */
+export interface Approved {
+  brief: string;
+  transcript: string;
+  answer: Json;
 }
 
 /** A call that the model asks for. */

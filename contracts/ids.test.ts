@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { childRunId, OWN_RUN_ID_PATTERN, RUN_ID_PATTERN, runIdOf } from "./ids.ts";
+import { childRunId, deliveryWorkflowId, OWN_RUN_ID_PATTERN, RUN_ID_PATTERN, runIdOf } from "./ids.ts";
 import { limits } from "./limits.ts";
 
 const isRunId = (id: string): boolean => new RegExp(RUN_ID_PATTERN).test(id);
@@ -27,5 +27,15 @@ describe("a run's id", () => {
     expect(child.startsWith(`${root}.x-`)).toBe(true);
     expect(child.length).toBeLessThanOrEqual(200);
     expect(isRunId(child)).toBe(true);
+  });
+});
+
+describe("the id of a sender's delivery", () => {
+  const idOf = (name: string): string => deliveryWorkflowId("t".repeat(32), { kind: "service", name });
+
+  test.each(["ada", "Ada Ødegård", "x".repeat(181), "ß".repeat(5_000)])("fits into Temporal's column, and is nobody else's: %#", (name) => {
+    expect(idOf(name)).toMatch(/^[A-Za-z0-9._-]{1,255}$/);
+    const names = new Set([name, `${name}y`, `y${name}`, name.toUpperCase(), idOf(name).split(".").at(-1)!]);
+    expect(new Set([...names].map(idOf)).size).toBe(names.size);
   });
 });

@@ -1,3 +1,5 @@
+import { sha256 } from "./sha256.ts";
+
 /** A run's public id: `r_` and 26 characters, or `r_{tenant}_{own id}`; a child run adds its step path. */
 export type RunId = string;
 
@@ -31,11 +33,15 @@ export const noticeWorkflowId = (tenant: string, told: string): string => `notic
 /** The Temporal workflow id of a run. Only `[A-Za-z0-9._-]`, which every link and visibility query survives. */
 export const workflowIdOf = (tenant: string, run: RunId): string => `run.${tenant}.${run}`;
 
-/** The workflow that delivers what one party sends, in its order. Undefined when its name is too long for an id. */
-export function deliveryWorkflowId(tenant: string, { kind, name }: { kind: string; name: string }): string | undefined {
+/** The workflow that delivers what one party sends, in its order. */
+export function deliveryWorkflowId(tenant: string, { kind, name }: { kind: string; name: string }): string {
   const slug = escaped(name);
-  return slug.length > 180 ? undefined : `delivery.${tenant}.${kind}.${slug}`;
+  // No escaped name begins so: there hex follows each `_`.
+  return `delivery.${tenant}.${kind}.${slug.length <= SLUG_MAX ? slug : `__${sha256(name)}`}`;
 }
+
+/** Of an escaped name: with what stands around it it fits into the 255 characters of an id. */
+const SLUG_MAX = 180;
 
 /** An agent's mailbox. */
 export const mailboxWorkflowId = (tenant: string, agent: string): string => `agent.${tenant}.${agent}`;
@@ -49,7 +55,7 @@ export type LockKind = "step" | "run";
  */
 export function lockWorkflowId(tenant: string, kind: LockKind, key: string): string | undefined {
   const slug = escaped(key);
-  return slug === "" || slug.length > 180 ? undefined : `lock.${tenant}.${kind}.${slug}`;
+  return slug === "" || slug.length > SLUG_MAX ? undefined : `lock.${tenant}.${kind}.${slug}`;
 }
 
 // Half of a surrogate pair has no UTF-8: what an expression gave may hold one.

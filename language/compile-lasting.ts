@@ -1,4 +1,3 @@
-import { ownerOf } from "../contracts/agent-task.ts";
 import { isLasting, type AvailableStep, type Definition, type LastingStep, type StepOf } from "../contracts/definition.schema.ts";
 import { callDefaults, defaults, type Retry } from "../contracts/limits.ts";
 import { isReadMethod } from "./check-calls.ts";
@@ -20,8 +19,8 @@ export function lastingOf(step: AvailableStep, compiling: Compiling): Partial<St
 }
 
 /** Tasks of one thread come after each other: each goes on with what the one before has said. */
-const threadLock = ({ id, agent, thread }: StepOf<"agent">): Pick<StepCommon, "lock"> =>
-  thread === undefined ? {} : { lock: { key: templateOf(`thread ${ownerOf(agent, "${run.workflow}", id)} ${thread}`), limit: 1 } };
+const threadLock = ({ agent, thread }: StepOf<"agent">): Pick<StepCommon, "lock"> =>
+  thread === undefined ? {} : { lock: { key: templateOf(thread), limit: 1, thread: agent === undefined ? {} : { agent } } };
 
 type CallStep = StepOf<"llm" | "tool" | "http" | "activity">;
 

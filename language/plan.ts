@@ -129,6 +129,8 @@ export interface Lock {
   key: Template;
   /** How many may hold it at once. */
   limit: number;
+  /** The key names a thread: of this agent, or of the step's own where there is none. */
+  thread?: { agent?: string };
 }
 
 /** What calling a step does outside: `read` needs no undoing. */

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Outgoing, Party, Recipient } from "../contracts/agent-messages.ts";
 import { Fault } from "../contracts/faults.ts";
-import { deliveryWorkflowId } from "../contracts/ids.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { currentOf } from "./agents.ts";
@@ -87,12 +86,7 @@ async function acceptedBefore(database: Database, id: string, requestHash: strin
   return { id, correlationId: row.correlationId, createdAt: row.createdAt };
 }
 
-async function refuse(database: Database, { tenant, sender, to, payload }: NewMessage): Promise<void> {
-  if (deliveryWorkflowId(tenant, sender) === undefined)
-    throw new Fault(
-      "limit",
-      `The name of the sender is too long for messages: that of ${sender.kind} ${sender.name.slice(0, 40)}…; take a shorter one.`,
-    );
+async function refuse(database: Database, { tenant, to, payload }: NewMessage): Promise<void> {
   if (jsonBytes(payload) > limits.messageBytesMax)
     throw new Fault("too_large", `\`payload\` may have ${limits.messageBytesMax} bytes; send where to find the rest.`);
   await Promise.all(to.map((recipient) => refuseRecipient(database, tenant, recipient)));

@@ -23,20 +23,25 @@ export interface NewExchange extends ThreadId {
 
 export type Exchange = Prisma.ExchangeGetPayload<object>;
 
-/** Gives its number: one more than that of the newest. The oldest ones of a long thread go. */
+/** Gives its number: one more than that of the newest there ever was. The oldest ones of a long thread go. */
 export async function addExchange(database: Database, exchange: NewExchange): Promise<number> {
   const { tenant, agent, thread, key } = exchange;
   return database.$transaction(async (transaction) => {
     await transaction.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${JSON.stringify(["thread", tenant, agent, thread])}, 0))`;
     const known = await transaction.exchange.findUnique({ where: { tenant_key: { tenant, key } } });
     if (known) return known.number;
-    const newest = await transaction.exchange.findFirst({ where: { tenant, agent, thread }, orderBy: { number: "desc" } });
-    const number = (newest?.number ?? 0) + 1;
+    const number = await nextNumber(transaction, exchange);
     const [asked, answered] = [clipped(exchange.asked), clipped(exchange.answered)];
     await transaction.exchange.create({ data: { ...exchange, asked, answered, number } });
     await transaction.exchange.deleteMany({ where: { tenant, agent, thread, number: { lte: number - limits.threadExchangesMax } } });
     return number;
   });
+}
+
+async function nextNumber(transaction: Prisma.TransactionClient, { tenant, agent, thread }: ThreadId): Promise<number> {
+  const where = { tenant_agent_thread: { tenant, agent, thread } };
+  const create = { tenant, agent, thread, newest: 1 };
+  return (await transaction.threadNumber.upsert({ where, create, update: { newest: { increment: 1 } } })).newest;
 }
 
 /** The newest ones, oldest first; `before`: of those that came before this one. */
@@ -69,7 +74,7 @@ export async function threadsOf(
   return rows.map(({ thread, _max }) => ({ thread, exchanges: _max.number!, lastAt: _max.at! }));
 }
 
-/** Faults: `not_found`. What runs were told of it stands in those runs. */
+/** Faults: `not_found`. What runs were told of it stands in those runs. How far it has counted stays. */
 export async function removeThread(database: Database, { tenant, agent, thread }: ThreadId, by: string, requestId: string): Promise<void> {
   await database.$transaction(async (transaction) => {
     const { count } = await transaction.exchange.deleteMany({ where: { tenant, agent, thread } });

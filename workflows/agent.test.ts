@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { AskedCall } from "../contracts/agent-task.ts";
+import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
@@ -106,6 +107,22 @@ test("an agent that is stopped begins no child, hands nothing over and asks nobo
   const refused = { error: { code: "agent_state" } };
   expect(told).toMatchObject([{ output: "work[0].act[0].call" }, refused, refused, refused, refused]);
   expect(port.log.filter(({ type }) => type === "child.started" || type === "approval.requested")).toEqual([]);
+});
+
+test.each([
+  ["approve", 1, "completed"],
+  ["reject", 0, "failed"],
+] as const)("an answer that people %s is added to its thread %s times", async (decision, times, status) => {
+  const asks = { title: "Really?", payload: "done", assignees: [], expiresAfter: null, problem: makeProblem("guardrail", "no") };
+  const thought = { transcript: "t0", tokens: 10, calls: [], isDone: true, answer: "done", asks };
+  const rule = { name: "x", type: "pattern", pattern: "x", on: ["output"], outcome: "human" };
+  const { end, port } = await runPlain(definition({ thread: "t", guardrails: [rule] }), {
+    answer: () => ({ output: thought as unknown as Json }),
+    steer: (walk, at) =>
+      at.at(1_000, () => void walk.approvals.decide({ path: "work[0].approve", decision, by: { name: "ada", kind: "person", roles: [] } })),
+  });
+  expect(end.result.status).toBe(status);
+  expect(port.exchanges).toEqual(Array.from({ length: times }, () => ({ brief: "brief", transcript: "t0", answer: "done" })));
 });
 
 test("what an agent costs is the sum of its turns", async () => {

@@ -2,6 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import {
   ownerOf,
   type AgentOrder,
+  type Approved,
   type AskedCall,
   type Asking,
   type Settled,
@@ -37,8 +38,12 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
     // A turn with a long answer is a reference.
     const last = new Frame(frame, { last: outcome.output });
     const part = (name: string): Promise<Json> => walk.value({ expr: ["get", ["name", "last"], name] }, last);
-    if (step.turns.body.steps.some(({ id }) => id === "approve")) refuseTurn(await part("refused"), path);
-    return { output: await part("answer"), usage: (await part("usage")) as unknown as Usage };
+    const mayAsk = step.turns.body.steps.some(({ id }) => id === "approve");
+    const decision = mayAsk ? decisionAbout(await part("refused"), path) : null;
+    const answer = await part("answer");
+    // Its turn has added nothing, since people had yet to let it pass.
+    if (decision && hasThread(step)) await addExchange(walk, path, { brief: brief.hash, transcript: await part("transcript"), answer });
+    return { output: answer, usage: (await part("usage")) as unknown as Usage };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "loop_limit" || error.problem.instance !== path) throw error;
     const detail = `Agent ${path} had no answer after ${brief.maxTurns} turns; raise \`maxTurns\`, or make its task smaller.`;
@@ -52,13 +57,20 @@ interface RefusedTurn {
   decision: JsonObject | null;
 }
 
-function refuseTurn(refused: Json, instance: string): void {
+/** None when nobody was asked. Throws when it was no. */
+function decisionAbout(refused: Json, instance: string): JsonObject | null {
   const { problem, decision } = refused as unknown as RefusedTurn;
-  if (!problem) return;
+  if (!problem) return decision;
   const { decision: decided, comment } = decision ?? {};
   const said = typeof comment === "string" ? `: ${comment}` : "";
   throw Fault.of({ ...problem, detail: `${problem.detail} People have not let it pass (${decided as string}${said}).`, instance });
 }
+
+const hasThread = ({ briefing }: StepOf<"agent">): boolean =>
+  briefing.steps.some((each) => each.type === "brief" && each.thread !== undefined);
+
+const addExchange = (walk: Walk, path: string, approved: { [Part in keyof Approved]: Json }): Promise<void> =>
+  walk.outside(() => walk.port.exchange(approved as Approved, path));
 
 interface Bounds {
   maxTurns: number;
@@ -124,7 +136,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
         }
       : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
-    owner: ownerOf(agent, walk.options.plan.name, idOf(task)),
+    owner: ownerOf(agent, walk.options.plan.name, task),
     contextTokens,
     ...(step.thread === undefined ? {} : { thread: await threadOf(walk, here, step.thread, task) }),
     ...(step.memory ? { memory: await memoryOf(walk, here, step.memory) } : {}),
@@ -195,9 +207,6 @@ function nameIn(value: Json, { path, field, charactersMax }: { path: string; fie
   if (typeof name === "string" && name !== "" && name.length <= charactersMax && isStorable(name)) return name;
   throw new Fault("expression", `\`${field}\` of ${path} must be text of 1 to ${charactersMax} characters.`, { instance: path });
 }
-
-/** A step's id, of its path. */
-const idOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1).replace(/\[\d+\]$/, "");
 
 export async function think(walk: Walk, here: HereOf<"think">): Promise<Outcome> {
   const fields = (await walk.value(here.step.given, here.context.frame)) as unknown as ThinkFields;

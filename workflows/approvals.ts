@@ -4,7 +4,7 @@ import { limits } from "../contracts/limits.ts";
 import type { Principal, UpdateArguments, Voted, Vote } from "../contracts/messages.ts";
 import { referenceHash } from "../contracts/reference.ts";
 import type { Scope } from "./scope.ts";
-import { sha256 } from "./sha256.ts";
+import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 export type Decision = UpdateArguments["decide"];

@@ -56,8 +56,8 @@ async function ask(walk: Walk, here: Here<Step>, asked: Asked): Promise<void> {
   const { path } = here;
   const { attention } = walk;
   const scopes = scopesOf(asked.problem).join(" ");
-  if (!walk.ledger.place(`${path}.budget`)) await untilNobodyAsks(walk, here, scopes);
-  attention.asked.add(scopes);
+  if (walk.ledger.place(`${path}.budget`)) attention.asked.add(scopes);
+  else await untilItMayAsk(walk, here, scopes);
   try {
     const answer = (await runInside(walk, here, "", { steps: [questionOf(here, asked.raises)] })) as JsonObject;
     const by = answer["by"] as string;
@@ -75,7 +75,7 @@ async function ask(walk: Walk, here: Here<Step>, asked: Asked): Promise<void> {
 }
 
 /** One question for all steps that wait for the same budgets. Left at once: who may go on must not meet a quiet moment before it is noted. */
-async function untilNobodyAsks(walk: Walk, { context: { scope } }: Here<Step>, scopes: string): Promise<void> {
+async function untilItMayAsk(walk: Walk, { context: { scope } }: Here<Step>, scopes: string): Promise<void> {
   const { asked } = walk.attention;
   const isFree = (): boolean => scope.isCanceled || !asked.has(scopes);
   const free = (resolve: () => void): (() => void) => {
@@ -84,6 +84,9 @@ async function untilNobodyAsks(walk: Walk, { context: { scope } }: Here<Step>, s
   };
   do await scope.guard<void>(free);
   while (!isFree());
+  scope.throwIfCanceled();
+  // At once: of several that are told together that nobody asks, one does.
+  asked.add(scopes);
 }
 
 function questionOf({ path, context }: Here<Step>, raises: Raise[]): Step {

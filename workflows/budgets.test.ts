@@ -173,13 +173,14 @@ describe.each([false, true])("a budget that asks, with continue-as-new after eve
     expect(told(ended, "step.failed", "a")).toHaveLength(decision === "approve" ? 0 : 20);
   });
 
-  test("asks for the next when the one that had asked is let go", async () => {
-    const parallel = { id: "p", type: "parallel", branches: { one: [tool("a")], two: [tool("a")] } };
-    const ended = await run([parallel], (walk, port) => {
-      port.at(10_000, () => void walk.attention.attend({ path: "p.one.a", by: "bob", action: "skip" }));
-      port.at(20_000, () => decides(walk, "p.two.a.budget"));
+  test.each(["p.one.a", "p.two.a"])("asks once for the others when %s, the one that had asked or not, is let go", async (path) => {
+    const branches = { one: [tool("a")], two: [tool("a")], three: [tool("a")] };
+    const ended = await run([{ id: "p", type: "parallel", branches }], (walk, port) => {
+      port.at(10_000, () => void walk.attention.attend({ path, by: "bob", action: "skip" }));
+      port.at(20_000, () => decides(walk, told({ port } as PlainRun, "approval.requested").at(-1)!.step!));
     });
-    expect(told(ended, "approval.requested").map(({ step }) => step)).toEqual(["p.one.a.budget", "p.two.a.budget"]);
+    const asked = path === "p.one.a" ? ["p.one.a.budget", "p.two.a.budget"] : ["p.one.a.budget"];
+    expect(told(ended, "approval.requested").map(({ step }) => step)).toEqual(asked);
     expect(ended.end.result.status).toBe("completed");
   });
 

@@ -10,6 +10,7 @@ import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import type { CallKind } from "./port.ts";
+import { noteRefused, sinceOf } from "./since.ts";
 import type { Walk } from "./walk.ts";
 
 export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome> {
@@ -132,17 +133,19 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
     if (turn) await untilTurn(walk, here, turn);
     const carry = walk.journal.carry(context.lane);
     const carried = carry instanceof Promise ? await carry : carry;
+    const given = await walk.shrink(fields as unknown as Json, path);
     const request = {
       kind,
       call: {
-        ...stepCall(walk, here, await walk.shrink(fields as unknown as Json, path), carried),
+        ...stepCall(walk, here, given, carried),
         ...(turn ? { again: true as const } : {}),
+        ...(chain ? sinceOf(walk, here, given) : {}),
       },
       options: chain ? attemptsOf(step, chain) : step,
       ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
       summary: step.summary ? await summaryOf(walk, here) : path,
     };
-    const { delay, ...done } = await counted(walk, () =>
+    const { delay, ...done } = await counted(walk, here, chain && given, () =>
       walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
     );
     walk.journal.acknowledge(carried);
@@ -153,13 +156,14 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
 }
 
 /** What it has asked of models counts, also when it has failed. */
-async function counted(walk: Walk, work: () => Promise<StepDone>): Promise<StepDone> {
+async function counted(walk: Walk, here: Here<Step>, asked: Json | undefined, work: () => Promise<StepDone>): Promise<StepDone> {
   try {
     const done = await work();
     walk.spent.add(done.usage as unknown as Json);
     return done;
   } catch (error) {
     if (error instanceof Fault) walk.spent.add(error.problem["usage"]);
+    if (asked !== undefined) noteRefused(walk, here, { asked, error });
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { limits } from "../contracts/limits.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
 const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
@@ -86,4 +87,19 @@ test.each([
 ])("a key that is %j is refused", async (key) => {
   const run = await runPlain({ name: "t", version: "1.0.0", steps: [scope("s", "${input.key}", [tool("never")])] }, { input: { key } });
   expect(run.end.error).toMatchObject({ code: "expression", instance: "s" });
+});
+
+test.each([
+  ["steps without an agent of the same id, each of its own", {}, "t", [0, 0]],
+  ["steps of one agent, one after the other", { agent: "clerk" }, "t", [0, 1]],
+  ["steps of one agent, also under the longest name", { agent: "clerk" }, "ß".repeat(limits.threadNameMax), [0, 1]],
+])("a thread is held by %s", async (_whose, more, thread, minutes) => {
+  const work = { id: "work", type: "agent", prompt: "Go.", thread, ...more };
+  const thought = { transcript: "t", tokens: 10, calls: [], isDone: true, answer: "done" };
+  const { end, port } = await runPlain(
+    { name: "test", version: "1.0.0", steps: [parallel({ a: [work], b: [work] })] },
+    { continues: false, answer: () => ({ output: thought, afterMs: 60_000 }) },
+  );
+  const begun = port.trace.filter(({ what }) => what === "start").map(({ at }) => Math.floor(at / 60_000));
+  expect([end.result.status, begun]).toEqual(["completed", minutes]);
 });

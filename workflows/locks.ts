@@ -1,3 +1,4 @@
+import { ownerOf } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
 import { lockWorkflowId } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
@@ -6,6 +7,7 @@ import type { Here } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import type { LockRequest } from "./port.ts";
 import type { Scope } from "./scope.ts";
+import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 /** Do a step's work while it holds its lock. Whoever is cancelled, waiting or at work, gives its place back. */
@@ -13,12 +15,7 @@ export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock },
   const { lock, path, attempt, context } = here;
   // Noted: it may be made of variables, which change while the step runs, and the run may go on elsewhere.
   const { lock: noted, isHeld } = notedAt(walk, path);
-  const key =
-    noted ??
-    keyOf(walk, await walk.value(lock.key, context.frame), {
-      kind: "step",
-      field: `${here.step.type === "agent" ? "`thread` or `lock.key`" : "`lock.key`"} of ${path}`,
-    });
+  const key = noted ?? keyOfStep(walk, here, await walk.value(lock.key, context.frame));
   refuseHeldAround(walk, path, key);
   walk.ledger.note(path, { lock: key });
   const request: LockRequest = { kind: "step", key, ticket: `${path}#${attempt}`, limit: lock.limit, onLimit: "queue", path };
@@ -75,12 +72,26 @@ async function queued(walk: Walk, request: LockRequest, scope: Scope): Promise<v
   }
 }
 
+/** Of a thread and whose it is; a hash where these are too long for a name. */
+function keyOfStep(walk: Walk, { lock: { thread }, path }: Here<Step> & { lock: Lock }, value: Json): string {
+  const { run, plan } = walk.options;
+  if (!thread) return keyOf(walk, value, { kind: "step", field: `\`lock.key\` of ${path}` });
+  const named = `${ownerOf(thread.agent, plan.name, path)} ${textOf(value, `\`thread\` of ${path}`)}`;
+  const key = `thread ${named}`;
+  return lockWorkflowId(run.tenant, "step", key) === undefined ? `thread ${sha256(named)}` : key;
+}
+
 function keyOf(walk: Walk, value: Json, { kind, field }: { kind: LockRequest["kind"]; field: string }): string {
-  const key = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
-  if (typeof key !== "string") throw new Fault("expression", `${field} must be text; it is ${JSON.stringify(value)}.`);
+  const key = textOf(value, field);
   if (lockWorkflowId(walk.options.run.tenant, kind, key) === undefined)
     throw new Fault("expression", `${field} is empty or too long for a name; it is ${JSON.stringify(key.slice(0, 200))}.`);
   return key;
+}
+
+function textOf(value: Json, field: string): string {
+  const text = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+  if (typeof text === "string") return text;
+  throw new Fault("expression", `${field} must be text; it is ${JSON.stringify(value)}.`);
 }
 
 // It would wait for itself, for ever.

@@ -1,5 +1,5 @@
 import type { Outgoing } from "../contracts/agent-messages.ts";
-import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
+import type { AgentOrder, Approved, Settled } from "../contracts/agent-task.ts";
 import type { Activities, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { BudgetRef, Raise } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
@@ -145,6 +145,8 @@ export interface Port {
   /** Whether an agent may begin a call. Fault `agent_state`. */
   admit(agent: string, path: string): Promise<void>;
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;
+  /** Add to the thread of an agent's task what people have let pass. */
+  exchange(approved: Approved, path: string): Promise<void>;
   /** Show the run to people; costs nothing. */
   show(markdown: string): void;
   /** Where the Temporal Web UI shows a run, as a link in what `show` shows. */

@@ -14,6 +14,7 @@ type Quick =
   | "validate"
   | "brief"
   | "admit"
+  | "addExchange"
   | "loadPlan"
   | "hold"
   | "finished"

@@ -11,6 +11,7 @@ import { withLock } from "./locks.ts";
 import { perform } from "./perform.ts";
 import { Canceled } from "./scope.ts";
 import { checkContent, mayRetry, timeLimitOf, untilRetry } from "./again.ts";
+import { keptAfter } from "./since.ts";
 import { withinTime } from "./time-limit.ts";
 import { isUnknown } from "./undoing.ts";
 import type { Walk } from "./walk.ts";
@@ -159,7 +160,9 @@ async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Ent
   const { action, by, result = null } = await waitAndAsk(walk, here, problem).catch((error: unknown) => tellLeft(walk, here, error));
   if (action === "skip") return skip(walk, here, "a person skipped it");
   if (action === "fail") return undefined;
+  const kept = keptAfter(problem, walk.ledger.place(here.path));
   walk.ledger.again(here.path);
+  if (kept) walk.ledger.note(here.path, kept);
   if (problem.type === EFFECT_UNKNOWN) {
     const effect = problem["effect"];
     const said: JsonObject = action === "take" ? { happened: true, result } : { happened: false };

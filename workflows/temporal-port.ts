@@ -64,6 +64,8 @@ export function createTemporalPort(run: RunArguments): Port {
     brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
     admit: (agent, path) => quick("admit", [{ tenant, agent }], `${path}: whether the agent may begin it`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
+    exchange: (approved, path) =>
+      quick("addExchange", [{ run: { tenant, id: run.id }, ...approved }], `${path}: add the answer to its thread`),
     show: (markdown) => setCurrentDetails(markdown),
     pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),
     pageOfNow: () => {

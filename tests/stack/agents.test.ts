@@ -92,6 +92,16 @@ describe("an agent", () => {
     expect((await run.step("work[2].shorten")).status).toBe("completed");
   });
 
+  test("reads of each result of a turn its beginning, also when together they are more than is loaded at once", async () => {
+    const model = new Model();
+    const list = call("test_list", { count: 1, bytes: 5_000_000 });
+    const seven = Array.from({ length: 7 }, (_, n) => ({ ...list, id: `call_${n}` }));
+    await model.script({ toolCalls: seven }, { text: "long" });
+    const run = await begin(model, { tools: ["test.list"] });
+    expect((await run.end()).output).toBe("long");
+    for (const { content } of (await told(model))[1]!.slice(-7)) expect(content).toMatch(/^\[\{"n":0,"pad":"x+\n\[\d+ more characters/);
+  });
+
   test("gets a task that is too long for the history as its text, and keeps its guard", async () => {
     const model = new Model();
     await model.script({ toolCalls: [double(4)] }, { text: "8" });

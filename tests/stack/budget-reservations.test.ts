@@ -54,6 +54,7 @@ const owner = (step: string, budgets: BudgetRef[] = [dollar()], more: Partial<Ca
   path: step,
   idempotencyKey: `${root}:${step}`,
   round: 1,
+  since: 1,
   budgets,
   ...more,
 });

@@ -13,6 +13,7 @@ const polite = (judge: Model, more: object) => ({
   on: ["output"],
   ...more,
 });
+const passes = { json: { passes: true, why: "It is." } };
 const word = (wanted: string, more: object) => ({ name: "word", type: "custom", tool: "test.judge", arguments: { word: wanted }, ...more });
 
 const asked = async (model: Model, call: number): Promise<string> => (await model.calls())[call]!.body;
@@ -85,6 +86,26 @@ describe("a guardrail of an llm step", () => {
       steps: [say(model, { guardrails: [polite(judge, { outcome: "raise" })] })],
     };
     expect((await admin.finish(capped)).error).toMatchObject({ type: "budget_exceeded" });
+  });
+
+  test("whose judge a budget refuses has nothing paid again when that is raised, until the answer is judged", async () => {
+    const models = [new Model(), new Model(), new Model()];
+    const [model, first, second] = models as [Model, Model, Model];
+    await model.script({ text: "Hello." }, { text: "Good day." });
+    await first.script(...Array.from({ length: 4 }, () => passes));
+    await second.script({ json: { passes: false, why: "Too short." } }, passes);
+    const guardrails = [polite(first, { on: ["input", "output"], outcome: "raise" }), polite(second, { name: "kind", outcome: "raise" })];
+    const run = await admin.begin({ budget: { modelCalls: 3 }, steps: [say(model, { guardrails, onError: "park" })] });
+    await run.until("run.needs_attention");
+    const made = () => Promise.all(models.map(async (each) => (await each.calls()).length));
+    expect(await made()).toEqual([1, 2, 0]);
+    expect((await admin.request("PATCH", `/api/v2/runs/${run.id}/budget`, { body: { modelCalls: null } })).status).toBe(200);
+    let parked = 0;
+    for await (const { type } of run.stream()) if (type === "step.parked" && ++parked === 2) break;
+    expect(await made()).toEqual([1, 2, 1]);
+    await run.attend("say", "retry");
+    expect(await run.end()).toMatchObject({ output: "Good day.", usage: { calls: 8 } });
+    expect(await made()).toEqual([2, 4, 2]);
   });
 
   test("asks people about the very words, of the question and of the answer", async () => {
@@ -205,10 +226,9 @@ describe("a worker that is killed while a guardrail is judged", () => {
 
   test("has neither the answer nor the verdicts paid again that were there", async () => {
     const [model, first, second] = [new Model(), new Model(), new Model()];
-    const passes = { passes: true, why: "It is." };
     await model.script({ text: "Hello." });
-    await first.script({ json: passes });
-    await second.script({ json: passes, delayMs: 60_000 }, { json: passes });
+    await first.script(passes);
+    await second.script({ ...passes, delayMs: 60_000 }, passes);
     const guardrails = [polite(first, { outcome: "raise" }), polite(second, { name: "kind", outcome: "raise" })];
     const run = await admin.begin({ steps: [say(model, { guardrails, heartbeat: "2s" })] });
     await second.calls(1);

@@ -83,6 +83,25 @@ describe("a thread", () => {
     expect(await thread(agent, "c%2F42")).toMatchObject([{ number: 2, runId: run.id, answered: "You are Ada." }, { number: 1 }]);
     expect(await admin.request("DELETE", path(agent, "threads/c%2F42"))).toMatchObject({ status: 204 });
     expect(await admin.get(path(agent, "threads/c%2F42"))).toMatchObject({ status: 404 });
+    await (await begin({ model, agent, more })).end();
+    expect(await thread(agent, "c%2F42")).toMatchObject([{ number: 3 }]);
+  });
+
+  test("has an answer that people let pass, once they have, and none that a guardrail has made unfit", async () => {
+    const [agent, model] = [await publish(), new Model()];
+    const rule = (more: object) => ({ name: "word", type: "pattern", pattern: "pay", on: ["output"], ...more });
+    await model.script({ text: "We pay." }, { toolCalls: [{ id: "a", name: "give_answer", arguments: { word: "pay" } }] });
+    const asks = { thread: "t", guardrails: [rule({ outcome: "human" })] };
+    const run = await begin({ model, agent, prompt: "And now?", more: asks });
+    const id = await run.approval("work[0].approve");
+    expect(await admin.get(path(agent, "threads/t"))).toMatchObject({ status: 404 });
+    await admin.decide(id, { decision: "approve" });
+    await run.end();
+    expect(await thread(agent, "t")).toMatchObject([{ number: 1, asked: "And now?", answered: "We pay.", runId: run.id }]);
+    const outputSchema = { type: "object", properties: { word: { maxLength: 3 } } };
+    const mends = { thread: "t", outputSchema, guardrails: [rule({ outcome: "fix", replaceBy: "nothing" })] };
+    expect((await (await begin({ model, agent, more: mends })).end()).error).toMatchObject({ type: "schema", usage: { calls: 1 } });
+    expect(await thread(agent, "t")).toHaveLength(1);
   });
 
   test("of which two tasks are begun at once takes them one after the other", async () => {

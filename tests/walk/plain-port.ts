@@ -1,6 +1,7 @@
 import { Fault, type Problem } from "../../contracts/faults.ts";
 import { eventIdentity, type RunEvent } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
+import type { Approved } from "../../contracts/agent-task.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
@@ -42,6 +43,8 @@ export class PlainPort implements Port {
   readonly trace: { at: number; what: "start" | "end" | "cancel"; path: string }[] = [];
   /** Idempotency keys of the calls, in the order in which they were made. */
   readonly keys: string[] = [];
+  /** From which attempt on they go on with what models have said; undefined: their own. */
+  readonly since: (number | undefined)[] = [];
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
   /** Different events that claim to be the same one: the record would keep only the first. */
@@ -177,6 +180,9 @@ export class PlainPort implements Port {
     if (this.inactive.has(agent)) throw new Fault("agent_state", `Agent ${agent} is stopped.`);
   };
   validate: Port["validate"] = async () => null;
+  /** What people have let pass into threads. */
+  readonly exchanges: Approved[] = [];
+  exchange: Port["exchange"] = async (approved) => void this.exchanges.push(approved);
   turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
   release: Port["release"] = async (request) => this.#locks.release(request);
   show = (markdown: string): void => void (this.shown = markdown);
@@ -193,13 +199,14 @@ export class PlainPort implements Port {
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
   call: Port["call"] = async ({ call }, scope) => {
-    const { path, fields, attempt, carried, idempotencyKey, budgets = [] } = call as StepCall<unknown>;
+    const { path, fields, attempt, carried, idempotencyKey, since, budgets = [] } = call as StepCall<unknown>;
     this.budgets.set(
       path,
       budgets.map(({ scope }) => scope),
     );
     this.keys.push(idempotencyKey);
     this.#calls += 1;
+    this.since.push(since);
     const answer = this.#answers(path, fields, attempt, idempotencyKey);
     const output = await this.#perform(path, answer, scope);
     if ("delay" in answer) {

@@ -63,15 +63,16 @@ export class VirtualTime {
         await settled;
         return work;
       }
-      if (!this.#meetCondition() && !this.#step()) throw new Stuck(this.now, describe());
+      if (!this.#meetConditions() && !this.#step()) throw new Stuck(this.now, describe());
     }
   }
 
-  #meetCondition(): boolean {
-    const ready = this.#conditions.findIndex(({ predicate }) => predicate());
-    if (ready < 0) return false;
-    this.#conditions.splice(ready, 1)[0]!.resolve();
-    return true;
+  /** All that hold in this moment are told together, as by Temporal. */
+  #meetConditions(): boolean {
+    const ready = this.#conditions.filter(({ predicate }) => predicate());
+    this.#conditions = this.#conditions.filter((condition) => !ready.includes(condition));
+    for (const { resolve } of ready) resolve();
+    return ready.length > 0;
   }
 
   #step(): boolean {

@@ -1,0 +1,40 @@
+import { Fault, type Problem } from "../contracts/faults.ts";
+import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Step } from "../language/plan.ts";
+import type { Here } from "./context.ts";
+import { sha256 } from "../contracts/sha256.ts";
+import type { Walk } from "./walk.ts";
+
+/**
+ * What its models have said is paid: a step that a budget has refused a further call (of a judge, of a fallback) goes on with it when
+ * the budget is raised. Whatever else makes it try again has it ask anew.
+ */
+interface GoesOn {
+  /** The attempt. */
+  since: number;
+  /** What was asked, as a hash: of another question nothing has been said. */
+  asked: string;
+}
+
+const isRefused = ({ code }: Problem): boolean => code === "budget_exceeded";
+
+/** A budget has refused what the step asks. */
+export function noteRefused(walk: Walk, here: Here<Step>, { asked, error }: { asked: Json; error: unknown }): void {
+  if (!(error instanceof Fault) || !isRefused(error.problem)) return;
+  const { since = here.attempt } = sinceOf(walk, here, asked);
+  walk.ledger.note(here.path, { goesOn: { since, asked: hashOf(asked) } });
+}
+
+/** From where on the step goes on with what was said. */
+export function sinceOf(walk: Walk, { path }: Here<Step>, asked: Json): { since?: number } {
+  const known = walk.ledger.place(path)?.["goesOn"] as unknown as GoesOn | undefined;
+  return known && known.asked === hashOf(asked) ? { since: known.since } : {};
+}
+
+/** What a step that is to try again after this error keeps of its place. */
+export function keptAfter(problem: Problem, place: Readonly<JsonObject> | undefined): JsonObject | undefined {
+  const goesOn = isRefused(problem) ? place?.["goesOn"] : undefined;
+  return goesOn === undefined ? undefined : { goesOn };
+}
+
+const hashOf = (asked: Json): string => sha256(canonicalJson(asked));
