@@ -22,6 +22,7 @@ const context: StepContext = {
   retry: { maxAttempts: 1 } as StepContext["retry"],
   execution: "second",
   isAgain: false,
+  round: 1,
   left: undefined,
   leave: () => undefined,
   tell: async () => undefined,

@@ -1,7 +1,7 @@
 import { Context } from "@temporalio/activity";
 import { Fault } from "../contracts/faults.ts";
 import { eventIdentity, type EventType } from "../contracts/events.ts";
-import { defaults, type Retry } from "../contracts/limits.ts";
+import { defaults, limits, type Retry } from "../contracts/limits.ts";
 import type { RunKey, StepCall, StepDone, Usage } from "../contracts/activities.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Expression } from "../language/plan.ts";
@@ -50,6 +50,8 @@ export interface StepContext extends WorkContext {
   execution: string;
   /** There was an attempt before this one. */
   isAgain: boolean;
+  /** Which of the attempts Temporal makes of this call. */
+  round: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 2 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -91,6 +93,7 @@ export function createStepActivity<Fields>(
         await patiently(desk.endsAt, () => teller.delay(error.delay));
         return { output: null, delay: error.delay };
       }
+      desk.handOver();
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error instanceof AnotherAttempt ? error.failure() : error;
     } finally {
       clearInterval(beating);
@@ -144,6 +147,11 @@ class Desk {
     Context.current().heartbeat(isKept ? details : undefined);
   }
 
+  /** The attempt has failed: what it leaves must not wait. */
+  handOver(): void {
+    if (this.#left !== undefined) this.beat();
+  }
+
   #beatSoon(): void {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
@@ -176,11 +184,18 @@ async function perform<Fields>(
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
-  if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
-  if (asksAgain(call, output)) {
-    if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
-    desk.discard();
-    throw unwanted(call);
+  try {
+    if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
+    if (asksAgain(call, output)) {
+      if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
+      desk.discard();
+      throw unwanted(call);
+    }
+  } catch (error) {
+    // What a fork's origin has done is that run's to undo; whoever undoes this should know what came of it.
+    if (!(error instanceof Fault) || reusedFrom !== undefined) throw error;
+    const answer = await patiently(desk.endsAt, () => store(database, tenant, kept, limits.pageInlineBytesMax));
+    throw Fault.of({ ...error.problem, hasHappened: true, answer });
   }
   const done = {
     output: kept,
@@ -211,6 +226,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
     isAgain: isAgain(call),
+    round: info.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
     tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),
