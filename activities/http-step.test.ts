@@ -22,7 +22,9 @@ async function lastOf(replies: Reply[], url = `${ledger.url}/x`, timeoutMs = 5_0
   for (const round of replies.keys()) {
     // Only what an attempt of the step is told.
     const context = { ...testContext({ timeoutMs }), round: round + 1, left, leave: (value) => (left = value) } as StepContext;
-    const error: unknown = await step({ method: "POST", url: [url], headers: {}, query: {} }, {}, context).catch((thrown: unknown) => thrown);
+    const error: unknown = await step({ method: "POST", url: [url], headers: {}, query: {} }, {}, context).catch(
+      (thrown: unknown) => thrown,
+    );
     last = (error as { problem: Problem }).problem;
   }
   return last!;

@@ -25,5 +25,4 @@ export const createHttpStep =
   };
 
 /** All attempts before this one: each says so to the next. One that says nothing may have been cut off at any moment. */
-const wereRefused = ({ round, left = null }: StepContext): boolean =>
-  round === 1 || (isObject(left) && left["refused"] === round - 1);
+const wereRefused = ({ round, left = null }: StepContext): boolean => round === 1 || (isObject(left) && left["refused"] === round - 1);

@@ -153,6 +153,7 @@ export class Walk {
    * long, to a moment at which nothing but waits is open: undefined, and `state()` is what the next execution begins with.
    */
   async run(): Promise<RunEnd | undefined> {
+    const { part } = this.options;
     if (!this.isContinued) this.#tellStart();
     // One that is leaving only seems to wait: the next execution goes on at once. One that is over tells its end, and no state after it.
     const isLast = (): boolean => this.leaving.isNear || this.isOver;
@@ -160,7 +161,8 @@ export class Walk {
     const watch = this.journal.watch(seen, this.inspector);
     const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;
-    await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
+    // Those of a part that ended well its parent takes over.
+    if (!part || end.error) await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     this.isOver = true;
     await this.journal.drain();
     this.inspector.show(end.result.status, end.error?.detail);
@@ -304,7 +306,7 @@ export class Walk {
   async #reachEnd(): Promise<RunEnd> {
     try {
       const place = { frame: this.#top, scope: this.#root };
-      return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body(), "output")), this.passedErrors);
+      return endOfOutput(await withConcurrency(this, place, () => this.#body()), this.passedErrors);
     } catch (error) {
       return endOfError(error);
     }
@@ -342,7 +344,8 @@ export class Walk {
     } catch (error) {
       throw await this.#undone(error, around);
     }
-    return end();
+    // Of a part its parent must find each value, not one reference to all.
+    return this.options.part ? end() : this.shrink(end(), "output");
   }
 
   /**
