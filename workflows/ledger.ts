@@ -2,7 +2,7 @@ import type { ChildOrigin } from "../contracts/activities.ts";
 import { mergeCounts, packCounts, unpackCounts, type Counts } from "../contracts/counts.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import { isItemOf, isWindow } from "../contracts/ids.ts";
-import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { Ended, type Entry } from "./context.ts";
 import { Canceled } from "./scope.ts";
 
@@ -25,9 +25,6 @@ export interface LedgerSeed {
   /** Children that had not finished, of the origin or of an attempt before, by the path of their step. */
   children?: (readonly [path: string, child: ChildOrigin])[];
 }
-
-/** About what a reference takes in the place of a value. */
-const REFERENCE_BYTES = 120;
 
 /** What belongs to the error or the end it came after. */
 const aftermath = /\.(catch\d+|finally)$/;
@@ -104,23 +101,6 @@ export class Ledger {
   goOnFrom(path: string, child: ChildOrigin): void {
     this.#children.set(path, child);
     this.#hang(path);
-  }
-
-  /** The largest outputs, as many as it takes to save so many bytes. */
-  heaviest(bytes: number): { path: string; output: Json }[] {
-    const sized = [...this.#entries].map(([path, { output }]) => ({ path, output, size: jsonBytes(output) }));
-    const heavy = sized.filter(({ size }) => size > REFERENCE_BYTES).toSorted((a, b) => b.size - a.size);
-    let saved = 0;
-    return heavy.filter(({ size }) => {
-      if (saved > bytes) return false;
-      saved += size - REFERENCE_BYTES;
-      return true;
-    });
-  }
-
-  replaceOutput(path: string, output: Json): void {
-    const entry = this.#entries.get(path);
-    if (entry) this.#entries.set(path, { ...entry, output });
   }
 
   /** The error with which a step ended, as it was thrown. */

@@ -133,7 +133,7 @@ export class Walk {
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
     this.spent = new Spent(state?.spent);
-    this.inspector.heading = () => [...this.pause.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
+    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? options.vars ?? {};
     this.passedErrors = state?.passedErrors ?? [];
@@ -175,7 +175,7 @@ export class Walk {
 
   /** Taken in the same moment in which `run` gave undefined. */
   state(): WalkState {
-    return {
+    return this.leaving.travelling({
       ledger: this.ledger.seed(),
       vars: this.#vars,
       mailbox: this.mailbox.state(),
@@ -191,7 +191,7 @@ export class Walk {
       clock: this.clock.state(),
       cascade: this.cascade.state(),
       ...(this.#root.reason === undefined ? {} : { canceled: this.#root.reason }),
-    };
+    });
   }
 
   cancel(reason: string): void {
@@ -213,7 +213,8 @@ export class Walk {
     const allowance = this.#isOverLimit ? limits.endingAllowance : 0;
     if (events <= limits.historyEventsMax + allowance && bytes <= limits.historyBytesMax + allowance * 4_096) return;
     this.#isOverLimit = true;
-    throw new Fault("limit", `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`);
+    const detail = `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`;
+    throw new Fault("limit", [detail, ...this.leaving.lines()].join(" "));
   }
 
   /** No step starts now: the run is paused, or about to go on in another execution. */

@@ -126,6 +126,17 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(end.result.output).toBe(30_000);
   });
 
+  test("large variables of the run are seen beside those that items set", async () => {
+    const steps = [
+      { id: "v", type: "set", values: 1, export: { own: "${output}" } },
+      { id: "both", type: "set", values: "${vars.own + vars.big.size()}" },
+    ];
+    const first = tool("first", { export: { big: "${output}" } });
+    const answer = () => ({ output: "x".repeat(20_000) });
+    const { end } = await runPlain(definition([first, isolated(steps)], { vars: { big: "", own: 0 } }), { continues, input: [1], answer });
+    expect(end.result.output).toEqual([20_001]);
+  });
+
   test("`isolate` gives each item a child run of its own", async () => {
     const { end, port } = await run([tool("first"), each({ isolate: true })], numbers(5));
     expect(end.result.output).toEqual([0, 2, 4, 6, 8]);

@@ -56,6 +56,7 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
   const { around, from } = window;
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
+  if (known === undefined) walk.gate(around.scope);
   const part = known === undefined ? await partOf(walk, here, window) : undefined;
   const request = requestOf(walk, here, { path, from, part, known });
   if (part) tellWindow(walk, here, request);
@@ -163,6 +164,9 @@ async function partOf(
   const { frame } = context;
   const { names, steps } = await seenBy(walk, step.body, { frame, path });
   const undone = walk.timesUndone(path);
+  // Each by itself: what items set is added to them. Also when no item reads them.
+  const vars: JsonObject = {};
+  for (const [name, value] of Object.entries((frame.name("vars") ?? {}) as JsonObject)) vars[name] = await walk.shrink(value, path);
   return {
     path,
     attempt,
@@ -170,8 +174,7 @@ async function partOf(
     items,
     concurrency,
     isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
-    // Also when no item reads them: what items set is added to them.
-    names: { ...names, vars: await walk.shrink(frame.name("vars") ?? {}, path) },
+    names: { ...names, vars },
     steps,
     ...(undone === 0 ? {} : { undone }),
   };
