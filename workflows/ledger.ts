@@ -29,7 +29,7 @@ export interface LedgerSeed {
 /** What belongs to the error or the end it came after. */
 const aftermath = /\.(catch\d+|finally)$/;
 
-/** Ends the path under which a loop notes how far it has come: that stays when the loop is tried again. */
+/** Ends the path under which a loop notes how far it has come, and a list its items: that stays when they are tried again. */
 export const COUNTER = "[]";
 
 /**
@@ -90,6 +90,13 @@ export class Ledger {
 
   get(path: string): Entry | undefined {
     return this.#entries.get(path);
+  }
+
+  /** Whether the step's result was taken over from another run and is asked for the first time. */
+  takeOver(path: string): boolean {
+    const { isTaken, ...entry } = this.#entries.get(path)!;
+    if (isTaken) this.#entries.set(path, entry);
+    return isTaken === true;
   }
 
   /** What the next child of a step goes on from. */
@@ -223,9 +230,11 @@ export class Ledger {
     this.#packed = undefined;
   }
 
-  /** Finished, or a loop that is past it, with something inside that was undone. */
+  /** Finished, or a loop that is past it, with something inside that was undone. Items of a list stand each by itself. */
   #isSpoilt(path: string): boolean {
-    if (!this.#entries.has(path) && !this.#places.has(`${path}${COUNTER}`)) return false;
+    const counter = this.#places.get(`${path}${COUNTER}`);
+    const isLoop = counter !== undefined && counter["items"] === undefined && counter["pages"] === undefined;
+    if (!this.#entries.has(path) && !isLoop) return false;
     for (const undone of this.#undone) if (undone === path || outersOf(undone).includes(path)) return true;
     return false;
   }
@@ -279,6 +288,12 @@ export class Ledger {
     }
   }
 }
+
+/** What a run begins with that goes on from another. */
+export const takenOver = (seed: LedgerSeed): LedgerSeed => ({
+  ...seed,
+  entries: seed.entries.map(([path, entry]) => [path, { ...entry, isTaken: true }]),
+});
 
 /** An end that the walk knows; anything else is a defect. */
 export const isEnd = (error: unknown): error is Fault | Canceled | Ended =>

@@ -21,7 +21,7 @@ import { endOfError, endOfOutput } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Leaving } from "./leaving.ts";
-import { Ledger, type LedgerSeed } from "./ledger.ts";
+import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { budgetsOfRun } from "./budgets.ts";
@@ -125,7 +125,7 @@ export class Walk {
     this.options = options;
     this.port = port;
     this.isContinued = state !== undefined;
-    this.ledger = new Ledger(state?.ledger ?? options.ledger);
+    this.ledger = new Ledger(state?.ledger ?? (options.ledger && takenOver(options.ledger)));
     // The log of the run it is part of tells what undoes its items: there no two attempts may be told as one.
     if (options.part && !state) this.ledger.startAfter(options.part.path, options.part.attempt - 1);
     this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
