@@ -24,6 +24,7 @@ const context: StepContext = {
   execution: "second",
   isAgain: false,
   since: 1,
+  temporalAttempt: 1,
   left: undefined,
   leave: () => undefined,
   tell: async () => undefined,

@@ -106,7 +106,7 @@ export class EffectLedger {
   }
 
   async #answer(effect: StandingEffect, context: WorkContext): Promise<Effected> {
-    if (effect.error) throw Fault.of(effect.error);
+    if (effect.error) throw Fault.of({ ...effect.error, hasHappened: isOwn(effect, context) });
     const output = await resolve(this.#database, context.tenant, effect.result);
     // With it `retry.while` may still discard what an attempt before had no time to.
     return { output, ...(isOwn(effect, context) ? { effect } : { reusedFrom: effect.runId }) };

@@ -20,7 +20,7 @@ export type Http = (fields: HttpFields, context: WorkContext) => Promise<JsonObj
  * Call a server. Out: `{ status, headers, body }`.
  *
  * Faults: `http` with `status` and `body` of the answer (extensions `retryable`, `retryAfterMs`), `policy` for what may not
- * be called, `timeout`, `limit`, `reserved_key`.
+ * be called, `timeout`, `limit`, `reserved_key`. Extension `mayHaveHappened`: the server may have done what it was asked for.
  * Retry: the same `Idempotency-Key` in every attempt.
  */
 export function createHttp(deps: { allow: string[]; lookup?: LookupFunction }): Http {
@@ -28,10 +28,27 @@ export function createHttp(deps: { allow: string[]; lookup?: LookupFunction }): 
   return async (fields, context) => {
     const request = buildRequest(fields, context);
     return withDeadline(context, context.timeoutMs, async (signal) => {
-      const { answer, url } = await follow(egress, request, fields, signal);
-      return readAnswer(answer, { ...request, url }, fields.expect);
+      const sending = { signal, isSentOn: false };
+      try {
+        const { answer, url } = await follow(egress, request, fields, sending);
+        return await readAnswer(answer, { ...request, url }, fields.expect);
+      } catch (error) {
+        // It is often done first, and its result to be read elsewhere.
+        throw sending.isSentOn ? perhapsDone(error) : error;
+      }
     });
   };
+}
+
+interface Sending {
+  signal: AbortSignal;
+  isSentOn: boolean;
+}
+
+/** The server may have done what it was asked for, although it gave no good answer. */
+export function perhapsDone(error: unknown): unknown {
+  if (error instanceof Fault) Object.assign(error.problem, { mayHaveHappened: true });
+  return error;
 }
 
 interface Request {
@@ -59,16 +76,17 @@ async function follow(
   egress: Egress,
   first: Request,
   { expect, hosts }: HttpFields,
-  signal: AbortSignal,
+  sending: Sending,
 ): Promise<{ answer: Answer; url: URL }> {
   let request = first;
   for (let redirects = 0; ; redirects++) {
     if (!allowsHost(hosts, request.url))
       throw new Fault("policy", `\`policy.hosts\` of the definition does not let ${request.url.host} pass.`);
-    const answer = await send(egress, request, signal);
+    const answer = await send(egress, request, sending.signal);
     const location = answer.headers["location"];
     const isFinal = !redirectStatuses.has(answer.statusCode) || typeof location !== "string" || expect?.includes(answer.statusCode);
     if (isFinal) return { answer, url: request.url };
+    sending.isSentOn = true;
     answer.body.on("error", () => {}).destroy();
     if (redirects >= limits.httpRedirectsMax) throw finalFault(`${nameOf(first)} redirected more than ${limits.httpRedirectsMax} times.`);
     request = redirected(request, answer.statusCode, location);
@@ -117,7 +135,11 @@ async function readAnswer(answer: Answer, request: Request, expect: number[] | u
   const isExpected = expect ? expect.includes(status) : status >= 200 && status < 300;
   const bytes = await readAll(answer, headers, request, isExpected);
   if (!isExpected) throw statusFault(request, status, headers, excerpt(bytes, headers["content-type"]));
-  return { status, headers, body: fromOutside(parseBody(bytes, headers["content-type"]), nameOf(request)) };
+  try {
+    return { status, headers, body: fromOutside(parseBody(bytes, headers["content-type"]), nameOf(request)) };
+  } catch (error) {
+    throw perhapsDone(error);
+  }
 }
 
 async function readAll(answer: Answer, headers: Headers, request: Request, isWhole: boolean): Promise<Buffer> {
@@ -125,7 +147,7 @@ async function readAll(answer: Answer, headers: Headers, request: Request, isWho
   try {
     return isWhole ? await readBytes(answer.body, encoding) : await readStart(answer.body, encoding);
   } catch (error) {
-    throw connectionFault(error, request);
+    throw perhapsDone(connectionFault(error, request));
   }
 }
 
@@ -133,16 +155,32 @@ function statusFault(request: Request, status: number, headers: Headers, body: J
   const advice = retryAdvice(status >= 500 || retryableStatuses.has(status), (name) => headers[name]);
   // The error travels through the run like any other value from outside.
   const safe = usesReservedKey(body) ? JSON.stringify(body) : body;
-  return new Fault("http", `${nameOf(request)} answered ${status}.`, { extra: { ...advice, status, body: safe } });
+  const fault = new Fault("http", `${nameOf(request)} answered ${status}.`, { extra: { ...advice, status, body: safe } });
+  return refuses(status) ? fault : (perhapsDone(fault) as Fault);
 }
+
+/** 408 comes from gateways, too, that have passed the request on. */
+const refuses = (status: number): boolean => status >= 400 && status < 500 && status !== 408;
 
 const retryableStatuses: ReadonlySet<number> = new Set([408, 425, 429]);
 
 function connectionFault(error: unknown, request: Request): unknown {
   if (error instanceof Fault || !types.isNativeError(error)) return error;
   if (error.cause instanceof Fault) return error.cause;
-  return new Fault("http", `${nameOf(request)} broke off: ${error.message || error.name}`, { cause: error, extra: { retryable: true } });
+  const detail = `${nameOf(request)} broke off: ${error.message || error.name}`;
+  const fault = new Fault("http", detail, { cause: error, extra: { retryable: true } });
+  return "code" in error && neverSent.has(error.code) ? fault : perhapsDone(fault);
 }
+
+/** No connection was made. */
+const neverSent: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
 
 const finalFault = (detail: string): Fault => new Fault("http", detail, { extra: { retryable: false } });
 

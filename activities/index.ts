@@ -18,6 +18,7 @@ import { createChildEnd } from "./child-end.ts";
 import { createDeliver } from "./deliver.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
+import { createHttpStep } from "./http-step.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
 import { createLeftByWindow } from "./left-by-window.ts";
 import { createLoadLedger } from "./ledger.ts";
@@ -89,7 +90,6 @@ export function createActivities(deps: ActivityDeps): Activities {
   const tool = createTool({ database, find, effects, calls: deps.calls, budgets, redact: deps.redact });
   const llm = { ...deps, calls: modelCalls, cache: new AnswerCache(database) };
   const guarding = { schemas: deps.schemas, find, tool, llm };
-  const http = createHttp({ allow: deps.httpAllow });
   const quick = {
     ...createValues(deps),
     record: async ({ run, events }) => void (await record.append(run, events)),
@@ -116,10 +116,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
     shortTools: createShortTools(toolStep),
-    http: createStepActivity("http", step, async (fields, _, context) => {
-      const output = deps.redact.value(await http(fields, context));
-      return { output, checked: output["body"] ?? null };
-    }),
+    http: createStepActivity("http", step, createHttpStep({ http: createHttp({ allow: deps.httpAllow }), redact: deps.redact })),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
     ...createAgentMail(deps),

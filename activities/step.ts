@@ -57,6 +57,8 @@ export interface StepContext extends WorkContext {
   isAgain: boolean;
   /** What models have said since this attempt of the step holds. */
   since: number;
+  /** Which of the attempts Temporal makes of this call. */
+  temporalAttempt: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -98,6 +100,7 @@ export function createStepActivity<Fields>(
         await patiently(desk.endsAt, () => teller.delay(error.delay));
         return { output: null, delay: error.delay };
       }
+      desk.handOver();
       throw error instanceof Fault ? failureOf(error.problem, call.retry) : error instanceof AnotherAttempt ? error.failure() : error;
     } finally {
       clearInterval(beating);
@@ -151,6 +154,11 @@ class Desk {
     Context.current().heartbeat(isKept ? details : undefined);
   }
 
+  /** The attempt has failed: what it leaves must not wait. */
+  handOver(): void {
+    if (this.#left !== undefined) this.beat();
+  }
+
   #beatSoon(): void {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => this.beat(), recordAnswersMs);
@@ -184,11 +192,18 @@ async function perform<Fields>(
   const kept = await patiently(desk.endsAt, () => (isOurs ? store : keep)(database, tenant, output));
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
-  if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
-  if (asksAgain(call, output)) {
-    if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
-    desk.discard();
-    throw unwanted(call);
+  try {
+    if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
+    if (asksAgain(call, output)) {
+      if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
+      desk.discard();
+      throw unwanted(call);
+    }
+  } catch (error) {
+    // What a fork's origin has done is that run's to undo; whoever undoes this should know what came of it.
+    if (!(error instanceof Fault) || reusedFrom !== undefined) throw error;
+    const answer = await patiently(desk.endsAt, () => store(database, tenant, kept, limits.pageInlineBytesMax));
+    throw Fault.of({ ...error.problem, hasHappened: true, answer });
   }
   const done = {
     output: kept,
@@ -225,6 +240,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     execution: info.workflowExecution?.runId ?? "",
     isAgain: isAgain(call) || call.since !== undefined,
     since: call.since ?? call.attempt,
+    temporalAttempt: info.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
     tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),

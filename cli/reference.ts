@@ -146,7 +146,8 @@ const meanings: Record<keyof typeof limits, string> = {
   carriedBytesMax: "events that one call carries; beyond, they are flushed first",
   appendBytesMax: "events that one append of the walk takes; the rest follows",
   appendsTogetherMax: "appends of a worker that share one statement; the rest follows",
-  seenEventIdsMax: "ids of received events that a run remembers to count each once",
+  seenEventIdsMax: "ids of received events that a run remembers to count each once; the oldest are forgotten",
+  seenEventBytesMax: "the same in bytes of ids",
   stepPathBytesMax: "a step path",
   ledgerBytesMax: "what a retry or fork takes over, large results counted as references: fault `limit`",
   ledgerPageBytesMax: "one page of it; more pages follow",
@@ -176,7 +177,11 @@ const meanings: Record<keyof typeof limits, string> = {
   historyEventsCalm:
     "history events up to which a run that should go on in a new execution lets other steps start while a long call is open",
   historyBytesCalm: "the same in bytes of history",
-  stateBytesMax: "what a run may remember when it goes on in a new execution; larger results are stored before",
+  stateBytesMax:
+    "what a run may remember when it goes on in a new execution; larger values are stored before. One that must remember more goes on where it is, up to `historyEventsMax`",
+  continuedBytesMax: "the same with its definition, its input and what else it was started with; Temporal takes 2 MB",
+  storedTogetherMax: "values that are stored for that at a time",
+  stayStepsMin: "steps and events after which a run that had to remember too much looks again",
   longCallMs: "a call whose `timeout` is longer counts as long: a new execution waits for its end",
   lockLineMax: "steps and runs that wait for one lock: fault `lock`",
   lockCheckEveryMs: "how often a lock that is waited for looks whether its holders still run",

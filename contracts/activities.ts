@@ -104,6 +104,8 @@ export interface Entry {
   exports: JsonObject;
   /** The log of the run it comes from does not know what the step exported: the walk works it out again, under what `exports` says. */
   lacksExports?: true;
+  /** Of another run, and not met yet: its variables are to be set. */
+  isTaken?: true;
 }
 
 /** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */

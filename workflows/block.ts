@@ -94,10 +94,10 @@ async function completed(walk: Walk, step: Step, known: Entry, context: Context)
   return entry;
 }
 
-/** A step that was finished before: its variables are set when they did not come along with it. */
+/** A step that was finished before: its variables are set when they did not come along with it, since another run has done it. */
 function recall(walk: Walk, step: Step, path: string, context: Context): void {
   if (walk.ledger.place(path)?.["rest"]) resumeRest(walk, { step, path, attempt: 1, context: { ...context, exports: {} } });
-  if (walk.isContinued) return;
+  if (!walk.ledger.takeOver(path)) return;
   walk.inspector.set(path, step.type, "reused");
   walk.setVariables(walk.ledger.get(path)!.exports);
 }

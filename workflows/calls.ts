@@ -112,7 +112,10 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
   void walk.journal.flush();
   const output = await walk.outside(() => walk.inspector.busy(() => walk.port.foreign(request, context.scope)), isLong(step));
   if (usesReservedKey(output ?? null))
-    throw new Fault("reserved_key", `The activity of ${path} answered with a reserved key.`, { instance: path });
+    throw new Fault("reserved_key", `The activity of ${path} answered with a reserved key.`, {
+      instance: path,
+      extra: { hasHappened: true },
+    });
   return { output: output ?? null };
 }
 

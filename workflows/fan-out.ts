@@ -6,6 +6,7 @@ import type { Step } from "../language/plan.ts";
 import type { Here, HereOf, Outcome, StepOf } from "./context.ts";
 import { finishRest, join, type Task } from "./join.ts";
 import { inside } from "./inside.ts";
+import { COUNTER } from "./ledger.ts";
 import { runWindows } from "./windows.ts";
 import { itemTasks, keyed, listed, optionsOf, valueOf, type Items } from "./items.ts";
 import type { Walk } from "./walk.ts";
@@ -62,7 +63,8 @@ async function beforeFanOut(walk: Walk, tasks: number): Promise<void> {
  * Many items come as pages, one for each window; a join that looks at single items cannot be had over windows.
  */
 async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): Promise<Items | { pages: Json[] }> {
-  const { pages, items: noted } = walk.ledger.place(path) ?? {};
+  // Under the counter, since they stay when the step is tried again: results are kept by an item's number.
+  const { pages, items: noted } = walk.ledger.place(`${path}${COUNTER}`) ?? {};
   if (pages !== undefined) return { pages: pages as Json[] };
   const given = noted ?? (await walk.value(step.items, context.frame));
   if (!Array.isArray(given) && referenceHash(given) === undefined) {
@@ -74,12 +76,12 @@ async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): 
   const pageSize = step.isolate ? 1 : limits.windowItems;
   const list = await walk.list({ list: given, itemsMax, pageSize, mayPage: isWindowed(step) }, path);
   if ("items" in list) return noteItems(walk, path, list.items, given);
-  walk.ledger.note(path, { pages: list.pages });
+  walk.ledger.note(`${path}${COUNTER}`, { pages: list.pages });
   return list;
 }
 
 async function noteItems(walk: Walk, path: string, items: Json[], given: Json): Promise<Items> {
-  walk.ledger.note(path, { items: await walk.shrink(given, path) });
+  walk.ledger.note(`${path}${COUNTER}`, { items: await walk.shrink(given, path) });
   return { items, from: 0 };
 }
 

@@ -3,7 +3,8 @@ import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { planRefusals, type PlanRefusal } from "../language/plan-change.ts";
 import type { Plan } from "../language/plan.ts";
-import type { Walk } from "./walk.ts";
+import { exchanged, REFERENCE_BYTES, weigh } from "./travelling.ts";
+import type { Walk, WalkState } from "./walk.ts";
 
 /** Another plan for the run, and who wants it why. */
 export interface PlanChange {
@@ -24,6 +25,11 @@ export class Leaving {
   #openLong = 0;
   #change: PlanChange | undefined;
   #isChangeTold = false;
+  /** Values that were stored so that the state can travel. */
+  readonly #references = new Map<Json, Json>();
+  /** How much the walk must have got on before it looks again whether it can leave. */
+  #progressNeeded = 1;
+  #obstacle: string | undefined;
 
   constructor(walk: Walk) {
     this.#walk = walk;
@@ -45,7 +51,7 @@ export class Leaving {
   get isNear(): boolean {
     const { isLong, events, bytes } = this.#walk.port.history();
     // An execution that has got nowhere must not give way to another, or none ever would.
-    if (!this.#change && (!isLong || this.#walk.ledger.progress === 0)) return false;
+    if (!this.#change && (!isLong || this.#walk.ledger.progress < this.#progressNeeded)) return false;
     return this.#openLong === 0 || events > limits.historyEventsCalm || bytes > limits.historyBytesCalm;
   }
 
@@ -55,10 +61,28 @@ export class Leaving {
     for (;;) {
       await port.until(() => this.#open === 0 && this.isNear && port.isUnattended());
       if (this.#walk.isOver) return new Promise(() => undefined);
-      if (this.#change && !this.#isChangeTold) this.#tellChange(this.#change);
-      else if (!journal.isEmpty) await journal.drain();
-      else if (!(await this.#lighten())) return undefined;
+      const untold = this.#isChangeTold ? undefined : this.#change;
+      if (!untold && !journal.isEmpty) {
+        await journal.drain();
+        continue;
+      }
+      const { bytes, leastBytes, heavy } = weigh(this.#walk.state());
+      const room = this.#room();
+      if (leastBytes > room) this.#stay(leastBytes, room);
+      else if (untold) this.#tellChange(untold);
+      else if (bytes > room) await this.#store(heavy, bytes - room);
+      else return undefined;
     }
+  }
+
+  /** The state as the next execution gets it. */
+  travelling(state: WalkState): WalkState {
+    return this.#references.size === 0 ? state : exchanged(state, (value) => this.#references.get(value) ?? value);
+  }
+
+  /** Why the run must end in this execution, for people; none when it can go on in another. */
+  lines(): string[] {
+    return this.#obstacle === undefined ? [] : [this.#obstacle];
   }
 
   /** The plan that is walked from the next execution on. */
@@ -92,7 +116,8 @@ export class Leaving {
   }
 
   /** What ended since the change was asked for may have made it impossible: then the run goes on as it was. */
-  #tellChange({ by, kind, plan }: PlanChange): void {
+  #tellChange(change: PlanChange): void {
+    const { by, kind, plan } = change;
     const walk = this.#walk;
     const refusals = this.refusals(plan);
     const data = { by, kind, version: plan.version, planHash: plan.hash };
@@ -101,19 +126,43 @@ export class Leaving {
       const { version, hash: planHash } = walk.options.plan;
       return walk.tell("plan.changed", undefined, { ...data, from: { version, planHash } });
     }
+    this.#refuse(change, refusals);
+  }
+
+  #refuse({ by, kind, plan }: PlanChange, refusals: PlanRefusal[]): void {
+    const walk = this.#walk;
     this.#change = undefined;
-    walk.tell("plan.refused", undefined, { ...data, refusals });
+    walk.tell("plan.refused", undefined, { by, kind, version: plan.version, planHash: plan.hash, refusals });
     walk.pause.wake();
   }
 
-  /** Store the largest results until the state is small enough to travel. Gives whether that took a moment. */
-  async #lighten(): Promise<boolean> {
-    const { ledger, port } = this.#walk;
-    const excess = jsonBytes(this.#walk.state() as unknown as Json) - limits.stateBytesMax;
-    if (excess <= 0) return false;
-    const heavy = ledger.heaviest(excess);
-    if (heavy.length === 0) throw new Fault("limit", `What the run must remember needs more than ${limits.stateBytesMax} bytes.`);
-    await Promise.all(heavy.map(async ({ path, output }) => ledger.replaceOutput(path, await port.store(output, path))));
-    return true;
+  /** What travels with the state: the definition, and what the run was started with. */
+  #room(): number {
+    const { ledger: _, vars: __, undos: ___, state: ____, ...others } = this.#walk.options;
+    return Math.min(limits.stateBytesMax, limits.continuedBytesMax - jsonBytes({ ...others, plan: this.plan } as unknown as Json));
+  }
+
+  /** The largest values become references, as many as it takes. */
+  async #store(heavy: Json[], excess: number): Promise<void> {
+    let saved = 0;
+    const stored = heavy.slice(0, limits.storedTogetherMax).filter((value) => {
+      if (saved > excess) return false;
+      saved += jsonBytes(value) - REFERENCE_BYTES;
+      return true;
+    });
+    await Promise.all(stored.map(async (value) => this.#references.set(value, await this.#walk.port.store(value, "run"))));
+  }
+
+  /**
+   * It goes on where it is, as far as the history takes it: scopes that end take what they remember with them. A run that gets to the end of
+   * the history fails there, in order; one whose task failed each time it tried to leave would hang for ever.
+   */
+  #stay(leastBytes: number, room: number): void {
+    const { ledger, pause, inspector } = this.#walk;
+    this.#progressNeeded = ledger.progress + limits.stayStepsMin;
+    this.#obstacle = `What the run must remember needs ${leastBytes} bytes; a new execution takes ${room}.`;
+    inspector.isDirty = true;
+    if (this.#change) this.#refuse(this.#change, [{ path: "", why: this.#obstacle }]);
+    else pause.wake();
   }
 }

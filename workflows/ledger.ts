@@ -2,7 +2,7 @@ import type { ChildOrigin } from "../contracts/activities.ts";
 import { mergeCounts, packCounts, unpackCounts, type Counts } from "../contracts/counts.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import { isItemOf, isWindow } from "../contracts/ids.ts";
-import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { Ended, type Entry } from "./context.ts";
 import { Canceled } from "./scope.ts";
 
@@ -26,13 +26,10 @@ export interface LedgerSeed {
   children?: (readonly [path: string, child: ChildOrigin])[];
 }
 
-/** About what a reference takes in the place of a value. */
-const REFERENCE_BYTES = 120;
-
 /** What belongs to the error or the end it came after. */
 const aftermath = /\.(catch\d+|finally)$/;
 
-/** Ends the path under which a loop notes how far it has come: that stays when the loop is tried again. */
+/** Ends the path under which a loop notes how far it has come, and a list its items: that stays when they are tried again. */
 export const COUNTER = "[]";
 
 /**
@@ -95,6 +92,13 @@ export class Ledger {
     return this.#entries.get(path);
   }
 
+  /** Whether the step's result was taken over from another run and is asked for the first time. */
+  takeOver(path: string): boolean {
+    const { isTaken, ...entry } = this.#entries.get(path)!;
+    if (isTaken) this.#entries.set(path, entry);
+    return isTaken === true;
+  }
+
   /** What the next child of a step goes on from. */
   child(path: string): ChildOrigin | undefined {
     return this.#children.get(path);
@@ -104,23 +108,6 @@ export class Ledger {
   goOnFrom(path: string, child: ChildOrigin): void {
     this.#children.set(path, child);
     this.#hang(path);
-  }
-
-  /** The largest outputs, as many as it takes to save so many bytes. */
-  heaviest(bytes: number): { path: string; output: Json }[] {
-    const sized = [...this.#entries].map(([path, { output }]) => ({ path, output, size: jsonBytes(output) }));
-    const heavy = sized.filter(({ size }) => size > REFERENCE_BYTES).toSorted((a, b) => b.size - a.size);
-    let saved = 0;
-    return heavy.filter(({ size }) => {
-      if (saved > bytes) return false;
-      saved += size - REFERENCE_BYTES;
-      return true;
-    });
-  }
-
-  replaceOutput(path: string, output: Json): void {
-    const entry = this.#entries.get(path);
-    if (entry) this.#entries.set(path, { ...entry, output });
   }
 
   /** The error with which a step ended, as it was thrown. */
@@ -243,9 +230,11 @@ export class Ledger {
     this.#packed = undefined;
   }
 
-  /** Finished, or a loop that is past it, with something inside that was undone. */
+  /** Finished, or a loop that is past it, with something inside that was undone. Items of a list stand each by itself. */
   #isSpoilt(path: string): boolean {
-    if (!this.#entries.has(path) && !this.#places.has(`${path}${COUNTER}`)) return false;
+    const counter = this.#places.get(`${path}${COUNTER}`);
+    const isLoop = counter !== undefined && counter["items"] === undefined && counter["pages"] === undefined;
+    if (!this.#entries.has(path) && !isLoop) return false;
     for (const undone of this.#undone) if (undone === path || outersOf(undone).includes(path)) return true;
     return false;
   }
@@ -299,6 +288,12 @@ export class Ledger {
     }
   }
 }
+
+/** What a run begins with that goes on from another. */
+export const takenOver = (seed: LedgerSeed): LedgerSeed => ({
+  ...seed,
+  entries: seed.entries.map(([path, entry]) => [path, { ...entry, isTaken: true }]),
+});
 
 /** An end that the walk knows; anything else is a defect. */
 export const isEnd = (error: unknown): error is Fault | Canceled | Ended =>

@@ -36,6 +36,8 @@ export async function withLock<T>(walk: Walk, here: Here<Step> & { lock: Lock },
 /** Do the run's work while it holds its place under the definition's concurrency key. */
 export async function withConcurrency<T>(walk: Walk, { frame, scope }: { frame: Frame; scope: Scope }, work: () => Promise<T>): Promise<T> {
   const { concurrency } = walk.options.plan;
+  // A part of a run has its parent's place.
+  if (walk.options.part) return work();
   const { lock: noted, isHeld } = notedAt(walk, PLACE);
   // Under another plan, which the run may have taken since, it keeps what it has asked for.
   if (!concurrency && noted === undefined) return work();

@@ -17,7 +17,7 @@ export async function runLoop(walk: Walk, here: HereOf<"loop">): Promise<Outcome
     if (!isOpen && step.while && !(await walk.condition(step.while, context.frame))) return { output: last };
     if (index >= step.maxIterations) return { output: limitReached(step.onLimit, step.maxIterations, path, last) };
     walk.ledger.note(counter, { index, last, exports: { ...outer.exports }, isOpen: true });
-    last = await iteration(walk, here, context);
+    last = await walk.shrink(await iteration(walk, here, context), path);
     if (step.until && (await walk.condition(step.until, context.frame))) return { output: last };
     isOpen = false;
     walk.ledger.note(counter, { index: index + 1, last, exports: { ...outer.exports }, isOpen });

@@ -50,6 +50,7 @@ export class Mailbox {
   readonly #listeners = new Set<Listener>();
   readonly #seen: Set<string>;
   #unread: MailboxState["unread"];
+  #seenBytes = 0;
   #unreadBytes = 0;
   #received: number;
   #opened: number;
@@ -61,6 +62,7 @@ export class Mailbox {
     this.#unread = state.unread;
     this.#received = state.received;
     this.#opened = state.opened;
+    for (const id of state.seen) this.#seenBytes += jsonBytes(id);
     for (const { event } of state.unread) this.#unreadBytes += jsonBytes(event.data);
   }
 
@@ -172,10 +174,14 @@ export class Mailbox {
   }
 
   #remember(id: string): void {
+    if (this.#seen.has(id)) return;
     this.#seen.add(id);
-    if (this.#seen.size <= limits.seenEventIdsMax) return;
-    const [oldest] = this.#seen;
-    this.#seen.delete(oldest!);
+    this.#seenBytes += jsonBytes(id);
+    for (const oldest of this.#seen) {
+      if (this.#seen.size <= limits.seenEventIdsMax && this.#seenBytes <= limits.seenEventBytesMax) return;
+      this.#seen.delete(oldest);
+      this.#seenBytes -= jsonBytes(oldest);
+    }
   }
 }
 

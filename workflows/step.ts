@@ -73,12 +73,12 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   const act = (): Promise<Outcome> => (step.compensate ? performUndoably(walk, here) : performInTime(walk, here));
   const performed = step.lock ? await withLock(walk, { ...here, lock: step.lock }, act) : await act();
   const outcome = performed.isRecorded ? performed : { ...performed, output: await walk.shrink(performed.output, path) };
+  // Before anything else is made of it: it has been done. What a fork's origin has done is that run's to undo.
+  if (step.compensate && !outcome.reusedFrom) await walk.undoing.register(here, outcome.output);
   // Each await costs the workflow thread more than what it waits for: none without need.
   if (step.outputSchema && !outcome.isRecorded) await checkOutput(walk, step.outputSchema, outcome.output, path);
   if (step.retry?.while && !outcome.isRecorded) await checkContent(walk, here, outcome.output);
   if (step.export.length > 0) Object.assign(context.exports, await exportsOf(walk, step, outcome.output, context.frame));
-  // What a fork's origin has done is that run's to undo.
-  if (step.compensate && !outcome.reusedFrom) await walk.undoing.register(here, outcome.output);
   if (!outcome.isRecorded) tellCompleted(walk, here, outcome, startedAt);
   walk.inspector.set(path, step.type, "completed", here.attempt);
   return { status: "completed", output: outcome.output, exports: context.exports, ...(outcome.usage ? { usage: outcome.usage } : {}) };
@@ -89,7 +89,7 @@ async function performUndoably(walk: Walk, here: Here<Step>): Promise<Outcome> {
   try {
     return await performInTime(walk, here);
   } catch (error) {
-    if (isUnknown(here.step, error)) await walk.undoing.register(here, null);
+    if (isUnknown(here.step, error)) await walk.undoing.register(here, (error instanceof Fault ? error.problem["answer"] : null) ?? null);
     throw error;
   }
 }
@@ -223,7 +223,7 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
 
 /** Our own calls check it in the activity, where `llm` can still repair the answer. */
 async function checkOutput(walk: Walk, schema: JsonSchema, output: Json, path: string): Promise<void> {
-  const problem = await walk.port.validate(schema, output, path);
+  const problem = await walk.validate(schema, output, path);
   if (problem) throw Fault.of(problem);
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { makeProblem } from "../contracts/faults.ts";
+import { makeProblem, type Problem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
@@ -64,10 +65,45 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     // What became of `b` is of no matter: it may be done twice.
     const late = (path: string): Answer =>
       path === "b" ? { problem: makeProblem("timeout", "late", { isSettled: true }) } : { output: path };
-    const pass = { onError: "continue" };
-    const steps = [undoable("x", pass), undoable("b", pass), { id: "no", type: "raise", error: { type: "odd" } }];
+    const steps = [undoable("x", pass), undoable("b", pass), odd];
     const ended = await run(steps, { answer: (path) => (path === "x" ? { problem: makeProblem("tool", "boom") } : late(path)) });
     expect(told(ended, "step.compensated")).toEqual(["b"]);
+  });
+
+  const pass = { onError: "continue" };
+  const odd = { id: "no", type: "raise", error: { type: "odd" } };
+
+  test("what may have been done is undone, whoever says so; of what was done for sure its answer is known then", async () => {
+    const problems: Record<string, Problem> = {
+      cut: makeProblem("http", "broke off", { mayHaveHappened: true }),
+      refused: makeProblem("http", "400"),
+      rejected: makeProblem("schema", "no such answer", { hasHappened: true, answer: "paid" }),
+    };
+    const seen: unknown[] = [];
+    const ended = await run([...Object.keys(problems).map((id) => undoable(id, pass)), odd], {
+      answer: (path, fields) => {
+        if (path.endsWith("undo")) seen.push((fields as { arguments: { what: Json } }).arguments.what);
+        const problem = problems[path];
+        return problem ? { problem } : { output: path };
+      },
+    });
+    expect(told(ended, "step.compensated")).toEqual(["rejected", "cut"]);
+    expect(seen).toEqual(["paid", null]);
+  });
+
+  test("what was done is undone also when nothing can be made of its result", async () => {
+    const foreign = { type: "activity", activity: "pay", arguments: {}, compensate: [tool("undo")], ...pass, retry: { maxAttempts: 1 } };
+    const steps = [
+      undoable("exported", { export: { n: "${int(output)}" }, ...pass }),
+      { ...foreign, id: "checked", outputSchema: { type: "number" } },
+      { ...foreign, id: "asked", retry: { maxAttempts: 1, while: "${true}" } },
+      odd,
+    ];
+    const ended = await run(steps, {
+      steer: (_, port) => (port.validate = async () => makeProblem("schema", "not a number")),
+    });
+    expect(told(ended, "step.failed")).toEqual(["exported", "checked", "asked", "no"]);
+    expect(told(ended, "step.compensated")).toEqual(["asked", "checked", "exported"]);
   });
 
   test("a `try` that catches leaves its steps registered, with `undo` it undoes them before its handler", async () => {

@@ -127,8 +127,8 @@ export function isUnknown(step: Step, error: unknown): boolean {
   if (!("timeoutMs" in step) || step.effect === "read") return false;
   if (error instanceof Canceled) return true;
   if (!(error instanceof Fault)) return false;
-  const { type, code, retryable, mayHaveHappened } = error.problem;
-  return mayHaveHappened === true || unknownEnds.has(type) || (code === "http" && retryable === true);
+  const { type, mayHaveHappened, hasHappened } = error.problem;
+  return mayHaveHappened === true || hasHappened === true || unknownEnds.has(type);
 }
 
 const unknownEnds = new Set(["timeout", "canceled", "effect_unknown"]);

@@ -21,7 +21,7 @@ import { endOfError, endOfOutput } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Leaving } from "./leaving.ts";
-import { Ledger, type LedgerSeed } from "./ledger.ts";
+import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { budgetsOfRun } from "./budgets.ts";
@@ -125,7 +125,7 @@ export class Walk {
     this.options = options;
     this.port = port;
     this.isContinued = state !== undefined;
-    this.ledger = new Ledger(state?.ledger ?? options.ledger);
+    this.ledger = new Ledger(state?.ledger ?? (options.ledger && takenOver(options.ledger)));
     // The log of the run it is part of tells what undoes its items: there no two attempts may be told as one.
     if (options.part && !state) this.ledger.startAfter(options.part.path, options.part.attempt - 1);
     this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
@@ -133,7 +133,7 @@ export class Walk {
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
     this.spent = new Spent(state?.spent);
-    this.inspector.heading = () => [...this.pause.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
+    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? options.vars ?? {};
     this.passedErrors = state?.passedErrors ?? [];
@@ -153,6 +153,7 @@ export class Walk {
    * long, to a moment at which nothing but waits is open: undefined, and `state()` is what the next execution begins with.
    */
   async run(): Promise<RunEnd | undefined> {
+    const { part } = this.options;
     if (!this.isContinued) this.#tellStart();
     // One that is leaving only seems to wait: the next execution goes on at once. One that is over tells its end, and no state after it.
     const isLast = (): boolean => this.leaving.isNear || this.isOver;
@@ -160,7 +161,8 @@ export class Walk {
     const watch = this.journal.watch(seen, this.inspector);
     const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;
-    await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
+    // Those of a part that ended well its parent takes over.
+    if (!part || end.error) await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     this.isOver = true;
     await this.journal.drain();
     this.inspector.show(end.result.status, end.error?.detail);
@@ -173,7 +175,7 @@ export class Walk {
 
   /** Taken in the same moment in which `run` gave undefined. */
   state(): WalkState {
-    return {
+    return this.leaving.travelling({
       ledger: this.ledger.seed(),
       vars: this.#vars,
       mailbox: this.mailbox.state(),
@@ -189,7 +191,7 @@ export class Walk {
       clock: this.clock.state(),
       cascade: this.cascade.state(),
       ...(this.#root.reason === undefined ? {} : { canceled: this.#root.reason }),
-    };
+    });
   }
 
   cancel(reason: string): void {
@@ -211,7 +213,8 @@ export class Walk {
     const allowance = this.#isOverLimit ? limits.endingAllowance : 0;
     if (events <= limits.historyEventsMax + allowance && bytes <= limits.historyBytesMax + allowance * 4_096) return;
     this.#isOverLimit = true;
-    throw new Fault("limit", `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`);
+    const detail = `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`;
+    throw new Fault("limit", [detail, ...this.leaving.lines()].join(" "));
   }
 
   /** No step starts now: the run is paused, or about to go on in another execution. */
@@ -304,7 +307,7 @@ export class Walk {
   async #reachEnd(): Promise<RunEnd> {
     try {
       const place = { frame: this.#top, scope: this.#root };
-      return endOfOutput(await withConcurrency(this, place, async () => this.shrink(await this.#body(), "output")), this.passedErrors);
+      return endOfOutput(await withConcurrency(this, place, () => this.#body()), this.passedErrors);
     } catch (error) {
       return endOfError(error);
     }
@@ -342,7 +345,8 @@ export class Walk {
     } catch (error) {
       throw await this.#undone(error, around);
     }
-    return end();
+    // Of a part its parent must find each value, not one reference to all.
+    return this.options.part ? end() : this.shrink(end(), "output");
   }
 
   /**

@@ -73,6 +73,70 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(last.indexOf(500)).toBeLessThan(last.indexOf(401));
   }, 30_000);
 
+  const isolated = (steps: object[], more: object = {}) => each({ isolate: true, concurrency: 2, steps, ...more });
+  const cancels = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "cancel").map(({ path }) => path);
+
+  test("windows do not ask for the place that their run has under the definition's `concurrency`", async () => {
+    const more = { concurrency: { key: "k", limit: 1 } };
+    const { end } = await runPlain(definition([isolated([tool("a")])], more), { continues, input: [1, 2, 3] });
+    expect(end.result).toMatchObject({ status: "completed", output: ["each[0].a", "each[1].a", "each[2].a"] });
+  });
+
+  test.each<[string, object, object]>([
+    ["completed, without output", {}, { result: { status: "completed", output: null } }],
+    ["completed", { output: { n: "${item}" } }, { result: { status: "completed", output: { n: 2 } } }],
+    ["failed", { status: "failed", output: "bad" }, { result: { status: "failed", output: "bad" }, error: { code: "raised" } }],
+    ["canceled", { status: "canceled" }, { result: { status: "canceled" }, error: { code: "canceled" } }],
+  ])("`end` in an item ends the run as %s, whatever would take an error", async (_, fields, expected) => {
+    const pay = tool("pay", { compensate: [tool("undo")] });
+    const steps = [pay, { id: "stop", type: "end", if: "${item == 2}", ...fields }, { id: "w", type: "wait", duration: "1h" }];
+    const run = await runPlain(definition([isolated(steps, { onItemError: "collect" }), tool("never")]), { continues, input: [1, 2, 3] });
+    expect(run.end).toMatchObject(expected);
+    expect(run.port.now()).toBeLessThan(1_000);
+    const undone = run.port.log.filter(({ type }) => type === "step.compensated").map(({ step }) => step!);
+    expect(undone.toSorted()).toEqual(run.end.result.status === "completed" ? [] : ["each[0].pay", "each[1].pay"]);
+  });
+
+  test("what `onError: continue` lets pass in an item is told of the run", async () => {
+    const answer = (path: string) => (path === "each[1].a" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const { end } = await runPlain(definition([isolated([tool("a", { onError: "continue" })])]), { continues, input: [1, 2], answer });
+    expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ instance: "each[1].a" }] });
+  });
+
+  test("children that items leave to themselves end with the run, not with their window", async () => {
+    const leave = { id: "call", type: "workflow", workflow: "other", await: false };
+    const later = { id: "w", type: "wait", duration: "1h" };
+    const run = await runPlain(definition([isolated([leave]), later]), { continues, input: [1, 2] });
+    expect(cancels(run)).toHaveLength(2);
+    expect(run.port.trace.filter(({ what }) => what === "cancel").every(({ at }) => at >= 3_600_000)).toBe(true);
+  });
+
+  test("a window that fails cancels those that it left", async () => {
+    const leave = { id: "call", type: "workflow", workflow: "other", await: false };
+    const answer = (path: string) => (path.endsWith("bad") ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const run = await runPlain(definition([isolated([leave, tool("bad")])]), { continues, input: [1], answer });
+    expect(run.end.result.status).toBe("failed");
+    expect(cancels(run)).toHaveLength(1);
+  });
+
+  test("values that items set may be large", async () => {
+    const big = { id: "v", type: "set", values: "x".repeat(15_000), export: { a: "${output}", b: "${output}" } };
+    const steps = [isolated([big], { concurrency: 1 }), { id: "sum", type: "set", values: "${vars.a.size() + vars.b.size()}" }];
+    const { end } = await runPlain(definition(steps, { vars: { a: "", b: "" } }), { continues, input: [1] });
+    expect(end.result.output).toBe(30_000);
+  });
+
+  test("large variables of the run are seen beside those that items set", async () => {
+    const steps = [
+      { id: "v", type: "set", values: 1, export: { own: "${output}" } },
+      { id: "both", type: "set", values: "${vars.own + vars.big.size()}" },
+    ];
+    const first = tool("first", { export: { big: "${output}" } });
+    const answer = () => ({ output: "x".repeat(20_000) });
+    const { end } = await runPlain(definition([first, isolated(steps)], { vars: { big: "", own: 0 } }), { continues, input: [1], answer });
+    expect(end.result.output).toEqual([20_001]);
+  });
+
   test("`isolate` gives each item a child run of its own", async () => {
     const { end, port } = await run([tool("first"), each({ isolate: true })], numbers(5));
     expect(end.result.output).toEqual([0, 2, 4, 6, 8]);

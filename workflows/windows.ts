@@ -1,13 +1,13 @@
 import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
-import { Fault, makeProblem } from "../contracts/faults.ts";
+import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunPart } from "../contracts/messages.ts";
 import type { Block } from "../language/plan.ts";
 import { blocksOf, findStep } from "../language/plan-steps.ts";
 import { follow } from "./child.ts";
-import type { Context, HereOf, StepOf } from "./context.ts";
+import { Ended, type Context, type HereOf, type StepOf } from "./context.ts";
 import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";
@@ -17,8 +17,14 @@ import type { Scope } from "./scope.ts";
 import { frameOf, seenBy } from "./sight.ts";
 import type { Walk } from "./walk.ts";
 
-/** What a window gives: the outputs of its items, the variables they set. */
-type WindowResult = { output: Json; exports: JsonObject };
+/** What a window gives: the outputs of its items, and what is the run's; `ended`: one of them has ended it. */
+type WindowResult = {
+  output: Json;
+  exports: JsonObject;
+  passedErrors?: Json[];
+  leftChildren?: string[];
+  ended?: { status: Ended["status"]; output: Json };
+};
 
 /**
  * A `foreach` over many items, in windows: each is a child run that walks the same plan's step for its own items, at the
@@ -35,15 +41,8 @@ export async function runWindows(walk: Walk, here: HereOf<"foreach">, pages: Jso
     return { path: `${here.path}[${from}+]`, run: (around) => runWindow(walk, here, { around, from, items, concurrency }) };
   });
   const ends = await join(walk, here, tasks, { join: "all", limit: atOnce, onError: "fail" });
-  const results = ends
-    .map((end) => (end?.status === "done" ? (end.output as WindowResult) : undefined))
-    .filter((each) => each !== undefined);
-  return walk.outside(() =>
-    walk.port.concat(
-      results.map(({ output }) => output),
-      here.path,
-    ),
-  );
+  const outputs = ends.flatMap((end) => (end?.status === "done" ? [end.output] : []));
+  return walk.outside(() => walk.port.concat(outputs, here.path));
 }
 
 interface Window {
@@ -57,16 +56,15 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
   const { around, from } = window;
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
+  if (known === undefined) walk.gate(around.scope);
   const part = known === undefined ? await partOf(walk, here, window) : undefined;
   const request = requestOf(walk, here, { path, from, part, known });
   if (part) tellWindow(walk, here, request);
   walk.inspector.child(path, request.id, "window");
+  let result: WindowResult;
   try {
-    const { output, exports } = await endOf(walk, request, around.scope);
+    result = await endOf(walk, request, around.scope);
     if (canBeUndone(here.step.body)) await takeLeft(walk, here, { from, id: request.id });
-    walk.setVariables(exports);
-    Object.assign(around.exports, exports);
-    return { output, exports };
   } catch (error) {
     const isBegun = walk.ledger.place(path)?.["child"] !== undefined;
     // Its next attempt goes on from it: only what is not done, or was undone, is done again.
@@ -74,6 +72,20 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
       walk.ledger.goOnFrom(path, { origin: { run: request.id, kind: "retry" } });
     throw error;
   }
+  Object.assign(around.exports, result.exports);
+  takeOver(walk, path, result);
+  return result.output;
+}
+
+/** As if its items had been done here. */
+function takeOver(walk: Walk, path: string, { exports, passedErrors = [], leftChildren = [], ended }: WindowResult): void {
+  walk.setVariables(exports);
+  walk.passedErrors.push(...(passedErrors as Problem[]).slice(0, limits.passedErrorsMax - walk.passedErrors.length));
+  walk.leftChildren.push(...leftChildren);
+  walk.childrenLeft += leftChildren.length;
+  if (ended) throw new Ended(ended.status, ended.output);
+  if (walk.childrenLeft > limits.childrenLeftMax)
+    throw new Fault("limit", `A run may leave ${limits.childrenLeftMax} children to themselves; ${path} left more.`, { instance: path });
 }
 
 interface Asked {
@@ -152,6 +164,9 @@ async function partOf(
   const { frame } = context;
   const { names, steps } = await seenBy(walk, step.body, { frame, path });
   const undone = walk.timesUndone(path);
+  // Each by itself: what items set is added to them. Also when no item reads them.
+  const vars: JsonObject = {};
+  for (const [name, value] of Object.entries((frame.name("vars") ?? {}) as JsonObject)) vars[name] = await walk.shrink(value, path);
   return {
     path,
     attempt,
@@ -159,8 +174,7 @@ async function partOf(
     items,
     concurrency,
     isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
-    // Also when no item reads them: what items set is added to them.
-    names: { ...names, vars: await walk.shrink(frame.name("vars") ?? {}, path) },
+    names: { ...names, vars },
     steps,
     ...(undone === 0 ? {} : { undone }),
   };
@@ -186,9 +200,25 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
   };
   const items = await itemsOf(walk, part);
   const list = { items, from: part.from };
-  const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
-  const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
-  return { output: await walk.shrink(output, part.path), exports };
+  const result = async (output: Json): Promise<WindowResult> => {
+    const { passedErrors, leftChildren } = walk;
+    for (const [name, value] of Object.entries(exports)) exports[name] = await walk.shrink(value, part.path);
+    return {
+      output,
+      exports,
+      ...(passedErrors.length > 0 ? { passedErrors: passedErrors as Json[] } : {}),
+      ...(leftChildren.length > 0 ? { leftChildren } : {}),
+    };
+  };
+  try {
+    const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
+    const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
+    return await result(await walk.shrink(output, part.path));
+  } catch (error) {
+    if (!(error instanceof Ended)) throw error;
+    const { status, output } = error;
+    return { ...(await result(null)), ended: { status, output } };
+  }
 }
 
 async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {

@@ -133,6 +133,34 @@ describe("an effect of which nobody knows whether it has happened", () => {
   });
 });
 
+test("of `http` steps what may have happened is undone, with the answer where there is one; what was refused is not", async () => {
+  const call = (id: string, place: Place, more: object = {}) => ({
+    id,
+    type: "http",
+    method: "POST",
+    url: place.url,
+    retry: { maxAttempts: 2, initialInterval: "20ms" },
+    ...more,
+  });
+  const [cut, refused, odd, undone] = [new Place(), new Place(), new Place(), new Place()];
+  await cut.script({ status: 502 }, { status: 409 });
+  await refused.script({ status: 429 }, { status: 409 });
+  const undo = (body: unknown) => ({ onError: "continue", compensate: [call("undo", undone, { body })] });
+  const outputSchema = { type: "object", required: ["never"], properties: { n: { type: "number" }, never: {} } };
+  const run = await begin(
+    call("cut", cut, undo({ of: "cut", gave: "${output}" })),
+    call("refused", refused, undo({ of: "refused" })),
+    call("odd", odd, { ...undo({ of: "odd", gave: "${output.body.n}" }), outputSchema }),
+    { id: "no", type: "raise", error: { type: "odd" } },
+  );
+  expect(await run.end()).toMatchObject({ status: "failed", error: { type: "odd" } });
+  const bodies = (await undone.calls()).map(({ body }) => JSON.parse(body) as unknown);
+  expect(bodies).toEqual([
+    { of: "odd", gave: 1 },
+    { of: "cut", gave: null },
+  ]);
+});
+
 describe("a tool that says itself that it failed", () => {
   test("is tried again, with the same key", async () => {
     const place = new Place();

@@ -3,20 +3,20 @@ import { LockLine, type Word } from "../../workflows/lock-line.ts";
 import type { LockRequest } from "../../workflows/port.ts";
 import type { Scope } from "../../workflows/scope.ts";
 
-/** Locks of one run, in this process. */
+/** Locks, in this process. */
 export class PlainLocks {
   readonly #lines = new Map<string, LockLine>();
   readonly #held = new Set<string>();
   readonly #turns = new Map<string, () => void>();
 
-  acquire(request: LockRequest): boolean {
+  acquire(request: LockRequest, run: string): boolean {
     const { ticket, limit, onLimit } = request;
     this.#say(request, this.#lineOf(request).ask({ run, ticket, limit, onLimit }));
-    return this.#held.has(placeOf(request));
+    return this.#held.has(placeOf(request, run));
   }
 
-  turn(request: LockRequest, scope: Scope): Promise<void> {
-    const place = placeOf(request);
+  turn(request: LockRequest, run: string, scope: Scope): Promise<void> {
+    const place = placeOf(request, run);
     return scope.guard<void>((resolve) => {
       if (this.#held.has(place)) resolve();
       else this.#turns.set(place, resolve);
@@ -24,8 +24,8 @@ export class PlainLocks {
     });
   }
 
-  release(request: LockRequest): void {
-    this.#held.delete(placeOf(request));
+  release(request: LockRequest, run: string): void {
+    this.#held.delete(placeOf(request, run));
     this.#say(request, this.#lineOf(request).release({ run, ticket: request.ticket }));
   }
 
@@ -39,7 +39,7 @@ export class PlainLocks {
   #say({ kind, key }: LockRequest, words: Word[]): void {
     for (const word of words) {
       if (word.state === "refused") throw Fault.of(word.problem);
-      const place = placeOf({ kind, key, ticket: word.to.ticket });
+      const place = placeOf({ kind, key, ticket: word.to.ticket }, word.to.run);
       if (word.state !== "granted") continue;
       this.#held.add(place);
       this.#turns.get(place)?.();
@@ -47,5 +47,5 @@ export class PlainLocks {
   }
 }
 
-const run = "r";
-const placeOf = ({ kind, key, ticket }: Pick<LockRequest, "kind" | "key" | "ticket">): string => JSON.stringify([kind, key, ticket]);
+const placeOf = ({ kind, key, ticket }: Pick<LockRequest, "kind" | "key" | "ticket">, run: string): string =>
+  JSON.stringify([kind, key, run, ticket]);

@@ -183,8 +183,8 @@ export class PlainPort implements Port {
   /** What people have let pass into threads. */
   readonly exchanges: Approved[] = [];
   exchange: Port["exchange"] = async (approved) => void this.exchanges.push(approved);
-  turn: Port["turn"] = (request, scope) => this.#locks.turn(request, scope);
-  release: Port["release"] = async (request) => this.#locks.release(request);
+  turn: Port["turn"] = (request, scope) => this.#locks.turn(request, this.run, scope);
+  release: Port["release"] = async (request) => this.#locks.release(request, this.run);
   show = (markdown: string): void => void (this.shown = markdown);
   pageOf = (run: string): string => `runs/${run}`;
   pageOfNow = (): string => `now/${this.now()}`;
@@ -221,7 +221,7 @@ export class PlainPort implements Port {
   acquire: Port["acquire"] = async (request, scope) => {
     // In no time: what waits for it before the run goes on elsewhere shall not be late.
     await this.#time.later<void>({ scope, ms: 0, owner: this }, (resolve) => resolve());
-    return this.#locks.acquire(request);
+    return this.#locks.acquire(request, this.run);
   };
 
   evaluate: Port["evaluate"] = async (template, { roots, steps }) => {
@@ -248,7 +248,7 @@ export class PlainPort implements Port {
     const execution = this.#executions;
     const release = scope.onCancel(cancel);
     try {
-      return this.#load(await end);
+      return await end;
     } catch (error) {
       throw scope.isCanceled ? new Canceled("the step was cancelled") : error;
     } finally {
