@@ -1,10 +1,11 @@
 import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
-import { defaults, limits } from "../contracts/limits.ts";
+import { defaults } from "../contracts/limits.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
 import { waitAndAsk } from "./budget-question.ts";
 import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
+import { letPass } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
 import { withLock } from "./locks.ts";
@@ -149,7 +150,7 @@ function caughtEntry(walk: Walk, here: Here<Step>, caught: Problem, output: Json
 }
 
 function passBy(walk: Walk, problem: Problem): Entry {
-  if (walk.passedErrors.length < limits.passedErrorsMax) walk.passedErrors.push(problem);
+  letPass(walk, [problem]);
   return { status: "failed", output: null, error: problem, exports: {} };
 }
 

@@ -4,6 +4,7 @@ import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
+import type { RunEnd } from "../../contracts/run-end.ts";
 import type { Delay, StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
@@ -19,7 +20,7 @@ export type Answers = (path: string, fields: unknown, attempt: number, key?: str
 
 /** A child run that walks a part of the plan. */
 export interface RunningPart {
-  end: Promise<Json>;
+  end: Promise<RunEnd>;
   cancel: () => void;
   hold: (holds: Holds) => void;
 }
@@ -236,7 +237,10 @@ export class PlainPort implements Port {
     const execution = this.#executions;
     const release = scope.onCancel(cancel);
     try {
-      return this.#load(await end);
+      const { result, error } = await end;
+      told.ended({ spent: result.spent as unknown as Json, errors: result.errors });
+      if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
+      return this.#load(result.output);
     } catch (error) {
       throw scope.isCanceled ? new Canceled("the step was cancelled") : error;
     } finally {
