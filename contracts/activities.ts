@@ -102,6 +102,8 @@ export interface Entry {
   exports: JsonObject;
   /** The log of the run it comes from does not know what the step exported: the walk works it out again, under what `exports` says. */
   lacksExports?: true;
+  /** What it left to the scope around had not ended there. */
+  hasRest?: true;
 }
 
 /** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */

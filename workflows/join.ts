@@ -55,16 +55,17 @@ export async function join(walk: Walk, here: Here<Step>, tasks: Task[], options:
   return joining.state.ends();
 }
 
-/** Go on with what a join with `rest: finish` left behind, in the execution after the one that left it. */
+/** Go on with what a join with `rest: finish` left behind: in another execution or run, or when the scope around is tried again. */
 export function finishRest(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): void {
-  const joining = open(walk, here, tasks, options);
+  const joining = open(walk, here, tasks, options, true);
   leave(joining, runTasks(joining));
 }
 
-function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): Joining {
+function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions, isMet = false): Joining {
   const mark = (walk.ledger.place(here.path)?.["join"] as JoinMark | undefined) ?? { order: [], begun: 0 };
   walk.ledger.note(here.path, { join: mark });
   const state = new JoinState(tasks.length, options, mark);
+  if (isMet) state.meet();
   // In the order in which they ended; what is in the ledger beyond that comes from a run that this one continues.
   const known = new Set(mark.order.splice(0));
   const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.has(index));
@@ -120,7 +121,7 @@ function leave({ walk, here, scope }: Joining, running: Promise<void>): void {
   rest.running.push(
     running.finally(() => {
       release();
-      walk.ledger.drop(here.path);
+      if (!scope.isCanceled) walk.ledger.drop(here.path);
     }),
   );
 }
