@@ -56,6 +56,8 @@ async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
     if (mayRetry(walk, here, problem)) return "again";
     walk.ledger.note(path, { failed: problem as Json });
     return afterError(walk, here, problem);
+  } finally {
+    walk.undoing.release(path);
   }
 }
 
@@ -64,6 +66,7 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   const place = walk.ledger.place(path);
   const begun = place?.["startedAt"] as number | undefined;
   if (!place && step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
+  if (step.compensate) walk.undoing.reserve(path, begun !== undefined);
   const startedAt = begun ?? walk.port.now();
   if (begun === undefined) {
     tellStarted(walk, here);

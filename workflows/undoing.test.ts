@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
@@ -171,6 +172,17 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   test("a completed run undoes nothing", async () => {
     const ended = await run([undoable("a"), undoable("b")]);
     expect(started(ended)).toEqual(["a", "b"]);
+  });
+
+  test("a step for which there is no room among what is to be undone is not done", async () => {
+    const branches = { a: [undoable("x")], b: [undoable("x")], c: [undoable("x")] };
+    const others = Array.from({ length: limits.undosMax - 2 }, () => ({ path: "old[0+]", page: [] }));
+    const ended = await run([{ id: "p", type: "parallel", branches }], {
+      answer: (path) => ({ output: path, afterMs: 100 }),
+      steer: (walk) => walk.undoing.registerWindow("old[0+]", others),
+    });
+    expect(ended.end.error).toMatchObject({ type: "limit", instance: "p.c.x" });
+    expect(started(ended)).toEqual(["p.a.x", "p.b.x", "p.b.x.compensate.undo", "p.a.x.compensate.undo"]);
   });
 
   test("undoing sees what the step saw", async () => {
