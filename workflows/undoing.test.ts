@@ -71,6 +71,18 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "step.compensated")).toEqual(["b"]);
   });
 
+  test("handlers of which none took the error are not asked again after `finally` has changed what they look at", async () => {
+    const last = [
+      { id: "s", type: "set", values: 1, export: { x: 1 } },
+      { id: "w", type: "wait", duration: "1s" },
+    ];
+    const handler = { when: "${vars.x > 0}", steps: [tool("mend")] };
+    const attempt = { id: "t", type: "try", steps: [tool("bad")], catch: [handler], finally: [...last, tool("tidy")] };
+    const ended = await run([attempt], { answer: fails("t.bad") }, { vars: { x: 0 } });
+    expect(started(ended)).toEqual(["t.bad", "t.finally.tidy"]);
+    expect(ended.end.error).toMatchObject({ type: "tool", instance: "t.bad" });
+  });
+
   test("a `try` that catches leaves its steps registered, with `undo` it undoes them before its handler", async () => {
     const attempt = (more: object) => ({
       id: "t",
