@@ -18,8 +18,10 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
   walk.inspector.child(path, request.id, step.type);
   // An abandoned child goes on when this scope is left: its wait ends, it does not.
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
-  const running = walk.inspector.busy(() => follow(walk, request, scope));
-  const output = step.parentClosePolicy === "abandon" ? await unlessCanceled(running, context.scope) : await running;
+  const output = await walk.inspector.busy(() => {
+    const running = follow(walk, request, scope);
+    return step.parentClosePolicy === "abandon" ? unlessCanceled(running, context.scope) : running;
+  });
   if (step.await) return { output };
   walk.childrenLeft += 1;
   if (step.parentClosePolicy === "cancel") walk.leftChildren.push(request.id);
