@@ -34,6 +34,8 @@ export class Leaving {
   async outside<T>(work: () => Promise<T>, isLong: boolean): Promise<T> {
     this.#open += 1;
     if (isLong) this.#openLong += 1;
+    // The moment recedes: who was held for it goes on.
+    if (isLong && this.#openLong === 1) this.#walk.pause.wake();
     try {
       return await work();
     } finally {
