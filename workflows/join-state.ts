@@ -34,6 +34,7 @@ export class JoinState {
     this.#begunBefore = mark.begun;
     this.#needed = options.join === "all" ? count : options.join === "quorum" ? (options.quorum ?? count) : Math.min(1, count);
     this.over = new Promise((resolve) => (this.#tellOver = resolve));
+    this.#decideAgain();
   }
 
   get isOver(): boolean {
