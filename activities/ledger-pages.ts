@@ -51,17 +51,22 @@ function inPages(list: readonly unknown[], bytesMax: number): Json[] {
 
 async function ledgerOf(database: Database, tenant: string, source: Source): Promise<Ledger> {
   const { origin, kept } = source;
-  const ledger = handMade(source);
+  const ledger: Ledger = [...handMade(source), ...kept.over.map((slot) => [slot, OVER] as const)];
   let bytes = ledger.reduce((sum, entry) => sum + bytesOf(entry), 0);
   for (let at = 0; at < kept.entries.length; at += batchSize) {
-    const paths = kept.entries.slice(at, at + batchSize).map(({ path }) => path);
-    const entries = await entriesOf(database, origin.run, paths);
+    const batchOf = kept.entries.slice(at, at + batchSize);
+    const entries = await entriesOf(
+      database,
+      origin.run,
+      batchOf.map(({ path }) => path),
+    );
     const inlineMax = bytes > inlineTotalMax ? limits.listItemBytesMax : limits.inlineBytesMax;
     const batch = await Promise.all(
-      paths.map(async (path) => {
+      batchOf.map(async ({ path, hasRest }) => {
         const entry = entries.get(path)!;
         const output = await store(database, tenant, entry.output, inlineMax);
-        return [path, { ...entry, output, ...exportedBy(source, path, entry.status === "completed" && !entry.error) }] as const;
+        const exported = exportedBy(source, path, entry.status === "completed" && !entry.error);
+        return [path, { ...entry, output, ...exported, ...(hasRest ? { hasRest } : {}) }] as const;
       }),
     );
     ledger.push(...batch);
@@ -70,6 +75,9 @@ async function ledgerOf(database: Database, tenant: string, source: Source): Pro
   }
   return ledger;
 }
+
+/** A slot whose output nobody asks for. */
+const OVER: Entry = { status: "completed", output: null, exports: {} };
 
 /** Outputs put in by hand. */
 const handMade = (source: Source): Ledger =>

@@ -5,7 +5,7 @@ import type { JsonObject } from "../contracts/json.ts";
 import type { Activities, ChildOrigin, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { packCounts, type Counts } from "../contracts/counts.ts";
 import type { Origin } from "../contracts/messages.ts";
-import { keep, originOfChild, ownOutputs, type Kept } from "../language/ledger.ts";
+import { keptPaths, keep, originOfChild, ownOutputs, type Kept } from "../language/ledger.ts";
 import type { Plan } from "../language/plan.ts";
 import { findStep } from "../language/plan-steps.ts";
 import { prefixesOf } from "../language/step-path.ts";
@@ -97,15 +97,12 @@ async function sourceOf(database: Database, plans: Plans, { run, origin, undone:
 }
 
 /** Whether a path lies in what is kept. What undid a step, or tried to, does not: it belongs to the end it came after. */
-function insideOf({ entries }: Kept, origin: Origin, before: Plan): (path: string) => boolean {
-  const whole = new Set(entries.map(({ path }) => path));
+function insideOf(kept: Kept, origin: Origin, before: Plan): (path: string) => boolean {
+  const isInside = keptPaths(kept);
   const byHand = ownOutputs(origin);
   const isUndoing = (around: string): boolean =>
     around.endsWith(UNDOING) && findStep(before, around.slice(0, -UNDOING.length))?.compensate !== undefined;
-  return (path) => {
-    const prefixes = prefixesOf(path);
-    return !Object.hasOwn(byHand, path) && [path, ...prefixes].some((around) => whole.has(around)) && !prefixes.some(isUndoing);
-  };
+  return (path) => !Object.hasOwn(byHand, path) && isInside(path) && !prefixesOf(path).some(isUndoing);
 }
 
 const UNDOING = ".compensate";

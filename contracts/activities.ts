@@ -106,6 +106,8 @@ export interface Entry {
   lacksExports?: true;
   /** Of another run, and not met yet: its variables are to be set. */
   isTaken?: true;
+  /** What it left to the scope around had not ended there. */
+  hasRest?: true;
 }
 
 /** What it takes to undo a step later: where it stood, and what its `compensate` steps read of what they could see then. */

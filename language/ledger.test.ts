@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Origin } from "../contracts/messages.ts";
 import { readDefinitionValue } from "./index.ts";
-import { keep, originOfChild, type Kept, type LoggedStep } from "./ledger.ts";
+import { keep, keptPaths, originOfChild, type Kept, type LoggedStep } from "./ledger.ts";
 import type { Plan } from "./plan.ts";
 import { isPlace, nearestPath, prefixesOf } from "./step-path.ts";
 
@@ -53,6 +53,23 @@ describe("what is kept of a log", () => {
       paths: ["race", "try"],
       run: [],
     });
+  });
+
+  test("keeps a join whose rest had not ended, and of the rest what is over and what can be kept", () => {
+    const steps = [set("x"), set("y")];
+    const branches = { won: steps, lost: steps, open: steps, none: steps };
+    const plan = planOf({ id: "p", type: "parallel", join: "any", rest: "finish", branches }, set("next"), set("bad"));
+    const words = ["p.won.x", "p.won.y", "p.lost.x!", "p.open.x", "p.open.y-", "p", "next", "bad!"];
+    const result = kept(plan, log(...words));
+    expect(result).toMatchObject({
+      paths: ["p", "p.open.x", "next"],
+      over: ["p.won", "p.lost"],
+      run: ["p.open.y", "p.none.x", "p.none.y", "bad"],
+    });
+    expect(result.entries.map(({ hasRest }) => hasRest)).toEqual([true, undefined, undefined]);
+    expect(["p", "p.won.x", "p.lost.x", "p.open.x", "p.open.y"].map(keptPaths(result))).toEqual([true, true, true, true, false]);
+    const ended = kept(plan, log(...words, "p.open.y", "p.none.x", "p.none.y"));
+    expect(ended).toMatchObject({ paths: ["p", "next"], over: [], run: ["bad"] });
   });
 
   test("keeps a `try` that has undone itself before its handler, not one that was undone after it", () => {

@@ -31,7 +31,9 @@ export interface Question {
 /** What of a run's log another run can go on from. */
 export interface Kept {
   /** The ledger: finished steps, scopes as wholes. */
-  entries: { path: string; step: Step }[];
+  entries: { path: string; step: Step; hasRest?: true }[];
+  /** Of those with a rest (`rest: finish`) the slots that are over: nothing runs there again. */
+  over: string[];
   /** `workflow` steps and windows that had not finished: their next child goes on from the old one. */
   children: string[];
   /** What will run, as far as the log can tell. */
@@ -52,8 +54,14 @@ export function keep(question: Question): Kept {
   return keeper.kept;
 }
 
+/** Where steps inside a step stand. */
+interface Slot {
+  slot: string;
+  block: Block;
+}
+
 class Keeper {
-  readonly kept: Kept = { entries: [], children: [], run: [] };
+  readonly kept: Kept = { entries: [], over: [], children: [], run: [] };
   readonly #log: Log;
   readonly #windows: readonly string[];
   readonly #again: ReadonlySet<string>;
@@ -102,12 +110,35 @@ class Keeper {
       return step.background === true;
     }
     if (this.#log.isFinished(path) && !this.#around.has(path) && isSame(step, before) && this.#isClean(step, path)) {
-      this.kept.entries.push({ path, step });
+      const hasRest = this.#hasRest(step, path);
+      this.kept.entries.push({ path, step, ...(hasRest ? { hasRest } : {}) });
+      if (hasRest) this.#rest(step, path);
       return true;
     }
     this.#inside(step, before, path);
     // It ends when the others do, whatever it has come to.
     return step.background === true;
+  }
+
+  /** What it left to the scope around has not ended. How many items a `foreach` has, the log does not say. */
+  #hasRest(step: Step, path: string): boolean {
+    if (!("rest" in step) || step.rest !== "finish") return false;
+    return step.type === "foreach" || !this.#slots(step, path).every((slot) => this.#isOver(slot));
+  }
+
+  #rest(step: Step, path: string): void {
+    for (const each of this.#slots(step, path))
+      if (this.#isOver(each)) this.kept.over.push(each.slot);
+      else this.block(each.block, each.block, each.slot);
+  }
+
+  /** All its steps have ended, or one has failed for good and none was left at its work. */
+  #isOver({ slot, block }: Slot): boolean {
+    const steps = block.steps.filter(({ background }) => !background).map((step) => ({ step, path: `${slot}.${step.id}` }));
+    const hasFailed = (path: string): boolean => this.#log.status(path) === "failed";
+    const open = steps.filter(({ path }) => !this.#log.isFinished(path) && !hasFailed(path));
+    if (open.length === 0) return true;
+    return open.every(({ path }) => !this.#log.has(path)) && steps.some(({ step, path }) => hasFailed(path) && step.onError !== "continue");
   }
 
   #inside(step: Step, before: Step, path: string): void {
@@ -147,7 +178,7 @@ class Keeper {
   }
 
   /** Where steps inside a step stand, as far as they can be kept. */
-  #slots(step: Step, path: string): { slot: string; block: Block }[] {
+  #slots(step: Step, path: string): Slot[] {
     if (!scopes.has(step.type)) return [];
     return blocksOf(step)
       .filter(({ slot }) => !aftermath.test(slot))
@@ -158,6 +189,13 @@ class Keeper {
       )
       .filter(({ slot }) => step.type !== "switch" || this.#log.has(slot));
   }
+}
+
+/** Whether a path lies in what is kept. */
+export function keptPaths({ entries, over }: Kept): (path: string) => boolean {
+  const wholes = new Set([...entries.filter(({ hasRest }) => !hasRest).map(({ path }) => path), ...over]);
+  const withRest = new Set(entries.filter(({ hasRest }) => hasRest).map(({ path }) => path));
+  return (path) => withRest.has(path) || [path, ...prefixesOf(path)].some((around) => wholes.has(around));
 }
 
 /** The outputs put in by hand in the run itself, not in its children. */

@@ -1,6 +1,7 @@
 import { canonicalJson, type Json } from "../contracts/json.ts";
-import type { Plan, Step } from "./plan.ts";
-import { findStep } from "./plan-steps.ts";
+import { isWindow } from "../contracts/ids.ts";
+import type { Block, Plan, Step } from "./plan.ts";
+import { blocksOf, findStep } from "./plan-steps.ts";
 
 /** What a run has done so far, by step path. */
 export interface Progress {
@@ -8,6 +9,8 @@ export interface Progress {
   done: string[];
   /** Scopes and waits that are open. */
   open: string[];
+  /** Steps that may have to be undone, and windows with such steps; what else is known of them may be forgotten. */
+  undoable: string[];
   /** Keys of the locks that steps hold. */
   held: ReadonlyMap<string, string>;
 }
@@ -18,7 +21,7 @@ export type PlanRefusal = { path: string; why: string };
  * Why a run that walks `from` cannot go on with `to`; empty when it can. Steps that have ended must stand there unchanged,
  * open ones too, apart from the steps inside them: what has not started may be anything.
  */
-export function planRefusals(from: Plan, to: Plan, { done, open, held }: Progress): PlanRefusal[] {
+export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held }: Progress): PlanRefusal[] {
   if (from.name !== to.name) return [{ path: "", why: `The plan is of ${to.name}, the run of ${from.name}.` }];
   const changed = (path: string, shape: (step: Step) => string): PlanRefusal | undefined => {
     const before = findStep(from, path);
@@ -31,9 +34,44 @@ export function planRefusals(from: Plan, to: Plan, { done, open, held }: Progres
     if (!after) return { path, why: "The step has started, and the new plan has none at its path." };
     return shape(before) === shape(after) ? undefined : { path, why: "The step has started, and the new plan changes it." };
   };
-  const refusals = [...done.map((path) => changed(path, whole)), ...open.map((path) => changed(path, outside))];
+  const refusals = [
+    ...done.map((path) => changed(path, whole)),
+    ...open.map((path) => changed(path, outside)),
+    ...[...undoings(from, undoable)].map(([path, before]) => {
+      const after = findStep(to, path)?.compensate;
+      return after && sameBlock(before, after) ? undefined : { path, why: UNDOABLE };
+    }),
+  ];
   return refusals.filter((refusal) => refusal !== undefined);
 }
+
+const UNDOABLE = "The step may have to be undone, and the new plan removes or changes its `compensate`.";
+
+/** What undoes them, once for all items and iterations of a step. */
+function undoings(plan: Plan, undoable: string[]): Map<string, Block> {
+  const found = new Map<Block, string>();
+  const add = (path: string, { compensate }: Step): unknown => compensate && !found.has(compensate) && found.set(compensate, path);
+  for (const path of undoable) {
+    const list = isWindow(path) ? outerOf(path) : undefined;
+    const step = findStep(plan, list ?? path);
+    if (step && list !== undefined) eachInside(step, list, add);
+    else if (step) add(path, step);
+  }
+  return new Map([...found].map(([block, path]) => [path, block]));
+}
+
+function eachInside(step: Step, path: string, act: (path: string, step: Step) => unknown): void {
+  for (const { slot, block } of blocksOf(step))
+    for (const inner of block.steps) {
+      const innerPath = `${path}${slot === "[]" ? "[0]" : slot === "" ? "" : `.${slot}`}.${inner.id}`;
+      act(innerPath, inner);
+      eachInside(inner, innerPath, act);
+    }
+}
+
+const outerOf = (window: string): string => window.slice(0, window.lastIndexOf("["));
+
+const sameBlock = (a: Block, b: Block): boolean => canonicalJson(a as unknown as Json) === canonicalJson(b as unknown as Json);
 
 const lockOf = (step: Step | undefined): string => canonicalJson((step?.lock ?? null) as unknown as Json);
 

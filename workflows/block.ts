@@ -1,5 +1,6 @@
 import type { Json } from "../contracts/json.ts";
 import type { Block, Step } from "../language/plan.ts";
+import { budgetsOfStep } from "./budgets.ts";
 import { stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
 import { resumeRest } from "./fan-out.ts";
 import { isEnd } from "./ledger.ts";
@@ -96,10 +97,17 @@ async function completed(walk: Walk, step: Step, known: Entry, context: Context)
 
 /** A step that was finished before: its variables are set when they did not come along with it, since another run has done it. */
 function recall(walk: Walk, step: Step, path: string, context: Context): void {
-  if (walk.ledger.place(path)?.["rest"]) resumeRest(walk, { step, path, attempt: 1, context: { ...context, exports: {} } });
+  const entry = walk.ledger.get(path)!;
+  if (entry.hasRest || walk.ledger.place(path)?.["rest"]) {
+    // From now on its place says so, until that has ended.
+    delete entry.hasRest;
+    walk.ledger.note(path, { rest: true });
+    const budgets = budgetsOfStep(walk, step, path, context);
+    resumeRest(walk, { step, path, attempt: 1, context: { ...context, budgets, exports: {} } });
+  }
   if (!walk.ledger.takeOver(path)) return;
   walk.inspector.set(path, step.type, "reused");
-  walk.setVariables(walk.ledger.get(path)!.exports);
+  walk.setVariables(entry.exports);
 }
 
 async function afterAll(needs: Promise<unknown>[]): Promise<void> {

@@ -1,8 +1,9 @@
-import { childRunId } from "../contracts/ids.ts";
+import { childRunId, isWindow } from "../contracts/ids.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { HereOf, Outcome } from "./context.ts";
+import { letPass } from "./end.ts";
 import { summaryOf } from "./calls.ts";
 import type { ChildRequest, ChildWatch } from "./port.ts";
 import { Scope } from "./scope.ts";
@@ -17,8 +18,10 @@ export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Ou
   walk.inspector.child(path, request.id, step.type);
   // An abandoned child goes on when this scope is left: its wait ends, it does not.
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;
-  const running = walk.inspector.busy(() => follow(walk, request, scope));
-  const output = step.parentClosePolicy === "abandon" ? await unlessCanceled(running, context.scope) : await running;
+  const output = await walk.inspector.busy(() => {
+    const running = follow(walk, request, scope);
+    return step.parentClosePolicy === "abandon" ? unlessCanceled(running, context.scope) : running;
+  });
   if (step.await) return { output };
   walk.childrenLeft += 1;
   if (step.parentClosePolicy === "cancel") walk.leftChildren.push(request.id);
@@ -61,10 +64,14 @@ async function describe(walk: Walk, here: HereOf<"workflow">, id: string): Promi
 
 /** Until it is started, the run cannot go on in another execution; after that the next one finds it by its id. */
 export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise<Json> {
-  const spent: ChildWatch["spent"] = (sum) => walk.spent.add(sum);
+  const ended: ChildWatch["ended"] = ({ spent, errors }) => {
+    walk.spent.add(spent);
+    // What a window lets pass, its run does.
+    if (isWindow(request.path)) letPass(walk, errors);
+  };
   if (request.isStarted)
     return walk.port
-      .child(request, scope, { started: () => undefined, spent })
+      .child(request, scope, { started: () => undefined, ended })
       .finally(() => request.await && walk.cascade.ended(request.id));
   return new Promise((resolve, reject) => {
     void walk.outside(
@@ -81,7 +88,7 @@ export function follow(walk: Walk, request: ChildRequest, scope: Scope): Promise
             settled();
           };
           walk.port
-            .child({ ...request, word }, scope, { started, spent })
+            .child({ ...request, word }, scope, { started, ended })
             .then(resolve, reject)
             .finally(over);
         }),

@@ -27,19 +27,19 @@ function mayHold(when: Expression, frame: Frame): boolean {
   }
 }
 
-/** The first handler whose types and `when` fit. Which one it was is noted at `context.path`: it is asked once. */
+/** The first handler whose types and `when` fit. Which one it was, if any, is noted at `context.path`: they are asked once. */
 export async function findHandler(
   walk: Walk,
   handlers: readonly Handler[],
   problem: Problem,
   context: Context,
 ): Promise<FoundHandler | undefined> {
+  if (handlers.length === 0) return undefined;
   const noted = walk.ledger.place(context.path)?.["handler"] as number | undefined;
   const index = noted ?? (await indexOfHandler(walk, handlers, problem, context));
-  const handler = handlers[index];
-  if (!handler) return undefined;
   walk.ledger.note(context.path, { handler: index });
-  return { handler, index };
+  const handler = handlers[index];
+  return handler && { handler, index };
 }
 
 async function indexOfHandler(walk: Walk, handlers: readonly Handler[], problem: Problem, context: Context): Promise<number> {

@@ -1,11 +1,15 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { JoinOptions } from "./join.ts";
+import { Canceled } from "./scope.ts";
 
 export type TaskEnd = { status: "done"; output: Json } | { status: "failed"; problem: Problem };
 
-/** What a join notes of itself, changed in place: which tasks ended, in which order; how many were begun; after how many `until` held. */
-export type JoinMark = { order: number[]; begun: number; metAfter?: number };
+/**
+ * What a join notes of itself, changed in place: which tasks ended, in which order; how many were begun; after how many ends `until`
+ * decided it, and its error where it failed.
+ */
+export type JoinMark = { order: number[]; begun: number; until?: { after: number; problem?: Json } };
 
 /** Whether a join is met, can still be met, or not. */
 export class JoinState {
@@ -30,6 +34,7 @@ export class JoinState {
     this.#begunBefore = mark.begun;
     this.#needed = options.join === "all" ? count : options.join === "quorum" ? (options.quorum ?? count) : Math.min(1, count);
     this.over = new Promise((resolve) => (this.#tellOver = resolve));
+    this.#decideAgain();
   }
 
   get isOver(): boolean {
@@ -59,27 +64,30 @@ export class JoinState {
     this.#ends[index] = { status: "done", output };
     this.#succeeded += 1;
     if (this.#options.join !== "all" && this.#succeeded >= this.#needed) this.#decide({});
-    if (this.#mark.order.length === this.#mark.metAfter) this.#decide({});
+    this.#decideAgain();
   }
 
   failed(index: number, error: unknown): void {
+    // What a met join has left is left in turn: it goes on when the scope around is tried again.
+    if (this.goesOn && error instanceof Canceled) return void this.#ended.add(index);
     if (!this.#end(index)) return;
     // Cancelled from outside, ended, or a defect: not a matter of this join.
     if (!(error instanceof Fault)) return this.#decide({ error });
     if (!this.canSpare(index)) return this.#decide({ error: this.#reason(error) });
     this.#ends[index] = { status: "failed", problem: error.problem };
     this.#failures += 1;
+    this.#decideAgain();
   }
 
   /** `until` held. */
   meet(): void {
-    this.#mark.metAfter = this.#mark.order.length;
-    this.#decide({});
+    this.#decideByUntil({});
   }
 
   /** It cannot go on: `until` itself failed. */
   stop(error: unknown): void {
-    this.#decide({ error });
+    if (error instanceof Fault) this.#decideByUntil({ problem: error.problem as Json });
+    else this.#decide({ error });
   }
 
   /** Whether the join can still be met if this task fails. */
@@ -108,6 +116,18 @@ export class JoinState {
     this.#ended.add(index);
     this.#mark.order.push(index);
     return !this.isOver;
+  }
+
+  #decideByUntil(decision: { problem?: Json }): void {
+    if (this.isOver) return;
+    this.#mark.until = { after: this.#mark.order.length, ...decision };
+    this.#decideAgain();
+  }
+
+  /** As `until` decided, in this execution or in one before it. */
+  #decideAgain(): void {
+    const { order, until } = this.#mark;
+    if (until?.after === order.length) this.#decide(until.problem ? { error: Fault.of(until.problem as unknown as Problem) } : {});
   }
 
   #decide(over: { error?: unknown }): void {

@@ -55,21 +55,28 @@ export async function join(walk: Walk, here: Here<Step>, tasks: Task[], options:
   return joining.state.ends();
 }
 
-/** Go on with what a join with `rest: finish` left behind, in the execution after the one that left it. */
+/** Go on with what a join with `rest: finish` left behind: in another execution or run, or when the scope around is tried again. */
 export function finishRest(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): void {
+  // However that came about, the join was met.
+  markOf(walk, here).until = { after: 0 };
   const joining = open(walk, here, tasks, options);
   leave(joining, runTasks(joining));
 }
 
 function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions): Joining {
-  const mark = (walk.ledger.place(here.path)?.["join"] as JoinMark | undefined) ?? { order: [], begun: 0 };
-  walk.ledger.note(here.path, { join: mark });
-  const state = new JoinState(tasks.length, options, mark);
+  const mark = markOf(walk, here);
   // In the order in which they ended; what is in the ledger beyond that comes from a run that this one continues.
   const known = new Set(mark.order.splice(0));
+  const state = new JoinState(tasks.length, options, mark);
   const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.has(index));
   for (const index of [...known, ...others]) recallTask(walk, here, state, { task: tasks[index]!, index });
   return { walk, here, tasks, options, state, scope: new Scope() };
+}
+
+function markOf(walk: Walk, { path }: Here<Step>): JoinMark {
+  const mark = (walk.ledger.place(path)?.["join"] as JoinMark | undefined) ?? { order: [], begun: 0 };
+  walk.ledger.note(path, { join: mark });
+  return mark;
 }
 
 function recallTask(walk: Walk, here: Here<Step>, state: JoinState, { task, index }: { task: Task; index: number }): void {
@@ -120,7 +127,7 @@ function leave({ walk, here, scope }: Joining, running: Promise<void>): void {
   rest.running.push(
     running.finally(() => {
       release();
-      walk.ledger.drop(here.path);
+      if (!scope.isCanceled) walk.ledger.drop(here.path);
     }),
   );
 }

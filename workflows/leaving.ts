@@ -1,4 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
+import { isWindow } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { planRefusals, type PlanRefusal } from "../language/plan-change.ts";
@@ -39,6 +40,8 @@ export class Leaving {
   async outside<T>(work: () => Promise<T>, isLong: boolean): Promise<T> {
     this.#open += 1;
     if (isLong) this.#openLong += 1;
+    // The moment recedes: who was held for it goes on.
+    if (isLong && this.#openLong === 1) this.#walk.pause.wake();
     try {
       return await work();
     } finally {
@@ -92,11 +95,13 @@ export class Leaving {
 
   /** Why the run cannot go on with this plan; empty when it can. */
   refusals(plan: Plan): PlanRefusal[] {
-    const { ledger, inspector, options } = this.#walk;
+    const { ledger, inspector, undoing, options } = this.#walk;
     const { done, open } = ledger.known();
     // A call that is under way has no place.
     const calls = inspector.running().filter((path) => !ledger.place(path));
-    return planRefusals(options.plan, plan, { done: [...done, ...calls], open, held: this.#walk.lockedPaths });
+    // What a window has done is not for this run to undo before the window has ended.
+    const undoable = [...undoing.state().map(({ path }) => path), ...[...done, ...open].filter(isWindow)];
+    return planRefusals(options.plan, plan, { done: [...done, ...calls], open, undoable, held: this.#walk.lockedPaths });
   }
 
   /** Fault `plan_refused`. */

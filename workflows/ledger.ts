@@ -182,7 +182,8 @@ export class Ledger {
    */
   again(path: string): void {
     this.#throws.delete(path);
-    if (!path.endsWith(COUNTER)) this.#places.delete(path);
+    // So does what a finished step had left to the scope around.
+    if (!path.endsWith(COUNTER) && !this.#places.get(path)?.["rest"]) this.#places.delete(path);
     for (const inner of this.#inside.get(path) ?? []) {
       if (!aftermath.test(inner) && !this.#isSpoilt(inner)) this.again(inner);
       else if (isWindow(inner)) this.#reopen(inner);

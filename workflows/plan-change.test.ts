@@ -84,6 +84,38 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(started(run)).toEqual(["a", "b", "c"]);
   });
 
+  const undo = { compensate: [tool("undo")] };
+  const items = (pay: object, more: object = {}) =>
+    definition([
+      {
+        id: "each",
+        type: "foreach",
+        items: "${[1, 2, 3]}",
+        concurrency: 1,
+        ...more,
+        steps: [{ id: "w", type: "wait", duration: "5s" }, pay],
+      },
+      { id: "bad", type: "raise", error: { type: "odd" } },
+    ]);
+  test.each<[of: string, change: string, pay: object, more: object]>([
+    ["items", "removed", tool("pay"), {}],
+    ["items", "changed", tool("pay", { compensate: [tool("undo", { arguments: { x: 1 } })] }), {}],
+    ["items", "removed with its step", tool("other"), {}],
+    ["isolated items", "removed", tool("pay"), { isolate: true }],
+  ])("what undoes what %s have done cannot be %s", async (_, __, pay, more) => {
+    const refused: string[] = [];
+    const run = await changed(items(tool("pay", undo), more), items(pay, more), 8_500, ({ message }) => refused.push(message));
+    expect(refused).toEqual(["each[0].pay: The step may have to be undone, and the new plan removes or changes its `compensate`."]);
+    expect(run.end.error).not.toHaveProperty("unresolved");
+    expect(run.port.log.filter(({ type }) => type === "step.compensated")).toHaveLength(3);
+  });
+
+  test("what undoes a step stays, all else of it may change for later items", async () => {
+    const run = await changed(items(tool("pay", undo)), items(tool("pay", { ...undo, arguments: { more: 1 } })), 8_500);
+    expect(run.port.log.map(({ type }) => type)).toContain("plan.changed");
+    expect(run.port.log.filter(({ type }) => type === "step.compensated")).toHaveLength(3);
+  });
+
   test("a wait that is open keeps its time", async () => {
     const wait = { id: "w", type: "wait", duration: "10s" };
     const run = await changed(definition([wait, tool("old")]), definition([wait, tool("new")]), 5_000);

@@ -97,8 +97,15 @@ export interface BroadcastRequest {
 export interface ChildWatch {
   /** The child exists; from then on it is found by its id. */
   started(): void;
-  /** How much it had spent when it ended. */
-  spent(sum: Json | undefined): void;
+  /** It has ended, well or badly. */
+  ended(left: ChildLeft): void;
+}
+
+/** Of a child, what may count in its parent, too. */
+export interface ChildLeft {
+  spent: Json | undefined;
+  /** Of one that ended well, those that it let pass. */
+  errors?: readonly Problem[] | undefined;
 }
 
 export interface Port {

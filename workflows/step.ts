@@ -1,10 +1,11 @@
 import { boundedProblem, Fault, type Problem } from "../contracts/faults.ts";
-import { defaults, limits } from "../contracts/limits.ts";
+import { defaults } from "../contracts/limits.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Step } from "../language/plan.ts";
 import { waitAndAsk } from "./budget-question.ts";
 import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
+import { letPass } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
 import { withLock } from "./locks.ts";
@@ -56,6 +57,8 @@ async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
     if (mayRetry(walk, here, problem)) return "again";
     walk.ledger.note(path, { failed: problem as Json });
     return afterError(walk, here, problem);
+  } finally {
+    walk.undoing.release(path);
   }
 }
 
@@ -64,6 +67,7 @@ async function attemptOnce(walk: Walk, here: Here<Step>): Promise<Entry> {
   const place = walk.ledger.place(path);
   const begun = place?.["startedAt"] as number | undefined;
   if (!place && step.if && !(await walk.condition(step.if, context.frame))) return skip(walk, here, "`if` was false");
+  if (step.compensate) walk.undoing.reserve(path, begun !== undefined);
   const startedAt = begun ?? walk.port.now();
   if (begun === undefined) {
     tellStarted(walk, here);
@@ -150,7 +154,7 @@ function caughtEntry(walk: Walk, here: Here<Step>, caught: Problem, output: Json
 }
 
 function passBy(walk: Walk, problem: Problem): Entry {
-  if (walk.passedErrors.length < limits.passedErrorsMax) walk.passedErrors.push(problem);
+  letPass(walk, [problem]);
   return { status: "failed", output: null, error: problem, exports: {} };
 }
 

@@ -24,15 +24,15 @@ export async function makeChild(
     // Asked to stop, it is awaited all the same.
     const release = scope.onCancel(() => void cancelChild(run.tenant, request.id));
     try {
-      const { output, spent } = await end();
-      told.spent(spent as unknown as Json);
+      const { output, spent, errors } = await end();
+      told.ended({ spent: spent as unknown as Json, errors });
       return output;
     } finally {
       release();
     }
   } catch (error) {
     if (scope.isCanceled) throw new Canceled("the step was cancelled");
-    told.spent(spentByChild(error));
+    told.ended({ spent: spentByChild(error) });
     throw faultOfChild(error, request);
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
@@ -106,6 +107,18 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "step.compensated")).toEqual(["asked", "checked", "exported"]);
   });
 
+  test("handlers of which none took the error are not asked again after `finally` has changed what they look at", async () => {
+    const last = [
+      { id: "s", type: "set", values: 1, export: { x: 1 } },
+      { id: "w", type: "wait", duration: "1s" },
+    ];
+    const handler = { when: "${vars.x > 0}", steps: [tool("mend")] };
+    const attempt = { id: "t", type: "try", steps: [tool("bad")], catch: [handler], finally: [...last, tool("tidy")] };
+    const ended = await run([attempt], { answer: fails("t.bad") }, { vars: { x: 0 } });
+    expect(started(ended)).toEqual(["t.bad", "t.finally.tidy"]);
+    expect(ended.end.error).toMatchObject({ type: "tool", instance: "t.bad" });
+  });
+
   test("a `try` that catches leaves its steps registered, with `undo` it undoes them before its handler", async () => {
     const attempt = (more: object) => ({
       id: "t",
@@ -144,9 +157,12 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   test("what is done again after it was undone is another effect, what undoes it then too; all else keeps its key", async () => {
     const steps = [tool("mail"), undoable("pay"), tool("bad")];
-    const { port } = await run([{ id: "t", type: "try", undo: true, ...twice, steps, catch: [{ steps: [{ id: "no", type: "raise" }] }] }], {
-      answer: fails("t.bad"),
-    });
+    const { port } = await run(
+      [{ id: "t", type: "try", undo: true, ...twice, steps, catch: [{ steps: [{ id: "no", type: "raise", error: { type: "odd" } }] }] }],
+      {
+        answer: fails("t.bad"),
+      },
+    );
     const root = port.keys[0]!.slice(0, port.keys[0]!.indexOf(":"));
     const round = (again: string): string[] => [`t.pay${again}`, "t.bad", `t.pay.compensate.undo${again}`];
     expect(port.keys).toEqual(["t.mail", ...round(""), ...round("#2")].map((path) => `${root}:${path}`));
@@ -160,7 +176,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
       return { problem: makeProblem("tool", "boom") };
     };
     const each = { id: "each", type: "foreach", items: [0, 1], isolate: true, concurrency: 1, steps: [undoable("pay"), tool("may")] };
-    const again = { steps: [{ id: "no", type: "raise" }] };
+    const again = { steps: [{ id: "no", type: "raise", error: { type: "odd" } }] };
     const ended = await run([{ id: "t", type: "try", undo: true, ...twice, steps: [each], catch: [again] }], { answer });
     expect(ended.end.result.status).toBe("completed");
     const keys = [ended.port, ...ended.port.parts].flatMap((port) => port.keys).map((key) => key.slice(key.indexOf(":") + 1));
@@ -204,6 +220,17 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   test("a completed run undoes nothing", async () => {
     const ended = await run([undoable("a"), undoable("b")]);
     expect(started(ended)).toEqual(["a", "b"]);
+  });
+
+  test("a step for which there is no room among what is to be undone is not done", async () => {
+    const branches = { a: [undoable("x")], b: [undoable("x")], c: [undoable("x")] };
+    const others = Array.from({ length: limits.undosMax - 2 }, () => ({ path: "old[0+]", page: [] }));
+    const ended = await run([{ id: "p", type: "parallel", branches }], {
+      answer: (path) => ({ output: path, afterMs: 100 }),
+      steer: (walk) => walk.undoing.registerWindow("old[0+]", others),
+    });
+    expect(ended.end.error).toMatchObject({ type: "limit", instance: "p.c.x" });
+    expect(started(ended)).toEqual(["p.a.x", "p.b.x", "p.b.x.compensate.undo", "p.a.x.compensate.undo"]);
   });
 
   test("undoing sees what the step saw", async () => {
@@ -274,6 +301,75 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const ended = await run([{ id: "p", type: "parallel", join: "any", rest: "finish", branches }, tool("after")]);
     expect(started(ended)).toEqual(["p.quick.a", "after", "p.slow.b"]);
     expect(ended.end.result).toMatchObject({ status: "completed", output: "after" });
+  });
+
+  const slowly = [{ id: "w", type: "wait", duration: "5s" }, tool("b"), { id: "v", type: "wait", duration: "5s" }, tool("c")];
+  const withRest = { id: "p", type: "parallel", join: "any", rest: "finish", branches: { quick: [tool("a")], slow: slowly } };
+
+  test("what a join has left goes on, when an error has cancelled it, with the next attempt of the scope around", async () => {
+    const steps = [withRest, { id: "pause", type: "wait", duration: "7s" }, tool("bad")];
+    const ended = await run([{ id: "s", type: "sequence", ...twice, steps }, tool("after")], { answer: failsOnce("s.bad") });
+    expect(started(ended)).toEqual(["s.p.quick.a", "s.p.slow.b", "s.bad", "s.bad", "s.p.slow.c", "after"]);
+    expect(ended.end.result.status).toBe("completed");
+  });
+
+  const restOfItems = {
+    id: "p",
+    type: "foreach",
+    items: "${[0, 1, 2, 3]}",
+    concurrency: 2,
+    join: "any",
+    rest: "finish",
+    steps: [{ id: "w", type: "wait", duration: "${index * 2000}" }, tool("a")],
+  };
+  test.each([
+    ["of branches", withRest, ["p.quick.a", "bad", "bad", "p.slow.b", "p.slow.c"]],
+    ["of items", restOfItems, ["p[0].a", "bad", "bad", "p[1].a", "p[2].a", "p[3].a"]],
+  ])("the rest %s goes on in a retry of the run, what is over is taken over, and so in the retry of that", async (_, step, calls) => {
+    let bad = 2;
+    const answer = (path: string): Answer => (path === "bad" && bad-- > 0 ? { problem: makeProblem("tool", "boom") } : { output: path });
+    const runs = [await run([step, tool("bad")], { answer })];
+    while (runs.at(-1)!.end.error) runs.push(await run([step, tool("bad")], { answer, retryOf: runs.at(-1)! }));
+    const all = runs.flatMap(started);
+    expect(all.filter((path) => path === "bad")).toHaveLength(3);
+    expect([...new Set(all)].toSorted()).toEqual([...new Set(calls)].toSorted());
+    expect(all.filter((path) => path !== "bad")).toHaveLength(new Set(calls).size - 1);
+  });
+
+  test("what a join has left falls under the budget of its step, however it goes on", async () => {
+    const ended = await run([{ ...withRest, budget: { modelCalls: 9 } }, tool("after")]);
+    expect(started(ended)).toEqual(["p.quick.a", "after", "p.slow.b", "p.slow.c"]);
+    const scopes = ["p.quick.a", "p.slow.b", "p.slow.c"].map((path) => ended.port.budgets.get(path));
+    expect(scopes).toEqual(Array(3).fill([expect.stringMatching(/:p$/)]));
+  });
+
+  const undoneSlowly = { id: "t", type: "try", steps: [{ id: "w", type: "wait", duration: "9s" }], finally: [tool("tidy"), tool("up")] };
+  const cases = [
+    { name: "one", when: "${item == 1}", steps: [undoneSlowly] },
+    {
+      name: "none",
+      when: "${item == 0}",
+      steps: [
+        { id: "v", type: "set", values: 1, export: { stop: true } },
+        { id: "no", type: "raise", error: { type: "odd" } },
+      ],
+    },
+  ];
+  const decided = (until: string) => {
+    const steps = [{ id: "s", type: "switch", cases, default: [tool("late")] }];
+    return [{ id: "each", type: "foreach", items: "${[0, 1, 2]}", concurrency: 2, onItemError: "collect", until, steps }];
+  };
+
+  test("an `until` that failed has decided, also while what it cancelled is put back", async () => {
+    const ended = await run(decided("${done[7] == 1}"), {}, { vars: { stop: false } });
+    expect(ended.end.error).toMatchObject({ type: "expression" });
+    expect(started(ended)).toEqual(["each[1].s.one.t.finally.tidy", "each[1].s.one.t.finally.up"]);
+  });
+
+  test("an `until` that held after an item had failed has decided, too", async () => {
+    const ended = await run(decided("${vars.stop}"), {}, { vars: { stop: false } });
+    expect(ended.end.result.output).toEqual([{ error: expect.objectContaining({ type: "odd" }) }, null, null]);
+    expect(started(ended)).toEqual(["each[1].s.one.t.finally.tidy", "each[1].s.one.t.finally.up"]);
   });
 
   test("`until` ends a join by what came so far", async () => {

@@ -18,6 +18,8 @@ import type { Walk } from "./walk.ts";
 export class Undoing {
   readonly #walk: Walk;
   readonly #stack: (Undo | UndoPage)[];
+  /** Steps at work that have room on it. */
+  readonly #begun = new Set<string>();
 
   constructor(walk: Walk, stack: (Undo | UndoPage)[] = []) {
     this.#walk = walk;
@@ -28,11 +30,22 @@ export class Undoing {
     return this.#stack;
   }
 
+  /** Before the step does anything: once done, it must be possible to undo it. `isBegun`: an execution before this one has let it in. */
+  reserve(path: string, isBegun: boolean): void {
+    const isFull = this.#stack.length + this.#begun.size >= limits.undosMax;
+    if (isFull && !isBegun && !this.#stack.some((known) => known.path === path))
+      throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
+    this.#begun.add(path);
+  }
+
+  /** Its attempt is over. */
+  release(path: string): void {
+    this.#begun.delete(path);
+  }
+
   /** The step has ended, or nobody knows whether it did what it should. */
   async register({ step, path, attempt, context }: Here<Step>, output: Json): Promise<void> {
     if (!step.compensate) return;
-    if (this.#stack.length >= limits.undosMax)
-      throw new Fault("limit", `A run can have ${limits.undosMax} steps to undo; split the work into sub-workflows.`, { instance: path });
     const sight = await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path });
     const times = this.#walk.ledger.timesUndoneItself(path);
     const undo = { ...sight, ...(times === 0 ? {} : { undone: times }) };

@@ -91,6 +91,45 @@ function portCalls(path: string): number {
   return counted.get(path)!;
 }
 
+test("a child that is abandoned with its scope keeps the run no longer at work", async () => {
+  const child = { id: "child", type: "workflow", workflow: "other", parentClosePolicy: "abandon" };
+  const steps = [
+    { id: "s", type: "sequence", timeout: "1s", steps: [child], catch: [{ steps: [{ id: "w", type: "wait", duration: "10s" }] }] },
+  ];
+  const seen: unknown[] = [];
+  await runPlain(definition(steps), {
+    answer: () => ({ output: 1, afterMs: 60_000 }),
+    steer: (walk, port) => {
+      port.at(500, () => seen.push(walk.status()));
+      port.at(2_000, () =>
+        seen.push(
+          walk.status(),
+          port.log.some(({ type }) => type === "wait.started"),
+        ),
+      );
+    },
+  });
+  expect(seen).toEqual(["running", "waiting", true]);
+});
+
+test("steps that were held for another execution begin when a long call puts it off", async () => {
+  const branches = {
+    held: [tool("a"), tool("b")],
+    long: [tool("turned", { timeout: "5m" })],
+    short: [tool("c")],
+  };
+  const isTurned = (path: string): boolean => path === "p.long.turned" && portCalls(path) === 1;
+  const { port } = await runPlain(definition([{ id: "p", type: "parallel", branches }]), {
+    continues: true,
+    answer: (path) => {
+      if (isTurned(path)) return { output: null, delay: { for: "its turn", ms: 1_000 } };
+      return { output: path, afterMs: { a: 10, b: 10, c: 5_000 }[path.at(-1)!] ?? 60_000 };
+    },
+  });
+  const begun = port.trace.filter(({ what }) => what === "start").map(({ path, at }) => [path, at]);
+  expect(begun).toContainEqual(["p.held.b", 1_001]);
+});
+
 test("a parked step is in the record at once, also while a child is at work beside it", async () => {
   const child = { id: "child", type: "workflow", workflow: "other" };
   const bad = { id: "bad", type: "tool", tool: "test.echo", arguments: {}, onError: "park", needs: [] };

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
 const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
@@ -57,6 +58,22 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
       path === "each[450].double" ? { problem: makeProblem("tool", "boom") } : doubled(path, fields);
     const { end } = await run([tool("first"), each({ onItemError: "collect" })], numbers(600), { answer });
     expect((end.result.output as Json[]).filter((item) => typeof item === "object")).toHaveLength(1);
+  });
+
+  test.each([
+    ["windows", numbers(600), {}],
+    ["children", numbers(3), { isolate: true }],
+    ["the run itself", numbers(3), {}],
+  ])("what `onError: continue` lets pass in items that %s do is an error of the run", async (_, items, more) => {
+    const answer = (path: string) => (path === "each[1].may" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const { end } = await run([each({ steps: [tool("may", { onError: "continue" })], ...more })], items, { answer });
+    expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ type: "tool", instance: "each[1].may" }] });
+  });
+
+  test("no more errors are kept than a run may name", async () => {
+    const answer = () => ({ problem: makeProblem("tool", "boom") });
+    const { end } = await run([each({ steps: [tool("may", { onError: "continue" })] })], numbers(600), { answer });
+    expect(end.result.errors).toHaveLength(limits.passedErrorsMax);
   });
 
   test("finished windows are undone when the run fails later, in reverse order", async () => {

@@ -1,6 +1,6 @@
 import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
-import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
+import { Fault, makeProblem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunPart } from "../contracts/messages.ts";
@@ -21,7 +21,6 @@ import type { Walk } from "./walk.ts";
 type WindowResult = {
   output: Json;
   exports: JsonObject;
-  passedErrors?: Json[];
   leftChildren?: string[];
   ended?: { status: Ended["status"]; output: Json };
 };
@@ -78,9 +77,8 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
 }
 
 /** As if its items had been done here. */
-function takeOver(walk: Walk, path: string, { exports, passedErrors = [], leftChildren = [], ended }: WindowResult): void {
+function takeOver(walk: Walk, path: string, { exports, leftChildren = [], ended }: WindowResult): void {
   walk.setVariables(exports);
-  walk.passedErrors.push(...(passedErrors as Problem[]).slice(0, limits.passedErrorsMax - walk.passedErrors.length));
   walk.leftChildren.push(...leftChildren);
   walk.childrenLeft += leftChildren.length;
   if (ended) throw new Ended(ended.status, ended.output);
@@ -201,12 +199,11 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
   const items = await itemsOf(walk, part);
   const list = { items, from: part.from };
   const result = async (output: Json): Promise<WindowResult> => {
-    const { passedErrors, leftChildren } = walk;
+    const { leftChildren } = walk;
     for (const [name, value] of Object.entries(exports)) exports[name] = await walk.shrink(value, part.path);
     return {
       output,
       exports,
-      ...(passedErrors.length > 0 ? { passedErrors: passedErrors as Json[] } : {}),
       ...(leftChildren.length > 0 ? { leftChildren } : {}),
     };
   };

@@ -149,6 +149,22 @@ describe("a retry", () => {
     expect(counts).toEqual([1, 2, 2]);
   });
 
+  test("goes on with what a join had left when the run failed beside it", async () => {
+    const [bad, won, left] = [new Place(), new Place(), new Place()];
+    await bad.script({ status: 400 });
+    const branches = { won: [call("win", won)], left: [call("begin", won), { id: "w", type: "wait", duration: "1s" }, call("end", left)] };
+    const run = await failed({
+      steps: [{ id: "p", type: "parallel", join: "any", rest: "finish", maxConcurrency: 1, branches }, call("bad", bad)],
+    });
+    const second = await begun(run, "retry");
+    expect(await second.end()).toMatchObject({ status: "completed" });
+    const steps = await second.steps();
+    const statuses = Object.fromEntries(steps.map(({ path, status }) => [path, status]));
+    expect(statuses).toMatchObject({ p: "reused", "p.won.win": "reused", "p.left.end": "completed", bad: "completed" });
+    const counts = await Promise.all([bad, won, left].map(async (place) => (await place.calls()).length));
+    expect(counts).toEqual([2, 2, 1]);
+  });
+
   test("runs handlers and `finally` anew", async () => {
     const [bad, told, tidied] = [new Place(), new Place(), new Place()];
     await bad.script({ status: 400 }, { status: 400 });

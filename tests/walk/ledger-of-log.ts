@@ -74,7 +74,7 @@ export function ledgerOfRows(rows: Row[], question: Omit<Question, "steps">): Co
   const { origin } = question;
   const kept = keep({ ...question, steps: rows });
   const byPath = new Map(rows.map((row) => [row.path, row]));
-  const entries = kept.entries.map(({ path, step }): [string, Entry] => {
+  const entries = kept.entries.map(({ path, step, hasRest }): [string, Entry] => {
     const { status, output, error, exports } = byPath.get(path)!;
     const lacksExports = !isObject(exports) && step.export.length > 0 && status === "completed" && error === null;
     return [
@@ -85,6 +85,7 @@ export function ledgerOfRows(rows: Row[], question: Omit<Question, "steps">): Co
         exports: isObject(exports) ? exports : {},
         ...(isObject(error) ? { error: error as unknown as NonNullable<Entry["error"]> } : {}),
         ...(lacksExports ? { lacksExports: true } : {}),
+        ...(hasRest ? { hasRest } : {}),
       },
     ];
   });
@@ -92,5 +93,6 @@ export function ledgerOfRows(rows: Row[], question: Omit<Question, "steps">): Co
     path,
     { status: "completed", output, exports: {} },
   ]);
-  return { kept, ledger: { entries: [...entries, ...byHand], places: [] } };
+  const over = kept.over.map((slot): [string, Entry] => [slot, { status: "completed", output: null, exports: {} }]);
+  return { kept, ledger: { entries: [...entries, ...byHand, ...over], places: [] } };
 }

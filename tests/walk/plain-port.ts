@@ -5,6 +5,7 @@ import type { Approved } from "../../contracts/agent-task.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
+import type { RunEnd } from "../../contracts/run-end.ts";
 import type { Delay, StepCall, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
@@ -20,7 +21,7 @@ export type Answers = (path: string, fields: unknown, attempt: number, key?: str
 
 /** A child run that walks a part of the plan. */
 export interface RunningPart {
-  end: Promise<Json>;
+  end: Promise<RunEnd>;
   cancel: () => void;
   hold: (holds: Holds) => void;
 }
@@ -248,7 +249,10 @@ export class PlainPort implements Port {
     const execution = this.#executions;
     const release = scope.onCancel(cancel);
     try {
-      return await end;
+      const { result, error } = await end;
+      told.ended({ spent: result.spent as unknown as Json, errors: result.errors });
+      if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
+      return result.output;
     } catch (error) {
       throw scope.isCanceled ? new Canceled("the step was cancelled") : error;
     } finally {

@@ -5,8 +5,7 @@ import { isWindow } from "../../contracts/ids.ts";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { Origin } from "../../contracts/messages.ts";
 import type { RegisteredUndo } from "../../prisma/run-log.ts";
-import { originOfChild } from "../../language/ledger.ts";
-import { prefixesOf } from "../../language/step-path.ts";
+import { keptPaths, originOfChild } from "../../language/ledger.ts";
 import type { Plan } from "../../language/plan.ts";
 import type { WalkOptions } from "../../workflows/walk.ts";
 import { ledgerOfRows, rowsOf, type Continued } from "./ledger-of-log.ts";
@@ -51,8 +50,7 @@ export class PlainRecord {
     const part = run.path?.slice(0, run.path.lastIndexOf("["));
     const rows = rowsOf(this.#latest(run).flatMap((each) => each.log)).map((row) => ({ ...row, isUndone: isUndone(row.path) }));
     const { kept, ledger } = ledgerOfRows(rows, { plan, before: plan, origin, children, ...(part === undefined ? {} : { part }) });
-    const wholes = new Set(kept.entries.map(({ path }) => path));
-    const isInside = (path: string): boolean => [path, ...prefixesOf(path)].some((around) => wholes.has(around));
+    const isInside = keptPaths(kept);
     const undos = [...undosOf(tree)].filter(({ undo: { path } }) => isInside(path) && !isUndone(path));
     const own = undos.filter(({ run: of }) => of === run.id).map(({ undo }) => undo);
     const tell = (type: RunEvent["type"], step: string, data: JsonObject): number =>

@@ -124,19 +124,14 @@ function beginPart(given: Given, { id, part, word, undone, origin, budgets = [] 
   const fresh = { ledger: { entries: [], places: [], undoneTimes: undone ?? {} } };
   let walk = new Walk({ ...own, ...(origin ? port.runs.begin(given.plan, { origin, log: port.log, known: undone }) : fresh) }, port);
   const next = (other: Walk): void => void (walk = other);
-  const end = async (): Promise<Json> => {
-    const { result, error } = await walkOn(own, port, { walk, next });
-    if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
-    return result.output;
-  };
-  const terminated = new Promise<Json>((_, reject) => {
+  const terminated = new Promise<RunEnd>((_, reject) => {
     port.terminate = (): void => {
       port.forget();
       reject(new Fault("child", "The child run was terminated."));
     };
   });
   return {
-    end: Promise.race([end(), terminated]),
+    end: Promise.race([walkOn(own, port, { walk, next }), terminated]),
     cancel: () => walk.cancel("the parent cancelled it"),
     hold: (holds) => void port.attended(walk.pause.hold(holds)),
   };
