@@ -82,6 +82,6 @@ function perform(requests: CallRequest[]): Promise<ShortAnswer[]> {
   return shortTools(requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0]);
 }
 
-/** The first and how many there are beside it. */
+/** The first, up to which they go, and how many they are. */
 const summaryOf = ([first, ...others]: CallRequest[]): string =>
-  others.length === 0 ? first!.summary : `${first!.summary} … ${others.at(-1)!.call.path} (${others.length + 1})`;
+  others.length === 0 ? first!.summary : `${first!.summary} · to ${others.at(-1)!.call.path}, ${others.length + 1} in all`;
