@@ -98,7 +98,7 @@ async function completed(walk: Walk, step: Step, known: Entry, context: Context)
 /** A step that was finished before: its variables are set when they did not come along with it, since another run has done it. */
 function recall(walk: Walk, step: Step, path: string, context: Context): void {
   const entry = walk.ledger.get(path)!;
-  if (entry.hasRest || walk.ledger.place(path)?.["rest"]) {
+  if (entry.hasRest || walk.ledger.place(path)?.["rest"] === true) {
     // From now on its place says so, until that has ended.
     delete entry.hasRest;
     walk.ledger.note(path, { rest: true });

@@ -4,7 +4,7 @@ import type { Join, Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { JoinState, type JoinMark, type TaskEnd } from "./join-state.ts";
-import { isEnd } from "./ledger.ts";
+import { CUT, isEnd } from "./ledger.ts";
 import type { Lane } from "./outbox.ts";
 import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
@@ -127,7 +127,8 @@ function leave({ walk, here, scope }: Joining, running: Promise<void>): void {
   rest.running.push(
     running.finally(() => {
       release();
-      if (!scope.isCanceled) walk.ledger.drop(here.path);
+      if (scope.isCanceled) walk.ledger.note(here.path, { rest: CUT });
+      else walk.ledger.drop(here.path);
     }),
   );
 }

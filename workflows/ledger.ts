@@ -32,6 +32,9 @@ const aftermath = /\.(catch\d+|finally)$/;
 /** Ends the path under which a loop notes how far it has come, and a list its items: that stays when they are tried again. */
 export const COUNTER = "[]";
 
+/** In the place of `rest`: it was cancelled, and is not gone on with before the scope around is tried again. */
+export const CUT = "cut";
+
 /**
  * What the walk knows of its steps by path: finished ones, ones that threw, and where those that are open stand.
  *
@@ -182,8 +185,9 @@ export class Ledger {
    */
   again(path: string): void {
     this.#throws.delete(path);
-    // So does what a finished step had left to the scope around.
-    if (!path.endsWith(COUNTER) && !this.#places.get(path)?.["rest"]) this.#places.delete(path);
+    // So does what a finished step had left to the scope around, from where it was cut off.
+    if (this.#places.get(path)?.["rest"]) this.note(path, { rest: true });
+    else if (!path.endsWith(COUNTER)) this.#places.delete(path);
     for (const inner of this.#inside.get(path) ?? []) {
       if (!aftermath.test(inner) && !this.#isSpoilt(inner)) this.again(inner);
       else if (isWindow(inner)) this.#reopen(inner);

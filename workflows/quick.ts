@@ -2,6 +2,7 @@ import { ActivityFailure, ApplicationFailure, CancellationScope, proxyActivities
 import { isProblem, Fault } from "../contracts/faults.ts";
 import type { Activities } from "../contracts/activities.ts";
 import { summaryText } from "./summary.ts";
+import { inTurn } from "./turns.ts";
 
 type Result<Name extends Quick> = Awaited<ReturnType<Activities[Name]>>;
 
@@ -70,7 +71,7 @@ function locally<Name extends Quick>(name: Name, args: Parameters<Activities[Nam
     retry: { maximumAttempts: 1 },
     summary: summaryText(summary),
   });
-  return invoke(activities, name, args);
+  return inTurn(invoke(activities, name, args));
 }
 
 function remotely<Name extends Quick>(

@@ -5,6 +5,7 @@ import type { CallRequest } from "./port.ts";
 import { quiet } from "./quiet.ts";
 import type { Scope } from "./scope.ts";
 import { summaryText } from "./summary.ts";
+import { inTurn } from "./turns.ts";
 
 /** How long the one attempt beside the walk may take, in milliseconds. */
 export const msBesideWalk = ({ options: { timeoutMs } }: CallRequest): number => Math.min(limits.localStepMs, timeoutMs);
@@ -79,7 +80,7 @@ function perform(requests: CallRequest[]): Promise<ShortAnswer[]> {
     retry: { maximumAttempts: 1 },
     summary: summaryText(summaryOf(requests)),
   });
-  return shortTools(requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0]);
+  return inTurn(shortTools(requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0]));
 }
 
 /** The first, up to which they go, and how many they are. */
