@@ -1,10 +1,12 @@
-import { describe, expect, test } from "@jest/globals";
+import { describe, expect, jest, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { planOf } from "../tests/walk/plan-of.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+jest.setTimeout(60_000);
 
 const tool = (id: string, more: object = {}) => ({
   id,
@@ -27,17 +29,17 @@ describe("a run that remembers much goes on in another execution", () => {
     ["", null],
     [", also when it was started with much", "x".repeat(1_200_000)],
   ])("with what it needs to undo what it did%s", async (_, input) => {
-    const undone: string[] = [];
+    const undone = new Set<string>();
     const { end, port, executions } = await runPlain(definition([loop, tool("bad")]), {
       continues: 20,
       input,
       answer: (path, fields) => {
-        if (path.endsWith("undo")) undone.push((fields as { arguments: { what: string } }).arguments.what.slice(0, 14));
+        if (path.endsWith("undo")) undone.add(JSON.stringify(fields));
         return answer(path);
       },
     });
     expect(end.error).toMatchObject({ instance: "bad" });
-    expect(undone).toHaveLength(80);
+    expect(undone.size).toBe(80);
     expect(executions).toBeGreaterThan(4);
     expect(port.stateBytes).toBeLessThanOrEqual(Math.min(limits.stateBytesMax, limits.continuedBytesMax - jsonBytes(input)));
   });

@@ -1,8 +1,10 @@
-import { describe, expect, test } from "@jest/globals";
+import { describe, expect, jest, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+
+jest.setTimeout(60_000);
 
 const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
@@ -88,7 +90,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const last = undone.map((path) => Number(/\[(\d+)\]/.exec(path)![1]));
     expect(last.indexOf(199)).toBeLessThan(last.indexOf(100));
     expect(last.indexOf(500)).toBeLessThan(last.indexOf(401));
-  }, 30_000);
+  });
 
   const isolated = (steps: object[], more: object = {}) => each({ isolate: true, concurrency: 2, steps, ...more });
   const cancels = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "cancel").map(({ path }) => path);
