@@ -68,7 +68,10 @@ function open(walk: Walk, here: Here<Step>, tasks: Task[], options: JoinOptions)
   // In the order in which they ended; what is in the ledger beyond that comes from a run that this one continues.
   const known = new Set(mark.order.splice(0));
   const state = new JoinState(tasks.length, options, mark);
-  const others = [...tasks.keys()].filter((index) => walk.ledger.get(tasks[index]!.path) && !known.has(index));
+  // Of a rest also those that were cut off: they go on when the scope around is tried again, which forgets that.
+  const isPast = ({ path }: Task): boolean =>
+    walk.ledger.get(path) !== undefined || (state.goesOn && walk.ledger.thrown(path) !== undefined);
+  const others = [...tasks.keys()].filter((index) => !known.has(index) && isPast(tasks[index]!));
   for (const index of [...known, ...others]) recallTask(walk, here, state, { task: tasks[index]!, index });
   return { walk, here, tasks, options, state, scope: new Scope() };
 }

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../contracts/json.ts";
-import { prefixesOf } from "../../language/step-path.ts";
+import { keptPaths } from "../../language/ledger.ts";
 import { hash } from "./answers.ts";
 import { broken, underOldKeys, type Told } from "./invariants.ts";
 import { ledgerOfLog } from "./ledger-of-log.ts";
@@ -102,11 +102,8 @@ async function goneOn(seed: number, first: Played): Promise<string[]> {
   const from = [paths[Math.floor(random() * paths.length)]!];
   const fork = isRetry ? undefined : ledgerOfLog(definition, log, { kind: "fork", from });
   const second = await steered(seed, definition, [], fork ? { ledger: fork.ledger } : { retryOf: run });
-  const wholes = new Set((fork?.kept ?? second.run.kept!).entries.map(({ path }) => path));
-  const again = second.run.port.trace.filter(
-    ({ what, path }) =>
-      what === "start" && [path, ...prefixesOf(path)].some((around) => wholes.has(around)) && !path.includes("compensate."),
-  );
+  const isKept = keptPaths(fork?.kept ?? second.run.kept!);
+  const again = second.run.port.trace.filter(({ what, path }) => what === "start" && isKept(path) && !path.includes("compensate."));
   return [
     ...second.faults,
     ...(isRetry ? underOldKeys(oneAfterTheOther(first, second)) : []),
