@@ -8,14 +8,20 @@ import { quiet } from "./quiet.ts";
  * followed from them would be interleaved, and ask for things in another order than it did at work.
  */
 export async function inTurn<T>(result: Promise<T>): Promise<T> {
+  const line = lineOf(outermost(CancellationScope.current()));
+  line.open += 1;
   try {
     return await result;
   } finally {
-    await turn();
+    line.open -= 1;
+    // Beside no other there is nothing to keep apart: what it sets going ends in a later activation, in a replay, too.
+    if (line.isMoving || line.open > 0) await turn(line);
   }
 }
 
 interface Line {
+  /** Asked for and not answered yet. */
+  open: number;
   isMoving: boolean;
   readonly waiting: (() => void)[];
 }
@@ -23,8 +29,7 @@ interface Line {
 // By the outermost scope, of which each run has its own: runs share modules.
 const lines = new WeakMap<object, Line>();
 
-async function turn(): Promise<void> {
-  const line = lineOf(outermost(CancellationScope.current()));
+async function turn(line: Line): Promise<void> {
   if (line.isMoving) await new Promise<void>((pass) => line.waiting.push(pass));
   else line.isMoving = true;
   void CancellationScope.nonCancellable(async () => {
@@ -39,7 +44,7 @@ async function turn(): Promise<void> {
 const roundsToRest = 5;
 
 function lineOf(run: object): Line {
-  const line = lines.get(run) ?? { isMoving: false, waiting: [] };
+  const line = lines.get(run) ?? { open: 0, isMoving: false, waiting: [] };
   lines.set(run, line);
   return line;
 }
