@@ -1,6 +1,7 @@
 import { expect, test } from "@jest/globals";
 import type { Database } from "../prisma/client.ts";
-import { hashOfKey, makeAuthenticator, requireScope, scopesOf, type Scope } from "./auth.ts";
+import { sha256 } from "../prisma/hash.ts";
+import { makeAuthenticator, requireScope, scopesOf, type Scope } from "./auth.ts";
 
 const settings = { TENUTO_API_KEY: "the-platforms-own-key", TENUTO_TENANT: "acme" };
 
@@ -76,7 +77,7 @@ interface Row {
 
 // The one query that authentication makes.
 function keysInMemory(keys: Record<string, Row> = {}): Database {
-  const byHash = new Map(Object.entries(keys).map(([key, row]) => [hashOfKey(key), row]));
+  const byHash = new Map(Object.entries(keys).map(([key, row]) => [sha256(key), row]));
   return {
     apiKey: { findUnique: async ({ where }: { where: { hash: string } }) => byHash.get(where.hash) ?? null },
   } as unknown as Database;

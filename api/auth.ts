@@ -1,7 +1,8 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { Fault } from "../contracts/faults.ts";
 import type { Principal } from "../contracts/messages.ts";
 import type { Database } from "../prisma/client.ts";
+import { sha256 } from "../prisma/hash.ts";
 import type { Settings } from "../settings.ts";
 
 /** Role → what it may do. Other role names are free: they matter for assignees only. */
@@ -62,7 +63,7 @@ export function makeAuthenticator(database: Database, settings: Pick<Settings, "
   return {
     async authenticate(header) {
       const key = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(header ?? "")?.[1];
-      const caller = key === undefined ? undefined : await lookUp(hashOfKey(key));
+      const caller = key === undefined ? undefined : await lookUp(sha256(key));
       if (!caller) throw new Fault("unauthenticated", "Send a valid key: `Authorization: Bearer <key>`.");
       return caller;
     },
@@ -70,12 +71,10 @@ export function makeAuthenticator(database: Database, settings: Pick<Settings, "
   };
 }
 
-export const hashOfKey = (key: string): string => createHash("sha256").update(key).digest("hex");
-
 function rootCaller(settings: Pick<Settings, "TENUTO_API_KEY" | "TENUTO_TENANT">): Caller | undefined {
   if (settings.TENUTO_API_KEY === undefined) return undefined;
   const principal: Principal = { name: "admin", kind: "person", roles: ["admin"] };
-  return { tenant: settings.TENUTO_TENANT, principal, keyHash: hashOfKey(settings.TENUTO_API_KEY), isRoot: true };
+  return { tenant: settings.TENUTO_TENANT, principal, keyHash: sha256(settings.TENUTO_API_KEY), isRoot: true };
 }
 
 async function readKey(database: Database, hash: string): Promise<Caller | undefined> {

@@ -1,9 +1,9 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/client";
 import { ENGINE_VERSION } from "../contracts/engine.ts";
 import type { RunStatus } from "../contracts/events.ts";
 import { queues, workflowIdOf } from "../contracts/ids.ts";
-import { canonicalJson, type Json } from "../contracts/json.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { workflowTypes, type RunArguments } from "../contracts/messages.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -14,7 +14,7 @@ import { platformHolds } from "../prisma/pauses.ts";
 import { Plans } from "../prisma/plans.ts";
 import { refuseWhenFull } from "./concurrency.ts";
 import type { Deps } from "./deps.ts";
-import { sha256 } from "../prisma/hash.ts";
+import { hashOf } from "../prisma/hash.ts";
 import { faultOf } from "./problem.ts";
 
 /** A start, whoever asks for it. */
@@ -72,7 +72,7 @@ export function checkInput(plan: Plan, input: Json): void {
 /** As `begin`, for who has a right to one run under this id, however often it is asked for: false when it was there before. */
 export async function beginOnce(deps: Deps, order: Omit<Order, "requestHash">): Promise<boolean> {
   try {
-    await begin(deps, { ...order, requestHash: sha256(canonicalJson([order.workflow, order.input])) });
+    await begin(deps, { ...order, requestHash: hashOf([order.workflow, order.input]) });
     return true;
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
@@ -138,12 +138,7 @@ const attributesOf = (tenant: string, { name, version }: { name: string; version
  * a caller's own words never name what an event, a webhook or a retry has started.
  */
 export function runIdFor(tenant: string, key: [kind: StartKind, ...parts: string[]] | undefined): string {
-  const bytes =
-    key === undefined
-      ? randomBytes(17)
-      : createHash("sha256")
-          .update(canonicalJson([tenant, ...key]))
-          .digest();
+  const bytes = key === undefined ? randomBytes(17) : Buffer.from(hashOf([tenant, ...key]), "hex");
   return `r_${base32(bytes).slice(0, 26)}`;
 }
 

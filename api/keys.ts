@@ -5,7 +5,7 @@ import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Prisma } from "../prisma/client.ts";
-import { hashOfKey } from "./auth.ts";
+import { sha256 } from "../prisma/hash.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { isUniqueViolation } from "./postgres.ts";
@@ -60,7 +60,7 @@ async function create(call: Call<unknown, unknown, CreateKey>): Promise<Answer> 
   const tenant = body.tenant ?? caller.tenant;
   if (tenant !== caller.tenant && !caller.isRoot) throw new Fault("forbidden", "Only the platform's own key makes keys for other tenants.");
   const key = secretFor(call);
-  const hash = hashOfKey(key);
+  const hash = sha256(key);
   const id = `key_${hash.slice(0, 24)}`;
   const data = { id, tenant, principal: body.principal, kind: body.kind, roles: body.roles, hash, last4: key.slice(-4) };
   const row = await deps.database.apiKey.create({ data }).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isMemoryTtl } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
-import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import {
   addMemorySchema,
@@ -16,7 +16,7 @@ import {
 } from "../contracts/memory.schema.ts";
 import { parseDuration } from "../language/duration.ts";
 import { currentOf } from "../prisma/agents.ts";
-import { sha256 } from "../prisma/hash.ts";
+import { hashOf } from "../prisma/hash.ts";
 import { forgetMemory, purgeMemories, remember, searchMemories, type Memory } from "../prisma/memories.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
@@ -135,9 +135,7 @@ async function add(call: Call<Named, unknown, AddMemory>): Promise<Answer> {
 
 /** Written, and its answer lost: the same request finds it. */
 const keyOf = ({ idempotencyKey, caller: { principal }, body }: Call, agent: string): string =>
-  idempotencyKey === undefined
-    ? randomUUID()
-    : sha256(canonicalJson([agent, principal.name, principal.kind, idempotencyKey, body as Json]));
+  idempotencyKey === undefined ? randomUUID() : hashOf([agent, principal.name, principal.kind, idempotencyKey, body as Json]);
 
 async function purge(call: Call<Named, unknown, PurgeMemories>): Promise<Answer> {
   const { deps, caller, body, requestId } = call;

@@ -18,7 +18,7 @@ import { Fault, type FaultCode } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { runIdFor } from "./begin.ts";
-import { sha256 } from "../prisma/hash.ts";
+import { hashOf, sha256 } from "../prisma/hash.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
@@ -215,8 +215,7 @@ async function startNow(call: At, patch: SchedulePatch): Promise<Answer> {
     idempotencyKey,
   } = call;
   const before = await seeSchedule(call, id);
-  const requestId =
-    idempotencyKey === undefined ? randomUUID() : sha256(canonicalJson([call.request.path, idempotencyKey, call.body as Json]));
+  const requestId = idempotencyKey === undefined ? randomUUID() : hashOf([call.request.path, idempotencyKey, call.body as Json]);
   await knowing(call, () => patchSchedule(deps, { tenant: caller.tenant, id, requestId }, patch));
   return ok(await seeSchedule(call, id).catch(() => before));
 }

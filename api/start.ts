@@ -7,7 +7,7 @@ import { canonicalJson, type Json } from "../contracts/json.ts";
 import { begin, runIdFor, type Begun } from "./begin.ts";
 import { keep } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
-import { sha256 } from "../prisma/hash.ts";
+import { hashOf, sha256 } from "../prisma/hash.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { findRun, linksOf, summaryOf } from "./run-view.ts";
 import { describeRun, firstRunId, memoText } from "./temporal.ts";
@@ -144,7 +144,7 @@ async function answerOfExisting(call: StartCall, started: Started): Promise<Answ
 const startedBy = ({ caller }: Call, id: string, request: Json): Started => ({
   tenant: caller.tenant,
   id,
-  requestHash: sha256(canonicalJson(request)),
+  requestHash: hashOf(request),
   startedBy: caller.principal.name,
 });
 
