@@ -136,8 +136,7 @@ class Mailbox {
       return (await handle.result()) as RunResult;
     } catch (error) {
       // An execution before this one has started it.
-      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
-        return laterEnd({ tenant, run: opened.id, summary });
+      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError") return laterEnd(tenant, opened.id, summary);
       throw error;
     }
   }
