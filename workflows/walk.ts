@@ -3,9 +3,9 @@ import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
 import type { Listed, ListRequest, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
+import { referenceHash } from "../contracts/reference.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
@@ -256,11 +256,6 @@ export class Walk {
     return this.outside(() => this.port.validate(schema, value, path));
   }
 
-  /** Settle what an agent gets in each turn. */
-  brief(order: AgentOrder, path: string): Promise<Settled> {
-    return this.outside(() => this.port.brief(order, path));
-  }
-
   async condition(expression: Expression, frame: Frame): Promise<boolean> {
     const value = await this.value({ expr: expression }, frame);
     if (typeof value === "boolean") return value;
@@ -280,6 +275,11 @@ export class Walk {
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json, path: string): Promise<Json> {
     return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
+  }
+
+  /** A value that the walk itself must look inside, also when it is stored: it is long, or the run has gone on in another execution. */
+  async loaded(value: Json, path: string): Promise<Json> {
+    return referenceHash(value) === undefined ? value : this.outside(() => this.port.page(value, path));
   }
 
   /** Put an event into the run's log; it reaches Postgres with the next append. */
