@@ -40,7 +40,7 @@ export function resumeRest(walk: Walk, here: Here<Step>): void {
     // Windows have no rest: a join over them is over when all are.
     if ("items" in list) finishRest(walk, here, itemTasks(walk, { ...here, step }, list), optionsOf(step));
   };
-  here.context.rest.running.push(later());
+  here.context.rest.leave(later());
 }
 
 function branchTasks(walk: Walk, here: HereOf<"parallel">): Task[] {
@@ -74,7 +74,8 @@ async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): 
   const itemsMax = step.isolate ? 0 : isWindowed(step) ? limits.foreachInlineMax : limits.foreachJoinMax;
   if (Array.isArray(given) && given.length <= itemsMax) return noteItems(walk, path, given, given);
   const pageSize = step.isolate ? 1 : limits.windowItems;
-  const list = await walk.list({ list: given, itemsMax, pageSize, mayPage: isWindowed(step) }, path);
+  const request = { list: given, itemsMax, pageSize, mayPage: isWindowed(step) };
+  const list = await walk.outside(() => walk.port.list(request, path));
   if ("items" in list) return noteItems(walk, path, list.items, given);
   walk.ledger.note(`${path}${COUNTER}`, { pages: list.pages });
   return list;

@@ -3,7 +3,7 @@ import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { Listed, ListRequest, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
+import type { RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
 import { referenceHash } from "../contracts/reference.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
@@ -28,6 +28,7 @@ import { budgetsOfRun } from "./budgets.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
+import { Rest } from "./rest.ts";
 import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
@@ -246,11 +247,6 @@ export class Walk {
     }
   }
 
-  /** The items of a list, or its pages when it is long. */
-  list(list: ListRequest, path: string): Promise<Listed> {
-    return this.outside(() => this.port.list(list, path));
-  }
-
   /** What is wrong with the value, or null. */
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null> {
     return this.outside(() => this.port.validate(schema, value, path));
@@ -327,7 +323,7 @@ export class Walk {
       takes: () => false,
       budgets: budgetsOfRun(this.options),
       exports: {},
-      rest: { scope: this.#root, running: [] },
+      rest: new Rest(this.#root),
     };
     let end: () => Json;
     try {

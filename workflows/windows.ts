@@ -220,6 +220,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
 
 async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {
   if (Array.isArray(items)) return items;
-  const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false }, path);
+  const request = { list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false };
+  const list = await walk.outside(() => walk.port.list(request, path));
   return "items" in list ? list.items : [];
 }
