@@ -4,6 +4,7 @@ import type { EventType, StepStatus } from "../contracts/events.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { isWindow } from "../contracts/ids.ts";
+import { limits } from "../contracts/limits.ts";
 import type { LoggedStep } from "../language/ledger.ts";
 import type { Database } from "./client.ts";
 
@@ -192,6 +193,14 @@ export async function undosOf(database: Database, runs: string[]): Promise<Regis
     last.set(path, { run, undo });
   }
   return [...last.values()];
+}
+
+/** Errors that `onError: continue` let pass, the first of them. */
+export async function letPassIn(database: Database, runs: string[]): Promise<Problem[]> {
+  const rows = await database.$queryRaw<{ error: Problem }[]>`
+    SELECT data -> 'error' AS error FROM events
+    WHERE run_id = ANY(${runs}) AND type = 'step.failed' AND data ? 'letPass' ORDER BY time, seq LIMIT ${limits.passedErrorsMax}`;
+  return rows.map(({ error }) => error);
 }
 
 const childrenOf = (database: Database, runs: string[]): Promise<{ run: string; step: string; child: string; isKept: boolean }[]> =>

@@ -1,3 +1,4 @@
+import type { LeftByWindow } from "../contracts/activities.ts";
 import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
 import { Fault, makeProblem } from "../contracts/faults.ts";
@@ -8,6 +9,7 @@ import type { Block } from "../language/plan.ts";
 import { blocksOf, findStep } from "../language/plan-steps.ts";
 import { follow } from "./child.ts";
 import { Ended, type Context, type HereOf, type StepOf } from "./context.ts";
+import { letPass } from "./end.ts";
 import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";
@@ -66,9 +68,12 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
     if (canBeUndone(here.step.body)) await takeLeft(walk, here, { from, id: request.id });
   } catch (error) {
     const isBegun = walk.ledger.place(path)?.["child"] !== undefined;
-    // Its next attempt goes on from it: only what is not done, or was undone, is done again.
-    if (isEnd(error) && isBegun && (await takeLeft(walk, here, { from, id: request.id })))
+    const left = isEnd(error) && isBegun ? await takeLeft(walk, here, { from, id: request.id }) : null;
+    if (left) {
+      // Its next attempt goes on from it: only what is not done, or was undone, is done again.
       walk.ledger.goOnFrom(path, { origin: { run: request.id, kind: "retry" } });
+      letPass(walk, left.errors);
+    }
     throw error;
   }
   Object.assign(around.exports, result.exports);
@@ -112,11 +117,11 @@ function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, part, know
   };
 }
 
-/** What the window did is for this run to undo, as if it had been done here. Gives whether it has left any trace. */
-async function takeLeft(walk: Walk, here: HereOf<"foreach">, { from, id }: { from: number; id: string }): Promise<boolean> {
+/** What the window did is for this run to undo, as if it had been done here. Null when it has left no trace. */
+async function takeLeft(walk: Walk, here: HereOf<"foreach">, { from, id }: { from: number; id: string }): Promise<LeftByWindow | null> {
   const path = `${here.path}[${from}+]`;
   const left = await walk.outside(() => walk.port.left({ id, path, undone: undoneIn(walk, here, from) }));
-  if (!left) return false;
+  if (!left) return null;
   walk.ledger.learnUndone(left.undone);
   // An item that was finished is done again as a whole, as in the run itself.
   const next = here.step.isolate ? {} : { run: id };
@@ -124,7 +129,7 @@ async function takeLeft(walk: Walk, here: HereOf<"foreach">, { from, id }: { fro
     path,
     left.undos.map((page) => ({ path, page, ...next })),
   );
-  return true;
+  return left;
 }
 
 const undoneIn = ({ ledger }: Walk, { step, path }: HereOf<"foreach">, from: number): Counts =>
