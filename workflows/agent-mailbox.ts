@@ -1,6 +1,5 @@
 import {
   CancellationScope,
-  condition,
   continueAsNew,
   defineQuery,
   defineSignal,
@@ -31,6 +30,7 @@ import { searchAttributes } from "../contracts/search-attributes.ts";
 import { faultOfChild } from "./failures.ts";
 import { MailLine } from "./mail-line.ts";
 import { quick } from "./quick.ts";
+import { condition } from "./quiet.ts";
 import { summaryText } from "./summary.ts";
 import { laterEnd } from "./temporal-child.ts";
 
