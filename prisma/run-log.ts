@@ -55,7 +55,7 @@ export interface Tree {
   all: string[];
   /** Without those that are kept: what was undone in them, the run that keeps them says itself. */
   own: string[];
-  /** Paths of the windows. */
+  /** Paths of the windows, of those in windows that of the window they are in. */
   windows: Map<string, string>;
   /** Children of the runs themselves. */
   children: Map<string, string>;
@@ -73,7 +73,7 @@ export async function treeOf(database: Database, runs: string[]): Promise<Tree> 
     for (const { run, child } of last.values()) if (latest.has(run)) latest.add(child);
     for (const { run, step, child, isKept } of windows) {
       all.add(child);
-      paths.set(child, step);
+      paths.set(child, paths.get(run) ?? step);
       if (own.has(run) && !isKept) own.add(child);
     }
     found = [...new Set(windows.map(({ child }) => child))];

@@ -184,4 +184,10 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(end.result.output).toEqual([0, 2, 4, 6, 8]);
     expect(port.parts).toHaveLength(5);
   });
+
+  test("of many items windows isolate theirs, so that no run holds more than those of a window", async () => {
+    const { end, port } = await run([tool("first"), each({ isolate: true, concurrency: 50 })], numbers(500));
+    expect(end.result.output).toEqual(numbers(500).map((n) => n * 2));
+    expect(port.parts.map(({ parts }) => parts.length)).toEqual([200, 200, 100]);
+  });
 });

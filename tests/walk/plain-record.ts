@@ -71,9 +71,15 @@ export class PlainRecord {
   #pages(undos: RegisteredUndo[], own: string): UndoPage[] {
     const runs = [...new Set(undos.map(({ run }) => run))].filter((run) => run !== own);
     return runs.map((run) => ({
-      path: this.#runs.get(run)!.path!,
+      path: this.#pathIn(own, run),
       page: undos.filter((each) => each.run === run).map(({ undo }) => undo) as unknown as Json,
     }));
+  }
+
+  /** Of the window of a run in which another is. */
+  #pathIn(own: string, run: string): string {
+    const { parent, path } = this.#runs.get(run)!;
+    return parent === own || !this.#runs.has(parent!) || this.#runs.get(parent!)!.path === undefined ? path! : this.#pathIn(own, parent!);
   }
 
   /** All windows that there ever were. */
