@@ -8,6 +8,7 @@ import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
+import { perhapsDone } from "./http.ts";
 import { patiently } from "./patience.ts";
 import { noSecrets, type Redact } from "./redact.ts";
 import type { ToolCalls } from "./tool-calls.ts";
@@ -79,8 +80,9 @@ async function admit(
     if (!until || tool.effect === "read") return until ? { until } : {};
     return { until: { ...until, problem: { ...until.problem, mayHaveHappened: true } } };
   } catch (error) {
-    // An effect that was not begun must not look like one that may have happened.
-    throw error instanceof Fault ? error : new Fault("unavailable", "The record does not answer.", { cause: error });
+    const refused = error instanceof Fault ? error : new Fault("unavailable", "The record does not answer.", { cause: error });
+    // An effect that was not begun must not look like one that may have happened; nor one that was begun before like one that has not.
+    throw isAgain ? perhapsDone(refused) : refused;
   }
 }
 

@@ -142,6 +142,24 @@ test("a call with other arguments than before has a key of its own, each time th
   expect([sent.length, sent[2]]).toEqual([4, sent[3]]);
 });
 
+test("a call that a budget does not let be repeated may still have happened, and is repeated under its key once there is more", async () => {
+  sent = [];
+  const tool = "mail.note";
+  const capped = (toolCalls: number) => ({ budgets: [{ scope: "run:r_12", caps: { toolCalls }, onExceed: "fail" as const }] });
+  const stateOf = async (call: number): Promise<string | undefined> =>
+    (await database.effect.findFirst({ where: { key: "r_12:step", call } }))?.state;
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject({ code: "tool" });
+  const refused = { code: "budget_exceeded", problem: { mayHaveHappened: true } };
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject(refused);
+  expect(await stateOf(0)).toBe("open");
+  await database.budget.updateMany({ where: { scope: "run:r_12" }, data: { caps: { toolCalls: 2 } } });
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject({ code: "tool" });
+  expect(sent).toEqual(["r_12:step", "r_12:step"]);
+  // One that was never begun has not happened.
+  await expect(attempt("r_12", { tool, call: 1 }, capped(1))).rejects.not.toMatchObject(refused);
+  expect(await stateOf(1)).toBe("failed");
+});
+
 test("a call that its budget's wall time cuts may have happened", async () => {
   const budgets = [{ scope: "run:r_7", caps: { wallTimeMs: 1_100 }, onExceed: "pause" as const }];
   const cut = { code: "budget_exceeded", problem: { onExceed: "pause", budgets: [{ scope: "run:r_7", unit: "wallTime", max: 1_100 }] } };
