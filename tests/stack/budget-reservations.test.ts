@@ -55,6 +55,7 @@ const owner = (step: string, budgets: BudgetRef[] = [dollar()], more: Partial<Ca
   idempotencyKey: `${root}:${step}`,
   round: 1,
   since: 1,
+  asked: "",
   budgets,
   ...more,
 });
