@@ -142,6 +142,14 @@ test("a call with other arguments than before has a key of its own, each time th
   expect([sent.length, sent[2]]).toEqual([4, sent[3]]);
 });
 
+test("attempts at once with different arguments have keys of their own", async () => {
+  sent = [];
+  const runs = Array.from({ length: 10 }, (_, n) => `r_13_${n}`);
+  await Promise.all(runs.flatMap((run) => ["ada", "bob", "cid"].map((to) => attempt(run, { tool: "mail.note", to }))));
+  expect(new Set(sent).size).toBe(30);
+  expect(sent.filter((key) => !key.includes("~"))).toHaveLength(10);
+});
+
 test("a call that a budget does not let be repeated may still have happened, and is repeated under its key once there is more", async () => {
   sent = [];
   const tool = "mail.note";
