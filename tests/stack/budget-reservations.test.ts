@@ -1,7 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { beforeEach, expect, test } from "@jest/globals";
 import { Budgets } from "../../activities/budgets.ts";
 import { createHttp } from "../../activities/http.ts";
 import { createHttpStep } from "../../activities/http-step.ts";
@@ -10,20 +7,16 @@ import { noUsage } from "../../activities/model-port.ts";
 import { Prices } from "../../activities/prices.ts";
 import { noSecrets } from "../../activities/redact.ts";
 import type { StepContext } from "../../activities/step.ts";
-import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import { NANO, nothing, type BudgetRef, type Caps } from "../../contracts/budgets.ts";
 import { Fault } from "../../contracts/faults.ts";
 import { limits } from "../../contracts/limits.ts";
 import { findBudgets, raiseCaps, stepsToTryAgain, type BudgetRow } from "../../prisma/budgets.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
-import { migrate } from "../../prisma/migrate.ts";
-import { readSettings } from "../../settings.ts";
 import { Random } from "../chaos/random.ts";
 import { startLedgerServer } from "../servers/ledger-server.ts";
 import { testContext } from "../work-context.ts";
+import { ownPostgres } from "./own-postgres.ts";
 
-// A Postgres of its own: reservations are made here as many workers at once make them.
-let stack: Stack;
 let database: Database;
 let calls: ModelCalls;
 let root = 0;
@@ -32,21 +25,12 @@ const tenant = "acme";
 // A dollar for a million tokens, in as out.
 const model = { provider: "openai", name: "plain" };
 
-beforeAll(async () => {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-budgets-"));
-  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
-  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-  await migrate(stack.databaseUrl);
-  database = openDatabase(stack.databaseUrl, 20);
+ownPostgres((opened) => {
+  database = opened;
   calls = new ModelCalls(database, { prices: new Prices(database, ["openai/plain=1/1"]), budgets: new Budgets(database) });
-}, 60_000);
+}, 20);
 
 beforeEach(() => void (root += 1));
-
-afterAll(async () => {
-  await database?.$disconnect();
-  await stack?.stop();
-});
 
 const dollar = (more: Partial<BudgetRef> = {}): BudgetRef => ({
   scope: `run:${root}`,

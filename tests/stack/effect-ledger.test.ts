@@ -1,7 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import { z } from "zod";
 import { Budgets } from "../../activities/budgets.ts";
 import { createEgress } from "../../activities/egress.ts";
@@ -12,30 +9,14 @@ import { createTool } from "../../activities/tool.ts";
 import { ToolCalls } from "../../activities/tool-calls.ts";
 import { createFindTool } from "../../activities/tool-finder.ts";
 import { createToolRegistry, defineTool } from "../../activities/tool-registry.ts";
-import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import { Fault } from "../../contracts/faults.ts";
 import type { Json } from "../../contracts/json.ts";
-import { openDatabase, type Database } from "../../prisma/client.ts";
-import { migrate } from "../../prisma/migrate.ts";
-import { readSettings } from "../../settings.ts";
+import type { Database } from "../../prisma/client.ts";
 import { testContext } from "../work-context.ts";
+import { ownPostgres } from "./own-postgres.ts";
 
-// A Postgres of its own: what a worker does in one attempt is done here as often as a test wants it.
-let stack: Stack;
 let database: Database;
-
-beforeAll(async () => {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-effects-"));
-  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
-  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-  await migrate(stack.databaseUrl);
-  database = openDatabase(stack.databaseUrl);
-}, 60_000);
-
-afterAll(async () => {
-  await database.$disconnect();
-  await stack.stop();
-});
+ownPostgres((opened) => (database = opened));
 
 let sent: string[] = [];
 
