@@ -24,6 +24,7 @@ const context: StepContext = {
   execution: "second",
   isAgain: false,
   since: 1,
+  asked: () => "",
   temporalAttempt: 1,
   left: undefined,
   leave: () => undefined,
@@ -53,7 +54,7 @@ async function asked(before: MadeCall[], more: Partial<StepContext> = {}): Promi
   const quotas = new Quotas(none, new QuotaLines(), ["openai/gpt=1/-@1h"]);
   await quotas.turn({ id: "other", tenant: "b", provider: "openai", name: "gpt", inputTokens: 10 });
   const models = { route: async () => ({ provider: "openai", name: "gpt" }) };
-  const deps = { quotas, models, calls: { made: async () => before } } as unknown as LlmDeps;
+  const deps = { quotas, models, calls: { made: async () => before, earlier: async () => undefined } } as unknown as LlmDeps;
   return new Asking(deps, question, { ...context, ...more }).attempt().catch((error: unknown) => error);
 }
 

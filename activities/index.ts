@@ -116,7 +116,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
     shortTools: createShortTools(toolStep),
-    http: createStepActivity("http", step, createHttpStep({ http: createHttp({ allow: deps.httpAllow }), redact: deps.redact })),
+    http: createStepActivity("http", step, createHttpStep({ ...deps, http: createHttp({ allow: deps.httpAllow }), budgets })),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
     ...createAgentMail(deps),

@@ -128,12 +128,13 @@ const preferenceOf = (alias: string): Preference => (Object.hasOwn(preferences, 
 /** What the aliases mean when TENUTO_MODELS does not say. `compatible`: a base URL without a key, most often Ollama. */
 const defaultModels: Record<Provider | "compatible", AliasNames<string>> = {
   openai: { default: "gpt-5.4-mini", fast: "gpt-5.4-mini", smart: "gpt-5.5", cheap: "gpt-5.4-nano", reasoning: "gpt-5.5" },
+  // Not those of 5.5: the list of prices does not know all of them, and they refuse to be held to a tool, as an answer with a schema is.
   anthropic: {
-    default: "claude-sonnet-5-5",
-    fast: "claude-haiku-5-5",
-    smart: "claude-opus-5-5",
-    cheap: "claude-haiku-5-5",
-    reasoning: "claude-opus-5-5",
+    default: "claude-sonnet-5",
+    fast: "claude-haiku-4-5",
+    smart: "claude-opus-5",
+    cheap: "claude-haiku-4-5",
+    reasoning: "claude-opus-5",
   },
   compatible: { default: "llama3.2", fast: "llama3.2", smart: "llama3.2", cheap: "llama3.2", reasoning: "llama3.2" },
   local: { default: "extractive", fast: "extractive", smart: "extractive", cheap: "extractive", reasoning: "extractive" },

@@ -9,6 +9,7 @@ import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
+import { hashOf } from "../prisma/hash.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
@@ -57,6 +58,10 @@ export interface StepContext extends WorkContext {
   isAgain: boolean;
   /** What models have said since this attempt of the step holds. */
   since: number;
+  /** What models have said to the step in this run, and in those that it tried again, may hold, too. */
+  retryOf?: string;
+  /** Of what the step asks: another question has other answers. */
+  asked: () => string;
   /** Which of the attempts Temporal makes of this call. */
   temporalAttempt: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
@@ -240,6 +245,8 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     execution: info.workflowExecution?.runId ?? "",
     isAgain: isAgain(call) || call.since !== undefined,
     since: call.since ?? call.attempt,
+    ...(call.retryOf === undefined ? {} : { retryOf: call.retryOf }),
+    asked: () => hashOf([call.fields as Json, call.outputSchema ?? null]),
     temporalAttempt: info.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),

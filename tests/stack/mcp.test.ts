@@ -63,7 +63,9 @@ describe("a tool of an MCP server over HTTP", () => {
     const run = await admin.finish({ steps: [work] });
     expect(run).toMatchObject({ status: "completed", output: "3" });
     expect(await server.calls()).toMatchObject([{ tool: "add", key: `${run.id}:work[0].act[0].call` }]);
-    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ tools: [{ function: { name: `${server.name}_add` } }] });
+    const [first, second] = (await model.calls()).map(({ body }) => JSON.parse(body) as { messages: object[] });
+    expect(first).toMatchObject({ tools: [{ function: { name: `${server.name}_add` } }] });
+    expect(second!.messages.at(-1)).toMatchObject({ role: "tool", content: '{"sum":3}' });
     const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
