@@ -138,6 +138,8 @@ export interface LeftByWindow {
   /** Lists, or their references. */
   undos: Json[];
   undone: Counts;
+  /** The first of those that `onError: continue` let pass in it. */
+  errors: Problem[];
 }
 
 /** What a retry or fork takes over of its origin. */

@@ -55,7 +55,7 @@ export const eventTypes = {
   "step.started": "type, attempt",
   "step.completed":
     "durationMs, output (or its reference), usage; reusedFrom: the origin that had done it outside; exports: variables set by it or inside it, unless it is a call",
-  "step.failed": "error: the problem, attempt",
+  "step.failed": "error: the problem, attempt; letPass: by `onError: continue`",
   "step.skipped": "why: `if` was false, or a person skipped it",
   "step.canceled": "the scope was left or the run canceled",
   "step.retrying": "error: the problem; at: when the step is tried again",

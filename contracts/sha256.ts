@@ -1,3 +1,5 @@
+import { canonicalJson, type Json } from "./json.ts";
+
 /** SHA-256 of a text's UTF-8 as hex. Written out, since the workflow sandbox has no `crypto`. */
 export function sha256(text: string): string {
   const hash = new Uint32Array(roots(8, 1 / 2));
@@ -11,6 +13,9 @@ export function sha256(text: string): string {
   }
   return [...hash].map((word) => word.toString(16).padStart(8, "0")).join("");
 }
+
+/** The same for values that are equal, whatever the order of their keys. */
+export const hashOf = (value: Json): string => sha256(canonicalJson(value));
 
 function compress(hash: Uint32Array, words: Uint32Array): void {
   let [a, b, c, d, e, f, g, h] = hash as unknown as [number, number, number, number, number, number, number, number];

@@ -99,7 +99,7 @@ class Keeper {
   /** The items of a window. */
   part(path: string, step: Step | undefined, before: Step | undefined): void {
     if (!step || !before || !isSameWork(step, before)) this.kept.run.push(path);
-    else this.#items(step, before, path);
+    else this.#inside(step, before, path);
   }
 
   #step(step: Step, before: Step | undefined, slot: string): boolean {

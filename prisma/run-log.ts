@@ -4,6 +4,7 @@ import type { EventType, StepStatus } from "../contracts/events.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { isWindow } from "../contracts/ids.ts";
+import { limits } from "../contracts/limits.ts";
 import type { LoggedStep } from "../language/ledger.ts";
 import type { Database } from "./client.ts";
 
@@ -54,7 +55,7 @@ export interface Tree {
   all: string[];
   /** Without those that are kept: what was undone in them, the run that keeps them says itself. */
   own: string[];
-  /** Paths of the windows. */
+  /** Paths of the windows, of those in windows that of the window they are in. */
   windows: Map<string, string>;
   /** Children of the runs themselves. */
   children: Map<string, string>;
@@ -72,7 +73,7 @@ export async function treeOf(database: Database, runs: string[]): Promise<Tree> 
     for (const { run, child } of last.values()) if (latest.has(run)) latest.add(child);
     for (const { run, step, child, isKept } of windows) {
       all.add(child);
-      paths.set(child, step);
+      paths.set(child, paths.get(run) ?? step);
       if (own.has(run) && !isKept) own.add(child);
     }
     found = [...new Set(windows.map(({ child }) => child))];
@@ -192,6 +193,14 @@ export async function undosOf(database: Database, runs: string[]): Promise<Regis
     last.set(path, { run, undo });
   }
   return [...last.values()];
+}
+
+/** Errors that `onError: continue` let pass, the first of them. */
+export async function letPassIn(database: Database, runs: string[]): Promise<Problem[]> {
+  const rows = await database.$queryRaw<{ error: Problem }[]>`
+    SELECT data -> 'error' AS error FROM events
+    WHERE run_id = ANY(${runs}) AND type = 'step.failed' AND data ? 'letPass' ORDER BY time, seq LIMIT ${limits.passedErrorsMax}`;
+  return rows.map(({ error }) => error);
 }
 
 const childrenOf = (database: Database, runs: string[]): Promise<{ run: string; step: string; child: string; isKept: boolean }[]> =>

@@ -17,6 +17,8 @@ const http = (id: string, more: JsonObject = {}): JsonObject => ({ id, type: "ht
 const raise: JsonObject = { id: "r", type: "raise", error: { type: "odd", status: 418, detail: "no" } };
 const listen: JsonObject = { id: "l", type: "listen", one: { event: "go" } };
 const short = (id: string): JsonObject => ({ id, type: "tool", tool: "test.short", arguments: {}, short: true });
+const inScopes = (depth: number, step: JsonObject): JsonObject =>
+  depth === 0 ? step : { id: "s", type: "sequence", steps: [inScopes(depth - 1, step)] };
 const list: JsonObject = { id: "list", type: "tool", tool: "test.list", arguments: { count: 40, bytes: 500 } };
 
 interface Place {
@@ -70,6 +72,21 @@ const scopes: Record<string, Recording> = {
   parallel: { steps: [{ id: "p", type: "parallel", branches: { a: [http("x")], b: [http("y")], c: [set("z")] } }] },
   "parallel-any": { steps: [{ id: "p", type: "parallel", join: "any", branches: { a: [listen], b: [http("y")] } }] },
   foreach: { steps: [{ id: "f", type: "foreach", items: "${range(5)}", concurrency: 2, steps: [http("c")] }] },
+  // The branch whose first answer comes first has the most scopes, and so promises, to its next call.
+  "parallel-short": {
+    steps: [
+      {
+        id: "p",
+        type: "parallel",
+        branches: Object.fromEntries(
+          Array.from({ length: 5 }, (_, n) => [
+            `n${n}`,
+            [{ ...short("a"), arguments: { ms: 30 * n } }, inScopes(5 - n, http("b")), { ...short("c"), arguments: { ms: 30 * (4 - n) } }],
+          ]),
+        ),
+      },
+    ],
+  },
   "foreach-short": {
     steps: [
       {

@@ -1,6 +1,5 @@
 import {
   CancellationScope,
-  condition,
   continueAsNew,
   defineQuery,
   defineSignal,
@@ -31,6 +30,7 @@ import { searchAttributes } from "../contracts/search-attributes.ts";
 import { faultOfChild } from "./failures.ts";
 import { MailLine } from "./mail-line.ts";
 import { quick } from "./quick.ts";
+import { condition } from "./quiet.ts";
 import { summaryText } from "./summary.ts";
 import { laterEnd } from "./temporal-child.ts";
 
@@ -136,8 +136,7 @@ class Mailbox {
       return (await handle.result()) as RunResult;
     } catch (error) {
       // An execution before this one has started it.
-      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError")
-        return laterEnd({ tenant, run: opened.id, summary });
+      if (error instanceof Error && error.name === "WorkflowExecutionAlreadyStartedError") return laterEnd(tenant, opened.id, summary);
       throw error;
     }
   }

@@ -13,7 +13,6 @@ import type { Usage } from "../contracts/activities.ts";
 import { isObject, isStorable, type Json, type JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
-import { referenceHash } from "../contracts/reference.ts";
 import type { Step, Template } from "../language/plan.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
@@ -29,7 +28,7 @@ import type { Walk } from "./walk.ts";
 /** A model with tools, turn by turn (`language/compile-agent.ts` says what a turn is), until it has an answer. */
 export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outcome> {
   const { step, path, context } = here;
-  const settled = (await loaded(walk, here, await runInside(walk, here, "", step.briefing))) as unknown as Settled;
+  const settled = (await walk.loaded(await runInside(walk, here, "", step.briefing), path)) as unknown as Settled;
   const brief: Settled & Bounds = { ...settled, ...boundsOf(step, settled) };
   const frame = new Frame(context.frame, { brief: brief as unknown as Json });
   const turns = (scope: Scope): Promise<Outcome> =>
@@ -146,21 +145,16 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
 }
 
 async function settled(walk: Walk, here: HereOf<"brief" | "call">, order: AgentOrder): Promise<Settled> {
-  const brief = await walk.brief(order, here.path);
+  const brief = await walk.outside(() => walk.port.brief(order, here.path));
   const { models = [], tools: judging = [] } = brief.judges ?? {};
   refuseModels(walk, here, [...brief.models, ...models]);
   for (const tool of judging) refuseTool(walk, here, { tool });
   return brief;
 }
 
-/** Also of a value that is stored, since it is long or the run has gone on in another execution, the walk itself must look inside. */
-const loaded = async (walk: Walk, { path }: Here<Step>, value: Json): Promise<Json> =>
-  referenceHash(value) === undefined ? value : walk.outside(() => walk.port.page(value, path));
-
 /** Who has the conversation, as the turn's frame knows it. */
-async function currentBrief(walk: Walk, here: Here<Step>): Promise<Settled> {
-  const { context } = here;
-  const last = await loaded(walk, here, await walk.value({ expr: ["name", "last"] }, context.frame));
+async function currentBrief(walk: Walk, { path, context }: Here<Step>): Promise<Settled> {
+  const last = await walk.loaded(await walk.value({ expr: ["name", "last"] }, context.frame), path);
   const taken = isObject(last) ? (last["brief"] as unknown as Settled | null | undefined) : undefined;
   return taken ?? ((await walk.value({ expr: ["name", "brief"] }, context.frame)) as unknown as Settled);
 }

@@ -1,10 +1,10 @@
 import { Fault } from "../contracts/faults.ts";
-import { canonicalJson, type Json } from "../contracts/json.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Principal, UpdateArguments, Voted, Vote } from "../contracts/messages.ts";
 import { referenceHash } from "../contracts/reference.ts";
+import { hashOf } from "../contracts/sha256.ts";
 import type { Scope } from "./scope.ts";
-import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 export type Decision = UpdateArguments["decide"];
@@ -131,7 +131,7 @@ export class Approvals {
 }
 
 /** What people see is what they decide about. A stored value's hash is its content's. */
-export const payloadHashOf = (payload: Json): string => referenceHash(payload) ?? sha256(canonicalJson(payload));
+export const payloadHashOf = (payload: Json): string => referenceHash(payload) ?? hashOf(payload);
 
 /** Who approved the payload as it was before has not approved this one. */
 function edit(question: Question, payload: Json | undefined): boolean {

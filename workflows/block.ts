@@ -1,9 +1,10 @@
 import type { Json } from "../contracts/json.ts";
 import type { Block, Step } from "../language/plan.ts";
 import { budgetsOfStep } from "./budgets.ts";
-import { stepPath, viewOf, type Context, type Entry, type Rest } from "./context.ts";
+import { stepPath, viewOf, type Context, type Entry } from "./context.ts";
 import { resumeRest } from "./fan-out.ts";
 import { isEnd } from "./ledger.ts";
+import { Rest } from "./rest.ts";
 import { Canceled, type Scope } from "./scope.ts";
 import { exportsOf, runStep } from "./step.ts";
 import type { Walk } from "./walk.ts";
@@ -16,7 +17,7 @@ export async function runBlock(walk: Walk, block: Block, context: Context): Prom
 
 async function runSteps(walk: Walk, block: Block, around: Context): Promise<Entry[]> {
   const { scope } = around;
-  const rest: Rest = { scope, running: [] };
+  const rest = new Rest(scope);
   const watchdogs = block.steps.some(({ background }) => background) ? scope.below() : undefined;
   const started = new Map<string, Promise<Entry>>();
   const byId = new Map(block.steps.map((step) => [step.id, step]));
@@ -30,13 +31,21 @@ async function runSteps(walk: Walk, block: Block, around: Context): Promise<Entr
   const running = block.steps.filter(({ background }) => !background).map(start);
   const watching = watchdogs ? block.steps.filter(({ background }) => background).map(start) : [];
   if (watchdogs) endWith(running, watchdogs);
+  const entries = await Promise.all([...running, ...watching.map(unlessCanceled)].map((ending) => unlessFailed(ending, rest)));
+  await rest.over();
+  const { failures } = rest;
+  // The ledger knows the order in which they came, also after the walk went on elsewhere; of a defect it knows nothing.
+  if (failures.length > 0) throw failures.find((error) => !isEnd(error)) ?? firstError(walk, block, around) ?? failures[0];
+  return entries.slice(0, running.length) as Entry[];
+}
+
+/** The first error ends the block: what else is in it is cancelled, and awaited all the same. */
+async function unlessFailed(ending: Promise<Entry>, rest: Rest): Promise<Entry | undefined> {
   try {
-    return (await allOrFirstError([...running, ...watching.map(unlessCanceled)], scope, () => firstError(walk, block, around))).slice(
-      0,
-      running.length,
-    );
-  } finally {
-    while (rest.running.length > 0) await Promise.all(rest.running.splice(0));
+    return await ending;
+  } catch (error) {
+    rest.fail(error);
+    return undefined;
   }
 }
 
@@ -98,6 +107,9 @@ async function completed(walk: Walk, step: Step, known: Entry, context: Context)
 /** A step that was finished before: its variables are set when they did not come along with it, since another run has done it. */
 function recall(walk: Walk, step: Step, path: string, context: Context): void {
   const entry = walk.ledger.get(path)!;
+  // What it had left has ended the scope, in an execution before this one.
+  const thrown = walk.ledger.thrown(path);
+  if (thrown) context.rest.fail(thrown);
   if (entry.hasRest || walk.ledger.place(path)?.["rest"] === true) {
     // From now on its place says so, until that has ended.
     delete entry.hasRest;
@@ -113,18 +125,4 @@ function recall(walk: Walk, step: Step, path: string, context: Context): void {
 async function afterAll(needs: Promise<unknown>[]): Promise<void> {
   // A step without needs must not wait a turn: what starts together is sent together.
   if (needs.length > 0) await Promise.all(needs);
-}
-
-/** Wait for all; the first error cancels the scope, the rest is awaited, then it is thrown. */
-async function allOrFirstError<T>(running: Promise<T>[], scope: Scope, firstEnd: () => Error | undefined): Promise<T[]> {
-  const failures: unknown[] = [];
-  const fail = (error: unknown): undefined => {
-    failures.push(error);
-    scope.cancel("a step beside it ended the scope");
-    return undefined;
-  };
-  const results = await Promise.all(running.map((promise) => promise.catch(fail)));
-  if (failures.length === 0) return results as T[];
-  // The ledger knows the order in which they came, also after the walk went on elsewhere; of a defect it knows nothing.
-  throw failures.find((error) => !isEnd(error)) ?? firstEnd() ?? failures[0];
 }

@@ -5,6 +5,7 @@ import type { Entry, Usage } from "../contracts/activities.ts";
 import type { Step, StepFields, StepType } from "../language/plan.ts";
 import type { Frame } from "./frame.ts";
 import type { Lane } from "./outbox.ts";
+import type { Rest } from "./rest.ts";
 import type { Scope } from "./scope.ts";
 
 /** Where in the run a step stands. */
@@ -24,11 +25,6 @@ export interface Context {
   budgets: readonly BudgetRef[];
   /** The error being handled: what `raise` without `error` passes on. */
   handling?: Problem;
-}
-
-export interface Rest {
-  scope: Scope;
-  running: Promise<void>[];
 }
 
 export type { Entry } from "../contracts/activities.ts";

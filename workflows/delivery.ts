@@ -1,6 +1,5 @@
 import {
   CancellationScope,
-  condition,
   continueAsNew,
   defineSignal,
   proxyActivities,
@@ -13,6 +12,7 @@ import type { Activities } from "../contracts/activities.ts";
 import { messageSignals, nameOf, type DeliveryArguments, type Party, type Wake } from "../contracts/agent-messages.ts";
 import { limits } from "../contracts/limits.ts";
 import { quick } from "./quick.ts";
+import { condition } from "./quiet.ts";
 import { summaryText } from "./summary.ts";
 
 /**

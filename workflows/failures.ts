@@ -13,9 +13,8 @@ import type { ChildRequest } from "./port.ts";
 
 /** A Temporal failure of one of our activities as the fault it carries. */
 export function faultOfCall(error: unknown, path: string): unknown {
-  // Of a local activity it comes as it is, of a remote one as the cause.
-  const failure = error instanceof ActivityFailure ? error.cause : error;
-  const problem = failure instanceof ApplicationFailure ? failure.details?.[0] : undefined;
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  const problem = cause instanceof ApplicationFailure ? cause.details?.[0] : undefined;
   return isProblem(problem) ? faultOfProblem(problem, path) : faultOfActivity(error, path);
 }
 

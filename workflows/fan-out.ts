@@ -7,7 +7,7 @@ import type { Here, HereOf, Outcome, StepOf } from "./context.ts";
 import { finishRest, join, type Task } from "./join.ts";
 import { inside } from "./inside.ts";
 import { COUNTER } from "./ledger.ts";
-import { runWindows } from "./windows.ts";
+import { isIsolated, oneByOne, runWindows } from "./windows.ts";
 import { itemTasks, keyed, listed, optionsOf, valueOf, type Items } from "./items.ts";
 import type { Walk } from "./walk.ts";
 
@@ -23,7 +23,8 @@ export async function runParallel(walk: Walk, here: HereOf<"parallel">): Promise
 export async function runForeach(walk: Walk, here: HereOf<"foreach">): Promise<Outcome> {
   const { step } = here;
   const list = await itemsOf(walk, here);
-  if ("pages" in list) return { output: await runWindows(walk, here, list.pages) };
+  if ("pages" in list) return { output: await runWindows(walk, here, { ...list, from: 0, size: limits.windowItems }) };
+  if (isIsolated(step, list)) return { output: await runWindows(walk, here, oneByOne(list)) };
   const tasks = itemTasks(walk, here, list);
   await beforeFanOut(walk, tasks.length);
   const ends = await join(walk, here, tasks, optionsOf(step));
@@ -40,7 +41,7 @@ export function resumeRest(walk: Walk, here: Here<Step>): void {
     // Windows have no rest: a join over them is over when all are.
     if ("items" in list) finishRest(walk, here, itemTasks(walk, { ...here, step }, list), optionsOf(step));
   };
-  here.context.rest.running.push(later());
+  here.context.rest.leave(later());
 }
 
 function branchTasks(walk: Walk, here: HereOf<"parallel">): Task[] {
@@ -71,10 +72,10 @@ async function itemsOf(walk: Walk, { step, path, context }: HereOf<"foreach">): 
     const found = JSON.stringify(given)?.slice(0, 80);
     throw new Fault("expression", `\`items\` of ${path} must be a list; it is ${found}.`, { instance: path });
   }
-  const itemsMax = step.isolate ? 0 : isWindowed(step) ? limits.foreachInlineMax : limits.foreachJoinMax;
+  const itemsMax = step.isolate ? limits.windowItems : isWindowed(step) ? limits.foreachInlineMax : limits.foreachJoinMax;
   if (Array.isArray(given) && given.length <= itemsMax) return noteItems(walk, path, given, given);
-  const pageSize = step.isolate ? 1 : limits.windowItems;
-  const list = await walk.list({ list: given, itemsMax, pageSize, mayPage: isWindowed(step) }, path);
+  const request = { list: given, itemsMax, pageSize: limits.windowItems, mayPage: isWindowed(step) };
+  const list = await walk.outside(() => walk.port.list(request, path));
   if ("items" in list) return noteItems(walk, path, list.items, given);
   walk.ledger.note(`${path}${COUNTER}`, { pages: list.pages });
   return list;

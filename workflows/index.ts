@@ -2,7 +2,6 @@ import {
   allHandlersFinished,
   CancellationScope,
   CancelledFailure,
-  condition,
   continueAsNew,
   proxyActivities,
   proxySinks,
@@ -36,6 +35,7 @@ import type { Plan } from "../language/plan.ts";
 import { failureOf } from "./failures.ts";
 import type { LedgerSeed } from "./ledger.ts";
 import { quick, slow } from "./quick.ts";
+import { condition } from "./quiet.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { Walk, type WalkOptions, type WalkState } from "./walk.ts";

@@ -1,6 +1,8 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import type { JoinOptions } from "./join.ts";
+import { Ended } from "./context.ts";
+import { isEnd } from "./ledger.ts";
 import { Canceled } from "./scope.ts";
 
 export type TaskEnd = { status: "done"; output: Json } | { status: "failed"; problem: Problem };
@@ -70,13 +72,18 @@ export class JoinState {
   failed(index: number, error: unknown): void {
     // What a met join has left is left in turn: it goes on when the scope around is tried again.
     if (this.goesOn && error instanceof Canceled) return void this.#ended.add(index);
-    if (!this.#end(index)) return;
+    if (!this.#end(index) && isEnd(error)) return;
     // Cancelled from outside, ended, or a defect: not a matter of this join.
     if (!(error instanceof Fault)) return this.#decide({ error });
     if (!this.canSpare(index)) return this.#decide({ error: this.#reason(error) });
     this.#ends[index] = { status: "failed", problem: error.problem };
     this.#failures += 1;
     this.#decideAgain();
+  }
+
+  /** Whether the error is a matter of the scope around: that of what a met join has left, and it is none that a join takes. */
+  passes(error: unknown): boolean {
+    return this.goesOn && (error instanceof Ended || !isEnd(error));
   }
 
   /** `until` held. */
@@ -130,8 +137,9 @@ export class JoinState {
     if (until?.after === order.length) this.#decide(until.problem ? { error: Fault.of(until.problem as unknown as Problem) } : {});
   }
 
+  /** A defect counts whatever was decided before. */
   #decide(over: { error?: unknown }): void {
-    this.#over ??= over;
+    if (!this.#over || ("error" in over && !isEnd(over.error))) this.#over = over;
     this.#tellOver();
   }
 

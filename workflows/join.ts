@@ -46,7 +46,7 @@ export async function join(walk: Walk, here: Here<Step>, tasks: Task[], options:
   const running = runTasks(joining);
   try {
     if (options.rest === "finish") await Promise.race([running, joining.state.over]);
-    if (!joining.state.goesOn) await running;
+    if (!joining.state.goesOn || context.scope.isCanceled) await running;
   } finally {
     release();
   }
@@ -111,7 +111,8 @@ async function runTask({ walk, here, tasks, options, state, scope }: Joining, in
     state.done(index, output);
   } catch (error) {
     if (isEnd(error)) walk.ledger.throw(task.path, error);
-    state.failed(index, error);
+    if (state.passes(error)) passOn(walk, here, error);
+    else state.failed(index, error);
   }
   Object.assign(here.context.exports, exports);
   if (!options.until || state.isOver) return;
@@ -122,12 +123,18 @@ async function runTask({ walk, here, tasks, options, state, scope }: Joining, in
   }
 }
 
+/** It ends the scope around; the next execution learns it from the step that had left this behind. */
+function passOn({ ledger }: Walk, { path, context }: Here<Step>, error: unknown): void {
+  if (isEnd(error)) ledger.throwLater(path, error);
+  context.rest.fail(error);
+}
+
 /** The join has its result; what still runs belongs to the scope around from now on. */
 function leave({ walk, here, scope }: Joining, running: Promise<void>): void {
   const { rest } = here.context;
   walk.ledger.note(here.path, { rest: true });
   const release = rest.scope.onCancel((reason) => scope.cancel(reason));
-  rest.running.push(
+  rest.leave(
     running.finally(() => {
       release();
       if (scope.isCanceled) walk.ledger.note(here.path, { rest: CUT });

@@ -173,8 +173,13 @@ export class Ledger {
 
   /** A step threw. What it did inside stays: whoever picks it up again goes on from there. */
   throw(path: string, error: Fault | Canceled | Ended): void {
-    this.progress += 1;
     this.#places.delete(path);
+    this.throwLater(path, error);
+  }
+
+  /** What the step has left behind threw: the step itself is finished. */
+  throwLater(path: string, error: Fault | Canceled | Ended): void {
+    this.progress += 1;
     this.#throws.set(path, throwOf(error));
     this.#hang(path);
   }

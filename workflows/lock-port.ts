@@ -1,4 +1,4 @@
-import { CancellationScope, condition, defineSignal, getExternalWorkflowHandle, setHandler } from "@temporalio/workflow";
+import { CancellationScope, defineSignal, getExternalWorkflowHandle, setHandler } from "@temporalio/workflow";
 import { Fault, makeProblem } from "../contracts/faults.ts";
 import { lockWorkflowId } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
@@ -6,6 +6,7 @@ import { lockSignals, type LockAnswer } from "../contracts/locks.ts";
 import { signals, type RunArguments } from "../contracts/messages.ts";
 import type { LockRequest, Port } from "./port.ts";
 import { quick } from "./quick.ts";
+import { condition } from "./quiet.ts";
 import { Canceled, type Scope } from "./scope.ts";
 import { summaryText } from "./summary.ts";
 

@@ -1,6 +1,5 @@
 import {
   CancellationScope,
-  condition,
   continueAsNew,
   defineQuery,
   defineSignal,
@@ -24,6 +23,7 @@ import {
 } from "../contracts/locks.ts";
 import { signals } from "../contracts/messages.ts";
 import { LockLine, type Word } from "./lock-line.ts";
+import { condition } from "./quiet.ts";
 
 /**
  * One lock of a tenant: who holds it, who waits.

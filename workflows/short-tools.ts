@@ -1,4 +1,4 @@
-import { ActivityCancellationType, CancellationScope, proxyLocalActivities } from "@temporalio/workflow";
+import { CancellationScope, proxyLocalActivities } from "@temporalio/workflow";
 import type { Activities, ShortAnswer } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import type { CallRequest } from "./port.ts";
@@ -17,17 +17,16 @@ export const msBesideWalk = ({ options: { timeoutMs } }: CallRequest): number =>
 export class ShortTools {
   readonly #gathering = new Map<string, Group>();
 
-  /** Never rejects: without an answer the call is to be made as all others are. Cancelled, it is awaited all the same. */
-  call(request: CallRequest, scope: Scope): Promise<ShortAnswer> {
+  /** Never rejects: without an answer the call is to be made as all others are. Once made it is awaited, cancelled or not. */
+  async call(request: CallRequest, scope: Scope): Promise<ShortAnswer> {
     const { path } = request.call;
     const step = path.replaceAll(/\[\d+\]/g, "[]");
-    if (step === path) return new Group([request]).begin().answer(0, scope);
-    const group = this.#gathering.get(step);
-    return group ? group.join(request, scope) : this.#gather(step, request).answer(0, scope);
+    const answers = await (step === path ? perform([request]) : (this.#gathering.get(step) ?? this.#gather(step)).join(request, scope));
+    return answers.get(request) ?? {};
   }
 
-  #gather(step: string, first: CallRequest): Group {
-    const group = new Group([first]);
+  #gather(step: string): Group {
+    const group = new Group();
     this.#gathering.set(step, group);
     void quiet().then(() => {
       this.#gathering.delete(step);
@@ -39,48 +38,40 @@ export class ShortTools {
 
 /** Calls that are made as one. */
 class Group {
-  readonly #requests: CallRequest[];
-  readonly #work = new CancellationScope();
-  readonly #answers: Promise<ShortAnswer[]>;
-  #begin!: (answers: Promise<ShortAnswer[]>) => void;
-  #left = 0;
+  readonly #calls: { request: CallRequest; scope: Scope }[] = [];
+  readonly #answers: Promise<Answers>;
+  #begin!: (answers: Promise<Answers>) => void;
 
-  constructor(requests: CallRequest[]) {
-    this.#requests = requests;
+  constructor() {
     this.#answers = new Promise((resolve) => (this.#begin = resolve));
   }
 
-  join(request: CallRequest, scope: Scope): Promise<ShortAnswer> {
-    return this.answer(this.#requests.push(request) - 1, scope);
+  join(request: CallRequest, scope: Scope): Promise<Answers> {
+    this.#calls.push({ request, scope });
+    return this.#answers;
   }
 
-  begin(): this {
-    this.#begin(this.#work.run(() => perform(this.#requests)).catch(() => []));
-    return this;
-  }
-
-  /** Cut only when nobody wants any of the answers. */
-  async answer(index: number, scope: Scope): Promise<ShortAnswer> {
-    const release = scope.onCancel(() => {
-      this.#left += 1;
-      if (this.#left === this.#requests.length) this.#work.cancel();
-    });
-    const answers = await this.#answers;
-    release();
-    return answers[index] ?? {};
+  /** Without those that nobody wants any more. */
+  begin(): void {
+    const wanted = this.#calls.filter(({ scope }) => !scope.isCanceled).map(({ request }) => request);
+    this.#begin(wanted.length === 0 ? Promise.resolve(new Map()) : perform(wanted));
   }
 }
 
-function perform(requests: CallRequest[]): Promise<ShortAnswer[]> {
+type Answers = ReadonlyMap<CallRequest, ShortAnswer>;
+
+async function perform(requests: CallRequest[]): Promise<Answers> {
   const ms = msBesideWalk(requests[0]!);
   const { shortTools } = proxyLocalActivities<Activities>({
     startToCloseTimeout: ms,
     scheduleToCloseTimeout: ms,
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry: { maximumAttempts: 1 },
     summary: summaryText(summaryOf(requests)),
   });
-  return inTurn(shortTools(requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0]));
+  const calls = requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0];
+  // Not cancelled: at work its result would come when it has ended, in a replay at once, before others that came first.
+  const answers = await CancellationScope.nonCancellable(() => inTurn(shortTools(calls))).catch((): ShortAnswer[] => []);
+  return new Map(requests.map((request, index) => [request, answers[index] ?? {}]));
 }
 
 /** The first, up to which they go, and how many they are. */

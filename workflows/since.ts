@@ -1,8 +1,8 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
-import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
+import { hashOf } from "../contracts/sha256.ts";
 import type { Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
-import { sha256 } from "../contracts/sha256.ts";
 import type { Walk } from "./walk.ts";
 
 /**
@@ -39,5 +39,3 @@ export function keptAfter(problem: Problem, place: Readonly<JsonObject> | undefi
   const goesOn = isRefused(problem) ? place?.["goesOn"] : undefined;
   return goesOn === undefined ? undefined : { goesOn };
 }
-
-const hashOf = (asked: Json): string => sha256(canonicalJson(asked));

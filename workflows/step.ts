@@ -122,10 +122,13 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   const caught = await ownCatch(walk, here, thrown);
   if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
   const { problem } = caught;
-  walk.tell("step.failed", { path, lane: context.lane, attempt }, { type: step.type, error: problem as JsonObject });
+  const mayDecide = !context.takes(problem);
+  const isLetPass = mayDecide && step.onError === "continue";
+  const told: JsonObject = { type: step.type, error: problem as JsonObject, ...(isLetPass ? { letPass: true } : {}) };
+  walk.tell("step.failed", { path, lane: context.lane, attempt }, told);
   walk.inspector.set(path, step.type, "failed", attempt);
-  if (context.takes(problem) || step.onError === defaults.onError) throw Fault.of(problem);
-  if (step.onError === "continue") return passBy(walk, problem);
+  if (isLetPass) return passBy(walk, problem);
+  if (!mayDecide || step.onError === defaults.onError) throw Fault.of(problem);
   if (step.type === "raise" || neverParks.has(problem.type) || walk.ledger.place(path)?.["isAnswered"]) throw Fault.of(problem);
   const answered = await park(walk, here, problem);
   if (answered) return answered;

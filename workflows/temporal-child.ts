@@ -18,7 +18,9 @@ export async function makeChild(
 ): Promise<Json> {
   try {
     if (!request.isStarted) scope.throwIfCanceled();
-    const end = request.isStarted ? () => laterEndOf(run, request) : await startedEnd(run, request);
+    const end = request.isStarted
+      ? () => laterEnd(run.tenant, request.id, `${request.path}: the end of the child`)
+      : await startedEnd(run, request);
     told.started();
     if (!request.await) return null;
     // Asked to stop, it is awaited all the same.
@@ -57,15 +59,12 @@ async function startedEnd(run: RunArguments, request: ChildRequest): Promise<Chi
   return () => handle.result() as Promise<RunResult>;
 }
 
-const laterEndOf = ({ tenant }: RunArguments, { id, path }: ChildRequest): Promise<RunResult> =>
-  laterEnd({ tenant, run: id, summary: summaryText(`${path}: the end of the child`) });
-
 /** Temporal tells a child's end only to the execution that started it: a later one asks, by an activity that is tried until there is an end. */
-export const laterEnd = ({ tenant, run, summary }: { tenant: string; run: string; summary: string }): Promise<RunResult> =>
+export const laterEnd = (tenant: string, run: string, summary: string): Promise<RunResult> =>
   proxyActivities<Activities>({
     startToCloseTimeout: 30_000,
     retry: { initialInterval: 1_000, backoffCoefficient: 1.5, maximumInterval: 10_000 },
-    summary,
+    summary: summaryText(summary),
   }).childEnd({ tenant, run });
 
 function childArguments(run: RunArguments, request: ChildRequest): RunArguments {

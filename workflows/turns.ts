@@ -1,27 +1,21 @@
 import { CancellationScope } from "@temporalio/workflow";
-import { quiet } from "./quiet.ts";
+import { rest } from "./quiet.ts";
 
 /**
- * Local activities that end side by side, let through one at a time, each when all that the one before has set going is at rest.
+ * Results of local activities: each goes on when nothing else in the run can, one at a time, in the order in which they came.
  *
- * At work their results mostly come one by one; a replay hands over all that came in one workflow task at once, in the same order. What
- * followed from them would be interleaved, and ask for things in another order than it did at work.
+ * At work they mostly come one by one. A replay has all those of one workflow task in one activation, with what came from outside while
+ * they were under way: in the same order, but what followed from them would be interleaved, and ask for things in another order.
  */
 export async function inTurn<T>(result: Promise<T>): Promise<T> {
-  const line = lineOf(outermost(CancellationScope.current()));
-  line.open += 1;
   try {
     return await result;
   } finally {
-    line.open -= 1;
-    // Beside no other there is nothing to keep apart: what it sets going ends in a later activation, in a replay, too.
-    if (line.isMoving || line.open > 0) await turn(line);
+    await turn(lineOf(outermost(CancellationScope.current())));
   }
 }
 
 interface Line {
-  /** Asked for and not answered yet. */
-  open: number;
   isMoving: boolean;
   readonly waiting: (() => void)[];
 }
@@ -29,22 +23,24 @@ interface Line {
 // By the outermost scope, of which each run has its own: runs share modules.
 const lines = new WeakMap<object, Line>();
 
-async function turn(line: Line): Promise<void> {
-  if (line.isMoving) await new Promise<void>((pass) => line.waiting.push(pass));
-  else line.isMoving = true;
-  void CancellationScope.nonCancellable(async () => {
-    for (let round = 0; round < roundsToRest; round++) await quiet();
-    const next = line.waiting.shift();
-    if (next) next();
-    else line.isMoving = false;
+function turn(line: Line): Promise<void> {
+  return new Promise((pass) => {
+    line.waiting.push(pass);
+    if (!line.isMoving) void CancellationScope.nonCancellable(() => move(line));
   });
 }
 
-/** What waits for a condition (`until`) takes two rounds, what follows from that two more. */
-const roundsToRest = 5;
+async function move(line: Line): Promise<void> {
+  line.isMoving = true;
+  while (line.waiting.length > 0) {
+    await rest();
+    line.waiting.shift()!();
+  }
+  line.isMoving = false;
+}
 
 function lineOf(run: object): Line {
-  const line = lines.get(run) ?? { open: 0, isMoving: false, waiting: [] };
+  const line = lines.get(run) ?? { isMoving: false, waiting: [] };
   lines.set(run, line);
   return line;
 }

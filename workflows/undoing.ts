@@ -95,8 +95,8 @@ export class Undoing {
   async #unfold(page: UndoPage): Promise<void> {
     const { path: window, run } = page;
     const walk = this.#walk;
-    const list = Array.isArray(page.page) ? page.page : await walk.outside(() => walk.port.page(page.page, window));
-    const undos = (list as unknown as Undo[]).map((undo) => ({ ...undo, window }));
+    const list = (await walk.loaded(page.page, window)) as unknown as Undo[];
+    const undos = list.map((undo) => ({ ...undo, window }));
     if (run !== undefined) walk.ledger.goOnFrom(window, { origin: { run, kind: "retry" } });
     this.#stack.splice(this.#stack.indexOf(page), 1, ...undos);
   }

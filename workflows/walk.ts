@@ -3,9 +3,9 @@ import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import type { AgentOrder, Settled } from "../contracts/agent-task.ts";
-import type { Listed, ListRequest, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
+import type { RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
+import { referenceHash } from "../contracts/reference.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
@@ -28,6 +28,7 @@ import { budgetsOfRun } from "./budgets.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
+import { Rest } from "./rest.ts";
 import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
@@ -246,19 +247,9 @@ export class Walk {
     }
   }
 
-  /** The items of a list, or its pages when it is long. */
-  list(list: ListRequest, path: string): Promise<Listed> {
-    return this.outside(() => this.port.list(list, path));
-  }
-
   /** What is wrong with the value, or null. */
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null> {
     return this.outside(() => this.port.validate(schema, value, path));
-  }
-
-  /** Settle what an agent gets in each turn. */
-  brief(order: AgentOrder, path: string): Promise<Settled> {
-    return this.outside(() => this.port.brief(order, path));
   }
 
   async condition(expression: Expression, frame: Frame): Promise<boolean> {
@@ -280,6 +271,11 @@ export class Walk {
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json, path: string): Promise<Json> {
     return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
+  }
+
+  /** A value that the walk itself must look inside, also when it is stored: it is long, or the run has gone on in another execution. */
+  async loaded(value: Json, path: string): Promise<Json> {
+    return referenceHash(value) === undefined ? value : this.outside(() => this.port.page(value, path));
   }
 
   /** Put an event into the run's log; it reaches Postgres with the next append. */
@@ -327,7 +323,7 @@ export class Walk {
       takes: () => false,
       budgets: budgetsOfRun(this.options),
       exports: {},
-      rest: { scope: this.#root, running: [] },
+      rest: new Rest(this.#root),
     };
     let end: () => Json;
     try {

@@ -2,6 +2,7 @@ import { describe, expect, jest, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 
 jest.setTimeout(60_000);
@@ -70,6 +71,28 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const answer = (path: string) => (path === "each[1].may" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
     const { end } = await run([each({ steps: [tool("may", { onError: "continue" })], ...more })], items, { answer });
     expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ type: "tool", instance: "each[1].may" }] });
+  });
+
+  test.each([
+    ["in windows", numbers(600), {}],
+    ["in children", numbers(3), { isolate: true }],
+    ["in the run itself", numbers(3), {}],
+  ])("it is also when the step fails or is cancelled, %s, and the run goes on", async (_, items, more) => {
+    const answer = (path: string): Answer =>
+      path.endsWith("[1].may") ? { problem: makeProblem("tool", "boom") } : { output: 1, afterMs: path.endsWith("never") ? 9_000 : 0 };
+    const odd = { id: "no", type: "raise", if: "${item == 2}", error: { type: "odd" } };
+    const may = tool("may", { onError: "continue" });
+    const fails = each({
+      steps: [may, { id: "w", type: "wait", duration: "1s" }, odd],
+      catch: [{ errors: ["odd"], steps: [tool("taken")] }],
+      ...more,
+    });
+    const waits = { ...each({ steps: [may, tool("never")], ...more }), id: "slow" };
+    const quick = [{ id: "w", type: "wait", duration: "2s" }];
+    const loses = { id: "p", type: "parallel", join: "race", branches: { slow: [waits], quick } };
+    const { end } = await run([fails, loses], items, { answer });
+    expect(end.result.status).toBe("completed_with_errors");
+    expect(end.result.errors!.map(({ instance }) => instance)).toEqual(["each[1].may", "p.slow.slow[1].may"]);
   });
 
   test("no more errors are kept than a run may name", async () => {
@@ -160,5 +183,11 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const { end, port } = await run([tool("first"), each({ isolate: true })], numbers(5));
     expect(end.result.output).toEqual([0, 2, 4, 6, 8]);
     expect(port.parts).toHaveLength(5);
+  });
+
+  test("of many items windows isolate theirs, so that no run holds more than those of a window", async () => {
+    const { end, port } = await run([tool("first"), each({ isolate: true, concurrency: 50 })], numbers(500));
+    expect(end.result.output).toEqual(numbers(500).map((n) => n * 2));
+    expect(port.parts.map(({ parts }) => parts.length)).toEqual([200, 200, 100]);
   });
 });

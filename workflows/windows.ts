@@ -1,3 +1,4 @@
+import type { LeftByWindow } from "../contracts/activities.ts";
 import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
 import { Fault, makeProblem } from "../contracts/faults.ts";
@@ -8,7 +9,8 @@ import type { Block } from "../language/plan.ts";
 import { blocksOf, findStep } from "../language/plan-steps.ts";
 import { follow } from "./child.ts";
 import { Ended, type Context, type HereOf, type StepOf } from "./context.ts";
-import { itemTasks, keyed, listed, optionsOf } from "./items.ts";
+import { letPass } from "./end.ts";
+import { itemTasks, keyed, listed, optionsOf, type Items } from "./items.ts";
 import { mayTake } from "./handlers.ts";
 import { join, type Task } from "./join.ts";
 import type { ChildRequest } from "./port.ts";
@@ -25,50 +27,66 @@ type WindowResult = {
   ended?: { status: Ended["status"]; output: Json };
 };
 
+/** The items of windows, of `size` items each but for the last. */
+interface Pages {
+  pages: Json[];
+  from: number;
+  size: number;
+}
+
 /**
  * A `foreach` over many items, in windows: each is a child run that walks the same plan's step for its own items, at the
  * same step paths. So no history and no ledger holds more than one window, and the parent only a result for each.
+ * With `isolate` each item has a window of its own; many have theirs from windows that hold no more of them than others do.
  */
-export async function runWindows(walk: Walk, here: HereOf<"foreach">, pages: Json[]): Promise<Json> {
+export async function runWindows(walk: Walk, here: HereOf<"foreach">, { pages, from: first, size }: Pages): Promise<Json> {
   const { step } = here;
-  const atOnce = step.isolate
-    ? step.concurrency
-    : Math.max(1, Math.min(limits.windowsMax, pages.length, Math.floor(step.concurrency / 10)));
-  const concurrency = step.isolate ? 1 : Math.max(1, Math.floor(step.concurrency / atOnce));
+  const atOnce = size === 1 ? step.concurrency : Math.max(1, Math.min(limits.windowsMax, pages.length, Math.floor(step.concurrency / 10)));
+  const concurrency = Math.max(1, Math.floor(step.concurrency / atOnce));
   const tasks = pages.map((items, index): Task => {
-    const from = index * sizeOf(step);
-    return { path: `${here.path}[${from}+]`, run: (around) => runWindow(walk, here, { around, from, items, concurrency }) };
+    const from = first + index * size;
+    return { path: `${here.path}[${from}+]`, run: (around) => runWindow(walk, here, { around, from, size, items, concurrency }) };
   });
   const ends = await join(walk, here, tasks, { join: "all", limit: atOnce, onError: "fail" });
   const outputs = ends.flatMap((end) => (end?.status === "done" ? [end.output] : []));
   return walk.outside(() => walk.port.concat(outputs, here.path));
 }
 
+/** Whether the items are to have runs of their own; the only one of a window has one. */
+export const isIsolated = (step: StepOf<"foreach">, { items }: Items, part?: RunPart): boolean =>
+  step.isolate === true && items.length > (part ? 1 : 0);
+
+export const oneByOne = ({ items, from }: Items): Pages => ({ pages: items.map((item) => [item]), from, size: 1 });
+
 interface Window {
   around: Parameters<Task["run"]>[0];
   from: number;
+  size: number;
   items: Json;
   concurrency: number;
 }
 
 async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): Promise<Json> {
-  const { around, from } = window;
+  const { around, from, size } = window;
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
   if (known === undefined) walk.gate(around.scope);
   const part = known === undefined ? await partOf(walk, here, window) : undefined;
-  const request = requestOf(walk, here, { path, from, part, known });
+  const request = requestOf(walk, here, { path, from, size, part, known });
   if (part) tellWindow(walk, here, request);
   walk.inspector.child(path, request.id, "window");
   let result: WindowResult;
   try {
     result = await endOf(walk, request, around.scope);
-    if (canBeUndone(here.step.body)) await takeLeft(walk, here, { from, id: request.id });
+    if (canBeUndone(here.step.body)) await takeLeft(walk, here, { from, size, id: request.id });
   } catch (error) {
     const isBegun = walk.ledger.place(path)?.["child"] !== undefined;
-    // Its next attempt goes on from it: only what is not done, or was undone, is done again.
-    if (isEnd(error) && isBegun && (await takeLeft(walk, here, { from, id: request.id })))
+    const left = isEnd(error) && isBegun ? await takeLeft(walk, here, { from, size, id: request.id }) : null;
+    if (left) {
+      // Its next attempt goes on from it: only what is not done, or was undone, is done again.
       walk.ledger.goOnFrom(path, { origin: { run: request.id, kind: "retry" } });
+      letPass(walk, left.errors);
+    }
     throw error;
   }
   Object.assign(around.exports, result.exports);
@@ -89,11 +107,12 @@ function takeOver(walk: Walk, path: string, { exports, leftChildren = [], ended 
 interface Asked {
   path: string;
   from: number;
+  size: number;
   part: RunPart | undefined;
   known: string | undefined;
 }
 
-function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, part, known }: Asked): ChildRequest {
+function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, size, part, known }: Asked): ChildRequest {
   const { run, plan, input } = walk.options;
   const again = here.attempt === 1 ? "" : `_attempt${here.attempt}`;
   const origin = part && walk.ledger.child(path)?.origin;
@@ -107,30 +126,34 @@ function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, part, know
     await: true,
     budgets: here.context.budgets,
     summary: `${path} · items ${from} and after`,
-    ...(part ? { part, undone: undoneIn(walk, here, from) } : { isStarted: true }),
+    ...(part ? { part, undone: undoneIn(walk, here, { from, size }) } : { isStarted: true }),
     ...(origin ? { origin } : {}),
   };
 }
 
-/** What the window did is for this run to undo, as if it had been done here. Gives whether it has left any trace. */
-async function takeLeft(walk: Walk, here: HereOf<"foreach">, { from, id }: { from: number; id: string }): Promise<boolean> {
-  const path = `${here.path}[${from}+]`;
-  const left = await walk.outside(() => walk.port.left({ id, path, undone: undoneIn(walk, here, from) }));
-  if (!left) return false;
+/** What the window did is for this run to undo, as if it had been done here. Null when it has left no trace. */
+async function takeLeft(
+  walk: Walk,
+  here: HereOf<"foreach">,
+  { id, ...items }: ItemsOfWindow & { id: string },
+): Promise<LeftByWindow | null> {
+  const path = `${here.path}[${items.from}+]`;
+  const left = await walk.outside(() => walk.port.left({ id, path, undone: undoneIn(walk, here, items) }));
+  if (!left) return null;
   walk.ledger.learnUndone(left.undone);
   // An item that was finished is done again as a whole, as in the run itself.
-  const next = here.step.isolate ? {} : { run: id };
+  const next = items.size === 1 ? {} : { run: id };
   walk.undoing.registerWindow(
     path,
     left.undos.map((page) => ({ path, page, ...next })),
   );
-  return true;
+  return left;
 }
 
-const undoneIn = ({ ledger }: Walk, { step, path }: HereOf<"foreach">, from: number): Counts =>
-  ledger.undoneItems(path, { from, end: from + sizeOf(step) });
+type ItemsOfWindow = Pick<Window, "from" | "size">;
 
-const sizeOf = ({ isolate }: StepOf<"foreach">): number => (isolate ? 1 : limits.windowItems);
+const undoneIn = ({ ledger }: Walk, { path }: HereOf<"foreach">, { from, size }: ItemsOfWindow): Counts =>
+  ledger.undoneItems(path, { from, end: from + size });
 
 const canBeUndone = (block: Block): boolean =>
   block.steps.some((step) => step.compensate !== undefined || blocksOf(step).some((inner) => canBeUndone(inner.block)));
@@ -185,13 +208,12 @@ const anyError = makeProblem("tool", "any error");
 export async function runPart(walk: Walk, part: RunPart, around: Context): Promise<Json> {
   const found = findStep(walk.options.plan, part.path);
   if (found?.type !== "foreach") throw new Fault("not_found", `The plan has no \`foreach\` at ${part.path}.`);
-  const { isolate: _, ...step } = found as StepOf<"foreach">;
   const { vars, ...names } = part.names;
   if (!walk.isContinued) walk.setVariables(vars as JsonObject);
   const frame = frameOf(around.frame, { names, steps: part.steps });
   const exports: JsonObject = {};
   const here: HereOf<"foreach"> = {
-    step: { ...step, concurrency: part.concurrency } as StepOf<"foreach">,
+    step: { ...(found as StepOf<"foreach">), concurrency: part.concurrency },
     path: part.path,
     attempt: part.attempt,
     context: { ...around, path: outerOf(part.path), frame, exports, takes: () => part.isTaken },
@@ -208,6 +230,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
     };
   };
   try {
+    if (isIsolated(here.step, list, part)) return await result(await runWindows(walk, here, oneByOne(list)));
     const ends = await join(walk, here, itemTasks(walk, here, list), optionsOf(here.step));
     const output = here.step.key ? await keyed(walk, here, list, ends) : listed(here.step.onItemError, ends);
     return await result(await walk.shrink(output, part.path));
@@ -220,6 +243,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
 
 async function itemsOf(walk: Walk, { items, path }: RunPart): Promise<Json[]> {
   if (Array.isArray(items)) return items;
-  const list = await walk.list({ list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false }, path);
+  const request = { list: items, itemsMax: limits.windowItems, pageSize: limits.windowItems, mayPage: false };
+  const list = await walk.outside(() => walk.port.list(request, path));
   return "items" in list ? list.items : [];
 }

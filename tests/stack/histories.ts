@@ -15,6 +15,7 @@ import {
   type RunArguments,
   type UpdateArguments,
 } from "../../contracts/messages.ts";
+import { replay, type Replays } from "./replays.ts";
 
 export interface Histories {
   sizeOf(tenant: string, run: string): Promise<{ events: number; bytes: number }>;
@@ -28,6 +29,8 @@ export interface Histories {
   details(tenant: string, run: string): Promise<string>;
   forget(tenant: string, run: string): Promise<void>;
   jsonOf(tenant: string, run: string): Promise<unknown>;
+  /** Walk the histories of ended runs, and of their children, again. */
+  replays(tenant: string, runs: string[]): Promise<Replays>;
   reset(tenant: string, run: string): Promise<void>;
   wearLock(tenant: string, key: string): Promise<number>;
   /** The same for an agent's mailbox. */
@@ -41,9 +44,10 @@ export interface Histories {
   close(): Promise<void>;
 }
 
-export async function openHistories(address: string): Promise<Histories> {
+export async function openHistories(address: string, stateDir: string): Promise<Histories> {
   const connection = await Connection.connect({ address });
-  const { workflow, schedule } = new Client({ connection });
+  const client = new Client({ connection });
+  const { workflow, schedule } = client;
   const handleOf = (tenant: string, run: string) => workflow.getHandle(workflowIdOf(tenant, run));
   const reconcile = (): Promise<void> => schedule.getHandle(scheduleIds.reconcile).trigger();
   return {
@@ -81,6 +85,14 @@ export async function openHistories(address: string): Promise<Histories> {
       // The record knows the end a moment before Temporal does.
       await handle.result().catch(() => undefined);
       return toJson(await handle.fetchHistory());
+    },
+    async replays(tenant, runs) {
+      await Promise.allSettled(runs.map((run) => handleOf(tenant, run).result()));
+      return replay(
+        client,
+        stateDir,
+        runs.map((run) => workflowIdOf(tenant, run)),
+      );
     },
     wearLock: (tenant, key) =>
       wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),

@@ -43,7 +43,10 @@ const env = {
 };
 const started = await startTestStack(env, [new URL(mcp.url).host]);
 const { stack, parts, ledger } = started;
-const [histories, foreign] = await Promise.all([openHistories(stack.temporalAddress), startForeignWorker(stack.temporalAddress)]);
+const [histories, foreign] = await Promise.all([
+  openHistories(stack.temporalAddress, path.dirname(started.logs)),
+  startForeignWorker(stack.temporalAddress),
+]);
 
 let stage: Promise<Stage> | undefined;
 
@@ -79,6 +82,7 @@ const commands: HostCommands = {
   historyOfType: (type) => histories.ofType(type),
   reset: (tenant, run) => histories.reset(tenant, run),
   history: (tenant, run) => histories.jsonOf(tenant, run),
+  replays: (tenant, runs) => histories.replays(tenant, runs),
 };
 
 const control = createServer((request, response) => {

@@ -5,6 +5,7 @@ import type { TrialOptions, Verdict } from "../chaos/trial.ts";
 import type { Tool } from "@modelcontextprotocol/sdk/types.js";
 import type { McpCall } from "../servers/mcp-server.ts";
 import type { ModelReply } from "../servers/model-reply.ts";
+import type { Replays } from "./replays.ts";
 import type { Recorded, Reply } from "../servers/scripted-server.ts";
 
 /** What the tests know of the stack that runs for them. */
@@ -90,6 +91,8 @@ export interface HostCommands {
   reset(tenant: string, run: string): Promise<void>;
   /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
   history(tenant: string, run: string): Promise<unknown>;
+  /** Walk the histories of ended runs, and of their children, again, each as a whole: how many there are, and what broke. */
+  replays(tenant: string, runs: string[]): Promise<Replays>;
   /** The same of any workflow of the type. */
   historyOfType(type: string): Promise<unknown>;
 }

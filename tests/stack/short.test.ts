@@ -120,6 +120,33 @@ describe("short steps of the items of a list", () => {
   });
 });
 
+describe("short steps of branches beside each other", () => {
+  // Whose first answer comes first has the most scopes, and so promises, to its next call.
+  const depthMax = 6;
+  const branch = (n: number): JsonObject[] => [
+    short("a", { ms: 4 * n }),
+    ...inScopes(depthMax - n, [{ id: "d", type: "tool", tool: "test.double", arguments: { n } }, short("b", { ms: 4 * (depthMax - n) })]),
+  ];
+  const parallel = (id: string, join: string): JsonObject => ({
+    id,
+    type: "parallel",
+    join,
+    branches: Object.fromEntries(Array.from({ length: depthMax }, (_, n) => [`n${n}`, branch(n)])),
+  });
+
+  test("ask in a replay, which has their answers at once, for the same as they did", async () => {
+    const runs = await Promise.all(
+      Array.from({ length: 8 }, () => admin.begin({ steps: [parallel("one", "any"), parallel("all", "all")] })),
+    );
+    await Promise.all(runs.map((run) => run.end()));
+    const replays = await host.replays(
+      "default",
+      runs.map(({ id }) => id),
+    );
+    expect(replays).toEqual({ count: runs.length, broken: [] });
+  });
+});
+
 describe("short steps whose worker is killed by kill -9", () => {
   afterEach(async () => host.heal());
 
@@ -161,3 +188,6 @@ describe("record: ends", () => {
     expect((await run.events()).map(({ type }) => type)).toEqual(["run.started", "step.failed", "run.failed"]);
   });
 });
+
+const inScopes = (depth: number, steps: JsonObject[]): JsonObject[] =>
+  depth === 0 ? steps : [{ id: "s", type: "sequence", steps: inScopes(depth - 1, steps) }];

@@ -1,6 +1,7 @@
 import { mergeCounts, packCounts, type Counts } from "../../contracts/counts.ts";
 import type { ChildOrigin, LeftByWindow, Undo, UndoPage } from "../../contracts/activities.ts";
 import type { RunEvent } from "../../contracts/events.ts";
+import type { Problem } from "../../contracts/faults.ts";
 import { isWindow } from "../../contracts/ids.ts";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { Origin } from "../../contracts/messages.ts";
@@ -38,7 +39,7 @@ export class PlainRecord {
       .flatMap((each) => this.#tree(each));
     const { undone, isUndone } = countsIn(runs, [known]);
     const undos = [...undosOf(runs)].map(({ undo }) => undo).filter(({ path }) => !isUndone(path));
-    return { undos: undos.length === 0 ? [] : [undos as unknown as Json], undone: packCounts(undone) };
+    return { undos: undos.length === 0 ? [] : [undos as unknown as Json], undone: packCounts(undone), errors: this.#letPassIn(run) };
   }
 
   /** As activity `loadLedger`, for a run that goes on with the same plan; what it takes over is put into its log. */
@@ -70,9 +71,15 @@ export class PlainRecord {
   #pages(undos: RegisteredUndo[], own: string): UndoPage[] {
     const runs = [...new Set(undos.map(({ run }) => run))].filter((run) => run !== own);
     return runs.map((run) => ({
-      path: this.#runs.get(run)!.path!,
+      path: this.#pathIn(own, run),
       page: undos.filter((each) => each.run === run).map(({ undo }) => undo) as unknown as Json,
     }));
+  }
+
+  /** Of the window of a run in which another is. */
+  #pathIn(own: string, run: string): string {
+    const { parent, path } = this.#runs.get(run)!;
+    return parent === own || !this.#runs.has(parent!) || this.#runs.get(parent!)!.path === undefined ? path! : this.#pathIn(own, parent!);
   }
 
   /** All windows that there ever were. */
@@ -81,6 +88,14 @@ export class PlainRecord {
       .filter((event) => isChild(event) && isWindow(event.step!))
       .map(({ data }) => this.#runs.get(data["runId"] as string));
     return [run, ...windows.flatMap((window) => (window ? this.#tree(window) : []))];
+  }
+
+  #letPassIn({ log }: Recorded): Problem[] {
+    const own = log
+      .filter(({ type, data }) => type === "step.failed" && data["letPass"] === true)
+      .map(({ data }) => data["error"] as Problem);
+    const begun = log.filter(({ type, step }) => type === "child.started" && isWindow(step!)).map(({ data }) => data["runId"] as string);
+    return [...own, ...begun.flatMap((id) => this.#letPassIn(this.#runs.get(id)!))];
   }
 
   #latest(run: Recorded): Recorded[] {

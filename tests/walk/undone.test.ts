@@ -51,6 +51,7 @@ const ways = {
   "in its own run": [{}, 6, true],
   isolated: [{ isolate: true, concurrency: 2 }, 6, true],
   "in windows": [{ concurrency: 50 }, 510, 40],
+  "isolated, in windows": [{ isolate: true, concurrency: 50 }, 204, 40],
 } as const;
 
 describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) => {
