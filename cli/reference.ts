@@ -239,6 +239,8 @@ const meanings: Record<keyof typeof limits, string> = {
   sqlBytesMax: "its rows as JSON; the rest is left out",
   sqlPageBytesMax: "what is read of them at once: the rest is left out; a first row above it is fault `limit`",
   textPartMax: "characters that `text.cut` gives",
+  textCountMax: "characters that `text.count` counts: fault `limit`",
+  textSplitMax: "characters that `text.lines` splits: fault `limit`",
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",
   mcpToolsMax: "tools of an MCP server: fault `limit`",

@@ -141,6 +141,8 @@ export const limits = {
   sqlBytesMax: 2 * MB,
   sqlPageBytesMax: 8 * MB,
   textPartMax: 1_000_000,
+  textCountMax: 200_000,
+  textSplitMax: 5 * MB,
   schemaCheckMs: 2 * second,
   mcpServersMax: 200,
   mcpToolsMax: 500,
