@@ -30,6 +30,7 @@ import { refuseInactive } from "./agent-state.ts";
 import { asksAbout, fitting } from "./approvers.ts";
 import { isMemoryTool, memoryParameters } from "./memory-tools.ts";
 import { briefing, memoryScope, openingOf, type OpeningDeps } from "./opening.ts";
+import { modelName } from "./model-port.ts";
 import type { FindTool } from "./tool-finder.ts";
 import type { Tool } from "./tool-registry.ts";
 import { Transcripts } from "./transcripts.ts";
@@ -310,9 +311,6 @@ const human: BriefTool = {
     required: ["question"],
   } as JsonSchema,
 };
-
-/** Providers take letters, digits, `_` and `-`, 64 of them. */
-const modelName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);
 
 function refuseNamesakes(tools: BriefTool[]): void {
   const taken = tools.find((tool) => tool !== human && (tool.name === ASK_HUMAN || tool.name === GIVE_ANSWER));
