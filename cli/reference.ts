@@ -244,6 +244,7 @@ const meanings: Record<keyof typeof limits, string> = {
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",
   mcpToolsMax: "tools of an MCP server: fault `limit`",
+  mcpPagesMax: "pages of an MCP server's list of tools: fault `limit`",
   mcpOfferBytesMax: "their names, descriptions and schemas together: fault `limit`",
   mcpAnswerBytesMax: "one message of an MCP server: fault `limit`; its result is a tool's result",
   mcpBeginMs: "time to connect to an MCP server and list its tools: fault `timeout`",

@@ -146,6 +146,7 @@ export const limits = {
   schemaCheckMs: 2 * second,
   mcpServersMax: 200,
   mcpToolsMax: 500,
+  mcpPagesMax: 100,
   mcpOfferBytesMax: 1 * MB,
   mcpAnswerBytesMax: 6 * MB,
   mcpBeginMs: 10 * second,
