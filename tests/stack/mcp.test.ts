@@ -59,11 +59,15 @@ describe("a tool of an MCP server over HTTP", () => {
   test("is an agent's under its server's name, as a person saw it", async () => {
     const [server, model] = [await Mcp.at(), new Model()];
     await model.script({ toolCalls: [{ id: "a", name: `${server.name}_add`, arguments: { a: 1, b: 2 } }] }, { text: "3" });
-    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools: [{ server: server.name, tool: "add" }] };
+    const tools = ["add", "fails", "slow"].map((tool) => ({ server: server.name, tool }));
+    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools };
     const run = await admin.finish({ steps: [work] });
     expect(run).toMatchObject({ status: "completed", output: "3" });
     expect(await server.calls()).toMatchObject([{ tool: "add", key: `${run.id}:work[0].act[0].call` }]);
-    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ tools: [{ function: { name: `${server.name}_add` } }] });
+    const offered = tools.map(({ tool }) => ({ function: { name: `${server.name}_${tool}` } }));
+    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ tools: offered });
+    // Once for the brief, however many tools; once for the call.
+    expect(await host.mcpLists(server.path)).toBe(2);
     const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
