@@ -275,6 +275,18 @@ describe("what an MCP server may be", () => {
     expect(names).not.toContain("others");
   });
 
+  test("one of a tenant's own, also under the name of one that the operator keeps for others", async () => {
+    const server = new Mcp();
+    expect(await admin.request("PUT", "/api/v2/mcp-servers/others", { body: { url: `${facts.mcpUrl}${server.path}` } })).toMatchObject({
+      status: 200,
+      body: { ownedBy: "tenant" },
+    });
+    const step = { ...server.step("add", { a: 1, b: 2 }, once), server: "others" };
+    expect(await admin.finish({ steps: [step] })).toMatchObject({ status: "completed" });
+    expect((await admin.get("/api/v2/mcp-servers/others")).body).toMatchObject({ state: "approved", ownedBy: "tenant" });
+    expect((await admin.request("DELETE", "/api/v2/mcp-servers/others")).status).toBe(204);
+  });
+
   test("only an admin's to set, to approve and to remove", async () => {
     const server = await Mcp.at();
     const viewer = await admin.withKey({ principal: "v", kind: "person", roles: ["viewer"] });
