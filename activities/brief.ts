@@ -89,7 +89,7 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       ...(asking.memory ? { memory: memoryWord(asking.memory) } : {}),
     };
     const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
-    const { opening, report, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
+    const { opening, report, contextTokens, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
     const begun: Brief = { ...brief, ...(opening.length === 0 ? {} : { opening }), ...(before ? begunWith(before) : {}) };
     return {
       hash: await new Transcripts(deps.database, tenant).keep(begun as unknown as JsonObject),
@@ -98,7 +98,7 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       maxTurns: own.maxTurns ?? null,
       concurrency: own.parallelToolCalls ?? null,
       timeoutMs: own.timeout === undefined ? null : parseDuration(own.timeout),
-      contextTokens: report.window,
+      contextTokens,
       ...(mayHold ? { context: report } : {}),
       ...(rules.length > 0 ? { judges: judges(rules) } : {}),
     };
