@@ -145,7 +145,7 @@ function createLoadPlan({
       version !== undefined && planHash !== undefined
         ? (await plans.frozen(tenant, { workflow, version, planHash })).plan
         : await plans.load(tenant, workflow, version);
-    const [first] = plan.input ? await schemas.checkPublished(plan.input, await resolve(database, tenant, input)) : [];
+    const [first] = plan.input ? await schemas.checkPublished({ tenant }, plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
     return plan;
   };

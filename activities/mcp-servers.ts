@@ -47,7 +47,7 @@ export class McpServers {
   async find(wanted: WantedTool, context: WorkContext): Promise<Tool> {
     const opened = await this.#open(wanted.server, context);
     try {
-      return this.#toolOf(taken(wanted, opened), opened);
+      return this.#toolOf(context.tenant, taken(wanted, opened), opened);
     } catch (error) {
       await opened.session.close();
       throw error;
@@ -111,7 +111,7 @@ export class McpServers {
     return `${value.prefix ?? ""}${secret}`;
   }
 
-  #toolOf(offered: OfferedTool, opened: Opened): Tool {
+  #toolOf(tenant: string, offered: OfferedTool, opened: Opened): Tool {
     const { session } = opened;
     const description = describedOf(offered, opened);
     const { schemas } = this.#deps;
@@ -119,22 +119,23 @@ export class McpServers {
       ...description,
       parse: async (args) => {
         const given = isObject(args) ? args : {};
-        const problems = await schemas.check(offered.input, given);
+        const problems = await schemas.check({ tenant }, offered.input, given);
         if (problems.length > 0) throw inputFault(description.name, problems);
         return given;
       },
       run: async (args, context) => {
         // `parse` gives an object.
         const result = await session.call(offered.name, args as JsonObject, context);
-        if (offered.output && !result.isError) await this.#checkResult(offered.output, result.structured, description.name);
+        if (offered.output && !result.isError)
+          await this.#checkResult(tenant, offered.output, { structured: result.structured, name: description.name });
         return { ...result, text: textOf(result.content) };
       },
       close: () => session.close(),
     };
   }
 
-  async #checkResult(schema: JsonSchema, structured: Json, name: string): Promise<void> {
-    const [first] = await this.#deps.schemas.check(schema, structured);
+  async #checkResult(tenant: string, schema: JsonSchema, { structured, name }: { structured: Json; name: string }): Promise<void> {
+    const [first] = await this.#deps.schemas.check({ tenant, hasHappened: true }, schema, structured);
     if (!first) return;
     const detail = `${name} gave a result that does not fit its own output schema: ${first.pointer || "/"} ${first.message}`;
     throw new Fault("tool", detail, { extra: { retryable: false, hasHappened: true } });

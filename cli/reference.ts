@@ -242,6 +242,8 @@ const meanings: Record<keyof typeof limits, string> = {
   textCountMax: "characters that `text.count` counts: fault `limit`",
   textSplitMax: "characters that `text.lines` splits: fault `limit`",
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
+  schemaWaitMs:
+    "wait for the turn to be held against a schema, or searched for a pattern, before anything has happened: fault `unavailable`",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",
   mcpToolsMax: "tools of an MCP server: fault `limit`",
   mcpPagesMax: "pages of an MCP server's list of tools: fault `limit`",

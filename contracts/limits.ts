@@ -144,6 +144,7 @@ export const limits = {
   textCountMax: 200_000,
   textSplitMax: 5 * MB,
   schemaCheckMs: 2 * second,
+  schemaWaitMs: 10 * second,
   mcpServersMax: 200,
   mcpToolsMax: 500,
   mcpPagesMax: 100,
