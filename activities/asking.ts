@@ -182,15 +182,15 @@ export class Asking {
     return made;
   }
 
-  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. */
+  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. Which one is large enough is tried. */
   async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
     try {
       return await this.#beginWith(next);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const position = next.position + 1;
-      const isDowngraded = error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
-      if (isDowngraded && position < this.#question.models.length)
+      const isOthers = error.problem["isTooLong"] === true || isDowngraded(error.problem);
+      if (isOthers && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
       throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
     }
@@ -315,6 +315,8 @@ export class Asking {
     }
   }
 }
+
+const isDowngraded = ({ code, onExceed }: Problem): boolean => code === "budget_exceeded" && onExceed === "downgradeModel";
 
 /** What was refused before this attempt its calls tell. */
 function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guarded"> {

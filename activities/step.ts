@@ -198,7 +198,7 @@ async function perform<Fields>(
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
   try {
-    if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
+    if (schema) await checkSchema(schemas, { tenant, schema, output: checked, path: call.path });
     if (asksAgain(call, output)) {
       if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
       desk.discard();
@@ -287,9 +287,9 @@ function beatEveryMs(): number {
 
 async function checkSchema(
   schemas: IsolatedSchemas,
-  { schema, output, path }: { schema: JsonSchema; output: Json; path: string },
+  { tenant, schema, output, path }: { tenant: string; schema: JsonSchema; output: Json; path: string },
 ): Promise<void> {
-  const [first, ...others] = await schemas.checkPublished(schema, output);
+  const [first, ...others] = await schemas.checkPublished({ tenant, hasHappened: true }, schema, output);
   if (!first) return;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   const detail = `The output of ${path} does not fit its outputSchema: ${first.pointer || "/"} ${first.message}${more}`;
