@@ -1,6 +1,6 @@
 import type Anthropic from "@anthropic-ai/sdk";
 import { isObject, type JsonSchema } from "../contracts/json.ts";
-import type { ChatRequest, Message } from "./model-port.ts";
+import { modelName, wordOf, type ChatRequest, type Message } from "./model-port.ts";
 
 // The API demands a bound. An answer that reaches it is a fault, never a silently cut text.
 const OUTPUT_TOKENS_MAX = 16_384;
@@ -49,12 +49,13 @@ function assistantContent({ content, toolCalls = [], thinking }: Message & { rol
   if (toolCalls.length === 0 && thoughts.length === 0) return content;
   return [
     ...thoughts,
-    ...(content === "" ? [] : [{ type: "text" as const, text: content }]),
+    // A text of white space is refused.
+    ...(content.trim() === "" ? [] : [{ type: "text" as const, text: content }]),
     // The input must be an object: what the model wrote instead it reads in the result.
     ...toolCalls.map((call) => ({
       type: "tool_use" as const,
-      id: call.id,
-      name: call.name,
+      id: wordOf(call.id),
+      name: modelName(call.name),
       input: isObject(call.arguments) ? call.arguments : {},
     })),
   ];
@@ -62,7 +63,7 @@ function assistantContent({ content, toolCalls = [], thinking }: Message & { rol
 
 const resultOf = ({ toolCallId, content, isError }: Message & { role: "tool" }): Anthropic.ToolResultBlockParam => ({
   type: "tool_result",
-  tool_use_id: toolCallId,
+  tool_use_id: wordOf(toolCallId),
   content,
   ...(isError ? { is_error: true } : {}),
 });

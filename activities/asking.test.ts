@@ -4,6 +4,7 @@ import { testContext } from "../tests/work-context.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { Delayed } from "./delayed.ts";
 import type { CallNeed, CallOutcome, MadeCall, StartedCall } from "./model-calls.ts";
+import { createModels } from "./models.ts";
 import { noUsage, type ChatAnswer, type ChatRequest } from "./model-port.ts";
 import { QuotaLines } from "./quota-lines.ts";
 import { Quotas } from "./quotas.ts";
@@ -24,6 +25,7 @@ const context: StepContext = {
   execution: "second",
   isAgain: false,
   since: 1,
+  asked: () => "",
   temporalAttempt: 1,
   left: undefined,
   leave: () => undefined,
@@ -53,7 +55,7 @@ async function asked(before: MadeCall[], more: Partial<StepContext> = {}): Promi
   const quotas = new Quotas(none, new QuotaLines(), ["openai/gpt=1/-@1h"]);
   await quotas.turn({ id: "other", tenant: "b", provider: "openai", name: "gpt", inputTokens: 10 });
   const models = { route: async () => ({ provider: "openai", name: "gpt" }) };
-  const deps = { quotas, models, calls: { made: async () => before } } as unknown as LlmDeps;
+  const deps = { quotas, models, calls: { made: async () => before, earlier: async () => undefined } } as unknown as LlmDeps;
   return new Asking(deps, question, { ...context, ...more }).attempt().catch((error: unknown) => error);
 }
 
@@ -104,6 +106,31 @@ test("a call that ends by a defect of ours is settled, and not made again", asyn
   });
   expect(settled).toMatchObject([{ status: "failed", usage: null, error: { code: "defect" } }]);
   expect(end).toMatchObject({ code: "defect" });
+});
+
+test("a model whose window is too small leaves the question to the next", async () => {
+  const models = createModels({ OPENAI_API_KEY: "key", TENUTO_MODELS: [] });
+  const begun: string[] = [];
+  const calls = {
+    begin: async (_: unknown, { wanted }: StartedCall) => {
+      begun.push(wanted);
+      throw new Fault("budget_exceeded", "enough");
+    },
+    made: async () => [],
+  };
+  const deps = { quotas: new Quotas(none, new QuotaLines(), []), models, calls } as unknown as LlmDeps;
+  const asking = (chain: string[]) =>
+    new Asking(deps, { ...question, models: chain, need: { inputTokens: 20_000, task: "text" } }, { ...context, isAgain: true }).attempt();
+  await expect(asking(["openai/gpt-4", "openai/gpt-4o"])).rejects.toMatchObject({ code: "budget_exceeded" });
+  expect(begun).toEqual(["openai/gpt-4o"]);
+  await expect(asking(["openai/gpt-4", "openai/gpt-4"])).rejects.toMatchObject({
+    code: "model",
+    message: expect.stringContaining("takes 8192"),
+  });
+  await expect(asking(["openai/gpt-4", "nobody"])).rejects.toMatchObject({
+    code: "model",
+    message: expect.stringContaining('No model "nobody"'),
+  });
 });
 
 test("an answer that was kept before a reset waits for no quota", async () => {

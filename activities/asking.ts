@@ -5,6 +5,7 @@ import { limits } from "../contracts/limits.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { AnswerCache } from "./answer-cache.ts";
 import { AnotherAttempt } from "./failures.ts";
+import { earlierAnswer } from "./earlier-answer.ts";
 import { SentBack } from "./sent-back.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
@@ -64,7 +65,7 @@ export class Asking {
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, question: Question, context: StepContext) {
-    const { tenant, runId, path, idempotencyKey, attempt, since, budgets } = context;
+    const { tenant, runId, path, idempotencyKey, attempt, since, retryOf, asked, budgets } = context;
     this.#deps = deps;
     this.#question = question;
     this.#context = context;
@@ -75,6 +76,8 @@ export class Asking {
       idempotencyKey,
       round: attempt,
       since,
+      asked: asked(),
+      ...(retryOf === undefined ? {} : { retryOf }),
       ...(question.agent === undefined ? {} : { agent: question.agent }),
       ...(budgets ? { budgets } : {}),
     };
@@ -89,14 +92,14 @@ export class Asking {
     if (next.kind !== "call") return this.#conclude(next, before);
     // Its place is that of the first call.
     if (first && this.#nextIndex === 0) throw first;
-    const cached = before.length === 0 ? await this.#cached() : undefined;
-    const made = [...before, cached ?? (await this.#make(await this.#begin(next, before)))];
+    const standing = before.length === 0 ? await this.#standing() : undefined;
+    const made = [...before, standing ?? (await this.#make(await this.#begin(next, before)))];
     return this.#conclude(this.#next(made), made);
   }
 
   /** A step's first call needs no look at those before it: its row says whether there were any. */
   async #first(): Promise<MadeCall | Delayed | undefined> {
-    if (this.#context.isAgain || this.#question.cache) return undefined;
+    if (this.#context.isAgain || this.#question.cache || this.#owner.retryOf !== undefined) return undefined;
     const next: NextCall = { kind: "call", position: 0, afterMs: 0, suffix: "" };
     // Whatever keeps it from beginning, an answer that was kept before goes first.
     const begun = await this.#begin(next, []).catch((error: unknown) => {
@@ -116,7 +119,7 @@ export class Asking {
     const unsettled = isObject(left) ? (left[this.#owner.idempotencyKey] as unknown as Unsettled | undefined) : undefined;
     if (unsettled) await patiently(() => this.#deps.calls.settle(this.#owner, unsettled.call, unsettled.outcome));
     const made = await patiently(() => this.#deps.calls.made(this.#owner));
-    this.#nextIndex = made.length;
+    this.#nextIndex = (made.at(-1)?.index ?? -1) + 1;
     const held = made.filter((call) => call.round === this.#owner.round || call.error?.code !== "budget_exceeded");
     const own = held.filter((call) => call.execution === execution);
     return own.length === 0 && this.#next(held).kind === "answer" ? held : own;
@@ -179,15 +182,15 @@ export class Asking {
     return made;
   }
 
-  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. */
+  /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. Which one is large enough is tried. */
   async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
     try {
       return await this.#beginWith(next);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const position = next.position + 1;
-      const isDowngraded = error.code === "budget_exceeded" && error.problem["onExceed"] === "downgradeModel";
-      if (isDowngraded && position < this.#question.models.length)
+      const isOthers = error.problem["isTooLong"] === true || isDowngraded(error.problem);
+      if (isOthers && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
       throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
     }
@@ -231,23 +234,16 @@ export class Asking {
     }
   }
 
-  /** An earlier answer to the same request, as a call that was not made. One that no longer fits is none. */
-  async #cached(): Promise<MadeCall | undefined> {
-    const { cache, models } = this.#question;
-    const context = this.#context;
-    if (!cache) return undefined;
-    const found = await this.#deps.cache.find(context.tenant, cache.hash).catch(() => null);
-    if (
-      !found ||
-      this.#question.judge({ text: found.answer, toolCalls: [], finish: "stop", usage: noUsage }, found.model).status !== "answered"
-    )
-      return undefined;
-    const [provider, ...name] = found.model.split("/");
-    const model = { provider: provider ?? "", name: name.join("/") };
-    const wanted = models[0] ?? "default";
-    const call: StartedCall = { index: this.#nextIndex, execution: context.execution, position: 0, model, wanted, startedAt: new Date() };
-    await context.patiently(() => this.#deps.calls.begin(this.#owner, call));
-    return this.#settle(call, { status: "cached", usage: noUsage, answer: found.answer });
+  /** As a call that was not made. */
+  async #standing(): Promise<MadeCall | undefined> {
+    const { execution, patiently } = this.#context;
+    const asker = { owner: this.#owner, nextIndex: this.#nextIndex, patiently };
+    const found = await earlierAnswer(this.#deps, this.#question, asker);
+    if (!found) return undefined;
+    const { callIndex: index, position, provider, model: name, wanted, answer } = found;
+    const call: StartedCall = { index, execution, position, model: { provider, name }, wanted, startedAt: new Date() };
+    await patiently(() => this.#deps.calls.begin(this.#owner, call));
+    return this.#settle(call, { status: "cached", usage: noUsage, answer });
   }
 
   async #keepAnswer({ status, answer = "", provider, model }: MadeCall): Promise<void> {
@@ -319,6 +315,8 @@ export class Asking {
     }
   }
 }
+
+const isDowngraded = ({ code, onExceed }: Problem): boolean => code === "budget_exceeded" && onExceed === "downgradeModel";
 
 /** What was refused before this attempt its calls tell. */
 function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guarded"> {

@@ -30,20 +30,24 @@ import { refuseInactive } from "./agent-state.ts";
 import { asksAbout, fitting } from "./approvers.ts";
 import { isMemoryTool, memoryParameters } from "./memory-tools.ts";
 import { briefing, memoryScope, openingOf, type OpeningDeps } from "./opening.ts";
-import type { FindTool } from "./tool-finder.ts";
-import type { Tool } from "./tool-registry.ts";
+import { modelName } from "./model-port.ts";
+import type { DescribeTool } from "./tool-finder.ts";
 import { Transcripts } from "./transcripts.ts";
 
 interface Deps extends OpeningDeps {
-  find: FindTool;
+  describeTools: () => DescribeTool;
   plans: Plans;
 }
 
-interface Task {
+interface Asked {
   tenant: string;
   /** Root of its keys. */
   run: string;
   order: AgentOrder;
+}
+
+interface Task extends Asked {
+  describe: DescribeTool;
 }
 
 /**
@@ -53,8 +57,9 @@ interface Task {
  * Faults: `not_found` (no such agent or workflow), `agent_state` (it is not active), `tool_input` (no such tool), `policy` (the step names
  * a tool that its agent has not), `conflict` (two of one name), `limit` (the task is larger than its window).
  */
-export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
-  return async (task) => {
+export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
+  return async (asked) => {
+    const task: Task = { ...asked, describe: deps.describeTools() };
     const { tenant, order } = task;
     const before = await handedOver(deps, task);
     const [agent, { instructions, prompt, messages }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
@@ -65,8 +70,8 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
     const granted = await Promise.all(grantedTo(order, agent).map((each) => settle(deps, task, { granted: each, scope })));
     const tools = [...granted, ...handoffs];
     refuseNamesakes(tools);
-    const asked = before ? before.guard?.rules.slice(before.guard.ofAgent ?? 0) : order.guardrails;
-    const rules = await rulesOf(deps, task, [...(agent?.guardrails ?? []), ...(asked ?? [])]);
+    const added = before ? before.guard?.rules.slice(before.guard.ofAgent ?? 0) : order.guardrails;
+    const rules = await rulesOf(task, [...(agent?.guardrails ?? []), ...(added ?? [])]);
     const approval = before ? fitting(before.approval, tools) : order.approval;
     const outputSchema = before ? before.outputSchema : order.outputSchema;
     const { limits: own = {} } = agent ?? {};
@@ -84,7 +89,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       ...(asking.memory ? { memory: memoryWord(asking.memory) } : {}),
     };
     const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
-    const { opening, report, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
+    const { opening, report, contextTokens, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
     const begun: Brief = { ...brief, ...(opening.length === 0 ? {} : { opening }), ...(before ? begunWith(before) : {}) };
     return {
       hash: await new Transcripts(deps.database, tenant).keep(begun as unknown as JsonObject),
@@ -93,7 +98,7 @@ export function createBrief(deps: Deps): (task: Task) => Promise<Settled> {
       maxTurns: own.maxTurns ?? null,
       concurrency: own.parallelToolCalls ?? null,
       timeoutMs: own.timeout === undefined ? null : parseDuration(own.timeout),
-      contextTokens: report.window,
+      contextTokens,
       ...(mayHold ? { context: report } : {}),
       ...(rules.length > 0 ? { judges: judges(rules) } : {}),
     };
@@ -174,12 +179,12 @@ async function textsOf({ database }: Deps, { tenant, order }: Task): Promise<Tex
 const textOf = (value: Json): string => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** The agent's first: a step adds rules and takes none away. What judges is settled like any tool. */
-const rulesOf = (deps: Deps, task: Task, rules: Guardrail[]): Promise<Guardrail[]> =>
+const rulesOf = (task: Task, rules: Guardrail[]): Promise<Guardrail[]> =>
   Promise.all(
     rules.map(async (rule) => {
       if (rule.type !== "custom") return rule;
       const fields = { tool: rule.tool, ...(rule.version === undefined ? {} : { version: rule.version }) };
-      return { ...rule, version: (await toolOf(deps, task, fields)).version };
+      return { ...rule, version: (await toolOf(task, fields)).version };
     }),
   );
 
@@ -215,7 +220,7 @@ async function settle(deps: Deps, task: Task, { granted, scope }: { granted: Gra
   if (isAgentTool(granted)) return agentTool(deps, task, granted);
   const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
-  const tool = await toolOf(deps, task, fields);
+  const tool = await toolOf(task, fields);
   const memory = server === undefined && isMemoryTool(name) ? scope : undefined;
   return {
     ...unguarded,
@@ -230,8 +235,8 @@ async function settle(deps: Deps, task: Task, { granted, scope }: { granted: Gra
   };
 }
 
-/** Only what it says of itself is wanted: a connection that was opened for it is closed. A server that does not answer ends the task. */
-async function toolOf({ find }: Deps, { tenant, run, order }: Task, fields: Parameters<FindTool>[0]): Promise<Tool> {
+/** What it says of itself. A server that does not answer ends the task. */
+async function toolOf({ tenant, run, order, describe }: Task, fields: Parameters<DescribeTool>[0]): ReturnType<DescribeTool> {
   const context = {
     ...briefing(tenant, run),
     idempotencyKey: `${run}:`,
@@ -239,9 +244,7 @@ async function toolOf({ find }: Deps, { tenant, run, order }: Task, fields: Para
     ...(order.policy?.hosts ? { hosts: order.policy.hosts } : {}),
   };
   try {
-    const tool = await find(fields, context);
-    await tool.close?.();
-    return tool;
+    return await describe(fields, context);
   } catch (error) {
     if (!(error instanceof Fault) || !faults[error.code].retryable) throw error;
     throw new Fault("tool_input", `${toolName(fields)} cannot be had for the agent: ${error.message}`);
@@ -310,9 +313,6 @@ const human: BriefTool = {
     required: ["question"],
   } as JsonSchema,
 };
-
-/** Providers take letters, digits, `_` and `-`, 64 of them. */
-const modelName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64);
 
 function refuseNamesakes(tools: BriefTool[]): void {
   const taken = tools.find((tool) => tool !== human && (tool.name === ASK_HUMAN || tool.name === GIVE_ANSWER));

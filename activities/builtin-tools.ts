@@ -8,6 +8,7 @@ import { createHttp } from "./http.ts";
 import { createHttpTools } from "./http-tools.ts";
 import { createSqlTool } from "./sql-tool.ts";
 import { createTenantFiles, type FilesRoot } from "./files-root.ts";
+import { textTools } from "./text-tools.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
 
 export interface BuiltinOptions {
@@ -32,9 +33,7 @@ export function createBuiltinTools({ filesRoot, mainTenant, httpAllow, sql }: Bu
     exists(files),
     ...createHttpTools(createHttp({ allow: httpAllow })),
     createSqlTool(sql),
-    textLines,
-    textCount,
-    textCut,
+    ...textTools,
     timeNow,
     calculator,
   ];
@@ -136,49 +135,6 @@ const exists = (files: FilesOf): Tool =>
       }
     },
   });
-
-const textLines = defineTool({
-  name: "text.lines",
-  description: "Split a text into its lines, without empty ones unless keepEmpty.",
-  input: z.strictObject({ text: z.string(), keepEmpty: z.boolean().default(false) }),
-  output: z.array(z.string()),
-  effect: "read",
-  short: true,
-  run: ({ text, keepEmpty }) => text.split(/\r\n|\n|\r/).filter((line) => keepEmpty || line.trim() !== ""),
-});
-
-const textCount = defineTool({
-  name: "text.count",
-  description: "How long a text is, in characters, words and lines.",
-  input: z.strictObject({ text: z.string() }),
-  output: z.strictObject({ characters: z.int(), words: z.int(), lines: z.int() }),
-  effect: "read",
-  short: true,
-  run: ({ text }) => ({
-    // What people count: an emoji is one.
-    characters: [...new Intl.Segmenter("en").segment(text)].length,
-    words: [...new Intl.Segmenter("en", { granularity: "word" }).segment(text)].filter(({ isWordLike }) => isWordLike).length,
-    lines: text === "" ? 0 : text.split(/\r\n|\n|\r/).length,
-  }),
-});
-
-const textCut = defineTool({
-  name: "text.cut",
-  description: "A part of a text: from a character on, at most so many. Says whether something is left behind it.",
-  input: z.strictObject({
-    text: z.string(),
-    from: z.int().min(0).default(0),
-    max: z.int().min(1).max(limits.textPartMax).default(10_000),
-  }),
-  output: z.strictObject({ text: z.string(), next: z.int().nullable().describe("Where the rest begins; null at the end") }),
-  effect: "read",
-  short: true,
-  run({ text, from, max }) {
-    const characters = [...text];
-    const end = from + max;
-    return { text: characters.slice(from, end).join(""), next: end < characters.length ? end : null };
-  },
-});
 
 const timeNow = defineTool({
   name: "time.now",

@@ -1,11 +1,16 @@
 import type { Guardrail } from "../contracts/guardrails.ts";
 import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
-import type { IsolatedSchemas } from "./isolated-schema.ts";
+import type { Asker, IsolatedSchemas } from "./isolated-schema.ts";
 
 export type Verdict =
   | { passes: true }
   /** `fixed`: what may stand there instead. */
   | { passes: false; why: string; fixed?: Json };
+
+/** What judges, and for whom. */
+interface Checks extends Asker {
+  schemas: IsolatedSchemas;
+}
 
 /** Every text of a value: those of lists and objects too, and the names of members. Numbers count as they are written. */
 export function textsOf(value: Json): string[] {
@@ -17,13 +22,13 @@ export function textsOf(value: Json): string[] {
 
 /** What was found is not named in the reason: it may be what nobody should see. */
 export async function judgeByPattern(
-  schemas: IsolatedSchemas,
+  { schemas, ...asker }: Checks,
   { pattern, expect = "absent", replaceBy = "[redacted]" }: Extract<Guardrail, { type: "pattern" }>,
   value: Json,
 ): Promise<Verdict> {
   const found = new Map<string, string>();
   for (const text of new Set(textsOf(value))) {
-    const spans = await schemas.findSpans(pattern, text);
+    const spans = await schemas.findSpans(asker, pattern, text);
     if (spans.length > 0) found.set(text, without(text, spans, replaceBy));
   }
   if (expect === "present") return found.size > 0 ? { passes: true } : { passes: false, why: "its pattern is not there." };
@@ -53,9 +58,12 @@ function mergesNames(value: Json, by: ReadonlyMap<string, string>): boolean {
 }
 
 /** A text passes as what it is, or as the JSON that it holds. */
-export async function judgeBySchema(schemas: IsolatedSchemas, schema: JsonSchema, value: Json): Promise<Verdict> {
+export async function judgeBySchema({ schemas, ...asker }: Checks, schema: JsonSchema, value: Json): Promise<Verdict> {
   const read = typeof value === "string" ? jsonIn(value) : undefined;
-  const [asItIs, asRead] = [await schemas.checkPublished(schema, value), read && (await schemas.checkPublished(schema, read.value))];
+  const [asItIs, asRead] = [
+    await schemas.checkPublished(asker, schema, value),
+    read && (await schemas.checkPublished(asker, schema, read.value)),
+  ];
   const problems = asRead ?? asItIs;
   if (asItIs.length === 0 || problems.length === 0) return { passes: true };
   const why = problems.slice(0, 5).map(({ pointer, message }) => `${pointer || "/"} ${message}`);

@@ -81,11 +81,12 @@ export class Guard {
   }
 
   async #judge(rule: Guardrail, piece: Piece): Promise<Verdict> {
+    const checks = { schemas: this.#deps.schemas, tenant: this.#context.tenant };
     switch (rule.type) {
       case "pattern":
-        return judgeByPattern(this.#deps.schemas, rule, piece.value);
+        return judgeByPattern(checks, rule, piece.value);
       case "schema":
-        return judgeBySchema(this.#deps.schemas, rule.schema, piece.value);
+        return judgeBySchema(checks, rule.schema, piece.value);
       case "model": {
         const { verdict, usage } = await judgeByModel(this.#deps.llm, rule, {
           value: piece.value,

@@ -4,10 +4,14 @@ import type { Json } from "../contracts/json.ts";
 import { startLedgerServer, type LedgerServer } from "../tests/servers/ledger-server.ts";
 import type { Reply } from "../tests/servers/scripted-server.ts";
 import { testContext } from "../tests/work-context.ts";
+import { Budgets } from "./budgets.ts";
 import { createHttp } from "./http.ts";
 import { createHttpStep } from "./http-step.ts";
 import { noSecrets } from "./redact.ts";
 import type { StepContext } from "./step.ts";
+
+/** It knows of no budget. */
+const none = { budget: { findMany: async () => [] } } as never;
 
 let ledger: LedgerServer;
 beforeEach(async () => void (ledger = await startLedgerServer()));
@@ -16,7 +20,7 @@ afterEach(() => ledger.close());
 /** The problem of the last of some attempts. */
 async function lastOf(replies: Reply[], url = `${ledger.url}/x`, timeoutMs = 5_000): Promise<Problem> {
   ledger.script("/x", ...replies);
-  const step = createHttpStep({ http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets });
+  const step = createHttpStep({ http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(none) });
   let left: Json | undefined;
   let last: Problem | undefined;
   for (const round of replies.keys()) {

@@ -1,19 +1,22 @@
 import type { HttpFields } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import { isObject } from "../contracts/json.ts";
+import { admit } from "./admission.ts";
+import type { Budgets } from "./budgets.ts";
 import { perhapsDone, type Http } from "./http.ts";
 import type { Redact } from "./redact.ts";
 import type { StepContext, Work } from "./step.ts";
 
 /**
- * The `http` step. Its faults say `mayHaveHappened` of the step, not only of the last attempt: one after another that broke off may be
+ * The `http` step. Budgets take it for a call of a tool. Its faults say `mayHaveHappened` of the step, not only of the last attempt: one after another that broke off may be
  * refused because it was done the first time.
  */
 export const createHttpStep =
-  ({ http, redact }: { http: Http; redact: Redact }): Work<HttpFields> =>
+  ({ http, redact, budgets }: { http: Http; redact: Redact; budgets: Budgets }): Work<HttpFields> =>
   async (fields, _, context) => {
     try {
-      const output = redact.value(await http(fields, context));
+      const admitted = await admit(context, false, () => budgets.spendToolCall(context, `${fields.method} by ${context.path}`));
+      const output = redact.value(await http(fields, { ...context, ...admitted }));
       return { output, checked: output["body"] ?? null };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;

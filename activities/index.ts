@@ -45,7 +45,7 @@ import { createStepActivity, finishedStep } from "./step.ts";
 import { createThink } from "./think.ts";
 import { createTool } from "./tool.ts";
 import type { ToolCalls } from "./tool-calls.ts";
-import { createFindTool } from "./tool-finder.ts";
+import { createDescribeTools, createFindTool } from "./tool-finder.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
 import { Threads } from "./threads.ts";
 import { createValues } from "./values.ts";
@@ -93,7 +93,13 @@ export function createActivities(deps: ActivityDeps): Activities {
   const quick = {
     ...createValues(deps),
     record: async ({ run, events }) => void (await record.append(run, events)),
-    brief: createBrief({ database, find, plans: new Plans(database), models: deps.models, threads }),
+    brief: createBrief({
+      database,
+      describeTools: createDescribeTools({ find, mcp: deps.mcp }),
+      plans: new Plans(database),
+      models: deps.models,
+      threads,
+    }),
     admit: ({ tenant, agent }) => refuseInactive(database, tenant, agent),
     addExchange: createAddExchange(database, threads),
     finished: (step) => finishedStep(database, step),
@@ -116,7 +122,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
     shortTools: createShortTools(toolStep),
-    http: createStepActivity("http", step, createHttpStep({ http: createHttp({ allow: deps.httpAllow }), redact: deps.redact })),
+    http: createStepActivity("http", step, createHttpStep({ ...deps, http: createHttp({ allow: deps.httpAllow }), budgets })),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
     ...createAgentMail(deps),
@@ -139,7 +145,7 @@ function createLoadPlan({
       version !== undefined && planHash !== undefined
         ? (await plans.frozen(tenant, { workflow, version, planHash })).plan
         : await plans.load(tenant, workflow, version);
-    const [first] = plan.input ? await schemas.checkPublished(plan.input, await resolve(database, tenant, input)) : [];
+    const [first] = plan.input ? await schemas.checkPublished({ tenant }, plan.input, await resolve(database, tenant, input)) : [];
     if (first) throw new Fault("input_invalid", `The input of ${workflow} ${plan.version}: ${first.pointer || "/"} ${first.message}`);
     return plan;
   };

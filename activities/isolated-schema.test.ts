@@ -4,6 +4,7 @@ import { IsolatedSchemas } from "./isolated-schema.ts";
 
 const schemas = new IsolatedSchemas();
 afterAll(() => schemas.close());
+const tenant = { tenant: "default" };
 
 /** Each level asks for the one below twice: 2^40 comparisons. */
 const endless: JsonSchema = {
@@ -17,35 +18,55 @@ const endless: JsonSchema = {
 };
 
 test("a value is held against a schema in another thread", async () => {
-  expect(await schemas.check({ type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
-  expect(await schemas.check({ type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
+  expect(await schemas.check(tenant, { type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
+  expect(await schemas.check(tenant, { type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
 }, 30_000);
 
 test("a schema that asks for endless work is given up, and the next one is checked", async () => {
   const ticks: number[] = [];
   const ticking = setInterval(() => ticks.push(Date.now()), 50);
-  await expect(schemas.check(endless, 2)).rejects.toMatchObject({ code: "limit" });
+  await expect(schemas.check(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
   clearInterval(ticking);
   expect(ticks.length).toBeGreaterThan(10);
-  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+  expect(await schemas.check(tenant, { type: "string" }, "x")).toEqual([]);
 }, 20_000);
 
 test("one that asks for endless memory ends its thread and nothing else", async () => {
   const strings: JsonSchema = { items: { anyOf: [{ type: "string" }, { type: "boolean" }, { type: "object" }] } };
   const numbers = Array.from({ length: 500_000 }, (_, n) => n);
-  await expect(schemas.check(strings, numbers)).rejects.toMatchObject({ code: "limit" });
-  expect(await schemas.check({ type: "string" }, "x")).toEqual([]);
+  await expect(schemas.check(tenant, strings, numbers)).rejects.toMatchObject({ code: "limit" });
+  expect(await schemas.check(tenant, { type: "string" }, "x")).toEqual([]);
 }, 30_000);
 
 test("a stranger's schema that is none of ours lets everything pass; of a definition only references cost a thread", async () => {
-  expect(await schemas.check({ type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
-  expect(await schemas.checkPublished({ type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
-  await expect(schemas.checkPublished(endless, 2)).rejects.toMatchObject({ code: "limit" });
+  expect(await schemas.check(tenant, { type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
+  expect(await schemas.checkPublished(tenant, { type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
+  await expect(schemas.checkPublished(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
 }, 30_000);
 
 test("a pattern is looked for at once in a short text, and in another thread in a long one", async () => {
-  expect(await schemas.findSpans("\\d+", "a 12 b")).toEqual([{ from: 2, to: 4 }]);
+  expect(await schemas.findSpans(tenant, "\\d+", "a 12 b")).toEqual([{ from: 2, to: 4 }]);
   const long = `${"x ".repeat(100_000)}12`;
-  expect(await schemas.findSpans("\\d+", long)).toEqual([{ from: 200_000, to: 200_002 }]);
-  await expect(schemas.findSpans("(x?y?x?y?){40}z", "x".repeat(900_000))).rejects.toMatchObject({ code: "limit" });
+  expect(await schemas.findSpans(tenant, "\\d+", long)).toEqual([{ from: 200_000, to: 200_002 }]);
+  await expect(schemas.findSpans(tenant, "(x?y?x?y?){40}z", "x".repeat(900_000))).rejects.toMatchObject({ code: "limit" });
+}, 20_000);
+
+test("tenants have their checks by turns", async () => {
+  const done: string[] = [];
+  const ask = async (name: string): Promise<void> => {
+    await schemas.check({ tenant: name.slice(0, 1) }, { type: "number" }, 2);
+    done.push(name);
+  };
+  await Promise.all(["a1", "a2", "a3", "a4", "b1", "b2", "c1"].map(ask));
+  expect(done).toEqual(["a1", "a2", "b1", "c1", "a3", "b2", "a4"]);
+}, 20_000);
+
+test("who has waited too long is told so, unless something has happened already", async () => {
+  const own = new IsolatedSchemas(300);
+  const slow = expect(own.check(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
+  const before = expect(own.check({ tenant: "b" }, { type: "number" }, 2)).rejects.toMatchObject({ code: "unavailable" });
+  expect(await own.check({ tenant: "b", hasHappened: true }, { type: "number" }, 2)).toEqual([]);
+  await Promise.all([slow, before]);
+  expect(await own.check({ tenant: "b" }, { type: "number" }, 2)).toEqual([]);
+  await own.close();
 }, 20_000);

@@ -8,34 +8,86 @@ import { limits } from "../contracts/limits.ts";
 import { findSpans, type Span } from "../language/expression/pattern-spans.ts";
 import { validateValue, type Mismatch } from "../language/validate.ts";
 
+/** For whom. What comes after an effect (`hasHappened`) waits for its turn as long as it takes. */
+export interface Asker {
+  tenant: string;
+  hasHappened?: boolean;
+}
+
 /**
  * Checks values against schemas in a thread that is ended when one takes too long: patterns are harmless already, but a
- * schema that refers to its own parts can ask for more work than any process has time for.
+ * schema that refers to its own parts can ask for more work than any process has time for. There is one thread, and tenants have it by turns.
  */
 export class IsolatedSchemas {
+  readonly #waitMs: number;
   #thread: Worker | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  #isBusy = false;
+  /** Who waits, by tenant; whose turn is next first. */
+  readonly #lines = new Map<string, (() => void)[]>();
+
+  constructor(waitMs: number = limits.schemaWaitMs) {
+    this.#waitMs = waitMs;
+  }
 
   /** Of a definition, whose schemas were read when it was published: without references a small one costs little, here. */
-  async checkPublished(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
-    return /"\$(dynamicR|r)ef"/.test(JSON.stringify(schema)) ? this.check(schema, value) : validateValue(schema, value);
+  async checkPublished(asker: Asker, schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+    return /"\$(dynamicR|r)ef"/.test(JSON.stringify(schema)) ? this.check(asker, schema, value) : validateValue(schema, value);
   }
 
-  /** Of strangers (MCP servers). Empty = it fits, or the schema is none that we read. Fault `limit` when it takes longer than `limits.schemaCheckMs`. */
-  async check(schema: JsonSchema, value: Json): Promise<Mismatch[]> {
-    return (await this.#inTurn({ schema, value }, "Checking a value against this schema")) as Mismatch[];
+  /**
+   * Of strangers (MCP servers). Empty = it fits, or the schema is none that we read. Faults: `limit` when it takes longer than
+   * `limits.schemaCheckMs`; `unavailable` when its turn has not come within `limits.schemaWaitMs`.
+   */
+  async check(asker: Asker, schema: JsonSchema, value: Json): Promise<Mismatch[]> {
+    return (await this.#inTurn(asker, { schema, value }, "Checking a value against this schema")) as Mismatch[];
   }
 
-  /** Where a pattern is found in a text: at once where little is to be done. Fault `limit` as `check`. */
-  async findSpans(pattern: string, text: string): Promise<Span[]> {
+  /** Where a pattern is found in a text: at once where little is to be done. Faults as `check`. */
+  async findSpans(asker: Asker, pattern: string, text: string): Promise<Span[]> {
     if (text.length * pattern.length <= cheapMax) return findSpans(text, pattern);
-    return (await this.#inTurn({ pattern, text }, "Looking for this pattern")) as Span[];
+    return (await this.#inTurn(asker, { pattern, text }, "Looking for this pattern")) as Span[];
   }
 
-  #inTurn(work: Isolated, what: string): Promise<unknown> {
-    const turn = this.#last.then(() => this.#ask(work, what));
-    this.#last = turn.catch(() => undefined);
-    return turn;
+  async #inTurn(asker: Asker, work: Isolated, what: string): Promise<unknown> {
+    if (this.#isBusy) await this.#turn(asker, what);
+    this.#isBusy = true;
+    try {
+      return await this.#ask(work, what);
+    } finally {
+      this.#passOn();
+    }
+  }
+
+  #turn({ tenant, hasHappened = false }: Asker, what: string): Promise<void> {
+    return new Promise((begin, refuse) => {
+      const begun = (): void => {
+        clearTimeout(timer);
+        begin();
+      };
+      const late = (): void => {
+        this.#leave(tenant, begun);
+        refuse(new Fault("unavailable", `${what} had to wait for longer than ${this.#waitMs} ms: this worker has too many such checks.`));
+      };
+      const timer = hasHappened ? undefined : setTimeout(late, this.#waitMs);
+      this.#lines.set(tenant, [...(this.#lines.get(tenant) ?? []), begun]);
+    });
+  }
+
+  /** To the tenant that has waited longest since its last turn. */
+  #passOn(): void {
+    const [first] = this.#lines;
+    this.#isBusy = first !== undefined;
+    if (!first) return;
+    const [tenant, [next, ...others]] = first;
+    this.#lines.delete(tenant);
+    if (others.length > 0) this.#lines.set(tenant, others);
+    next?.();
+  }
+
+  #leave(tenant: string, waiting: () => void): void {
+    const others = (this.#lines.get(tenant) ?? []).filter((each) => each !== waiting);
+    if (others.length > 0) this.#lines.set(tenant, others);
+    else this.#lines.delete(tenant);
   }
 
   async close(): Promise<void> {

@@ -70,5 +70,10 @@ export const refusedMessages = (messages: Message[], said: string, why: string):
   { role: "user", content: `${why}\nThis was not passed on. Answer again, so that it keeps to the rule.` },
 ];
 
-// Small models put JSON into a code fence although told not to.
-const withoutFence = (text: string): string => /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/i.exec(text)?.[1] ?? text;
+/** Small models put JSON into a code fence although told not to. */
+function withoutFence(text: string): string {
+  const trimmed = text.trim();
+  if (!trimmed.startsWith("```")) return text;
+  const [start, end] = [trimmed.indexOf("\n"), trimmed.lastIndexOf("```")];
+  return start < 0 || end < start ? text : trimmed.slice(start, end);
+}

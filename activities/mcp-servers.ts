@@ -4,7 +4,7 @@ import type { HttpServer, McpChange, McpServerConfig, OperatorServers } from "..
 import { satisfies } from "../contracts/semver.ts";
 import { nearest } from "../contracts/nearest.ts";
 import type { Database } from "../prisma/client.ts";
-import { describeOffer, pinOffer, type Offer, type OfferedTool } from "../prisma/mcp.ts";
+import { describeOffer, pinOffer, type Offer, type OfferedTool, type Pin } from "../prisma/mcp.ts";
 import { publishTools } from "../prisma/tools.ts";
 import type { Egress } from "./egress.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
@@ -44,17 +44,32 @@ export class McpServers {
    * A tool on an open connection, which whoever asked closes (`Tool.close`). Faults: `tool_input` (no such server or tool), `policy` (not
    * as approved), `tool`, `timeout`, `limit`.
    */
-  async find({ server, tool, version }: WantedTool, context: WorkContext): Promise<Tool> {
+  async find(wanted: WantedTool, context: WorkContext): Promise<Tool> {
+    const opened = await this.#open(wanted.server, context);
+    try {
+      return this.#toolOf(context.tenant, taken(wanted, opened), opened);
+    } catch (error) {
+      await opened.session.close();
+      throw error;
+    }
+  }
+
+  /** What any of a server's tools says of itself: the server is asked once for all of them. Faults as `find`. */
+  async describe(server: string, context: WorkContext): Promise<(wanted: WantedTool) => Described> {
+    const opened = await this.#open(server, context);
+    await opened.session.close();
+    return (wanted) => describedOf(taken(wanted, opened), opened);
+  }
+
+  async #open(server: string, context: WorkContext): Promise<Opened> {
     const { tenant } = context;
     const config = await this.#configOf(tenant, server, Date.now() + context.timeoutMs);
     const session = await McpSession.open(server, this.#placeOf(config, { server, context }), context);
     try {
       const offer = await session.offer(context);
-      if (version !== undefined && !satisfies(offer.version, version))
-        throw new Fault("tool", `MCP server ${server} has version ${offer.version}, not ${version}.`, { extra: { retryable: false } });
-      await this.#refuseUnapproved(tenant, { server, tool, offer, config });
-      const offered = offer.tools.find(({ name }) => name === tool) ?? unknownTool(server, tool, offer);
-      return this.#toolOf(offered, { server, version: offer.version, config, session });
+      const { isNew, ...pin } = await pinOffer(this.#deps.database, { tenant, server }, offer);
+      if (isNew) await publishTools(this.#deps.database, tenant, describeOffer(server, offer, config.tools));
+      return { server, config, session, offer, pin };
     } catch (error) {
       await session.close();
       throw error;
@@ -96,55 +111,58 @@ export class McpServers {
     return `${value.prefix ?? ""}${secret}`;
   }
 
-  async #refuseUnapproved(tenant: string, { server, tool, offer, config }: Offered): Promise<void> {
-    const { tools, approvedAt, changes, isNew } = await pinOffer(this.#deps.database, { tenant, server }, offer);
-    if (isNew) await publishTools(this.#deps.database, tenant, describeOffer(server, offer, config.tools));
-    const change = changes.find((each) => each.tool === tool);
-    if (change && (change.change !== "removed" || tools[tool] === undefined))
-      throw new Fault("policy", refusal(server, change, approvedAt), { extra: { server, change: { ...change } } });
-  }
-
-  #toolOf(offered: OfferedTool, { server, version, config, session }: Found): Tool {
-    const [description] = describeOffer(server, { version, tools: [offered] }, config.tools);
+  #toolOf(tenant: string, offered: OfferedTool, opened: Opened): Tool {
+    const { session } = opened;
+    const description = describedOf(offered, opened);
     const { schemas } = this.#deps;
     return {
-      ...description!,
+      ...description,
       parse: async (args) => {
         const given = isObject(args) ? args : {};
-        const problems = await schemas.check(offered.input, given);
-        if (problems.length > 0) throw inputFault(description!.name, problems);
+        const problems = await schemas.check({ tenant }, offered.input, given);
+        if (problems.length > 0) throw inputFault(description.name, problems);
         return given;
       },
       run: async (args, context) => {
         // `parse` gives an object.
         const result = await session.call(offered.name, args as JsonObject, context);
-        if (offered.output && !result.isError) await this.#checkResult(offered.output, result.structured, description!.name);
+        if (offered.output && !result.isError)
+          await this.#checkResult(tenant, offered.output, { structured: result.structured, name: description.name });
         return { ...result, text: textOf(result.content) };
       },
       close: () => session.close(),
     };
   }
 
-  async #checkResult(schema: JsonSchema, structured: Json, name: string): Promise<void> {
-    const [first] = await this.#deps.schemas.check(schema, structured);
+  async #checkResult(tenant: string, schema: JsonSchema, { structured, name }: { structured: Json; name: string }): Promise<void> {
+    const [first] = await this.#deps.schemas.check({ tenant, hasHappened: true }, schema, structured);
     if (!first) return;
     const detail = `${name} gave a result that does not fit its own output schema: ${first.pointer || "/"} ${first.message}`;
     throw new Fault("tool", detail, { extra: { retryable: false, hasHappened: true } });
   }
 }
 
-interface Offered {
+interface Opened {
   server: string;
-  tool: string;
-  offer: Offer;
-  config: McpServerConfig;
-}
-
-interface Found {
-  server: string;
-  version: string;
   config: McpServerConfig;
   session: McpSession;
+  offer: Offer;
+  pin: Pin;
+}
+
+type Described = ReturnType<typeof describeOffer>[number];
+
+const describedOf = (offered: OfferedTool, { server, offer: { version }, config }: Opened): Described =>
+  describeOffer(server, { version, tools: [offered] }, config.tools)[0]!;
+
+/** A tool of an offer, in the wanted version and as it was approved. */
+function taken({ tool, version }: WantedTool, { server, offer, pin: { tools, approvedAt, changes } }: Opened): OfferedTool {
+  if (version !== undefined && !satisfies(offer.version, version))
+    throw new Fault("tool", `MCP server ${server} has version ${offer.version}, not ${version}.`, { extra: { retryable: false } });
+  const change = changes.find((each) => each.tool === tool);
+  if (change && (change.change !== "removed" || tools[tool] === undefined))
+    throw new Fault("policy", refusal(server, change, approvedAt), { extra: { server, change: { ...change } } });
+  return offer.tools.find(({ name }) => name === tool) ?? unknownTool(server, tool, offer);
 }
 
 function refusal(server: string, { tool, change, fields }: McpChange, approvedAt: Date): string {

@@ -27,12 +27,15 @@ export interface McpResult {
 export class McpSession {
   readonly #name: string;
   readonly #client: Client;
+  /** To connect and to list its tools, page by page. */
+  readonly #begunBy: number;
   /** Why the connection was given up: whoever waits on it is only told that it is closed. */
   #broken: Fault | undefined;
 
-  private constructor(name: string, client: Client) {
+  private constructor(name: string, client: Client, begunBy: number) {
     this.#name = name;
     this.#client = client;
+    this.#begunBy = begunBy;
     client.onerror = (error) => {
       this.#broken ??= faultInside(error) ?? (isTooLong(error) ? tooLong(name) : undefined);
       if (this.#broken) void this.close();
@@ -42,7 +45,7 @@ export class McpSession {
   /** Faults: `tool` (it is not there, or does not speak MCP), `policy` (it may not be called), `timeout`. */
   static async open(name: string, place: McpPlace, context: WorkContext): Promise<McpSession> {
     const client = new Client({ name: "tenuto", version: "1.0.0" }, { jsonSchemaValidator: unchecked });
-    const session = new McpSession(name, client);
+    const session = new McpSession(name, client, Date.now() + Math.min(limits.mcpBeginMs, context.timeoutMs));
     try {
       await session.#soon(context, (options) => client.connect(transportTo(place), options));
       return session;
@@ -52,9 +55,10 @@ export class McpSession {
     }
   }
 
-  /** All tools there are. Fault `limit` for more than anybody can have looked at. */
+  /** All tools there are. Fault `limit` for more than anybody can have looked at, and for a list without an end. */
   async offer(context: WorkContext): Promise<Offer> {
     const tools: OfferedTool[] = [];
+    const cursors = new Set<string>();
     for (let cursor: string | undefined; ;) {
       const asked = cursor === undefined ? {} : { cursor };
       const page = await this.#soon(context, (options) => this.#client.listTools(asked, options));
@@ -66,6 +70,9 @@ export class McpSession {
         );
       cursor = page.nextCursor;
       if (cursor === undefined) break;
+      if (cursors.has(cursor) || cursors.size + 1 >= limits.mcpPagesMax)
+        throw new Fault("limit", `MCP server ${this.#name} lists its tools without an end, or on more than ${limits.mcpPagesMax} pages.`);
+      cursors.add(cursor);
     }
     const version = this.#client.getServerVersion()?.version ?? "";
     return { version: isVersion(version) ? version : "0.0.0", tools };
@@ -94,7 +101,7 @@ export class McpSession {
   }
 
   async #soon<Result>(context: WorkContext, ask: (options: { signal: AbortSignal; timeout: number }) => Promise<Result>): Promise<Result> {
-    const timeout = Math.min(limits.mcpBeginMs, context.timeoutMs);
+    const timeout = Math.max(1, this.#begunBy - Date.now());
     try {
       return await withDeadline(context, timeout, (signal) => ask({ signal, timeout }));
     } catch (error) {

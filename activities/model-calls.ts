@@ -1,5 +1,13 @@
 import type { Database, Prisma } from "../prisma/client.ts";
-import { closeCall, openCall, type CallKey, type ClosedCall, type OpenCall } from "../prisma/model-calls.ts";
+import {
+  closeCall,
+  paidAnswer,
+  openCall,
+  type CallKey,
+  type ClosedCall,
+  type EarlierAnswer,
+  type OpenCall,
+} from "../prisma/model-calls.ts";
 import { NANO, nothing, wholeNano, type Amount, type BudgetRef } from "../contracts/budgets.ts";
 import { terminalStatuses } from "../contracts/events.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
@@ -26,6 +34,10 @@ export interface CallOwner {
   round: number;
   /** The first of those that it goes on from; its own when there are none. */
   since: number;
+  /** The run that its own tries again. */
+  retryOf?: string;
+  /** What its step asks, as a hash. */
+  asked: string;
   /** The published agent that it is made for. */
   agent?: string;
   /** What it may spend. */
@@ -111,6 +123,11 @@ export class ModelCalls {
     for (const { status, attempt, callIndex } of rows)
       if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, { from: ["open"], closed: lost });
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, status: lost.status, error: lostProblem } : row));
+  }
+
+  /** What a run that this one tries again was told, and has paid: the same question need not be asked again. */
+  async earlier({ tenant, retryOf, idempotencyKey, asked }: CallOwner): Promise<EarlierAnswer | undefined> {
+    return retryOf === undefined ? undefined : paidAnswer(this.#database, { tenant, retryOf, effectKey: idempotencyKey, asked });
   }
 
   /**
@@ -234,6 +251,7 @@ const openRow = (owner: CallOwner, { index, execution, position, model, wanted, 
   wanted,
   position,
   route: route ?? null,
+  asked: owner.asked,
   startedAt,
   reservation: null,
   lostAt: null,

@@ -18,6 +18,12 @@ export interface ToolCall {
   malformed?: string;
 }
 
+/** A name as providers take it, also of a call that a model has invented: letters, digits, `_` and `-`, 64 of them. */
+export const modelName = (name: string): string => wordOf(name).slice(0, 64);
+
+/** The same of an id: as long as it was, since it must remain one. */
+export const wordOf = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, "_") || "_";
+
 /** Reasoning of a model, signed by its provider: sent back as it came, to the same provider only. */
 export interface Thinking {
   provider: string;

@@ -3,6 +3,7 @@ import { makeProblem, type Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { ModelHealth } from "./model-health.ts";
 import { createModels, describeModels, type ModelSettings } from "./models.ts";
+import { listedPrice } from "./prices.ts";
 import type { Need } from "./route.ts";
 
 const need: Need = { inputTokens: 100, task: "text" };
@@ -28,6 +29,13 @@ describe("which model answers", () => {
   test("OpenAI before Anthropic, when both have keys", async () => {
     expect(await routed("smart", { OPENAI_API_KEY: "k", ANTHROPIC_API_KEY: "k" })).toMatch(/^openai\//);
     expect(await routed("smart", { ANTHROPIC_API_KEY: "k" })).toMatch(/^anthropic\//);
+  });
+
+  test.each([{ OPENAI_API_KEY: "k" }, { ANTHROPIC_API_KEY: "k" }])("one whose price is known, by every alias: %j", async (settings) => {
+    for (const alias of ["default", "fast", "smart", "cheap", "reasoning"]) {
+      const { provider, name } = await models(settings).route(alias, need);
+      expect([alias, name, listedPrice({ provider, name })]).toEqual([alias, name, expect.any(Number)]);
+    }
   });
 
   test("a compatible server that needs no key", async () => {

@@ -1,4 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
+import type { JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { createAnthropic } from "./model-anthropic.ts";
 import type { CallOutcome } from "./model-calls.ts";
@@ -7,7 +8,7 @@ import { createLocalModel } from "./model-local.ts";
 import { createOpenAi } from "./model-openai.ts";
 import type { Model } from "./model-port.ts";
 import { listedPrice, listedWindow, type PricedModel } from "./prices.ts";
-import { chooseModel, type Candidate, type Need, type Preference, type Route } from "./route.ts";
+import { chooseModel, isTooSmall, type Candidate, type Need, type Preference, type Route } from "./route.ts";
 
 /** The part of the settings that decides who answers. */
 export interface ModelSettings {
@@ -30,13 +31,20 @@ export interface Routed extends PricedModel {
 
 /** All models a process can ask. */
 export interface Models {
-  /** By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets. */
+  /**
+   * By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets (`isTooLong`: one of
+   * them has too small a window).
+   */
   route(wanted: string, need: Need): Promise<Routed>;
   /** What the smallest of the models that a name stands for can take in, in tokens; undefined when none is known. */
   window(wanted: string): number | undefined;
   /** What a call says of its model's health. */
   learn(model: PricedModel, outcome: CallOutcome, tookMs: number): void;
 }
+
+/** What each of a chain of models can take in, in tokens, as far as that is known. */
+export const smallestWindow = (models: Pick<Models, "window">, names: string[]): number =>
+  Math.min(...names.map((name) => models.window(name) ?? Number.POSITIVE_INFINITY));
 
 /** All models of this process. A bad TENUTO_MODELS ends it with the entry's text. */
 export function createModels(settings: ModelSettings, health = new ModelHealth()): Models {
@@ -66,7 +74,7 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
       const candidates = await Promise.all(names.map((each) => candidateOf(each, preference)));
       const route = chooseModel(wanted, { candidates, need, preference });
       // Everybody fails: the one that may be asked first.
-      const soonest = route.taken === null ? soonestOf(candidates, route) : undefined;
+      const soonest = route.taken === null ? soonestOf(candidates, route, need) : undefined;
       const { provider, name } = names[candidates.findIndex(({ model }) => model === (route.taken ?? soonest?.model))]!;
       const openForMs = soonest?.openForMs ?? (await health.enter(`${provider}/${name}`));
       return {
@@ -128,12 +136,13 @@ const preferenceOf = (alias: string): Preference => (Object.hasOwn(preferences, 
 /** What the aliases mean when TENUTO_MODELS does not say. `compatible`: a base URL without a key, most often Ollama. */
 const defaultModels: Record<Provider | "compatible", AliasNames<string>> = {
   openai: { default: "gpt-5.4-mini", fast: "gpt-5.4-mini", smart: "gpt-5.5", cheap: "gpt-5.4-nano", reasoning: "gpt-5.5" },
+  // Not those of 5.5: the list of prices does not know all of them, and they refuse to be held to a tool, as an answer with a schema is.
   anthropic: {
-    default: "claude-sonnet-5-5",
-    fast: "claude-haiku-5-5",
-    smart: "claude-opus-5-5",
-    cheap: "claude-haiku-5-5",
-    reasoning: "claude-opus-5-5",
+    default: "claude-sonnet-5",
+    fast: "claude-haiku-4-5",
+    smart: "claude-opus-5",
+    cheap: "claude-haiku-4-5",
+    reasoning: "claude-opus-5",
   },
   compatible: { default: "llama3.2", fast: "llama3.2", smart: "llama3.2", cheap: "llama3.2", reasoning: "llama3.2" },
   local: { default: "extractive", fast: "extractive", smart: "extractive", cheap: "extractive", reasoning: "extractive" },
@@ -185,11 +194,14 @@ function parseName(text: string): ModelName | undefined {
 }
 
 /** Among models that only fail for the moment. When none of them is among them, nobody can answer: a fault that says why. */
-function soonestOf(candidates: Candidate[], { wanted, candidates: reasons }: Route): Candidate {
+function soonestOf(candidates: Candidate[], { wanted, candidates: reasons }: Route, need: Need): Candidate {
   const failing = candidates.filter(({ openForMs }, index) => openForMs && reasons[index]!.why.startsWith("keeps failing"));
   const [soonest] = failing.toSorted((a, b) => a.openForMs! - b.openForMs!);
   if (soonest) return soonest;
-  throw finalFault(`No model can answer as ${wanted}: ${reasons.map(({ model, why }) => `${model} ${why}`).join("; ")}.`);
+  throw finalFault(
+    `No model can answer as ${wanted}: ${reasons.map(({ model, why }) => `${model} ${why}`).join("; ")}.`,
+    candidates.some((candidate) => isTooSmall(candidate, need)) ? { isTooLong: true } : {},
+  );
 }
 
 function unknownModel(wanted: string, aliases: Map<string, unknown>): never {
@@ -198,7 +210,7 @@ function unknownModel(wanted: string, aliases: Map<string, unknown>): never {
   );
 }
 
-const finalFault = (detail: string): Fault => new Fault("model", detail, { extra: { retryable: false } });
+const finalFault = (detail: string, more: JsonObject = {}): Fault => new Fault("model", detail, { extra: { retryable: false, ...more } });
 
 const keyOf = (provider: Provider): string => (provider === "anthropic" ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY or OPENAI_BASE_URL");
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { startLedgerServer, type LedgerServer } from "../tests/servers/ledger-server.ts";
 import { testContext } from "../tests/work-context.ts";
 import { createBuiltinTools } from "./builtin-tools.ts";
@@ -44,6 +45,26 @@ describe("text", () => {
   test("is counted as people count", async () => {
     expect(await run("text.count", { text: "Grüße, 👩‍👧!\nEnde" })).toEqual({ characters: 14, words: 2, lines: 2 });
     expect(await run("text.count", { text: "" })).toEqual({ characters: 0, words: 0, lines: 0 });
+  });
+
+  test("is counted in pieces that cut no character and no word", async () => {
+    const line = "Grüße an 👩‍👧 in 12 Orten: 🇩🇪🇫🇷. ";
+    expect(await run("text.count", { text: line.repeat(4_000) })).toEqual({ characters: 112_000, words: 20_000, lines: 1 });
+    const before = process.memoryUsage().rss;
+    await run("text.count", { text: "x ".repeat(limits.textCountMax / 2) });
+    expect(process.memoryUsage().rss - before).toBeLessThan(200_000_000);
+    expect(await run("text.count", { text: "x".repeat(2_500) })).toMatchObject({ characters: 2_500, lines: 1 });
+  });
+
+  test("too long to be counted or split is refused", async () => {
+    await expect(run("text.count", { text: "x".repeat(limits.textCountMax + 1) })).rejects.toMatchObject({ code: "limit" });
+    await expect(run("text.lines", { text: "\n".repeat(limits.textSplitMax + 1) })).rejects.toMatchObject({ code: "limit" });
+  });
+
+  test("is cut at any length", async () => {
+    const text = "👍".repeat(3_000_000);
+    expect(await run("text.cut", { text, from: 2_999_999 })).toEqual({ text: "👍", next: null });
+    expect(await run("text.cut", { text: "a", from: 5 })).toEqual({ text: "", next: null });
   });
 
   test("is cut part by part, never within a character", async () => {

@@ -1,6 +1,6 @@
 import type OpenAI from "openai";
 import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
-import type { ChatRequest, Message } from "./model-port.ts";
+import { modelName, type ChatRequest, type Message } from "./model-port.ts";
 
 /** A chat in OpenAI's words. Nothing that was not asked for is sent: compatible servers refuse fields they do not know. */
 export function chatBody(request: ChatRequest): OpenAI.ChatCompletionCreateParamsNonStreaming {
@@ -25,9 +25,10 @@ function messageOf(message: Message): OpenAI.ChatCompletionMessageParam {
     role: "assistant",
     content: message.content === "" ? null : message.content,
     tool_calls: calls.map(({ id, name, arguments: given, malformed }) => ({
+      // Other providers' too: of ids any text is taken, and some models read theirs.
       id,
       type: "function",
-      function: { name, arguments: malformed ?? JSON.stringify(given) },
+      function: { name: modelName(name), arguments: malformed ?? JSON.stringify(given) },
     })),
   };
 }

@@ -7,7 +7,8 @@ import type { Database } from "../prisma/client.ts";
 import { searchMemories } from "../prisma/memories.ts";
 import { assemble } from "./context.ts";
 import { recalled } from "./memory-tools.ts";
-import type { Models } from "./models.ts";
+import { smallestWindow, type Models } from "./models.ts";
+import { estimateInputTokens } from "./model-port.ts";
 import { systemOf } from "./shorten.ts";
 import { specsOf } from "./think.ts";
 import type { Threads } from "./threads.ts";
@@ -28,28 +29,48 @@ export interface Beginning {
   models: string[];
 }
 
+interface Opening {
+  opening: string[];
+  report: ContextReport;
+  /** A longer conversation is shortened. */
+  contextTokens: number;
+  mayHold: boolean;
+}
+
 /** What the model is given before the task: what is remembered of it, and what was said before. The report is only of interest when there may be some. */
 export async function openingOf(
   { database, models, threads }: OpeningDeps,
   { tenant, run, order, agent, brief, models: names }: Beginning,
-): Promise<{ opening: string[]; report: ContextReport; mayHold: boolean }> {
+): Promise<Opening> {
   const { owner, subject } = memoryScope(order, agent);
   const recall = order.memory?.recall ?? agent?.memory?.recall ?? (order.memory || agent?.memory ? defaults.memoriesRecalled : 0);
   const filter = { tenant, agent: owner, subject, andGeneral: true as const };
   const memories = recall === 0 ? [] : await searchMemories(database, filter, brief.prompt, recall);
   const thread = brief.thread ? await threads.before(brief.thread, briefing(tenant, run)) : [];
-  const windows = names.map((name) => models.window(name)).filter((window) => window !== undefined);
+  const window = smallestWindow(models, names);
+  // As it will be with something to read.
+  const fixed = { messages: systemOf({ ...brief, opening: [] }), tools: specsOf(brief) };
   const context = assemble({
-    window: Math.min(order.contextTokens, ...windows),
-    // As it will be with something to read.
-    system: systemOf({ ...brief, opening: [] }),
-    tools: specsOf(brief),
+    window: Math.min(order.contextTokens, window),
+    system: fixed.messages,
+    tools: fixed.tools,
     task: brief.prompt,
     memories: memories.map(recalled),
     thread: thread.map(({ asked, answered, at }) => ({ asked, answered, at: at.toISOString() })),
   });
-  return { ...context, mayHold: recall > 0 || brief.thread !== undefined };
+  const contextTokens = Math.min(order.contextTokens, conversationTokens(window - estimateInputTokens(fixed)));
+  return { ...context, contextTokens, mayHold: recall > 0 || brief.thread !== undefined };
 }
+
+/**
+ * How long a conversation may be that one turn more still fits into a window beside it: an answer, and results of half its length.
+ * Where the answer alone would be most of the window, half of it.
+ */
+const conversationTokens = (window: number): number =>
+  Math.max(limits.agentContextTokensMin, Math.floor((window - Math.min(answerTokens, window / 4)) / 1.5));
+
+/** With the words around results. */
+const answerTokens = defaults.budgetOutputTokens + 616;
 
 /** What an agent's memory tools may touch: the step's word, within its agent's. */
 export function memoryScope({ owner, memory = {} }: AgentOrder, agent: Agent | undefined): MemoryScope {

@@ -12,6 +12,7 @@ import { isUnderWay } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Database } from "../prisma/client.ts";
 import { removeExpiredMemories } from "../prisma/memories.ts";
+import { removeOld } from "../prisma/retention.ts";
 import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { UNTOLD } from "../prisma/plans.ts";
@@ -48,6 +49,7 @@ const untoldSinceMs = 10 * 60_000;
  * definition or tenant is paused for (it was paused while they started) are told again.
  */
 export function createReconcile(deps: Deps): () => Promise<number> {
+  const forget = forgetting(deps.database);
   return () => {
     const context = Context.current();
     const beat = (): void => {
@@ -61,12 +63,22 @@ export function createReconcile(deps: Deps): () => Promise<number> {
       "auto-pauses": () => deps.autoPause(beat).then(none),
       "forgotten messages": () => deliverForgotten(deps, beat).then(none),
       "expired memories": () => removeExpiredMemories(deps.database).then(none),
+      "what nobody can come back to": () => forget().then(none),
     });
   };
 }
 
 /** What counts as healed is what differed. */
 const none = (): number => 0;
+
+/** Old rows, once in a while; at once again while there may be more. */
+function forgetting(database: Database): () => Promise<void> {
+  let nextAt = 0;
+  return async () => {
+    if (Date.now() < nextAt) return;
+    if ((await removeOld(database)) < limits.forgottenRowsMax) nextAt = Date.now() + limits.forgetEveryMs;
+  };
+}
 
 async function healRows(deps: Deps, beat: Beat): Promise<number> {
   let healed = 0;

@@ -50,11 +50,14 @@ export function chooseModel(
   };
 }
 
-function reasonAgainst({ missing, cannot, contextTokens, openForMs }: Candidate, need: Need): string | undefined {
+export const isTooSmall = ({ contextTokens = Number.POSITIVE_INFINITY }: Candidate, need: Need): boolean =>
+  need.inputTokens > contextTokens;
+
+function reasonAgainst(candidate: Candidate, need: Need): string | undefined {
+  const { missing, cannot, contextTokens, openForMs } = candidate;
   if (missing !== undefined) return `not set up: ${missing}`;
   if (cannot?.includes(need.task)) return `its provider has no ${need.task}`;
-  if (contextTokens !== undefined && need.inputTokens > contextTokens)
-    return `takes ${contextTokens} tokens, the request has about ${need.inputTokens}`;
+  if (isTooSmall(candidate, need)) return `takes ${contextTokens} tokens, the request has about ${need.inputTokens}`;
   if (openForMs !== undefined && openForMs > 0) return `keeps failing; asked again in ${Math.ceil(openForMs / 1_000)} s`;
   return undefined;
 }

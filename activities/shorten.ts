@@ -1,10 +1,13 @@
 import type { Brief, ThinkFields, Thought } from "../contracts/agent-task.ts";
 import type { Json } from "../contracts/json.ts";
+import { defaults } from "../contracts/limits.ts";
 import type { Database } from "../prisma/client.ts";
+import { storable } from "../prisma/storable.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { marksAreData } from "./context.ts";
 import { judge } from "./llm-outcome.ts";
 import { estimateInputTokens, type Message } from "./model-port.ts";
+import { smallestWindow, type Models } from "./models.ts";
 import type { StepContext, Worked } from "./step.ts";
 import { Transcripts } from "./transcripts.ts";
 
@@ -17,7 +20,7 @@ interface Long {
 
 /** The conversation as its task, a summary of what lies behind, and the calls whose results are yet to come. */
 export async function shorten(deps: LlmDeps & { database: Database }, { brief, fields, before, context }: Long): Promise<Worked> {
-  const { output, usage, told } = await new Asking(deps, summaryQuestion(brief, fields, before), context).attempt();
+  const { output, usage, told } = await new Asking(deps, summaryQuestion(deps.models, { brief, fields, before }), context).attempt();
   const last = before.at(-1)!;
   const messages: Message[] = [
     // Its task, as guardrails have let it pass.
@@ -30,11 +33,16 @@ export async function shorten(deps: LlmDeps & { database: Database }, { brief, f
   return { output: thought as unknown as Json, isOurs: true, ...(usage ? { usage } : {}), ...(told ? { told } : {}) };
 }
 
-function summaryQuestion(brief: Brief, { models, repairs }: ThinkFields, before: Message[]): Question {
-  const messages: Message[] = [
-    ...systemOf(brief, before),
-    { role: "user", content: `${before.map(lineOf).join("\n\n")}\n\n---\n\n${wantsSummary}` },
-  ];
+/** Of a conversation that was begun with a larger model, its first and last words: as much as is taken in. */
+export function summaryQuestion(
+  known: Pick<Models, "window">,
+  { brief, fields: { models, repairs }, before }: Omit<Long, "context">,
+): Question {
+  const system = systemOf(brief, before);
+  const window = smallestWindow(known, models);
+  const room = window - Math.min(defaults.budgetOutputTokens, window / 8) - estimateInputTokens({ messages: system }) - wordsTokens;
+  const conversation = withoutMiddle(before.map(lineOf).join("\n\n"), Math.max(0, room * 4));
+  const messages: Message[] = [...system, { role: "user", content: `${conversation}\n\n---\n\n${wantsSummary}` }];
   return {
     ...(brief.agent === undefined ? {} : { agent: brief.agent }),
     models,
@@ -49,6 +57,16 @@ function summaryQuestion(brief: Brief, { models, repairs }: ThinkFields, before:
 const wantsSummary =
   "Above is a conversation with its tools. Write what whoever goes on with it must know: what was found and done, with names, numbers, " +
   "identifiers and decisions word by word, what failed, and what is still to be done. Nothing else.";
+
+/** Those of the summary's request, and more. */
+const wordsTokens = 200;
+
+function withoutMiddle(text: string, charactersMax: number): string {
+  const left = text.length - charactersMax;
+  if (left <= 0) return text;
+  const start = Math.floor(charactersMax / 4);
+  return storable(`${text.slice(0, start)}\n[${left} characters were left out]\n${text.slice(start + left)}`);
+}
 
 export const lineOf = (message: Message): string => {
   if (message.role === "tool") return `Result of ${message.toolCallId}: ${message.content}`;

@@ -9,6 +9,7 @@ import type { Expression } from "../language/plan.ts";
 import { evaluate } from "../language/expression/evaluate.ts";
 import { keep, resolve, store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
+import { hashOf } from "../prisma/hash.ts";
 import type { OpenEffect } from "../prisma/effects.ts";
 import type { EffectLedger } from "./effects.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
@@ -57,6 +58,10 @@ export interface StepContext extends WorkContext {
   isAgain: boolean;
   /** What models have said since this attempt of the step holds. */
   since: number;
+  /** What models have said to the step in this run, and in those that it tried again, may hold, too. */
+  retryOf?: string;
+  /** Of what the step asks: another question has other answers. */
+  asked: () => string;
   /** Which of the attempts Temporal makes of this call. */
   temporalAttempt: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
@@ -193,7 +198,7 @@ async function perform<Fields>(
   // Before anything else is made of it: what has happened must be known as such.
   if (effect) await patiently(desk.endsAt, () => effects.done(effect, kept));
   try {
-    if (schema) await checkSchema(schemas, { schema, output: checked, path: call.path });
+    if (schema) await checkSchema(schemas, { tenant, schema, output: checked, path: call.path });
     if (asksAgain(call, output)) {
       if (effect) await patiently(desk.endsAt, () => effects.discard(effect));
       desk.discard();
@@ -240,6 +245,8 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     execution: info.workflowExecution?.runId ?? "",
     isAgain: isAgain(call) || call.since !== undefined,
     since: call.since ?? call.attempt,
+    ...(call.retryOf === undefined ? {} : { retryOf: call.retryOf }),
+    asked: () => hashOf([call.fields as Json, call.outputSchema ?? null]),
     temporalAttempt: info.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
@@ -280,9 +287,9 @@ function beatEveryMs(): number {
 
 async function checkSchema(
   schemas: IsolatedSchemas,
-  { schema, output, path }: { schema: JsonSchema; output: Json; path: string },
+  { tenant, schema, output, path }: { tenant: string; schema: JsonSchema; output: Json; path: string },
 ): Promise<void> {
-  const [first, ...others] = await schemas.checkPublished(schema, output);
+  const [first, ...others] = await schemas.checkPublished({ tenant, hasHappened: true }, schema, output);
   if (!first) return;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   const detail = `The output of ${path} does not fit its outputSchema: ${first.pointer || "/"} ${first.message}${more}`;

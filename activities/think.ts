@@ -1,10 +1,7 @@
 import { GIVE_ANSWER, type AskedCall, type Brief, type CallResult, type ThinkFields, type Thought } from "../contracts/agent-task.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
-import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
-import { usesReservedKey } from "../contracts/reference.ts";
+import type { Json, JsonSchema } from "../contracts/json.ts";
 import { resolve, store } from "../prisma/blobs.ts";
-import { storable } from "../prisma/storable.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { askedCalls, inlineArgumentBytes } from "./asked-calls.ts";
@@ -19,8 +16,9 @@ import { answerOf, answerText, givenBy, saidMessage, type Said } from "./said.ts
 import { lineOf, shorten, systemOf, taskOf } from "./shorten.ts";
 import type { Work, Worked } from "./step.ts";
 import type { Threads } from "./threads.ts";
+import { resultMessages } from "./tool-results.ts";
 import { Transcripts } from "./transcripts.ts";
-import { callsIn, passAdded, passSaid, type Heard } from "./turn-guard.ts";
+import { passAdded, passSaid, type Heard } from "./turn-guard.ts";
 
 /**
  * One turn of an agent: what the calls of the turn before gave is added to its conversation, and a model says what comes next.
@@ -40,7 +38,7 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     const guard = brief.guard && new Guard(deps, brief.guard, context);
     const load = (result: CallResult): Promise<CallResult> =>
       context.patiently(async () => (await resolve(deps.database, context.tenant, result)) as CallResult);
-    const coming = before.length === 0 ? beginningOf(brief) : await resultMessages(before, fields, load);
+    const coming = before.length === 0 ? beginningOf(brief) : await resultMessages({ brief, before, fields }, load);
     const added = guard ? await passAdded(guard, brief, { before, added: coming }) : { messages: coming };
     if (added.question) return asksFirst(added.question, added.messages);
     const conversation = [...before, ...added.messages];
@@ -159,48 +157,4 @@ function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undef
   const said: Said = { text, toolCalls, ...(thinking ? { thinking } : {}) };
   const isOver = toolCalls.length === 0 || givenBy(said) !== undefined;
   return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
-}
-
-/**
- * One for each call that the model asked for last: providers take nothing else. Each is loaded by itself, since those of one turn may
- * together be more than may be loaded at once.
- */
-async function resultMessages(
-  before: Message[],
-  { results, contextTokens }: ThinkFields,
-  load: (result: CallResult) => Promise<CallResult>,
-): Promise<Message[]> {
-  const calls = callsIn(before);
-  // Together half of the conversation's room: four characters count as a token.
-  const room = Math.min(limits.agentResultBytesMax, Math.floor((contextTokens * 2) / Math.max(1, calls.length)));
-  const messages: Message[] = [];
-  for (const [index, { id }] of calls.entries()) {
-    const result = results[index];
-    messages.push({ role: "tool", toolCallId: id, ...contentOf(result && (await load(result)), room) });
-  }
-  return messages;
-}
-
-function contentOf(result: CallResult | undefined, room: number): { content: string; isError?: true } {
-  if (!result) return { content: "The call was not made: there were too many at once.", isError: true };
-  if (usesReservedKey(result))
-    return { content: `The result is gone or has more than ${limits.blobBytesMax} bytes. Ask for less.`, isError: true };
-  if (isObject(result) && "output" in result && isHandedOver(result.output)) return { content: takenOver };
-  if ("error" in result) return { content: clipped(errorText(result.error), room), isError: true };
-  return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output), room) };
-}
-
-const isHandedOver = (output: Json): boolean => isObject(output) && typeof output["handedOver"] === "string" && isObject(output["brief"]);
-
-const takenOver = "This conversation was handed over to you. Go on with it by your own instructions.";
-
-const errorText = (error: Json): string => {
-  const { title = "Error", detail = "", errors } = (isObject(error) ? error : {}) as JsonObject;
-  return `${title as string}: ${detail as string}${errors === undefined ? "" : ` ${JSON.stringify(errors)}`}`;
-};
-
-/** A result must leave room for the rest of the conversation. */
-function clipped(text: string, room: number): string {
-  const rest = text.length - room;
-  return rest <= 0 ? text : `${storable(text.slice(0, room))}\n[${rest} more characters were left out]`;
 }

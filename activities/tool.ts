@@ -5,10 +5,11 @@ import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Database } from "../prisma/client.ts";
+import { admit } from "./admission.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import type { EffectLedger, Effected } from "./effects.ts";
-import { patiently } from "./patience.ts";
+import { perhapsDone } from "./http.ts";
 import { noSecrets, type Redact } from "./redact.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
@@ -36,7 +37,7 @@ export function createTool({ find, effects, calls, redact, ...asked }: ToolDeps)
     try {
       const args = await tool.parse(fields.arguments);
       const perform = async (within: WorkContext, isAgain: boolean): Promise<Json> => {
-        const limited = { ...within, ...(await admit(asked, tool, { ...within, agent: fields.agent, isAgain })) };
+        const limited = { ...within, ...(await admitTool(asked, tool, { ...within, agent: fields.agent, isAgain })) };
         return calls.watch(tool, limited, () => performTool(tool, args, limited, redact));
       };
       if (tool.effect === "read") return { output: await perform(context, false) };
@@ -62,25 +63,22 @@ interface Asked {
 type Admission = WorkContext & Pick<Spender, "agent"> & { isAgain: boolean };
 
 /**
- * Whether a call may begin, by its agent's state and by budgets; whoever cannot be asked lets nothing through. Not sooner: what an
- * earlier attempt has done is found out and answered for also when nothing new may begin.
+ * Its agent's state and its budgets are asked. Not sooner: what an earlier attempt has done is found out and answered for also when
+ * nothing new may begin.
  */
-async function admit(
+async function admitTool(
   { database, budgets }: Asked,
   tool: Tool,
   { agent, isAgain, ...context }: Admission,
 ): Promise<Pick<WorkContext, "until">> {
-  const ask = async (): ReturnType<Budgets["spendToolCall"]> => {
-    if (agent !== undefined && !isAgain) await refuseInactive(database, context.tenant, agent);
-    return budgets.spendToolCall({ ...context, agent }, tool.name);
-  };
   try {
-    const { until } = await patiently(Date.now() + context.timeoutMs, ask);
-    if (!until || tool.effect === "read") return until ? { until } : {};
-    return { until: { ...until, problem: { ...until.problem, mayHaveHappened: true } } };
+    return await admit(context, tool.effect === "read", async () => {
+      if (agent !== undefined && !isAgain) await refuseInactive(database, context.tenant, agent);
+      return budgets.spendToolCall({ ...context, agent }, tool.name);
+    });
   } catch (error) {
-    // An effect that was not begun must not look like one that may have happened.
-    throw error instanceof Fault ? error : new Fault("unavailable", "The record does not answer.", { cause: error });
+    // An effect that was begun before must not look like one that has not happened.
+    throw isAgain ? perhapsDone(error) : error;
   }
 }
 

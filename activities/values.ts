@@ -44,7 +44,7 @@ export function createValues({ database, schemas }: { database: Database; schema
     },
 
     async validate({ tenant, schema, value }) {
-      const [first, ...others] = await schemas.checkPublished(schema, await resolve(database, tenant, value));
+      const [first, ...others] = await schemas.checkPublished({ tenant }, schema, await resolve(database, tenant, value));
       if (!first) return null;
       const more = others.length > 0 ? ` (and ${others.length} more)` : "";
       return new Fault("schema", `${first.pointer || "/"} ${first.message}${more}`).problem;

@@ -1,6 +1,7 @@
 import { forkRunSchema, previewSchema, retryRunSchema, runSummarySchema, type ForkRun, type RetryRun } from "../contracts/api.schema.ts";
 import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Origin } from "../contracts/messages.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
@@ -110,6 +111,8 @@ async function recorded(call: LineageCall): Promise<Row> {
   const { id } = await seeRun(call, call.params.id);
   const row = await call.deps.database.run.findFirst({ where: { id, tenant: call.caller.tenant } });
   if (!row) throw new Fault("not_retryable", `Run ${id} has recorded nothing yet; ask again in a moment, or start a new run.`);
+  if (row.endedAt && row.endedAt.getTime() < Date.now() - limits.runGoesOnMs)
+    throw new Fault("not_retryable", `Run ${id} ended too long ago: what it has done outside may be forgotten. Start a new run.`);
   if (row.planHash === UNTOLD) throw new Fault("not_retryable", `Run ${id} was ended before it recorded anything; start a new run.`);
   return row;
 }

@@ -108,7 +108,8 @@ async function put(call: Named<PutMcpServer>): Promise<Answer> {
   const { deps, caller, params, body } = call;
   const { tenant, principal } = caller;
   const operators = await deps.database.mcpServer.findFirst({ where: { tenant: operatorTenant, name: params.name } });
-  if (operators) throw new Fault("conflict", `${params.name} is a server of the operator; choose another name.`);
+  if (operators && isFor(tenant, operators))
+    throw new Fault("conflict", `${params.name} is a server of the operator; choose another name.`);
   const row = { transport: "http", config: body as Prisma.InputJsonObject, updatedBy: principal.name };
   const id = { tenant, name: params.name };
   await deps.database.$transaction(async (transaction) => {
@@ -150,8 +151,10 @@ async function approve(call: Named<ApproveMcpServer>): Promise<Answer> {
 
 async function known({ deps, caller, params }: Named): Promise<Row> {
   const where = { tenant: { in: [operatorTenant, caller.tenant] }, name: params.name };
-  const row = await deps.database.mcpServer.findFirst({ where, orderBy: { tenant: "asc" } });
-  if (!row || !isFor(caller.tenant, row)) throw unknown(params.name);
+  // The operator's first, as workers have it.
+  const rows = await deps.database.mcpServer.findMany({ where, orderBy: { tenant: "asc" } });
+  const row = rows.find((each) => isFor(caller.tenant, each));
+  if (!row) throw unknown(params.name);
   return row;
 }
 

@@ -5,8 +5,8 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { newestFirst } from "../contracts/semver.ts";
 import type { Prisma } from "../prisma/client.ts";
-import { everyTenant, statisticsOf, type ToolStatistics } from "../prisma/tools.ts";
-import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
+import { everyTenant, newestTools, statisticsOf, type ToolRow, type ToolStatistics } from "../prisma/tools.ts";
+import { decodeCursor, encodeCursor, pageOf, pageOfVersions } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 
@@ -40,8 +40,9 @@ export const toolRoutes = [
     ...ofTool,
     id: "listToolVersions",
     path: "/api/v2/tools/{name}/versions",
-    summary: "All versions of a tool that workers ever had",
-    answers: { 200: { description: "Highest version first.", schema: toolVersionsSchema } },
+    summary: "Versions of a tool that workers ever had, page by page",
+    query: pageQuery,
+    answers: { 200: { description: "A page, the highest version first.", schema: toolVersionsSchema } },
     handle: versions,
   }),
   route({
@@ -60,36 +61,29 @@ type Named = { name: string };
 
 async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQuery> & { server?: string }>): Promise<Answer> {
   const after = decodeCursor(query.cursor, 0)?.[1] ?? "";
-  const { server } = query;
-  const names = await deps.database.tool.findMany({
-    where: { ...ownersOf(caller.tenant), name: { gt: after }, ...(server === undefined ? {} : { server }) },
-    distinct: ["name"],
-    orderBy: { name: "asc" },
-    take: query.limit + 1,
-    select: { name: true },
-  });
-  const wanted = names.map(({ name }) => name);
-  const [rows, statistics] = await Promise.all([
-    deps.database.tool.findMany({ where: { ...ownersOf(caller.tenant), name: { in: wanted } }, omit: { input: true, output: true } }),
-    statisticsOf(deps.database, caller.tenant, wanted),
-  ]);
-  const newest = wanted.map((name) => rows.filter((row) => row.name === name).toSorted(newestFirst)[0]!);
-  const item = (row: (typeof newest)[number]): JsonObject => ({ ...view(row), ...ofLate(row, statistics.get(row.name)!) });
-  return ok(pageOf(newest, query.limit, { item, cursor: (row) => encodeCursor([0, row.name]) }));
+  const rows = await newestTools(deps.database, caller.tenant, { after, server: query.server, take: query.limit + 1 });
+  const names = rows.map(({ name }) => name);
+  const statistics = await statisticsOf(deps.database, caller.tenant, names);
+  const item = (row: ToolRow): JsonObject => ({ ...view(row), ...ofLate(row, statistics.get(row.name)!) });
+  return ok(pageOf(rows, query.limit, { item, cursor: (row) => encodeCursor([0, row.name]) }));
 }
 
 async function get(call: Call<Named, { version?: string }>): Promise<Answer> {
   const { deps, caller, params, query } = call;
-  const rows = await versionsOf(call);
-  const row = query.version === undefined ? rows[0]! : rows.find(({ version }) => version === query.version);
-  if (!row) throw new Fault("not_found", `No version ${query.version} of tool ${params.name}.`);
+  const known = (await versionsOf(call)).toSorted(newestFirst).map(({ version }) => version);
+  const version = query.version ?? known[0]!;
+  if (!known.includes(version)) throw new Fault("not_found", `No version ${version} of tool ${params.name}.`);
+  const row = await deps.database.tool.findFirstOrThrow({ where: { ...ownedBy(call), version } });
   const statistics = await statisticsOf(deps.database, caller.tenant, [row.name]);
   return ok({ ...view(row), ...schemasOf(row), ...ofLate(row, statistics.get(row.name)!) });
 }
 
-async function versions(call: Call<Named>): Promise<Answer> {
-  const rows = await versionsOf(call);
-  return ok({ name: call.params.name, latest: rows[0]!.version, versions: rows.map((row) => ({ ...view(row), ...schemasOf(row) })) });
+async function versions(call: Call<Named, z.output<typeof pageQuery>>): Promise<Answer> {
+  const known = await versionsOf(call);
+  const { shown, page } = pageOfVersions(known, call.query);
+  const rows = await call.deps.database.tool.findMany({ where: { ...ownedBy(call), version: { in: shown } } });
+  const listed = rows.toSorted(newestFirst).map((row) => ({ ...view(row), ...schemasOf(row) }));
+  return ok({ name: call.params.name, latest: known.toSorted(newestFirst)[0]!.version, versions: listed, page });
 }
 
 async function executions(call: Call<Named, z.output<typeof pageQuery> & { outcome?: string }>): Promise<Answer> {
@@ -109,26 +103,16 @@ async function executions(call: Call<Named, z.output<typeof pageQuery> & { outco
   return ok(pageOf(rows, query.limit, { item: execution, cursor: (row) => encodeCursor([Number(row.id), ""]) }));
 }
 
-/** Highest first. Fault `not_found`. */
-async function versionsOf({ deps, caller, params }: Call<Named>): Promise<Row[]> {
-  const rows = await deps.database.tool.findMany({ where: { ...ownersOf(caller.tenant), name: params.name } });
-  if (rows.length === 0) throw new Fault("not_found", `No tool ${params.name}.`);
-  return rows.toSorted(newestFirst);
+/** Which there are. Fault `not_found`. */
+async function versionsOf(call: Call<Named>): Promise<{ version: string }[]> {
+  const rows = await call.deps.database.tool.findMany({ where: ownedBy(call), select: { version: true } });
+  if (rows.length === 0) throw new Fault("not_found", `No tool ${call.params.name}.`);
+  return rows;
 }
 
-const ownersOf = (tenant: string) => ({ tenant: { in: [everyTenant, tenant] } });
+const ownedBy = ({ caller: { tenant }, params: { name } }: Call<Named>) => ({ tenant: { in: [everyTenant, tenant] }, name });
 
-const view = ({
-  name,
-  version,
-  server,
-  description,
-  effect,
-  idempotent,
-  hash,
-  publishedAt,
-  seenAt,
-}: Omit<Row, "input" | "output">): JsonObject => ({
+const view = ({ name, version, server, description, effect, idempotent, hash, publishedAt, seenAt }: ToolRow): JsonObject => ({
   name,
   version,
   server,

@@ -40,6 +40,8 @@ export interface StepCall<Fields> {
   again?: true;
   /** It goes on with what models have said since this attempt: only a budget has kept it from going on. */
   since?: number;
+  /** The run that it tries again: what models have said to it there stands, as far as only a budget has kept it from going on. */
+  retryOf?: string;
   /** `ends`: the step itself is not recorded. */
   record?: "ends";
   /** Equal for all attempts of the step, also in retries and forks of the run. */

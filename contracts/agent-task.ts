@@ -112,7 +112,7 @@ export interface Settled {
   maxTurns: number | null;
   concurrency: number | null;
   timeoutMs: number | null;
-  /** What the step says, or less when a model takes less. */
+  /** What the step says, or less when a model takes less: one turn more still fits beside it. */
   contextTokens?: number;
   /** Of a task with memories or a thread. */
   context?: ContextReport;

@@ -10,7 +10,7 @@ const capFields = {
   tokens: whole.optional().describe("Tokens in and out."),
   usd: z.number().min(0).max(limits.budgetUsdMax).optional().describe("US dollars. A model whose price is not known is not asked then."),
   modelCalls: whole.optional().describe("Calls of models, failed ones too."),
-  toolCalls: whole.optional().describe("Calls of tools, each attempt."),
+  toolCalls: whole.optional().describe("Calls of tools and `http` steps, each attempt."),
 };
 
 const wallTime = duration.describe("How long after its first call the budget lets calls begin; those under way are cut then.");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { json, paged, time } from "./api.schema.ts";
+import { json, paged, pageSchema, time } from "./api.schema.ts";
 
 /** Answers of the HTTP API about tools. */
 
@@ -52,8 +52,9 @@ export const toolVersionsSchema = z
     name: z.string(),
     latest: z.string(),
     versions: z.array(z.object({ ...versionFields, ...schemas }).meta({ id: "ToolVersion" })),
+    page: pageSchema,
   })
-  .meta({ id: "ToolVersions", description: "All versions of a tool, highest first." });
+  .meta({ id: "ToolVersions", description: "A page of the versions of a tool, highest first." });
 
 export const toolExecutionPageSchema = paged(
   "ToolExecutionPage",

@@ -65,16 +65,16 @@ const otherwise = ({ key, argsHash }: Pick<EffectId, "key" | "argsHash">): strin
 /** Whether a row's key is that of a call, whatever its arguments. */
 export const isKeyOf = (call: string, key: string): boolean => key === call || key.startsWith(`${call}~`);
 
-/** Write the effect ahead. `instead`: the token of an open row whose effect has not happened or may happen twice. False = somebody else was faster. */
+/** Write the effect ahead. `instead`: the token of an open row whose effect has not happened or may happen twice. Nothing when somebody else was faster, maybe with other arguments. */
 export async function openEffect(database: Database, opening: Opening, instead: string | undefined): Promise<OpenEffect | undefined> {
   const { tenant, key, call, argsHash, runId, path, tool, version, effect, attempt } = opening;
   const token = randomUUID();
   const rows = await database.$executeRaw`
     INSERT INTO effects (tenant, key, call, args_hash, run_id, path, tool, version, effect, state, token, attempt)
     VALUES (${tenant}, ${key}, ${call}, ${argsHash}, ${runId}, ${path}, ${tool}, ${version}, ${effect}, 'open', ${token}, ${attempt})
-    ON CONFLICT (tenant, key, call, args_hash) DO UPDATE SET state = 'open', token = ${token}, attempt = ${attempt}, run_id = ${runId},
+    ON CONFLICT (tenant, key, call) DO UPDATE SET state = 'open', token = ${token}, attempt = ${attempt}, run_id = ${runId},
       version = ${version}, opened_at = now(), ended_at = NULL, error = NULL, resolved_by = NULL
-    WHERE effects.state NOT IN ('open', 'done') OR effects.token = ${instead ?? ""}`;
+    WHERE effects.args_hash = ${argsHash} AND (effects.state NOT IN ('open', 'done') OR effects.token = ${instead ?? ""})`;
   return rows === 0 ? undefined : { tenant, key, call, argsHash, token };
 }
 
@@ -132,6 +132,6 @@ async function effectOfOrigin(database: Database, id: EffectId): Promise<Standin
     ORDER BY c.depth LIMIT 1`;
   const [nearest] = rows;
   if (!nearest) return undefined;
-  const row = await database.effect.findUnique({ where: { tenant_key_call_argsHash: { tenant, key: nearest.key, call, argsHash } } });
-  return row ? standing(row) : undefined;
+  const row = await database.effect.findUnique({ where: { tenant_key_call: { tenant, key: nearest.key, call } } });
+  return row?.argsHash === argsHash ? standing(row) : undefined;
 }

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../contracts/json.ts";
 import type { ModelCallStatus, TokenUsage } from "../contracts/model-calls.ts";
+import { limits } from "../contracts/limits.ts";
 import { Prisma, type Database } from "./client.ts";
 import { jsonbText, storable } from "./storable.ts";
 
@@ -23,6 +24,8 @@ export interface OpenCall extends CallKey {
   wanted: string;
   position: number;
   route: JsonObject | null;
+  /** What was asked, as a hash. */
+  asked: string;
   startedAt: Date;
   reservation: JsonObject | null;
   lostAt: Date | null;
@@ -41,12 +44,12 @@ type Connection = Pick<Database, "$executeRaw">;
 /** False when the row is there already. */
 export async function openCall(connection: Connection, call: OpenCall): Promise<boolean> {
   const { runId, effectKey, attempt, callIndex, execution, tenant, stepPath, effectRoot, agent, provider, model } = call;
-  const { wanted, position, route, startedAt, reservation, lostAt } = call;
+  const { wanted, position, route, asked, startedAt, reservation, lostAt } = call;
   const count = await connection.$executeRaw`/* open_call */
     INSERT INTO model_calls (run_id, effect_key, attempt, call_index, execution, tenant, step_path, effect_root, agent, provider, model,
-      wanted, position, route, status, started_at, reservation, lost_at)
+      wanted, position, route, asked, status, started_at, reservation, lost_at)
     VALUES (${runId}, ${effectKey}, ${attempt}, ${callIndex}, ${execution}, ${tenant}, ${stepPath}, ${effectRoot}, ${agent}, ${provider}, ${model},
-      ${wanted}, ${position}, ${asJsonb(route)}, 'open', ${startedAt}, ${asJsonb(reservation)}, ${lostAt})
+      ${wanted}, ${position}, ${asJsonb(route)}, ${asked}, 'open', ${startedAt}, ${asJsonb(reservation)}, ${lostAt})
     ON CONFLICT DO NOTHING`;
   return count > 0;
 }
@@ -67,6 +70,42 @@ export async function closeCall(
     WHERE run_id = ${runId} AND effect_key = ${effectKey} AND attempt = ${attempt} AND call_index = ${callIndex}
       AND status = ANY(${[...from]}) AND (reservation IS NULL OR ${isReserved})`;
   return count > 0;
+}
+
+/** An answer that a run before this one was given, and paid. */
+export interface EarlierAnswer {
+  callIndex: number;
+  position: number;
+  provider: string;
+  model: string;
+  wanted: string;
+  answer: string;
+}
+
+/**
+ * The last answer to the same question under the same key, in the runs that this one tries again. None counts after which the step has
+ * ended well, or by anything but a budget: what was said then was not good enough, or is to be made anew.
+ */
+export async function paidAnswer(
+  database: Database,
+  { tenant, retryOf, effectKey, asked }: Pick<OpenCall, "tenant" | "effectKey" | "asked"> & { retryOf: string },
+): Promise<EarlierAnswer | undefined> {
+  const [row] = await database.$queryRaw<EarlierAnswer[]>`
+    WITH RECURSIVE tried(id, retry_of, depth) AS (
+      SELECT id, retry_of, 0 FROM runs WHERE id = ${retryOf} AND tenant = ${tenant}
+      UNION ALL
+      SELECT runs.id, runs.retry_of, depth + 1 FROM tried JOIN runs ON runs.id = tried.retry_of WHERE depth < ${limits.forkChainMax})
+    SELECT call_index AS "callIndex", c.position, c.provider, c.model, c.wanted, c.answer
+    FROM tried JOIN model_calls c ON c.run_id = tried.id AND c.effect_key = ${effectKey} AND c.status IN ('answered', 'cached')
+      JOIN steps own ON own.run_id = tried.id AND own.path = c.step_path
+    WHERE c.asked = ${asked} AND NOT EXISTS (
+      SELECT FROM tried later JOIN steps s ON s.run_id = later.id AND s.path = c.step_path
+        CROSS JOIN generate_series(CASE WHEN later.id = c.run_id THEN c.attempt ELSE 1 END, s.attempt) AS round
+        LEFT JOIN events e ON e.run_id = later.id
+          AND e.identity IN (s.path || '#' || round || '/step.failed/0', s.path || '#' || round || '/step.parked/0')
+      WHERE later.depth <= tried.depth AND (s.status = 'completed' OR e.data #>> '{error,code}' <> 'budget_exceeded'))
+    ORDER BY depth, c.attempt DESC, call_index DESC LIMIT 1`;
+  return row;
 }
 
 const asJsonb = (value: JsonObject | null): Prisma.Sql => Prisma.sql`${value === null ? null : jsonbText(value)}::jsonb`;

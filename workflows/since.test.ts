@@ -1,7 +1,8 @@
 import { expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
-import type { Answer } from "../tests/walk/plain-port.ts";
+import type { Answer, Answers, PlainPort } from "../tests/walk/plain-port.ts";
+import type { Walk } from "./walk.ts";
 
 const refused: Answer = { problem: makeProblem("budget_exceeded", "too much", { onExceed: "pause", budgets: [] }) };
 const failed: Answer = { problem: makeProblem("guardrail", "not polite", { retryable: false }) };
@@ -32,6 +33,23 @@ test("a call that a budget refuses goes on with what was said, however often it 
 test("one that fails for another reason asks anew", async () => {
   expect(await since([failed, fine])).toEqual([undefined, undefined]);
   expect(await since([refused, failed, fine])).toEqual([undefined, 1, undefined]);
+});
+
+test("in a retry of the run its first attempt, and what goes on with that, has what the run before was told", async () => {
+  const definition = { name: "test", version: "1.0.0", steps: [say] };
+  const attend =
+    (action: "retry" | "fail", ...times: number[]) =>
+    (walk: Walk, port: PlainPort) => {
+      const begin = port.now();
+      for (const ms of times) port.at(begin + ms, () => void walk.attention.attend({ path: "say", by: "ada", action }));
+    };
+  const before = await runPlain(definition, { answer: () => refused, steer: attend("fail", 1_000) });
+  expect(before.port.retryOf).toEqual([undefined]);
+  const answers = [refused, failed, fine];
+  const answer: Answers = (_, __, attempt) => answers[attempt - 1]!;
+  const again = await runPlain(definition, { retryOf: before, answer, steer: attend("retry", 1_000, 2_000) });
+  expect(again.end.result).toMatchObject({ status: "completed" });
+  expect(again.port.retryOf).toEqual([before.port.run, before.port.run, undefined]);
 });
 
 test("one that asks something else by now asks anew", async () => {

@@ -25,10 +25,13 @@ export function noteRefused(walk: Walk, here: Here<Step>, { asked, error }: { as
   walk.ledger.note(here.path, { goesOn: { since, asked: hashOf(asked) } });
 }
 
-/** From where on the step goes on with what was said. */
-export function sinceOf(walk: Walk, { path }: Here<Step>, asked: Json): { since?: number } {
+/** From where on the step goes on with what was said, or in which run. */
+export function sinceOf(walk: Walk, { path, attempt }: Here<Step>, asked: Json): { since?: number; retryOf?: string } {
+  const { origin } = walk.options;
   const known = walk.ledger.place(path)?.["goesOn"] as unknown as GoesOn | undefined;
-  return known && known.asked === hashOf(asked) ? { since: known.since } : {};
+  const goesOn = known && known.asked === hashOf(asked) ? { since: known.since } : {};
+  const { since = attempt } = goesOn;
+  return since === 1 && origin?.kind === "retry" ? { ...goesOn, retryOf: origin.run } : goesOn;
 }
 
 /** What a step that is to try again after this error keeps of its place. */

@@ -20,20 +20,33 @@ export interface McpTestServer {
   calls(path: string): McpCall[];
   /** What a path offers from now on, beside the usual tools; a tool of the same name takes the other's place. */
   offer(path: string, tools: Tool[]): void;
+  /** How often a path was asked for its tools. */
+  lists(path: string): number;
   close(): Promise<void>;
 }
 
-/** An MCP server over streamable HTTP: every path is a server of its own, with the same few tools. */
+/**
+ * An MCP server over streamable HTTP: every path is a server of its own, with the same few tools. `/endless` always has one page more,
+ * `/circle` begins again.
+ */
 export async function startMcpServer(): Promise<McpTestServer> {
   const calls = new Map<string, McpCall[]>();
   const offers = new Map<string, Tool[]>();
+  const lists = new Map<string, number>();
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = request.url ?? "/";
     if (path.startsWith("/moved")) return void response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
     const own = offers.get(path) ?? [];
     const listed = [...usual.filter(({ name }) => !own.some((tool) => tool.name === name)), ...own];
     const note = (call: McpCall): void => void calls.set(path, [...(calls.get(path) ?? []), call]);
-    const server = serverOf(listed, (call) => note({ ...call, authorization: request.headers.authorization }));
+    const server = serverOf((call) => note({ ...call, authorization: request.headers.authorization }));
+    server.setRequestHandler(ListToolsRequestSchema, async ({ params }) => {
+      lists.set(path, (lists.get(path) ?? 0) + 1);
+      const next = nextPage(path, params?.cursor);
+      if (next === undefined) return { tools: listed };
+      await sleep(10);
+      return { tools: [], nextCursor: next };
+    });
     // Stateless: one server for each request.
     const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true } as object);
     response.once("close", () => void server.close());
@@ -46,6 +59,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     calls: (path) => calls.get(path) ?? [],
     offer: (path, tools) => void offers.set(path, tools),
+    lists: (path) => lists.get(path) ?? 0,
     close: () =>
       new Promise((resolve) => {
         http.close(() => resolve());
@@ -71,9 +85,13 @@ const usual: Tool[] = [
   { name: "silent", description: "Leaves out what its schema says.", inputSchema: any, outputSchema: { type: "object" } },
 ];
 
-function serverOf(tools: Tool[], note: (call: Omit<McpCall, "authorization">) => void): Server {
+function nextPage(path: string, cursor = "0"): string | undefined {
+  if (path === "/circle") return "1";
+  return path === "/endless" ? String(Number(cursor) + 1) : undefined;
+}
+
+function serverOf(note: (call: Omit<McpCall, "authorization">) => void): Server {
   const server = new Server({ name: "test", version: "2.1.0" }, { capabilities: { tools: {} } });
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
     const { name, arguments: args = {}, _meta: meta } = params;
     note({ tool: name, arguments: args, key: meta?.["tenuto/idempotencyKey"] });

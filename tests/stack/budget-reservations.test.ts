@@ -1,23 +1,22 @@
-import { mkdtemp } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
+import { beforeEach, expect, test } from "@jest/globals";
 import { Budgets } from "../../activities/budgets.ts";
+import { createHttp } from "../../activities/http.ts";
+import { createHttpStep } from "../../activities/http-step.ts";
 import { ModelCalls, type CallOutcome, type CallOwner, type StartedCall } from "../../activities/model-calls.ts";
 import { noUsage } from "../../activities/model-port.ts";
 import { Prices } from "../../activities/prices.ts";
-import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
+import { noSecrets } from "../../activities/redact.ts";
+import type { StepContext } from "../../activities/step.ts";
 import { NANO, nothing, type BudgetRef, type Caps } from "../../contracts/budgets.ts";
 import { Fault } from "../../contracts/faults.ts";
 import { limits } from "../../contracts/limits.ts";
 import { findBudgets, raiseCaps, stepsToTryAgain, type BudgetRow } from "../../prisma/budgets.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
-import { migrate } from "../../prisma/migrate.ts";
-import { readSettings } from "../../settings.ts";
 import { Random } from "../chaos/random.ts";
+import { startLedgerServer } from "../servers/ledger-server.ts";
+import { testContext } from "../work-context.ts";
+import { ownPostgres } from "./own-postgres.ts";
 
-// A Postgres of its own: reservations are made here as many workers at once make them.
-let stack: Stack;
 let database: Database;
 let calls: ModelCalls;
 let root = 0;
@@ -26,21 +25,12 @@ const tenant = "acme";
 // A dollar for a million tokens, in as out.
 const model = { provider: "openai", name: "plain" };
 
-beforeAll(async () => {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-budgets-"));
-  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
-  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-  await migrate(stack.databaseUrl);
-  database = openDatabase(stack.databaseUrl, 20);
+ownPostgres((opened) => {
+  database = opened;
   calls = new ModelCalls(database, { prices: new Prices(database, ["openai/plain=1/1"]), budgets: new Budgets(database) });
-}, 60_000);
+}, 20);
 
 beforeEach(() => void (root += 1));
-
-afterAll(async () => {
-  await database?.$disconnect();
-  await stack?.stop();
-});
 
 const dollar = (more: Partial<BudgetRef> = {}): BudgetRef => ({
   scope: `run:${root}`,
@@ -55,6 +45,7 @@ const owner = (step: string, budgets: BudgetRef[] = [dollar()], more: Partial<Ca
   idempotencyKey: `${root}:${step}`,
   round: 1,
   since: 1,
+  asked: "",
   budgets,
   ...more,
 });
@@ -291,4 +282,23 @@ test("calls of tools count when they are made", async () => {
   const made = await Promise.allSettled(Array.from({ length: 40 }, () => budgets.spendToolCall(spender, "mail.send")));
   expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(20);
   expect((await row()).spent.toolCalls).toBe(20);
+});
+
+test("an http step is a call of a tool: it counts, is not sent when it may not, and is cut when its time is over", async () => {
+  const server = await startLedgerServer();
+  const step = createHttpStep({ http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(database) });
+  const send = (budgets: BudgetRef[], to: string): Promise<unknown> => {
+    const context = { ...testContext({ tenant, budgets }), temporalAttempt: 1, leave: () => undefined } as unknown as StepContext;
+    return step({ method: "POST", url: [`${server.url}${to}`], headers: {}, query: {} }, {}, context);
+  };
+  const capped = [dollar({ caps: { toolCalls: 1 } })];
+  await send(capped, "/once");
+  const refusal = { code: "budget_exceeded", problem: expect.not.objectContaining({ mayHaveHappened: true }) };
+  await expect(send(capped, "/once")).rejects.toMatchObject(refusal);
+  expect(server.calls("/once")).toHaveLength(1);
+  expect((await row()).spent.toolCalls).toBe(1);
+  server.script("/slow", { delayMs: 10_000 });
+  const timed = [dollar({ scope: `step:${root}:slow`, caps: { wallTimeMs: limits.budgetWallTimeMinMs + 100 } })];
+  await expect(send(timed, "/slow")).rejects.toMatchObject({ code: "budget_exceeded", problem: { mayHaveHappened: true } });
+  await server.close();
 });

@@ -1,8 +1,21 @@
 import { afterAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { say, statusesOf } from "./asking.ts";
+import { call } from "./going-on.ts";
 import { openDatabase } from "../../prisma/client.ts";
-import { admin, facts, host, Model, uniqueName, type Answer, type ApprovalBody, type Client, type Page, type Run } from "./client.ts";
+import {
+  admin,
+  facts,
+  host,
+  Model,
+  Place,
+  uniqueName,
+  type Answer,
+  type ApprovalBody,
+  type Client,
+  type Page,
+  type Run,
+} from "./client.ts";
 
 interface Amount {
   max: number | null;
@@ -116,13 +129,16 @@ describe("a run's budget", () => {
     expect(await admin.run(again.body.id).end()).toMatchObject({ status: "completed" });
   });
 
-  test("counts calls of tools", async () => {
-    const run = await admin.begin({ budget: { toolCalls: 1 }, steps: [echo("a"), echo("b")] });
+  test("counts calls of tools and of http", async () => {
+    const place = new Place();
+    const run = await admin.begin({ budget: { toolCalls: 1 }, steps: [echo("a"), call("b", place), echo("c")] });
     await run.until("run.needs_attention");
     expect((await run.step("b")).error).toMatchObject({ code: "budget_exceeded" });
+    expect(await place.calls()).toEqual([]);
     await patch(run, { toolCalls: null });
     expect((await run.end()).status).toBe("completed");
-    expect(await budgetsOf(run)).toMatchObject([{ toolCalls: { max: null, spent: 2, left: null } }]);
+    expect(await place.calls()).toHaveLength(1);
+    expect(await budgetsOf(run)).toMatchObject([{ toolCalls: { max: null, spent: 3, left: null } }]);
   });
 
   test("of a step is its own, and is changed by its path", async () => {

@@ -1,7 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import { z } from "zod";
 import { Budgets } from "../../activities/budgets.ts";
 import { createEgress } from "../../activities/egress.ts";
@@ -12,30 +9,14 @@ import { createTool } from "../../activities/tool.ts";
 import { ToolCalls } from "../../activities/tool-calls.ts";
 import { createFindTool } from "../../activities/tool-finder.ts";
 import { createToolRegistry, defineTool } from "../../activities/tool-registry.ts";
-import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import { Fault } from "../../contracts/faults.ts";
 import type { Json } from "../../contracts/json.ts";
-import { openDatabase, type Database } from "../../prisma/client.ts";
-import { migrate } from "../../prisma/migrate.ts";
-import { readSettings } from "../../settings.ts";
+import type { Database } from "../../prisma/client.ts";
 import { testContext } from "../work-context.ts";
+import { ownPostgres } from "./own-postgres.ts";
 
-// A Postgres of its own: what a worker does in one attempt is done here as often as a test wants it.
-let stack: Stack;
 let database: Database;
-
-beforeAll(async () => {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-effects-"));
-  const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
-  stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-  await migrate(stack.databaseUrl);
-  database = openDatabase(stack.databaseUrl);
-}, 60_000);
-
-afterAll(async () => {
-  await database.$disconnect();
-  await stack.stop();
-});
+ownPostgres((opened) => (database = opened));
 
 let sent: string[] = [];
 
@@ -140,6 +121,32 @@ test("a call with other arguments than before has a key of its own, each time th
   expect(sent[0]).toBe("r_10:step");
   expect(new Set(sent).size).toBe(3);
   expect([sent.length, sent[2]]).toEqual([4, sent[3]]);
+});
+
+test("attempts at once with different arguments have keys of their own", async () => {
+  sent = [];
+  const runs = Array.from({ length: 10 }, (_, n) => `r_13_${n}`);
+  await Promise.all(runs.flatMap((run) => ["ada", "bob", "cid"].map((to) => attempt(run, { tool: "mail.note", to }))));
+  expect(new Set(sent).size).toBe(30);
+  expect(sent.filter((key) => !key.includes("~"))).toHaveLength(10);
+});
+
+test("a call that a budget does not let be repeated may still have happened, and is repeated under its key once there is more", async () => {
+  sent = [];
+  const tool = "mail.note";
+  const capped = (toolCalls: number) => ({ budgets: [{ scope: "run:r_12", caps: { toolCalls }, onExceed: "fail" as const }] });
+  const stateOf = async (call: number): Promise<string | undefined> =>
+    (await database.effect.findFirst({ where: { key: "r_12:step", call } }))?.state;
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject({ code: "tool" });
+  const refused = { code: "budget_exceeded", problem: { mayHaveHappened: true } };
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject(refused);
+  expect(await stateOf(0)).toBe("open");
+  await database.budget.updateMany({ where: { scope: "run:r_12" }, data: { caps: { toolCalls: 2 } } });
+  await expect(attempt("r_12", { tool, to: "limbo" }, capped(1))).rejects.toMatchObject({ code: "tool" });
+  expect(sent).toEqual(["r_12:step", "r_12:step"]);
+  // One that was never begun has not happened.
+  await expect(attempt("r_12", { tool, call: 1 }, capped(1))).rejects.not.toMatchObject(refused);
+  expect(await stateOf(1)).toBe("failed");
 });
 
 test("a call that its budget's wall time cuts may have happened", async () => {

@@ -57,11 +57,13 @@ const budgets: Record<string, Budget> = {
   "W1-ends": { events: 38, tasks: 13 },
   W2: { events: 154 },
   W3: { events: 13 },
+  "W3-ends": { events: 11 },
 };
 
 const tool: JsonObject = { type: "tool", tool: "test.double", arguments: { n: 1 } };
 const short: JsonObject = { type: "tool", tool: "text.lines", arguments: { text: "a" } };
 const W1 = (step: JsonObject): JsonObject[] => workloads.W1.stepsOf(step) as JsonObject[];
+const W3: Recording = { steps: workloads.W3.stepsOf(tool) as JsonObject[], during: (run) => run.signal("go") };
 
 /** The recorded runs, and those of the benchmark. */
 const runs = (place: { child: string; agent: string }): Record<string, Recording> => ({
@@ -71,7 +73,8 @@ const runs = (place: { child: string; agent: string }): Record<string, Recording
   "W1-short": { steps: W1(short) },
   "W1-ends": { steps: W1(tool), more: { record: "ends" } },
   W2: { steps: workloads.W2.stepsOf(tool) as JsonObject[] },
-  W3: { steps: workloads.W3.stepsOf(tool) as JsonObject[], during: (run) => run.signal("go") },
+  W3,
+  "W3-ends": { ...W3, more: { record: "ends" } },
 });
 
 interface HistoryEvent {

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { callsOf, risk, say, statusesOf } from "./asking.ts";
+import { begun } from "./going-on.ts";
 import { admin, host, Model, type Run } from "./client.ts";
 
 const cards = { name: "cards", type: "pattern", pattern: "\\b\\d{4}(-\\d{4}){3}\\b" };
@@ -88,18 +89,40 @@ describe("a guardrail of an llm step", () => {
     expect((await admin.finish(capped)).error).toMatchObject({ type: "budget_exceeded" });
   });
 
-  test("whose judge a budget refuses has nothing paid again when that is raised, until the answer is judged", async () => {
+  /** The budget lets no second judge look at the first answer, which that one would refuse. */
+  const unjudged = async (onExceed: string, onError: string) => {
     const models = [new Model(), new Model(), new Model()];
     const [model, first, second] = models as [Model, Model, Model];
     await model.script({ text: "Hello." }, { text: "Good day." });
     await first.script(...Array.from({ length: 4 }, () => passes));
     await second.script({ json: { passes: false, why: "Too short." } }, passes);
     const guardrails = [polite(first, { on: ["input", "output"], outcome: "raise" }), polite(second, { name: "kind", outcome: "raise" })];
-    const run = await admin.begin({ budget: { modelCalls: 3 }, steps: [say(model, { guardrails, onError: "park" })] });
-    await run.until("run.needs_attention");
+    const run = await admin.begin({ budget: { modelCalls: 3, onExceed }, steps: [say(model, { guardrails, onError })] });
     const made = () => Promise.all(models.map(async (each) => (await each.calls()).length));
-    expect(await made()).toEqual([1, 2, 0]);
-    expect((await admin.request("PATCH", `/api/v2/runs/${run.id}/budget`, { body: { modelCalls: null } })).status).toBe(200);
+    const raise = async (): Promise<void> => {
+      expect(await made()).toEqual([1, 2, 0]);
+      expect((await admin.request("PATCH", `/api/v2/runs/${run.id}/budget`, { body: { modelCalls: null } })).status).toBe(200);
+    };
+    return { run, made, raise };
+  };
+
+  test("whose judge a budget refuses has nothing paid again in a retry of the run, until the answer is judged", async () => {
+    const { run, made, raise } = await unjudged("fail", "fail");
+    expect((await run.end()).error).toMatchObject({ code: "budget_exceeded" });
+    await raise();
+    const again = await begun(run, "retry");
+    expect((await again.end()).error).toMatchObject({ code: "guardrail", usage: { calls: 1 } });
+    expect(await made()).toEqual([1, 2, 1]);
+    expect(await statusesOf(again.id)).toEqual(expect.arrayContaining(["cached", "cached", "cached", "answered"]));
+    const last = await begun(again, "retry");
+    expect(await last.end()).toMatchObject({ output: "Good day.", usage: { calls: 4 } });
+    expect(await made()).toEqual([2, 4, 2]);
+  });
+
+  test("whose judge a budget refuses has nothing paid again when that is raised, until the answer is judged", async () => {
+    const { run, made, raise } = await unjudged("pause", "park");
+    await run.until("run.needs_attention");
+    await raise();
     let parked = 0;
     for await (const { type } of run.stream()) if (type === "step.parked" && ++parked === 2) break;
     expect(await made()).toEqual([1, 2, 1]);

@@ -58,6 +58,7 @@ const commands: HostCommands = {
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
   modelAnswered: (name, times) => scripts.answered(name, times),
   mcpCalls: (path) => mcp.calls(path),
+  mcpLists: (path) => mcp.lists(path),
   mcpOffer: (path, tools) => mcp.offer(path, tools),
   kill: (part) => parts.kill(part),
   end: (part) => parts.kill(part, "SIGTERM"),

@@ -59,11 +59,16 @@ describe("a tool of an MCP server over HTTP", () => {
   test("is an agent's under its server's name, as a person saw it", async () => {
     const [server, model] = [await Mcp.at(), new Model()];
     await model.script({ toolCalls: [{ id: "a", name: `${server.name}_add`, arguments: { a: 1, b: 2 } }] }, { text: "3" });
-    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools: [{ server: server.name, tool: "add" }] };
+    const tools = ["add", "fails", "slow"].map((tool) => ({ server: server.name, tool }));
+    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools };
     const run = await admin.finish({ steps: [work] });
     expect(run).toMatchObject({ status: "completed", output: "3" });
     expect(await server.calls()).toMatchObject([{ tool: "add", key: `${run.id}:work[0].act[0].call` }]);
-    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ tools: [{ function: { name: `${server.name}_add` } }] });
+    const [first, second] = (await model.calls()).map(({ body }) => JSON.parse(body) as { messages: object[] });
+    expect(first).toMatchObject({ tools: tools.map(({ tool }) => ({ function: { name: `${server.name}_${tool}` } })) });
+    expect(second!.messages.at(-1)).toMatchObject({ role: "tool", content: '{"sum":3}' });
+    // Once for the brief, however many tools; once for the call.
+    expect(await host.mcpLists(server.path)).toBe(2);
     const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
@@ -269,6 +274,18 @@ describe("what an MCP server may be", () => {
     const names = (await admin.get<{ data: { name: string }[] }>("/api/v2/mcp-servers")).body.data.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(["notes", server.name]));
     expect(names).not.toContain("others");
+  });
+
+  test("one of a tenant's own, also under the name of one that the operator keeps for others", async () => {
+    const server = new Mcp();
+    expect(await admin.request("PUT", "/api/v2/mcp-servers/others", { body: { url: `${facts.mcpUrl}${server.path}` } })).toMatchObject({
+      status: 200,
+      body: { ownedBy: "tenant" },
+    });
+    const step = { ...server.step("add", { a: 1, b: 2 }, once), server: "others" };
+    expect(await admin.finish({ steps: [step] })).toMatchObject({ status: "completed" });
+    expect((await admin.get("/api/v2/mcp-servers/others")).body).toMatchObject({ state: "approved", ownedBy: "tenant" });
+    expect((await admin.request("DELETE", "/api/v2/mcp-servers/others")).status).toBe(204);
   });
 
   test("only an admin's to set, to approve and to remove", async () => {

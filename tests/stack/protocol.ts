@@ -46,6 +46,7 @@ export interface HostCommands {
   /** Resolves when the model has had time to answer so often. */
   modelAnswered(name: string, times: number): Promise<void>;
   mcpCalls(path: string): McpCall[];
+  mcpLists(path: string): number;
   mcpOffer(path: string, tools: Tool[]): void;
   /** kill -9; resolves when the process is gone. */
   kill(part: Part): Promise<void>;

@@ -1,9 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "@jest/globals";
+import { limits } from "../../contracts/limits.ts";
 import { openDatabase } from "../../prisma/client.ts";
 import { UNTOLD } from "../../prisma/plans.ts";
 import { admin, facts, host, Model, Place, uniqueName, type Run, type RunBody } from "./client.ts";
 import { ask, begun, broken, call, failed, llm, set, type Preview } from "./going-on.ts";
+
+/** A run that has failed, of which the record says something else. */
+async function recordedAs(data: { planHash?: string; endedAt?: Date }): Promise<Run> {
+  const run = await failed({ steps: [{ id: "a", type: "raise", error: { type: "odd", detail: "odd" } }] });
+  const database = openDatabase(facts.databaseUrl, 1);
+  await database.run.update({ where: { id: run.id }, data });
+  await database.$disconnect();
+  return run;
+}
 
 describe("a run of six steps that failed at the fifth, after ten items of which two were bad", () => {
   const models = { plan: new Model(), extract: new Model(), note: new Model(), merge: new Model(), report: new Model() };
@@ -309,12 +319,15 @@ describe("a retry", () => {
     expect(await ask(open, "retry")).toMatchObject({ status: 409, body: { code: "not_retryable" } });
   });
 
+  test("is refused, as a fork is, a year after the run's end: what it has done outside may be forgotten", async () => {
+    const run = await recordedAs({ endedAt: new Date(Date.now() - limits.runGoesOnMs - 60_000) });
+    const refused = { status: 409, body: { code: "not_retryable", detail: expect.stringContaining("too long ago") } };
+    for (const verb of ["retry", "fork"] as const) expect(await ask(run, verb)).toMatchObject(refused);
+  });
+
   test("is refused for a run that was terminated before it recorded anything: there is nothing to go on from", async () => {
-    const run = await failed({ steps: [{ id: "a", type: "raise", error: { type: "odd", detail: "odd" } }] });
     // What reconcile writes of such a run.
-    const database = openDatabase(facts.databaseUrl, 1);
-    await database.run.update({ where: { id: run.id }, data: { planHash: UNTOLD } });
-    await database.$disconnect();
+    const run = await recordedAs({ planHash: UNTOLD });
     const refused = { status: 409, body: { code: "not_retryable", detail: expect.stringContaining("before it recorded anything") } };
     for (const verb of ["retry", "fork"] as const) expect(await ask(run, verb)).toMatchObject(refused);
     expect(await admin.get(`${run.path}/plan`)).toMatchObject({

@@ -12,6 +12,12 @@ const once = { retry: { maxAttempts: 1 } };
 const tool = (id: string, name: string, more: object = {}) => ({ id, type: "tool", tool: name, arguments: {}, ...more });
 const newer = newerTools(new URL(facts.ledgerUrl).host);
 
+interface VersionsBody {
+  latest: string;
+  versions: { version: string; input: object }[];
+  page: { next: string | null; hasMore: boolean };
+}
+
 interface Execution {
   runId: string;
   step: string;
@@ -34,8 +40,11 @@ async function executionsOf(name: string, run: string, client = admin): Promise<
 
 describe("the catalogue of tools", () => {
   test("names what workers have, with its schemas", async () => {
-    const { body } = await admin.get<Page<{ name: string }>>("/api/v2/tools?limit=200");
-    expect(body.data.map(({ name }) => name)).toEqual(expect.arrayContaining(["files.readText", "test.double", "time.now"]));
+    const { body } = await admin.get<Page<{ name: string; version: string }>>("/api/v2/tools?limit=200");
+    const listed = body.data.map(({ name, version }) => `${name} ${version}`);
+    const known = ["files.readText 1.0.0", "test.double 1.0.0", "test.versioned 2.0.0", "time.now 1.0.0"];
+    expect(listed).toEqual(expect.arrayContaining(known));
+    expect(listed.filter((each) => each.startsWith("test.versioned "))).toHaveLength(1);
     const { body: double } = await admin.get("/api/v2/tools/test.double");
     expect(double).toMatchObject({
       version: "1.0.0",
@@ -55,10 +64,13 @@ describe("the catalogue of tools", () => {
     expect(names).toHaveLength(4);
   });
 
-  test("keeps all versions, the highest first", async () => {
-    const { body } = await admin.get<{ latest: string; versions: { version: string }[] }>("/api/v2/tools/test.versioned/versions");
-    expect(body.latest).toBe("2.0.0");
-    expect(body.versions.map(({ version }) => version)).toEqual(expect.arrayContaining(["2.0.0", "1.2.0", "1.0.0"]));
+  test("keeps all versions, and tells them page by page, the highest first", async () => {
+    const path = "/api/v2/tools/test.versioned/versions";
+    const read = async (query: string): Promise<VersionsBody> => (await admin.get<VersionsBody>(`${path}?${query}`)).body;
+    const numbers = ({ versions }: VersionsBody): string[] => versions.map(({ version }) => version);
+    const first = await read("limit=2");
+    expect([first.latest, first.page.hasMore, ...numbers(first)]).toEqual(["2.0.0", true, "2.0.0", "1.2.0"]);
+    expect(numbers(await read(`cursor=${first.page.next}`))[0]).toBe("1.0.0");
     expect((await admin.get("/api/v2/tools/test.versioned?version=1.2.0")).body).toMatchObject({ version: "1.2.0" });
   });
 

@@ -46,6 +46,8 @@ export class PlainPort implements Port {
   readonly keys: string[] = [];
   /** From which attempt on they go on with what models have said; undefined: their own. */
   readonly since: (number | undefined)[] = [];
+  /** The run whose answers count, too. */
+  readonly retryOf: (string | undefined)[] = [];
   /** The run's log as the record would have it. */
   readonly log: RunEvent[] = [];
   /** Different events that claim to be the same one: the record would keep only the first. */
@@ -200,7 +202,7 @@ export class PlainPort implements Port {
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
   call: Port["call"] = async ({ call }, scope) => {
-    const { path, fields, attempt, carried, idempotencyKey, since, budgets = [] } = call as StepCall<unknown>;
+    const { path, fields, attempt, carried, idempotencyKey, since, retryOf, budgets = [] } = call as StepCall<unknown>;
     this.budgets.set(
       path,
       budgets.map(({ scope }) => scope),
@@ -208,6 +210,7 @@ export class PlainPort implements Port {
     this.keys.push(idempotencyKey);
     this.#calls += 1;
     this.since.push(since);
+    this.retryOf.push(retryOf);
     const answer = this.#answers(path, fields, attempt, idempotencyKey);
     const output = await this.#perform(path, answer, scope);
     if ("delay" in answer) {

@@ -70,6 +70,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     depth: 0,
     effectRoot: retryOf ? retryOf.walk.options.effectRoot : run.id,
     holds: options.holds ?? [],
+    ...(origin ? { origin } : {}),
     ...(options.vars ? { vars: options.vars } : {}),
     ...(options.budgets ? { budgets: options.budgets } : {}),
   };
@@ -113,13 +114,15 @@ function recorded(port: PlainPort, run: { id: string; parent?: string; path?: st
 }
 
 /** A child run for some items of a `foreach`, as Temporal would start it. */
-function beginPart(given: Given, { id, part, word, undone, origin, budgets = [] }: ChildRequest, port: PlainPort): RunningPart {
+function beginPart(around: Given, { id, part, word, undone, origin, budgets = [] }: ChildRequest, port: PlainPort): RunningPart {
+  const { origin: _, ...given } = around;
   const own: Given = {
     ...given,
     run: { ...given.run, id, parentId: given.run.id },
     part: JSON.parse(JSON.stringify(part)) as RunPart,
     holds: word ? [word] : [],
     budgets,
+    ...(origin ? { origin } : {}),
   };
   const fresh = { ledger: { entries: [], places: [], undoneTimes: undone ?? {} } };
   let walk = new Walk({ ...own, ...(origin ? port.runs.begin(given.plan, { origin, log: port.log, known: undone }) : fresh) }, port);
