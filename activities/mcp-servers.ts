@@ -10,6 +10,7 @@ import type { Egress } from "./egress.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
 import { patiently } from "./patience.ts";
+import { textOf, type McpResult } from "./mcp-result.ts";
 import { McpSession, type McpPlace } from "./mcp-session.ts";
 import { inputFault, type Tool } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
@@ -119,7 +120,7 @@ export class McpServers {
         // `parse` gives an object.
         const result = await session.call(offered.name, args as JsonObject, context);
         if (offered.output && !result.isError) await this.#checkResult(offered.output, result.structured, description!.name);
-        return { ...result, text: textOf(result.content) };
+        return { ...result, text: textOf(result.content) } satisfies McpResult;
       },
       close: () => session.close(),
     };
@@ -159,8 +160,3 @@ function unknownTool(server: string, tool: string, { tools }: Offer): never {
   const hint = near === undefined ? `There is: ${names.slice(0, 20).join(", ") || "none"}.` : `Did you mean ${near}?`;
   throw new Fault("tool_input", `MCP server ${server} has no tool "${tool.slice(0, 80)}". ${hint}`);
 }
-
-const textOf = (content: Json[]): string =>
-  content
-    .flatMap((block) => (isObject(block) && block["type"] === "text" && typeof block["text"] === "string" ? [block["text"]] : []))
-    .join("\n");

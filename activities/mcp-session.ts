@@ -10,18 +10,13 @@ import { limits } from "../contracts/limits.ts";
 import { isVersion } from "../contracts/semver.ts";
 import type { Offer, OfferedTool } from "../prisma/mcp.ts";
 import type { GuardedFetch } from "./guarded-fetch.ts";
+import type { McpResult } from "./mcp-result.ts";
 import { withDeadline, type WorkContext } from "./work.ts";
 
 /** How a server is reached: a process of ours, or over HTTP through the egress guard. */
 export type McpPlace =
   | { command: string; args: string[]; cwd?: string | undefined; env: Record<string, string> }
   | { url: string; headers: Record<string, string>; fetch: GuardedFetch };
-
-export interface McpResult {
-  content: Json[];
-  structured: Json;
-  isError: boolean;
-}
 
 /** A connection for one call: opened, asked for its tools, used, closed. */
 export class McpSession {
@@ -72,7 +67,7 @@ export class McpSession {
   }
 
   /** Give up waiting ends the session too: what comes later is nobody's. */
-  async call(tool: string, args: JsonObject, context: WorkContext): Promise<McpResult> {
+  async call(tool: string, args: JsonObject, context: WorkContext): Promise<Omit<McpResult, "text">> {
     try {
       const params = { name: tool, arguments: args, _meta: { "tenuto/idempotencyKey": context.idempotencyKey } };
       const options = { signal: context.signal, timeout: context.timeoutMs, maxTotalTimeout: context.timeoutMs };

@@ -16,6 +16,7 @@ import { totalOf } from "./llm-usage.ts";
 import type { CallOutcome, MadeCall } from "./model-calls.ts";
 import { estimateInputTokens, type ChatAnswer, type Message, type ToolSpec } from "./model-port.ts";
 import { answerOf, answerText, givenBy, saidMessage, type Said } from "./said.ts";
+import { wordsIn } from "./mcp-result.ts";
 import { lineOf, shorten, systemOf, taskOf } from "./shorten.ts";
 import type { Work, Worked } from "./step.ts";
 import type { Threads } from "./threads.ts";
@@ -187,7 +188,9 @@ function contentOf(result: CallResult | undefined, room: number): { content: str
     return { content: `The result is gone or has more than ${limits.blobBytesMax} bytes. Ask for less.`, isError: true };
   if (isObject(result) && "output" in result && isHandedOver(result.output)) return { content: takenOver };
   if ("error" in result) return { content: clipped(errorText(result.error), room), isError: true };
-  return { content: clipped(typeof result.output === "string" ? result.output : JSON.stringify(result.output), room) };
+  const { output } = result;
+  const words = wordsIn(output) ?? { content: typeof output === "string" ? output : JSON.stringify(output) };
+  return { ...words, content: clipped(words.content, room) };
 }
 
 const isHandedOver = (output: Json): boolean => isObject(output) && typeof output["handedOver"] === "string" && isObject(output["brief"]);
