@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { AskedCall } from "../contracts/agent-task.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
 
 const definition = (more: object = {}) => ({
   name: "test",
@@ -50,7 +50,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   test("an agent takes its turns, each with what the calls before gave", async () => {
     const { end, port } = await run(4);
     expect(end.result).toMatchObject({ status: "completed", output: "done" });
-    const begun = port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+    const begun = started({ port });
     expect(begun.filter((path) => path.endsWith("think"))).toEqual([0, 1, 2, 3, 4].map((turn) => `work[${turn}].think`));
     expect(new Set(begun).size).toBe(begun.length);
     expect(begun.filter((path) => path.endsWith("call"))).toHaveLength(1 + 2 + 3 + 4);

@@ -92,6 +92,10 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
 
 type Given = Omit<WalkOptions, "state">;
 
+/** The paths of the calls, in the order in which they began. */
+export const started = ({ port }: Pick<PlainRun, "port">): string[] =>
+  port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+
 /** Execution after execution, to the end. */
 async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { walk: Walk; next: (walk: Walk) => void }): Promise<RunEnd> {
   for (let walk = first; ; next(walk)) {
