@@ -107,6 +107,16 @@ describe("a tool", () => {
     });
   });
 
+  test("that has not been released is had by its version only", () => {
+    const versions = ["1.0.0", "2.0.0-rc.1", "1.1.0"].map((version) => ({ ...add, version }));
+    const registry = createToolRegistry(versions);
+    expect([undefined, "2.0.0-rc.1", "^2.0.0-rc.1"].map((range) => registry.get("math.add", range).version)).toEqual([
+      "1.1.0",
+      "2.0.0-rc.1",
+      "2.0.0-rc.1",
+    ]);
+  });
+
   test("has a name of its own", () => {
     expect(() => createToolRegistry([add, add])).toThrow("Two tools");
     expect(() => defineTool({ ...add, name: "no spaces please", run: () => null })).toThrow("no tool name");
