@@ -271,7 +271,8 @@ const meanings: Record<keyof typeof limits, string> = {
   agentAssigneesMax: "its `approval.assignees`",
   agentHandoffsMax: "agents that one may hand its conversation over to",
   agentHandoversMax: "hand-overs of one conversation; the model is told that there are no more",
-  agentDepthMax: "agents that call agents as tools: runs below the first one; one more is fault `limit`, told to the model that asked",
+  agentDepthMax:
+    "depth at which a run asks no agent as a tool, each run that another has started counted: fault `limit`, told to the model",
   guardrailsMax: "rules of a step, and of a published agent",
   guardrailRuleMax: "characters of the rule that a model judges by",
   guardrailPatternBytesMax: "bytes of a guardrail's pattern",

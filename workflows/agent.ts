@@ -279,9 +279,13 @@ function childOf(
   { workflow = "", version, planHash, agent, arguments: args }: AskedCall,
 ): Promise<Outcome> {
   if (agent !== undefined && walk.options.depth >= limits.agentDepthMax)
-    throw new Fault("limit", `Agents may call each other ${limits.agentDepthMax} deep; ${agent} would be one more.`, {
-      instance: here.path,
-    });
+    throw new Fault(
+      "limit",
+      `This run is ${walk.options.depth} deep, workflows and messages that led to it included; agents ask each other up to ${limits.agentDepthMax} deep, and ${agent} would be one more.`,
+      {
+        instance: here.path,
+      },
+    );
   const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
 }
