@@ -1,7 +1,8 @@
 import { Fault } from "../contracts/faults.ts";
 import type { MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import { isDeeper, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import type { Until } from "./budgets.ts";
 
@@ -65,6 +66,8 @@ export async function withDeadline<Result>(
 
 /** A value from outside may not pass itself off as a stored one. */
 export function fromOutside(value: Json, who: string): Json {
+  if (isDeeper(value, limits.valueDepthMax))
+    throw new Fault("limit", `${who} answered with values nested more than ${limits.valueDepthMax} deep.`);
   if (usesReservedKey(value)) throw new Fault("reserved_key", `${who} answered with the reserved key ${REFERENCE_KEY}.`);
   return value;
 }

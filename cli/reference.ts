@@ -139,6 +139,7 @@ const meanings: Record<keyof typeof limits, string> = {
   historyEventsMax: "events in a run's Temporal history before the next step fails with fault `limit`; Temporal itself ends runs at 51,200",
   inlineBytesMax: "a value that travels by itself; a larger one is stored and travels as a reference",
   blobBytesMax: "a stored value, and all that one answer or evaluation loads",
+  valueDepthMax: "lists and objects within each other in what a tool or an HTTP server answers: fault `limit`",
   listBytesMax: "items of a stored list as a `foreach` gets them; beyond, each item is a reference",
   listItemBytesMax: "an item that stays inline when its list is too large",
   mailboxUnreadMax: "events that wait unread in a run: 429 `mailbox_full`",
@@ -271,7 +272,8 @@ const meanings: Record<keyof typeof limits, string> = {
   agentAssigneesMax: "its `approval.assignees`",
   agentHandoffsMax: "agents that one may hand its conversation over to",
   agentHandoversMax: "hand-overs of one conversation; the model is told that there are no more",
-  agentDepthMax: "agents that call agents as tools: runs below the first one; one more is fault `limit`, told to the model that asked",
+  agentDepthMax:
+    "depth at which a run asks no agent as a tool, each run that another has started counted: fault `limit`, told to the model",
   guardrailsMax: "rules of a step, and of a published agent",
   guardrailRuleMax: "characters of the rule that a model judges by",
   guardrailPatternBytesMax: "bytes of a guardrail's pattern",

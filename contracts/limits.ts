@@ -43,6 +43,7 @@ export const limits = {
   historyEventsMax: 40_000,
   inlineBytesMax: 16 * KB,
   blobBytesMax: 32 * MB,
+  valueDepthMax: 1_000,
   listBytesMax: 1 * MB,
   listItemBytesMax: 256,
   mailboxUnreadMax: 2_000,

@@ -25,7 +25,7 @@ export class Plans {
     this.#database = database;
   }
 
-  /** The highest version when none is named. Fault `not_found`. */
+  /** The highest release when none is named. Fault `not_found`. */
   async load(tenant: string, name: string, version?: string): Promise<Plan> {
     const chosen = version ?? (await this.#latest(tenant, name));
     const plan = chosen === undefined ? undefined : await this.#read(tenant, name, chosen);

@@ -169,13 +169,16 @@ export class PlainPort implements Port {
       this.raised.push(request);
       resolve();
     });
-  brief: Port["brief"] = async ({ agent = null, models }) => ({
+  /** How many calls published agents make at the same time. */
+  readonly callsAtOnce = new Map<string | null, number>();
+  brief: Port["brief"] = async ({ agent = null, models, contextTokens }) => ({
     hash: "brief",
     agent,
     models,
     maxTurns: null,
-    concurrency: null,
+    concurrency: this.callsAtOnce.get(agent) ?? null,
     timeoutMs: null,
+    contextTokens,
   });
   /** Agents that may begin no call. */
   readonly inactive = new Set<string>();
