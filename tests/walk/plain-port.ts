@@ -288,4 +288,4 @@ export class PlainPort implements Port {
 
 /** The same thing may be told again later: only the time differs. */
 const isOther = (event: RunEvent, known: RunEvent | undefined): boolean =>
-  known !== undefined && JSON.stringify({ ...event, time: known.time }) !== JSON.stringify(known);
+  known !== undefined && known !== event && JSON.stringify({ ...event, time: known.time }) !== JSON.stringify(known);

@@ -138,7 +138,8 @@ function beginPart(around: Given, { id, part, word, undone, origin, budgets = []
     };
   });
   return {
-    end: Promise.race([walkOn(own, port, { walk, next }), terminated]),
+    // As on a server, nobody of it waits for anything any more.
+    end: Promise.race([walkOn(own, port, { walk, next }).finally(port.forget), terminated]),
     cancel: () => walk.cancel("the parent cancelled it"),
     hold: (holds) => void port.attended(walk.pause.hold(holds)),
   };
