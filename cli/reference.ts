@@ -111,7 +111,7 @@ const meanings: Record<keyof typeof limits, string> = {
   expressionBytesMax: "an expression's text: problem `too_large`",
   expressionDepthMax: "an expression's tree: problem `too_deep`",
   expressionMacroNestingMax: "macros within macros: problem `too_deep`",
-  expressionStepsMax: "work of one evaluation: fault `limit`",
+  expressionStepsMax: "work of the expressions of one field: fault `limit`",
   regexBytesMax: "a pattern of `matches` or of a schema",
   regexInputMax: "the text that `matches` looks at: fault `limit`",
   yamlAliasesMax: "aliases in YAML: problem `alias`",
@@ -135,6 +135,8 @@ const meanings: Record<keyof typeof limits, string> = {
   windowsMax: "windows of one `foreach` at once",
   foreachConcurrencyMax: "items of a `foreach` at once",
   loopIterationsMax: "`maxIterations` of a `loop`",
+  activationStepsMax:
+    "evaluation steps, and 200 for each step walked, after which a run goes on in another workflow task (a timer of 1 ms)",
   childDepthMax: "sub-workflows within sub-workflows, and answers to messages that runs send: fault `limit`",
   historyEventsMax: "events in a run's Temporal history before the next step fails with fault `limit`; Temporal itself ends runs at 51,200",
   inlineBytesMax: "a value that travels by itself; a larger one is stored and travels as a reference",
@@ -331,6 +333,8 @@ const meanings: Record<keyof typeof limits, string> = {
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   backfillStartsMax: "starts that one backfill makes up for: fault `limit`",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
+  triggerStepsMax:
+    "evaluation steps that the triggers of one event or webhook take together; each has an equal share of what is left: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
   webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",
   fairnessKeyBytesMax: "a `fairnessKey`",

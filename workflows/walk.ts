@@ -9,7 +9,7 @@ import { referenceHash } from "../contracts/reference.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
-import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
+import { ReferenceRead } from "../language/expression/evaluate.ts";
 import type { Holds } from "../contracts/holds.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
@@ -239,8 +239,9 @@ export class Walk {
 
   /** Fill a template; one whose expressions read inside stored values is filled outside, by a local activity. */
   async value(template: Template, frame: Frame): Promise<Json> {
+    while (frame.pace.isSpent) await this.outside(() => frame.pace.rest(this.port));
     try {
-      return fill(template, frame);
+      return frame.fill(template);
     } catch (error) {
       if (!(error instanceof ReferenceRead)) throw error;
       return this.outside(() => this.port.evaluate(template, frame.rootsOf(template), frame.path));

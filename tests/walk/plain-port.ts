@@ -111,6 +111,12 @@ export class PlainPort implements Port {
   uuid = (): string => `uuid-${this.#ids++}`;
   until: Port["until"] = (predicate) => this.#time.until(predicate, this);
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>({ scope, ms, owner: this }, (resolve) => resolve());
+  /** How often the walk went on in another task. */
+  rests = 0;
+  rest: Port["rest"] = () => {
+    this.rests += 1;
+    return this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve());
+  };
   send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
   /** To whom broadcasts went; each reaches one. */
   readonly broadcasts: ExternalEvent[] = [];
