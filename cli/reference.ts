@@ -122,6 +122,8 @@ const meanings: Record<keyof typeof limits, string> = {
   triggersMax: "triggers of a definition",
   scheduleEveryMinMs: "`every` of a schedule, at least",
   approvalQuorumMax: "`quorum` of an approval",
+  assigneesMax: "assignees of an approval",
+  assigneeMax: "characters of one",
   remindAfterMinMs: "`remindAfter` of an approval, at least",
   remindersMax: "reminders of one approval; then nobody is reminded any more",
   eventNameMax: "characters of an event's name: fault `expression`",
@@ -253,6 +255,7 @@ const meanings: Record<keyof typeof limits, string> = {
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
   schemaWaitMs:
     "wait for the turn to be held against a schema, or searched for a pattern, before anything has happened: fault `unavailable`",
+  schemaStepsMax: "parts of a schema held against parts of a value, and steps of patterns, in one check; then the value does not fit",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",
   mcpToolsMax: "tools of an MCP server: fault `limit`",
   mcpPagesMax: "pages of an MCP server's list of tools: fault `limit`",

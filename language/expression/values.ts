@@ -35,18 +35,20 @@ export class ReferenceRead extends Error {
 export class Meter {
   spent = 0;
   readonly #most: number;
+  readonly #sentence: string;
 
-  constructor(most: number = limits.expressionStepsMax) {
+  /** `sentence`: what the fault says. */
+  constructor(
+    most: number = limits.expressionStepsMax,
+    sentence = `The expressions of this field take more than ${most} steps; work on shorter lists, or do this in a tool.`,
+  ) {
     this.#most = most;
+    this.#sentence = sentence;
   }
 
   spend(steps = 1): void {
     this.spent += steps;
-    if (this.spent > this.#most)
-      throw new Fault(
-        "limit",
-        `The expressions of this field take more than ${this.#most} steps; work on shorter lists, or do this in a tool.`,
-      );
+    if (this.spent > this.#most) throw new Fault("limit", this.#sentence);
   }
 
   text(text: string): string {
