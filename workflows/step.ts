@@ -242,6 +242,6 @@ async function checkOutput(walk: Walk, schema: JsonSchema, output: Json, path: s
 export async function exportsOf(walk: Walk, step: Step, output: Json, frame: Frame): Promise<JsonObject> {
   const inner = new Frame(frame, { output });
   const exports: JsonObject = {};
-  for (const [name, template] of step.export) exports[name] = await walk.value(template, inner);
+  for (const [name, template] of step.export) exports[name] = await walk.shrink(await walk.value(template, inner), inner.path);
   return exports;
 }

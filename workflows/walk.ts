@@ -33,6 +33,7 @@ import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
+import { storeInPages } from "./pages.ts";
 import { runPart } from "./windows.ts";
 
 export interface WalkOptions {
@@ -271,7 +272,7 @@ export class Walk {
 
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json, path: string): Promise<Json> {
-    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
+    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => storeInPages(this.port, value, path)) : value;
   }
 
   /** A value that the walk itself must look inside, also when it is stored: it is long, or the run has gone on in another execution. */
@@ -371,7 +372,8 @@ export class Walk {
   /** Also those that a changed plan brings along. */
   async #setFirstVariables(): Promise<void> {
     for (const [name, template] of this.options.plan.vars)
-      if (!(name in this.#vars)) this.setVariables({ [name]: await this.value(template, this.#top) });
+      if (!Object.hasOwn(this.#vars, name))
+        this.setVariables({ [name]: await this.shrink(await this.value(template, this.#top), this.#top.path) });
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */
