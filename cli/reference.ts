@@ -111,7 +111,7 @@ const meanings: Record<keyof typeof limits, string> = {
   expressionBytesMax: "an expression's text: problem `too_large`",
   expressionDepthMax: "an expression's tree: problem `too_deep`",
   expressionMacroNestingMax: "macros within macros: problem `too_deep`",
-  expressionStepsMax: "work of one evaluation: fault `limit`",
+  expressionStepsMax: "work of the expressions of one field: fault `limit`",
   regexBytesMax: "a pattern of `matches` or of a schema",
   regexInputMax: "the text that `matches` looks at: fault `limit`",
   yamlAliasesMax: "aliases in YAML: problem `alias`",
@@ -122,6 +122,8 @@ const meanings: Record<keyof typeof limits, string> = {
   triggersMax: "triggers of a definition",
   scheduleEveryMinMs: "`every` of a schedule, at least",
   approvalQuorumMax: "`quorum` of an approval",
+  assigneesMax: "assignees of an approval",
+  assigneeMax: "characters of one",
   remindAfterMinMs: "`remindAfter` of an approval, at least",
   remindersMax: "reminders of one approval; then nobody is reminded any more",
   eventNameMax: "characters of an event's name: fault `expression`",
@@ -135,6 +137,8 @@ const meanings: Record<keyof typeof limits, string> = {
   windowsMax: "windows of one `foreach` at once",
   foreachConcurrencyMax: "items of a `foreach` at once",
   loopIterationsMax: "`maxIterations` of a `loop`",
+  activationStepsMax:
+    "evaluation steps, and 200 for each step walked, after which a run goes on in another workflow task (a timer of 1 ms)",
   childDepthMax: "sub-workflows within sub-workflows, and answers to messages that runs send: fault `limit`",
   historyEventsMax: "events in a run's Temporal history before the next step fails with fault `limit`; Temporal itself ends runs at 51,200",
   inlineBytesMax: "a value that travels by itself; a larger one is stored and travels as a reference",
@@ -251,6 +255,7 @@ const meanings: Record<keyof typeof limits, string> = {
   schemaCheckMs: "time to hold a value against a schema of an MCP server: fault `limit`",
   schemaWaitMs:
     "wait for the turn to be held against a schema, or searched for a pattern, before anything has happened: fault `unavailable`",
+  schemaStepsMax: "parts of a schema held against parts of a value, and steps of patterns, in one check; then the value does not fit",
   mcpServersMax: "MCP servers of a tenant, those of the operator included",
   mcpToolsMax: "tools of an MCP server: fault `limit`",
   mcpPagesMax: "pages of an MCP server's list of tools: fault `limit`",
@@ -331,6 +336,8 @@ const meanings: Record<keyof typeof limits, string> = {
   sseClientsPerProcessMax: "event streams of one API process: then 503",
   backfillStartsMax: "starts that one backfill makes up for: fault `limit`",
   triggersPerEventMax: "workflows that one event or webhook starts: fault `limit`",
+  triggerStepsMax:
+    "evaluation steps that the triggers of one event or webhook take together; each has an equal share of what is left: fault `limit`",
   triggerSweepMs: "how often the API looks for schedules of published workflows that Temporal does not have yet",
   webhookSkewMs: "how far a webhook's timestamp may be from now: then 401",
   fairnessKeyBytesMax: "a `fairnessKey`",

@@ -1,5 +1,6 @@
 import {
   ActivityCancellationType,
+  CancellationScope,
   allHandlersFinished,
   getExternalWorkflowHandle,
   isCancellation,
@@ -44,6 +45,7 @@ export function createTemporalPort(run: RunArguments): Port {
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
+    rest: () => CancellationScope.nonCancellable(() => sleep(1, { summary: "go on in another task" })),
     until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),

@@ -192,7 +192,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   const terminating = (_: unknown, port: PlainPort): void =>
     port.at(500, () =>
       allPorts(port)
-        .find(({ run: id }) => id.endsWith("each_from1"))!
+        .find(({ run: id }) => id.endsWith("each-from1"))!
         .terminate(),
     );
   const wait = { id: "w", type: "wait", duration: "1s" };
