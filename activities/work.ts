@@ -32,7 +32,7 @@ export interface WorkContext {
 }
 
 /** The headers every outbound request of a step carries. */
-export const runHeaders = (context: WorkContext, suffix = ""): Record<string, string> => ({
+export const runHeaders = (context: Pick<WorkContext, "idempotencyKey" | "runId">, suffix = ""): Record<string, string> => ({
   "idempotency-key": `${context.idempotencyKey}${suffix}`,
   "x-run-id": context.runId,
 });
@@ -42,7 +42,7 @@ export const runHeaders = (context: WorkContext, suffix = ""): Record<string, st
  * Also work that ignores its signal is left at that moment.
  */
 export async function withDeadline<Result>(
-  context: WorkContext,
+  context: Pick<WorkContext, "signal" | "until">,
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
@@ -75,7 +75,7 @@ export function fromOutside(value: Json, who: string): Json {
 // setTimeout fires at once for anything longer.
 const TIMER_MAX = 2 ** 31 - 1;
 
-function deadlineOf({ until }: WorkContext, timeoutMs: number): { ms: number; fault: () => Fault } {
+function deadlineOf({ until }: Pick<WorkContext, "until">, timeoutMs: number): { ms: number; fault: () => Fault } {
   const ms = until ? until.at - Date.now() : Number.POSITIVE_INFINITY;
   if (until && ms < timeoutMs) return { ms, fault: () => Fault.of(until.problem) };
   return { ms: timeoutMs, fault: () => new Fault("timeout", `No answer within ${timeoutMs} ms.`) };

@@ -151,7 +151,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
 }
 
 async function settled(walk: Walk, here: HereOf<"brief" | "call">, order: AgentOrder): Promise<Settled> {
-  const brief = await walk.outside(() => walk.port.brief(order, here.path));
+  const brief = await walk.outside(() => walk.port.brief(order, { path: here.path, budgets: here.context.budgets }));
   const { models = [], tools: judging = [] } = brief.judges ?? {};
   refuseModels(walk, here, [...brief.models, ...models]);
   for (const tool of judging) refuseTool(walk, here, { tool });

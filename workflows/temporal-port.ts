@@ -63,7 +63,12 @@ export function createTemporalPort(run: RunArguments): Port {
     // Not local: it asks other runs, which may have no worker at the moment.
     raise: ({ path, ...request }) =>
       slow("raiseBudgets", [{ run: { tenant, id: run.id }, path, ...request }], `${path}: raise what it may spend`),
-    brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
+    brief: (order, { path, budgets }) =>
+      quick(
+        "brief",
+        [{ tenant, run: run.effectRoot ?? run.id, step: { runId: run.id, path, budgets }, order }],
+        `${path}: what the agent may use`,
+      ),
     admit: (agent, path) => quick("admit", [{ tenant, agent }], `${path}: whether the agent may begin it`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     exchange: (approved, path) =>
