@@ -115,6 +115,7 @@ const meanings: Record<keyof typeof limits, string> = {
   expressionStepsMax: "work of the expressions of one field: fault `limit`",
   regexBytesMax: "a pattern of `matches` or of a schema",
   regexInputMax: "the text that `matches` looks at: fault `limit`",
+  sharedPlansMax: "plans of which a worker's runs share one copy",
   yamlAliasesMax: "aliases in YAML: problem `alias`",
   yamlDepthMax: "nesting of values in YAML and JSON: problem `too_deep`",
   lockLimitMax: "`limit` of a `lock`",

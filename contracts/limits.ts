@@ -17,6 +17,7 @@ export const limits = {
   expressionStepsMax: 200_000,
   regexBytesMax: 64,
   regexInputMax: 4_096,
+  sharedPlansMax: 50,
   yamlAliasesMax: 100,
   yamlDepthMax: 64,
   lockLimitMax: 1_000,

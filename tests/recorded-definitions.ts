@@ -17,8 +17,9 @@ const http = (id: string, more: JsonObject = {}): JsonObject => ({ id, type: "ht
 const raise: JsonObject = { id: "r", type: "raise", error: { type: "odd", status: 418, detail: "no" } };
 const listen: JsonObject = { id: "l", type: "listen", one: { event: "go" } };
 const short = (id: string): JsonObject => ({ id, type: "tool", tool: "test.short", arguments: {}, short: true });
-const inScopes = (depth: number, step: JsonObject): JsonObject =>
-  depth === 0 ? step : { id: "s", type: "sequence", steps: [inScopes(depth - 1, step)] };
+/** Below so many scopes. */
+export const inScopes = (depth: number, ...steps: JsonObject[]): JsonObject[] =>
+  depth === 0 ? steps : [{ id: `s${depth}`, type: "sequence", steps: inScopes(depth - 1, ...steps) }];
 const list: JsonObject = { id: "list", type: "tool", tool: "test.list", arguments: { count: 40, bytes: 500 } };
 
 interface Place {
@@ -81,7 +82,11 @@ const scopes: Record<string, Recording> = {
         branches: Object.fromEntries(
           Array.from({ length: 5 }, (_, n) => [
             `n${n}`,
-            [{ ...short("a"), arguments: { ms: 30 * n } }, inScopes(5 - n, http("b")), { ...short("c"), arguments: { ms: 30 * (4 - n) } }],
+            [
+              { ...short("a"), arguments: { ms: 30 * n } },
+              ...inScopes(5 - n, http("b")),
+              { ...short("c"), arguments: { ms: 30 * (4 - n) } },
+            ],
           ]),
         ),
       },

@@ -42,6 +42,7 @@ import { condition } from "./quiet.ts";
 import { summaryText } from "./summary.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
+import { sharedPlan } from "./shared-plans.ts";
 import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
 
 /**
@@ -53,9 +54,11 @@ import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
  */
 export async function run(args: RunArguments, state?: WalkState): Promise<RunResult> {
   refuseNewerEngine(args);
+  // Here, since the SDK keeps what a run was given for as long as it lasts.
+  if (args.plan) args.plan = sharedPlan(args.plan) as unknown as Json;
   const desk = openDesk();
   // At once when the Plan came along: messages of the very first task already find the walk.
-  if (args.plan && (state || !args.origin)) desk.serve(createWalk(args, args.plan as unknown as Plan, state && { state }));
+  if (args.plan && (state || !args.origin)) desk.serve(createWalk(args, args.plan as unknown as Plan, state && { state: taken(state) }));
   const cancelRequested = CancellationScope.current().cancelRequested;
   return CancellationScope.nonCancellable(async () => {
     const walk = desk.walk ?? desk.serve(await loadWalk(args));
@@ -67,6 +70,13 @@ export async function run(args: RunArguments, state?: WalkState): Promise<RunRes
     proxySinks<RunSinks>().runs.ending({ tenant: args.tenant, id: args.id });
     return resultOf(end);
   });
+}
+
+/** The walk keeps of it what it still needs; what it has forgotten nobody shall keep. */
+function taken(state: WalkState): WalkState {
+  const own = { ...state };
+  for (const field of Object.keys(state)) Reflect.deleteProperty(state, field);
+  return own;
 }
 
 /** Fails the task, not the run: Temporal offers the task again until a worker that knows the engine takes it. */
@@ -165,10 +175,11 @@ function runOf(args: RunArguments, plan: Plan): RunRef {
 /** The walk of a run that must first learn its Plan, or what it goes on from. A child is held by what its own definition is, too. */
 async function loadWalk(args: RunArguments): Promise<Walk> {
   try {
-    const { plan, holds } = args.plan ? { plan: args.plan } : await loadPlan(args);
+    const { plan: given, holds } = args.plan ? { plan: args.plan } : await loadPlan(args);
+    const plan = sharedPlan(given);
     const held = holds ? { ...args, holds: [...(args.holds ?? []), holds] } : args;
-    const known = args.origin ? await loadLedger(args, runOf(args, plan as unknown as Plan), args.origin) : undoneBefore(args);
-    return createWalk(held, plan as unknown as Plan, known);
+    const known = args.origin ? await loadLedger(args, runOf(args, plan), args.origin) : undoneBefore(args);
+    return createWalk(held, plan, known);
   } catch (error) {
     throw error instanceof Fault ? failureOf(error.problem) : error;
   }

@@ -143,8 +143,8 @@ export class Leaving {
 
   /** What travels with the state: the definition, and what the run was started with. */
   #room(): number {
-    const { ledger: _, vars: __, undos: ___, state: ____, ...others } = this.#walk.options;
-    return Math.min(limits.stateBytesMax, limits.continuedBytesMax - jsonBytes({ ...others, plan: this.plan } as unknown as Json));
+    const given = { ...this.#walk.options, plan: this.plan };
+    return Math.min(limits.stateBytesMax, limits.continuedBytesMax - jsonBytes(given as unknown as Json));
   }
 
   /** The largest values become references, as many as it takes. */

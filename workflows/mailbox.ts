@@ -169,7 +169,8 @@ export class Mailbox {
 
   async #fits(interest: Interest, event: ExternalEvent, frame: Frame): Promise<boolean> {
     if (interest.event !== event.event) return false;
-    if (interest.schema && (await this.#walk.validate(interest.schema, event.data, frame.path))) return false;
+    const { schema } = interest;
+    if (schema && (await this.#walk.outside(() => this.#walk.port.validate(schema, event.data, frame.path)))) return false;
     return !interest.when || this.#walk.condition(interest.when, new Frame(frame, { event: receivedEvent(event) }));
   }
 

@@ -1,4 +1,6 @@
 import { ActivityCancellationType, CancellationScope, isCancellation, type ActivityOptions } from "@temporalio/workflow";
+// oxlint-disable-next-line no-restricted-imports -- the only scope that lies below no other
+import { RootCancellationScope } from "@temporalio/workflow/lib/cancellation-scope.js";
 import type { CallOptions } from "../language/plan.ts";
 import { Canceled, type Scope } from "./scope.ts";
 
@@ -9,7 +11,8 @@ export async function cancellable<T>(
   failed: (error: unknown) => T | Promise<T> = rethrow,
 ): Promise<T> {
   scope.throwIfCanceled();
-  const inner = new CancellationScope();
+  // Below no other: the one around would keep it, with all that was asked in it, for as long as the run lasts.
+  const inner = new RootCancellationScope();
   const release = scope.onCancel(() => inner.cancel());
   try {
     return await inner.run(operation);
@@ -20,6 +23,10 @@ export async function cancellable<T>(
     release();
   }
 }
+
+/** Not cancelled, whatever is around it; in a scope of its own only where it must be, since the one around keeps that. */
+export const uncancelled = <T>(work: () => Promise<T>): Promise<T> =>
+  CancellationScope.current().cancellable ? CancellationScope.nonCancellable(work) : work();
 
 function rethrow(error: unknown): never {
   throw error;

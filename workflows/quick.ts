@@ -1,6 +1,7 @@
-import { ActivityFailure, ApplicationFailure, CancellationScope, proxyActivities, proxyLocalActivities } from "@temporalio/workflow";
+import { ActivityFailure, ApplicationFailure, proxyActivities, proxyLocalActivities } from "@temporalio/workflow";
 import { isProblem, Fault } from "../contracts/faults.ts";
 import type { Activities } from "../contracts/activities.ts";
+import { uncancelled } from "./operation.ts";
 import { summaryText } from "./summary.ts";
 import { inTurn } from "./turns.ts";
 
@@ -37,7 +38,7 @@ const localMs = 2_000;
  * Not cancelled with the run: what it does is part of ending well.
  */
 export async function quick<Name extends Quick>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
-  return CancellationScope.nonCancellable<Result<Name>>(async (): Promise<Result<Name>> => {
+  return uncancelled<Result<Name>>(async (): Promise<Result<Name>> => {
     try {
       return await locally(name, args, summary);
     } catch (error) {
@@ -54,7 +55,7 @@ export async function quick<Name extends Quick>(name: Name, args: Parameters<Act
 
 /** The same for what takes longer, or gives much: a workflow task could not hold several such answers in markers. */
 export async function slow<Name extends Slow>(name: Name, args: Parameters<Activities[Name]>, summary: string): Promise<Result<Name>> {
-  return CancellationScope.nonCancellable<Result<Name>>(async (): Promise<Result<Name>> => {
+  return uncancelled<Result<Name>>(async (): Promise<Result<Name>> => {
     try {
       return await remotely(name, args, summary, 5 * 60_000);
     } catch (error) {

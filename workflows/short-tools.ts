@@ -1,6 +1,7 @@
-import { CancellationScope, proxyLocalActivities } from "@temporalio/workflow";
+import { proxyLocalActivities } from "@temporalio/workflow";
 import type { Activities, ShortAnswer } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
+import { uncancelled } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
 import { quiet } from "./quiet.ts";
 import type { Scope } from "./scope.ts";
@@ -70,7 +71,7 @@ async function perform(requests: CallRequest[]): Promise<Answers> {
   });
   const calls = requests.map(({ call }) => call) as Parameters<Activities["shortTools"]>[0];
   // Not cancelled: at work its result would come when it has ended, in a replay at once, before others that came first.
-  const answers = await CancellationScope.nonCancellable(() => inTurn(shortTools(calls))).catch((): ShortAnswer[] => []);
+  const answers = await uncancelled(() => inTurn(shortTools(calls))).catch((): ShortAnswer[] => []);
   return new Map(requests.map((request, index) => [request, answers[index] ?? {}]));
 }
 

@@ -234,7 +234,7 @@ function tellCompleted(walk: Walk, here: Here<Step>, outcome: Outcome & { caught
 
 /** Our own calls check it in the activity, where `llm` can still repair the answer. */
 async function checkOutput(walk: Walk, schema: JsonSchema, output: Json, path: string): Promise<void> {
-  const problem = await walk.validate(schema, output, path);
+  const problem = await walk.outside(() => walk.port.validate(schema, output, path));
   if (problem) throw Fault.of(problem);
 }
 

@@ -26,7 +26,7 @@ const lines = new WeakMap<object, Line>();
 function turn(line: Line): Promise<void> {
   return new Promise((pass) => {
     line.waiting.push(pass);
-    if (!line.isMoving) void CancellationScope.nonCancellable(() => move(line));
+    if (!line.isMoving) void move(line);
   });
 }
 

@@ -2,7 +2,7 @@ import { Fault, type Problem } from "../contracts/faults.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
-import { jsonBytes, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
+import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import type { RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
 import { referenceHash } from "../contracts/reference.ts";
@@ -36,7 +36,8 @@ import type { Port } from "./port.ts";
 import { storeInPages } from "./pages.ts";
 import { runPart } from "./windows.ts";
 
-export interface WalkOptions {
+/** What a run is given for as long as it lasts. */
+export interface Given {
   plan: Plan;
   run: RunRef;
   /** By which rules the run is walked: those of the engine it was started with. */
@@ -46,20 +47,24 @@ export interface WalkOptions {
   depth: number;
   /** Root of the idempotency keys: the run's own id, or its origin's in a retry or fork. */
   effectRoot: string;
-  /** Finished steps of the run this one continues. */
-  ledger?: LedgerSeed;
-  /** Where that came from. */
+  /** The run that this one goes on from. */
   origin?: Origin;
   /** This run walks only these items of a `foreach`, for its parent. */
   part?: RunPart;
-  /** Stand in for the Plan's initial variables. */
-  vars?: JsonObject;
-  /** What is to be undone of the run this one continues. */
-  undos?: (Undo | UndoPage)[];
   /** What holds the run from its start on. */
   holds?: Holds[];
   /** Budgets of the runs above it. */
   budgets?: readonly BudgetRef[];
+}
+
+/** With what an execution begins. */
+export interface WalkOptions extends Given {
+  /** Finished steps of the run this one continues. */
+  ledger?: LedgerSeed;
+  /** Stand in for the Plan's initial variables. */
+  vars?: JsonObject;
+  /** What is to be undone of the run this one continues. */
+  undos?: (Undo | UndoPage)[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -90,7 +95,7 @@ export interface WalkState {
  * fails and is retried until the code is mended); every expected end, bad ones too, is a value.
  */
 export class Walk {
-  readonly options: WalkOptions;
+  readonly options: Given;
   readonly port: Port;
   readonly ledger: Ledger;
   readonly journal: Journal;
@@ -122,12 +127,12 @@ export class Walk {
   #vars: JsonObject;
   #isOverLimit = false;
 
-  constructor(options: WalkOptions, port: Port) {
-    const { state } = options;
+  // What it begins with it keeps only as far as it still needs it.
+  constructor({ state, ledger, vars = {}, undos, ...options }: WalkOptions, port: Port) {
     this.options = options;
     this.port = port;
     this.isContinued = state !== undefined;
-    this.ledger = new Ledger(state?.ledger ?? (options.ledger && takenOver(options.ledger)));
+    this.ledger = new Ledger(state?.ledger ?? (ledger && takenOver(ledger)));
     // The log of the run it is part of tells what undoes its items: there no two attempts may be told as one.
     if (options.part && !state) this.ledger.startAfter(options.part.path, options.part.attempt - 1);
     this.journal = new Journal(options.run, port, { ...options.plan, state: state?.journal });
@@ -137,7 +142,7 @@ export class Walk {
     this.spent = new Spent(state?.spent);
     this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
     this.cascade = new Cascade(this, state?.cascade);
-    this.#vars = state?.vars ?? options.vars ?? {};
+    this.#vars = state?.vars ?? vars;
     this.passedErrors = state?.passedErrors ?? [];
     this.leftChildren = state?.leftChildren ?? [];
     this.childrenLeft = state?.childrenLeft ?? 0;
@@ -145,7 +150,7 @@ export class Walk {
     this.mailbox = new Mailbox(this, state?.mailbox);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
-    this.undoing = new Undoing(this, state?.undos ?? options.undos);
+    this.undoing = new Undoing(this, state?.undos ?? undos);
     this.leaving = new Leaving(this);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
@@ -247,11 +252,6 @@ export class Walk {
       if (!(error instanceof ReferenceRead)) throw error;
       return this.outside(() => this.port.evaluate(template, frame.rootsOf(template), frame.path));
     }
-  }
-
-  /** What is wrong with the value, or null. */
-  validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null> {
-    return this.outside(() => this.port.validate(schema, value, path));
   }
 
   async condition(expression: Expression, frame: Frame): Promise<boolean> {
@@ -384,7 +384,7 @@ export class Walk {
 
   async #checked(output: Json): Promise<Json> {
     const { outputSchema } = this.options.plan;
-    const problem = outputSchema && (await this.validate(outputSchema, output, "output"));
+    const problem = outputSchema && (await this.outside(() => this.port.validate(outputSchema, output, "output")));
     if (problem) throw Fault.of({ ...problem, detail: `The run's output: ${problem.detail}` });
     return output;
   }
@@ -393,7 +393,7 @@ export class Walk {
 /** Where the envelope notes what a step would note at its path. */
 const ENVELOPE = "";
 
-function topNames({ run, input, env }: WalkOptions): JsonObject {
+function topNames({ run, input, env }: Given): JsonObject {
   const { id, workflow, version, parentId = null, startedAt } = run;
   return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
 }

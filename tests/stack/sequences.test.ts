@@ -6,7 +6,7 @@ import { broken, type Told } from "../walk/invariants.ts";
 import { createRandom } from "../walk/random-definition.ts";
 import { richDefinition } from "../walk/rich-definition.ts";
 import { planOf } from "../walk/plan-of.ts";
-import { admin, Place, type EventBody, type Run } from "./client.ts";
+import { admin, host, Place, type EventBody, type Run } from "./client.ts";
 import { begun } from "./going-on.ts";
 import { casesOf, firstSeedOf } from "../cases.ts";
 
@@ -15,13 +15,15 @@ const firstSeed = firstSeedOf("SEQUENCE");
 /** At the same time: more would only wait for the two workers. */
 const atOnce = 10;
 
-test(`${cases} random sequences over HTTP, each with a run that goes on from it, keep the invariants on Temporal`, async () => {
+test(`${cases} random sequences over HTTP, each with a run that goes on from it, keep the invariants on Temporal, and their replays do the same`, async () => {
   const seeds = chosen();
+  const walked: string[] = [];
   const one = async (): Promise<void> => {
     for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift())
-      expect({ seed, broken: await play(seed) }).toEqual({ seed, broken: [] });
+      expect({ seed, broken: await play(seed, walked) }).toEqual({ seed, broken: [] });
   };
   await Promise.all(Array.from({ length: atOnce }, one));
+  expect((await host.replays("default", walked)).broken).toEqual([]);
 }, 300_000);
 
 /** Not the largest, and none in windows. */
@@ -34,11 +36,12 @@ function chosen(): number[] {
   return seeds;
 }
 
-async function play(seed: number): Promise<string[]> {
+async function play(seed: number, walked: string[]): Promise<string[]> {
   const place = new Place();
   const definition = overHttp(richDefinition(seed), place.url) as JsonObject;
   const { name: _, version: __, ...body } = definition;
   const run = await admin.begin(body as { steps: object[] }, { n: seed % 7 });
+  walked.push(run.id);
   const first = await ended(seed, run, definition);
   const { status } = await run.read();
   if (status === "completed" || status === "canceled") return first;
