@@ -76,17 +76,15 @@ interface Mismatch {
 }
 
 const mismatches = (error: z.ZodError, schema: z.ZodType): Mismatch[] =>
-  error.issues
-    .slice(0, MISMATCHES_MAX)
-    .flatMap((issue): Mismatch[] =>
-      issue.code === "unrecognized_keys"
-        ? issue.keys.map((key) => ({
-            pointer: pointerOf([...issue.path, key]),
-            code: "unknown_field",
-            message: unknownField(key, issue, schema),
-          }))
-        : [{ pointer: pointerOf(issue.path), code: issue.code, message: issue.message }],
-    );
+  error.issues.slice(0, MISMATCHES_MAX).flatMap((issue): Mismatch[] =>
+    issue.code === "unrecognized_keys"
+      ? issue.keys.map((key) => ({
+          pointer: pointerOf([...issue.path, key]),
+          code: "unknown_field",
+          message: unknownField(key, issue, schema),
+        }))
+      : [{ pointer: pointerOf(issue.path), code: issue.code, message: issue.message }],
+  );
 
 function unknownField(key: string, { path }: z.core.$ZodIssue, schema: z.ZodType): string {
   const known = path.length === 0 && schema instanceof z.ZodObject ? nearest(key, Object.keys(schema.shape)) : undefined;
