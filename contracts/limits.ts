@@ -153,7 +153,7 @@ export const limits = {
   schemaWaitMs: 10 * second,
   mcpServersMax: 200,
   mcpToolsMax: 500,
-  mcpPagesMax: 100,
+  mcpPagesMax: 50,
   mcpOfferBytesMax: 1 * MB,
   mcpAnswerBytesMax: 6 * MB,
   mcpBeginMs: 10 * second,
