@@ -158,7 +158,7 @@ export const limits = {
   schemaStepsMax: 1_000_000,
   mcpServersMax: 200,
   mcpToolsMax: 500,
-  mcpPagesMax: 100,
+  mcpPagesMax: 50,
   mcpOfferBytesMax: 1 * MB,
   mcpAnswerBytesMax: 6 * MB,
   mcpBeginMs: 10 * second,
