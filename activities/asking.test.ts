@@ -117,6 +117,7 @@ test("a model whose window is too small leaves the question to the next", async 
       throw new Fault("budget_exceeded", "enough");
     },
     made: async () => [],
+    earlier: async () => undefined,
   };
   const deps = { quotas: new Quotas(none, new QuotaLines(), []), models, calls } as unknown as LlmDeps;
   const asking = (chain: string[]) =>

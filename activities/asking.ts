@@ -16,7 +16,7 @@ import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
 import { Delayed } from "./delayed.ts";
-import { isTurn, type Quotas, type Refused, type Turn } from "./quotas.ts";
+import { isTurn, refusedBy, type Quotas, type Turn } from "./quotas.ts";
 import type { Announce } from "./record.ts";
 import type { Redact } from "./redact.ts";
 import type { StepContext, Worked } from "./step.ts";
@@ -340,12 +340,6 @@ interface Begun {
 const HOLDS_MAX = 3;
 /** A timer and a free worker take a while: whoever comes early sits out the rest. */
 const EARLY_MS = 250;
-
-function refusedBy({ error, told }: CallOutcome): Refused | undefined {
-  if (error?.["upstreamStatus"] !== 429) return undefined;
-  const { retryAfterMs } = error;
-  return { retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : undefined, quota: told };
-}
 
 /** Of an answer that its budgets have cut short, they are the reason. */
 const cutOutcome = (judged: CallOutcome, { finish, usage }: ChatAnswer, cut: Problem | undefined): CallOutcome =>

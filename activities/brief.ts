@@ -14,9 +14,11 @@ import {
   type Settled,
   unguarded,
 } from "../contracts/agent-task.ts";
+import type { BriefedStep } from "../contracts/activities.ts";
 import { agentToolName, type Agent } from "../contracts/agents.ts";
 import { Fault, faults } from "../contracts/faults.ts";
 import { judges, type GuardOrder, type Guardrail } from "../contracts/guardrails.ts";
+import { effectKey } from "../contracts/ids.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { toolName } from "../contracts/policy.ts";
 import type { Definition } from "../contracts/definition.schema.ts";
@@ -43,6 +45,7 @@ interface Asked {
   tenant: string;
   /** Root of its keys. */
   run: string;
+  step: BriefedStep;
   order: AgentOrder;
 }
 
@@ -60,7 +63,7 @@ interface Task extends Asked {
 export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
   return async (asked) => {
     const task: Task = { ...asked, describe: deps.describeTools() };
-    const { tenant, order } = task;
+    const { tenant, run, step, order } = task;
     const before = await handedOver(deps, task);
     const [agent, { instructions, prompt, messages }] = await Promise.all([agentOf(deps, task), textsOf(deps, task)]);
     // A conversation that goes on has begun: nothing is remembered of its task again.
@@ -89,7 +92,8 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       ...(asking.memory ? { memory: memoryWord(asking.memory) } : {}),
     };
     const models = order.models.length > 0 ? order.models : [agent?.model ?? "default", ...(agent?.fallbacks ?? [])];
-    const { opening, report, contextTokens, mayHold } = await openingOf(deps, { ...task, order: asking, agent, brief, models });
+    const asker = { ...briefing(tenant, step.runId), ...step, idempotencyKey: effectKey(run, step.path) };
+    const { opening, report, contextTokens, mayHold } = await openingOf(deps, { ...task, asker, order: asking, agent, brief, models });
     const begun: Brief = { ...brief, ...(opening.length === 0 ? {} : { opening }), ...(before ? begunWith(before) : {}) };
     return {
       hash: await new Transcripts(deps.database, tenant).keep(begun as unknown as JsonObject),

@@ -13,9 +13,10 @@ import { createAgentMail } from "./agent-mail.ts";
 import { createAddExchange } from "./add-exchange.ts";
 import { createBrief } from "./brief.ts";
 import { createBroadcast } from "./broadcast.ts";
-import { Budgets } from "./budgets.ts";
+import type { Budgets } from "./budgets.ts";
 import { createChildEnd } from "./child-end.ts";
 import { createDeliver } from "./deliver.ts";
+import { ofNobody, type Embeddings } from "./embeddings.ts";
 import { EffectLedger } from "./effects.ts";
 import { createHttp } from "./http.ts";
 import { createHttpStep } from "./http-step.ts";
@@ -25,9 +26,8 @@ import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
 import { createPostMessage } from "./message-webhook.ts";
-import { ModelCalls } from "./model-calls.ts";
+import type { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
-import type { Prices } from "./prices.ts";
 import type { Quotas } from "./quotas.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
@@ -56,7 +56,9 @@ export interface ActivityDeps {
   record: RunRecord;
   notices: NoticeSettings;
   models: Models;
-  prices: Prices;
+  budgets: Budgets;
+  modelCalls: ModelCalls;
+  embeddings: Embeddings;
   quotas: Quotas;
   /** Whom live words are told. */
   announce: Announce;
@@ -76,13 +78,11 @@ export interface ActivityDeps {
 
 /** Everything our workflows ask of the outside. Each is safe to repeat. */
 export function createActivities(deps: ActivityDeps): Activities {
-  const { database } = deps;
+  const { database, budgets, modelCalls, embeddings } = deps;
   const notices = new Notices(deps.client, deps.notices);
   const record = notices.telling(deps.record);
   const effects = new EffectLedger(database);
   const threads = new Threads(database, effects);
-  const budgets = new Budgets(database);
-  const modelCalls = new ModelCalls(database, { prices: deps.prices, budgets });
   const step = { database, record, effects, schemas: deps.schemas };
   const loadPlan = createLoadPlan(deps);
   const locks = createLocks(deps.client);
@@ -95,6 +95,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     record: async ({ run, events }) => void (await record.append(run, events)),
     brief: createBrief({
       database,
+      embeddings,
       describeTools: createDescribeTools({ find, mcp: deps.mcp }),
       plans: new Plans(database),
       models: deps.models,
@@ -128,7 +129,8 @@ export function createActivities(deps: ActivityDeps): Activities {
     ...createAgentMail(deps),
     childEnd: createChildEnd(deps.client),
     endedRuns: locks.endedRuns,
-    reconcile: createReconcile({ database, modelCalls, record, client: deps.client, autoPause: createAutoPause(database, notices) }),
+    embedQuery: async ({ text, ...owner }) => (await embeddings.ofQuery(text, owner, ofNobody(owner))) ?? null,
+    reconcile: createReconcile({ ...deps, record, autoPause: createAutoPause(database, notices) }),
     sendNotice: createSendNotice(deps.notices),
     spreadPause: createSpreadPause(deps),
     ...mapValues(quick, refusing),

@@ -1,21 +1,24 @@
 import { afterAll, expect, test } from "@jest/globals";
 import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { Mismatch } from "../language/index.ts";
 import { IsolatedSchemas } from "./isolated-schema.ts";
 
 const schemas = new IsolatedSchemas();
 afterAll(() => schemas.close());
 const tenant = { tenant: "default" };
 
-/** Each level asks for the one below twice: 2^40 comparisons. */
-const endless: JsonSchema = {
-  $ref: "#/$defs/l0",
-  $defs: Object.fromEntries(
-    Array.from({ length: 40 }, (_, n): [string, Json] => [
-      `l${n}`,
-      n === 39 ? { const: 1 } : { anyOf: [{ $ref: `#/$defs/l${n + 1}` }, { $ref: `#/$defs/l${n + 1}` }] },
-    ]),
-  ),
-};
+/** Each level of the value asks for the one below twice: 2^60 comparisons. */
+const level: Json = { type: "array", items: { $ref: "#/$defs/level" } };
+const endless: JsonSchema = { $ref: "#/$defs/level", $defs: { level: { anyOf: [level, level] } } };
+const deep = Array.from({ length: 60 }).reduce<Json>((inner) => [inner], 1);
+
+// In steps, or on a slow machine in time.
+const givenUp = /takes (more|longer) than/;
+const whyNot = (check: Promise<Mismatch[]>): Promise<string> =>
+  check.then(
+    ([first]) => first?.message ?? "",
+    (error: Error) => error.message,
+  );
 
 test("a value is held against a schema in another thread", async () => {
   expect(await schemas.check(tenant, { type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
@@ -25,9 +28,9 @@ test("a value is held against a schema in another thread", async () => {
 test("a schema that asks for endless work is given up, and the next one is checked", async () => {
   const ticks: number[] = [];
   const ticking = setInterval(() => ticks.push(Date.now()), 50);
-  await expect(schemas.check(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
+  expect(await whyNot(schemas.check(tenant, endless, deep))).toMatch(givenUp);
   clearInterval(ticking);
-  expect(ticks.length).toBeGreaterThan(10);
+  expect(ticks.length).toBeGreaterThan(1);
   expect(await schemas.check(tenant, { type: "string" }, "x")).toEqual([]);
 }, 20_000);
 
@@ -41,7 +44,7 @@ test("one that asks for endless memory ends its thread and nothing else", async 
 test("a stranger's schema that is none of ours lets everything pass; of a definition only references cost a thread", async () => {
   expect(await schemas.check(tenant, { type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
   expect(await schemas.checkPublished(tenant, { type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
-  await expect(schemas.checkPublished(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
+  expect(await whyNot(schemas.checkPublished(tenant, endless, deep))).toMatch(givenUp);
 }, 30_000);
 
 test("a pattern is looked for at once in a short text, and in another thread in a long one", async () => {
@@ -63,7 +66,7 @@ test("tenants have their checks by turns", async () => {
 
 test("who has waited too long is told so, unless something has happened already", async () => {
   const own = new IsolatedSchemas(300);
-  const slow = expect(own.check(tenant, endless, 2)).rejects.toMatchObject({ code: "limit" });
+  const slow = expect(own.findSpans(tenant, "(x?y?x?y?){40}z", "x".repeat(900_000))).rejects.toMatchObject({ code: "limit" });
   const before = expect(own.check({ tenant: "b" }, { type: "number" }, 2)).rejects.toMatchObject({ code: "unavailable" });
   expect(await own.check({ tenant: "b", hasHappened: true }, { type: "number" }, 2)).toEqual([]);
   await Promise.all([slow, before]);

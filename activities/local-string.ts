@@ -42,10 +42,13 @@ function formatted(format: Format, source: Source, place: Place): string {
 
 function sentencesFor(source: Source, place: Place): string {
   if (source.sentences.length === 0) return source.text.trim();
-  if (/summary|abstract|overview|tl_?dr/i.test(place.name))
-    return summarise(source.sentences, 3)
+  if (/summary|abstract|overview|tl_?dr/i.test(place.name)) {
+    // What tools gave as data says little to people.
+    const said = source.sentences.filter(({ text }) => !text.startsWith("{"));
+    return summarise(said.length > 0 ? said : source.sentences, 3)
       .map(({ text }) => text)
       .join(" ");
+  }
   // No sentence answers to the name: those that say most, each place in a list another one.
   const important = summarise(source.sentences, source.sentences.length);
   const rank = new Map(

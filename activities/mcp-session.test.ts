@@ -37,6 +37,6 @@ test("a list that begins again, or has no end, is refused", async () => {
 
 test("its pages share one deadline", async () => {
   const startedAt = performance.now();
-  await expect(offerOf("/endless", 300)).rejects.toMatchObject({ code: "timeout" });
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  await expect(offerOf("/tardy", 300)).rejects.toMatchObject({ code: "timeout" });
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
 });

@@ -4,12 +4,18 @@ import { Fault } from "../contracts/faults.ts";
 import type { JsonObject, JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Database } from "../prisma/client.ts";
-import { forgetMemory, remember, searchMemories, type Memory } from "../prisma/memories.ts";
+import { forgetMemory, remember, type Memory } from "../prisma/memories.ts";
+import type { Embeddings } from "./embeddings.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
 
 /** What an agent remembers beyond a conversation. Each reaches the memories of the agent that calls it, and no others. */
-export const createMemoryTools = (database: Database): Tool[] => [rememberTool(database), searchTool(database), forgetTool(database)];
+export const createMemoryTools = (deps: Deps): Tool[] => [rememberTool(deps), searchTool(deps), forgetTool(deps)];
+
+interface Deps {
+  database: Database;
+  embeddings: Embeddings;
+}
 
 export const isMemoryTool = (name: string): boolean => name.startsWith("memory.");
 
@@ -21,7 +27,7 @@ export function memoryParameters({ properties, ...input }: JsonSchema, scope: Me
 
 const subject = z.string().min(1).max(limits.memorySubjectMax).optional().describe("Whom or what it is about, such as a customer's id.");
 
-const rememberTool = (database: Database): Tool =>
+const rememberTool = ({ database, embeddings }: Deps): Tool =>
   defineTool({
     name: "memory.remember",
     description: "Remember something for later tasks: one fact in a sentence that can be understood without this conversation.",
@@ -34,14 +40,15 @@ const rememberTool = (database: Database): Tool =>
       const { tenant, idempotencyKey: key, runId, path } = context;
       const memory = { tenant, agent: scope.owner, text, subject: subjectIn(scope, about), ttlMs: scope.ttlMs, key, runId, path };
       const { id, expiresAt } = await remember(database, memory);
+      await embeddings.ofWritten(id, context, context.timeoutMs / 2);
       return { id, expiresAt: expiresAt.toISOString() };
     },
   });
 
-const searchTool = (database: Database): Tool =>
+const searchTool = ({ embeddings }: Deps): Tool =>
   defineTool({
     name: "memory.search",
-    description: "Search what you have remembered in earlier tasks, by words. Best match first.",
+    description: "Search what you have remembered in earlier tasks, by words and, where that is set up, by meaning. Best match first.",
     input: z.strictObject({
       text: z.string().min(1).max(limits.memoryQueryMax),
       subject,
@@ -52,11 +59,11 @@ const searchTool = (database: Database): Tool =>
     async run({ text, subject: about, max }, context) {
       const scope = scopeOf(context);
       const filter = { tenant: context.tenant, agent: scope.owner, subject: subjectIn(scope, about), andGeneral: true as const };
-      return { memories: (await searchMemories(database, filter, text, max)).map(recalled) };
+      return { memories: (await embeddings.search(filter, { text, max }, context)).map(recalled) };
     },
   });
 
-const forgetTool = (database: Database): Tool =>
+const forgetTool = ({ database }: Deps): Tool =>
   defineTool({
     name: "memory.forget",
     description: "Forget something you have remembered, by its id, when it is wrong or out of date.",

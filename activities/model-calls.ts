@@ -48,6 +48,8 @@ export interface CallOwner {
 export interface CallNeed {
   /** At most. Asked when it falls under a budget: the whole conversation is written out for it. */
   inputTokens: () => number;
+  /** At most; as many as any call gets, when it does not say. */
+  outputTokens?: number;
   /** When it has ended, one way or another. */
   endsAt: number;
 }
@@ -76,6 +78,8 @@ export interface StartedCall {
   wanted: string;
   route?: JsonObject;
   startedAt: Date;
+  /** When it counts as lost, if nobody who is to make the same call will find it open. */
+  lostAt?: Date;
 }
 
 export interface CallOutcome {
@@ -160,12 +164,13 @@ export class ModelCalls {
 
   async #sizeOf(tenant: string, model: PricedModel, need: CallNeed): Promise<CallSize> {
     const inputTokens = need.inputTokens();
-    const outputTokens = defaults.budgetOutputTokens;
+    const { outputTokens = defaults.budgetOutputTokens } = need;
     const cost = (output: number): Promise<number | null> =>
       this.#prices.cost(tenant, model, { ...noUsage, inputTokens, outputTokens: output });
     const [without, whole] = await Promise.all([cost(0), cost(outputTokens)]);
     const isKnown = without !== null && whole !== null;
-    const price = isKnown ? { inputNanoUsd: without * NANO, outputTokenNanoUsd: ((whole - without) * NANO) / outputTokens } : null;
+    const perToken = isKnown && outputTokens > 0 ? ((whole - without) * NANO) / outputTokens : 0;
+    const price = isKnown ? { inputNanoUsd: without * NANO, outputTokenNanoUsd: perToken } : null;
     return { inputTokens, outputTokens, price };
   }
 
@@ -175,14 +180,22 @@ export class ModelCalls {
     if (row?.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
   }
 
-  /** When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts. */
-  async settle(owner: CallOwner, { index, model }: Pick<StartedCall, "index" | "model">, outcome: CallOutcome): Promise<number | null> {
+  /**
+   * When a call's outcome is known; gives what it cost. To tell it twice is harmless. What came too late for its attempt still counts.
+   * `also`: what is written with it, or not at all.
+   */
+  async settle(
+    owner: CallOwner,
+    { index, model }: Pick<StartedCall, "index" | "model">,
+    outcome: CallOutcome,
+    also?: Also,
+  ): Promise<number | null> {
     const { status, usage, isCut, answer, error } = outcome;
     const isMade = status !== "cached" && status !== "skipped";
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
     const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
     const spent = isMade ? { usage: isCut ? null : usage, costUsd } : undefined;
-    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) });
+    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) }, also);
     return costUsd;
   }
 
@@ -209,9 +222,11 @@ export class ModelCalls {
   }
 
   /** The one who ends a call gives back what was set aside for it; what it came to, also one that was thought lost, is spent. */
-  async #close(key: CallKey, { from, closed, spent }: Closing): Promise<void> {
-    if (await closeCall(this.#database, key, { from, closed, isReserved: false })) return;
+  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<void> {
+    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return;
     await this.#database.$transaction(async (transaction) => {
+      await also?.(transaction);
+      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return;
       const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
         SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
           AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
@@ -223,6 +238,8 @@ export class ModelCalls {
     });
   }
 }
+
+type Also = ((transaction: Prisma.TransactionClient) => Promise<void>) | undefined;
 
 interface Closing {
   from: ModelCallStatus[];
@@ -238,7 +255,7 @@ function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing
   return { tokens: usage.inputTokens + usage.outputTokens, nanoUsd, modelCalls: 1, toolCalls: 0, wallTimeMs: 0 };
 }
 
-const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt }: StartedCall): OpenCall => ({
+const openRow = (owner: CallOwner, { index, execution, position, model, wanted, route, startedAt, lostAt }: StartedCall): OpenCall => ({
   ...keyOf(owner),
   callIndex: index,
   execution,
@@ -254,7 +271,7 @@ const openRow = (owner: CallOwner, { index, execution, position, model, wanted, 
   asked: owner.asked,
   startedAt,
   reservation: null,
-  lostAt: null,
+  lostAt: lostAt ?? null,
 });
 
 const otherAttempt = ({ path }: CallOwner, { index }: StartedCall): Fault =>

@@ -51,6 +51,17 @@ describe("which model answers", () => {
     expect(() => models({ TENUTO_MODELS: ["judge=local/a|gpt"] })).toThrow("TENUTO_MODELS");
   });
 
+  test("nothing embeds unless it is asked for, and then one model that can", () => {
+    const embedding = (alias: string, more: Partial<ModelSettings> = {}) =>
+      models({ TENUTO_MODELS: [`embedding=${alias}`], ...more }).embedding;
+    expect(models({ OPENAI_API_KEY: "k" }).embedding).toBeUndefined();
+    expect(embedding("local/extractive")).toBe("local/extractive");
+    expect(embedding("openai/small", { OPENAI_API_KEY: "k" })).toBe("openai/small");
+    expect(() => embedding("openai/small")).toThrow("set OPENAI_API_KEY or OPENAI_BASE_URL");
+    expect(() => embedding("local/a|local/b")).toThrow("one model");
+    expect(() => embedding("anthropic/a", { ANTHROPIC_API_KEY: "k" })).toThrow("Anthropic has none");
+  });
+
   test.each([
     ["nobody", "Aliases: default"],
     ["acme/one", "Aliases"],

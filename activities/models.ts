@@ -31,6 +31,8 @@ export interface Routed extends PricedModel {
 
 /** All models a process can ask. */
 export interface Models {
+  /** `provider/model` that the alias `embedding` stands for; undefined when there is none. */
+  embedding: string | undefined;
   /**
    * By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets (`isTooLong`: one of
    * them has too small a window).
@@ -67,6 +69,7 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
   }
 
   return {
+    embedding: embeddingOf(aliases, providers),
     async route(wanted, need) {
       const named = parseName(wanted);
       const names = aliases.get(wanted) ?? (named ? [named] : unknownModel(wanted, aliases));
@@ -175,6 +178,19 @@ function readAliases(settings: ModelSettings): Map<string, ModelName[]> {
     aliases.set(entry.slice(0, cut).trim(), targets as ModelName[]);
   }
   return aliases;
+}
+
+/** One model, which must be able to: vectors of two have nothing in common. */
+function embeddingOf(aliases: Map<string, ModelName[]>, providers: Map<Provider, Model>): string | undefined {
+  const names = aliases.get("embedding");
+  if (!names) return undefined;
+  const [{ provider, name }, ...others] = names as [ModelName, ...ModelName[]];
+  if (others.length > 0 || provider === "anthropic")
+    throw new Error(
+      'TENUTO_MODELS: "embedding" must be one model of openai or local, since vectors of two cannot be compared, and Anthropic has none.',
+    );
+  if (!providers.has(provider)) throw new Error(`TENUTO_MODELS: for "embedding" set ${keyOf(provider)}.`);
+  return `${provider}/${name}`;
 }
 
 /** Whoever has a key, in this order; `local` only when nobody else is there: it is no stand-in for a model that thinks. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { unguarded, type AgentOrder, type Brief } from "../contracts/agent-task.ts";
 import { defaults } from "../contracts/limits.ts";
+import { testContext } from "../tests/work-context.ts";
 import { openingOf, type OpeningDeps } from "./opening.ts";
 import { estimateInputTokens, type Message } from "./model-port.ts";
 import { createModels } from "./models.ts";
@@ -22,7 +23,8 @@ async function contextTokensOf(contextTokens: number, names: string[]): Promise<
   const order: AgentOrder = { models: names, instructions: "", prompt: "", owner: "o", contextTokens };
   // Nothing is remembered: what would be asked for it is not there.
   const deps = { models } as unknown as OpeningDeps;
-  return (await openingOf(deps, { tenant: "t", run: "r", order, agent: undefined, brief, models: names })).contextTokens;
+  return (await openingOf(deps, { tenant: "t", run: "r", asker: testContext(), order, agent: undefined, brief, models: names }))
+    .contextTokens;
 }
 
 describe("a conversation is shortened", () => {

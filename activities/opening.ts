@@ -4,9 +4,9 @@ import type { Agent } from "../contracts/agents.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { parseDuration } from "../language/duration.ts";
 import type { Database } from "../prisma/client.ts";
-import { searchMemories } from "../prisma/memories.ts";
 import { assemble } from "./context.ts";
 import { recalled } from "./memory-tools.ts";
+import type { Asker, Embeddings } from "./embeddings.ts";
 import { smallestWindow, type Models } from "./models.ts";
 import { estimateInputTokens } from "./model-port.ts";
 import { systemOf } from "./shorten.ts";
@@ -15,6 +15,7 @@ import type { Threads } from "./threads.ts";
 
 export interface OpeningDeps {
   database: Database;
+  embeddings: Embeddings;
   models: Pick<Models, "window">;
   threads: Threads;
 }
@@ -23,6 +24,8 @@ export interface Beginning {
   tenant: string;
   /** Root of the task's keys. */
   run: string;
+  /** On whose account it is found out what its prompt means. */
+  asker: Asker;
   order: AgentOrder;
   agent: Agent | undefined;
   brief: Brief;
@@ -39,13 +42,13 @@ interface Opening {
 
 /** What the model is given before the task: what is remembered of it, and what was said before. The report is only of interest when there may be some. */
 export async function openingOf(
-  { database, models, threads }: OpeningDeps,
-  { tenant, run, order, agent, brief, models: names }: Beginning,
+  { embeddings, models, threads }: OpeningDeps,
+  { tenant, run, asker, order, agent, brief, models: names }: Beginning,
 ): Promise<Opening> {
   const { owner, subject } = memoryScope(order, agent);
   const recall = order.memory?.recall ?? agent?.memory?.recall ?? (order.memory || agent?.memory ? defaults.memoriesRecalled : 0);
   const filter = { tenant, agent: owner, subject, andGeneral: true as const };
-  const memories = recall === 0 ? [] : await searchMemories(database, filter, brief.prompt, recall);
+  const memories = recall === 0 ? [] : await embeddings.search(filter, { text: brief.prompt, max: recall }, asker);
   const thread = brief.thread ? await threads.before(brief.thread, briefing(tenant, run)) : [];
   const window = smallestWindow(models, names);
   // As it will be with something to read.

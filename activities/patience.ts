@@ -14,14 +14,14 @@ export function attemptEndsAt(): number {
  * Do something with the record until it works. A database that is away for a moment must not cost the step an attempt,
  * nor have work done again that is paid for. Gives up at the attempt's end, with a failure that is tried again.
  */
-export async function patiently<T>(endsAt: number, operation: () => Promise<T>): Promise<T> {
+export async function patiently<T>(endsAt: number, operation: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 2_000)) {
     try {
       return await operation();
     } catch (error) {
       if (error instanceof Fault) throw error;
-      const { cancellationSignal } = Context.current();
-      if (cancellationSignal.aborted || Date.now() + waitMs > endsAt)
+      const { aborted } = signal ?? Context.current().cancellationSignal;
+      if (aborted || Date.now() + waitMs > endsAt)
         throw ApplicationFailure.create({
           type: "unavailable",
           message: "The record does not answer.",

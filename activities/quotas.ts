@@ -112,6 +112,13 @@ export class Quotas {
   }
 }
 
+/** What an outcome says of its provider's limits, when that has refused the call. */
+export function refusedBy({ error, told }: CallOutcome): Refused | undefined {
+  if (error?.["upstreamStatus"] !== 429) return undefined;
+  const { retryAfterMs } = error;
+  return { retryAfterMs: typeof retryAfterMs === "number" ? retryAfterMs : undefined, quota: told };
+}
+
 export const isTurn = (answer: Turn | Wait): answer is Turn => "asker" in answer;
 
 /** Without a word of its provider. */

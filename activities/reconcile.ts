@@ -17,6 +17,7 @@ import { tellLocks } from "./locks.ts";
 import { allPauses } from "../prisma/pauses.ts";
 import { UNTOLD } from "../prisma/plans.ts";
 import { defectEvent } from "./defects.ts";
+import type { Embeddings } from "./embeddings.ts";
 import { endBudgetWaits } from "./budget-waits.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import { cancel, cancelChildren, orphansAmong } from "./orphans.ts";
@@ -33,6 +34,7 @@ interface Deps {
   client: Client;
   autoPause: (beat: Beat) => Promise<void>;
   modelCalls: Pick<ModelCalls, "healLost">;
+  embeddings: Pick<Embeddings, "catchUp">;
 }
 
 /** Rows looked at in one go; the schedule comes again soon. */
@@ -64,6 +66,8 @@ export function createReconcile(deps: Deps): () => Promise<number> {
       "forgotten messages": () => deliverForgotten(deps, beat).then(none),
       "expired memories": () => removeExpiredMemories(deps.database).then(none),
       "what nobody can come back to": () => forget().then(none),
+      // Last: it waits for a model.
+      "memories to embed": () => deps.embeddings.catchUp(beat).then(none),
     });
   };
 }

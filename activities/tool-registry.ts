@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
-import { isVersion, newestFirst, satisfies } from "../contracts/semver.ts";
+import { isVersion, leadingFirst, newestFirst, satisfies } from "../contracts/semver.ts";
 import { nearest } from "../contracts/nearest.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
@@ -89,7 +89,7 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
 
 export interface ToolRegistry {
   /**
-   * The highest version, or the highest in a range. Fault `tool_input` with the nearest names for a tool that is not there, `tool`
+   * The highest release, or the highest version in a range. Fault `tool_input` with the nearest names for a tool that is not there, `tool`
    * (tried again: another worker may have it) for a version.
    */
   get(name: string, range?: string): Tool;
@@ -106,7 +106,7 @@ export function createToolRegistry(tools: Tool[]): ToolRegistry {
   return {
     get(name, range) {
       const versions = byName.get(name) ?? unknownTool(name, [...byName.keys()]);
-      const found = range === undefined ? versions[0] : versions.find(({ version }) => satisfies(version, range));
+      const found = range === undefined ? versions.toSorted(leadingFirst)[0] : versions.find(({ version }) => satisfies(version, range));
       return found ?? unknownVersion(name, range!, versions);
     },
     list: () => [...byName.values()].flat().toSorted((a, b) => (a.name < b.name ? -1 : 1)),

@@ -101,10 +101,24 @@ describe("a tool", () => {
     expect(await run([simple(() => ({ at: new Date(0), gone: undefined }))], "t.do", {})).toEqual({ at: "1970-01-01T00:00:00.000Z" });
     await expect(run([simple(() => 1n)], "t.do", {})).rejects.toMatchObject({ problem: { code: "tool", retryable: false } });
     await expect(run([simple(() => "x".repeat(limits.toolAnswerBytesMax))], "t.do", {})).rejects.toMatchObject({ code: "limit" });
+    const nested = (depth: number): Json => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as Json;
+    expect(await run([simple(() => nested(limits.valueDepthMax))], "t.do", {})).toEqual(nested(limits.valueDepthMax));
+    for (const depth of [limits.valueDepthMax + 2, 3_000])
+      await expect(run([simple(() => nested(depth))], "t.do", {})).rejects.toMatchObject({ code: "limit" });
     await expect(run([simple(() => ({ $tenutoRef: "00" }))], "t.do", {})).rejects.toMatchObject({ code: "reserved_key" });
     await expect(run([simple(() => 1, { output: { type: "string" } })], "t.do", {})).rejects.toMatchObject({
       problem: { code: "tool", retryable: false },
     });
+  });
+
+  test("that has not been released is had by its version only", () => {
+    const versions = ["1.0.0", "2.0.0-rc.1", "1.1.0"].map((version) => ({ ...add, version }));
+    const registry = createToolRegistry(versions);
+    expect([undefined, "2.0.0-rc.1", "^2.0.0-rc.1"].map((range) => registry.get("math.add", range).version)).toEqual([
+      "1.1.0",
+      "2.0.0-rc.1",
+      "2.0.0-rc.1",
+    ]);
   });
 
   test("has a name of its own", () => {

@@ -1,6 +1,6 @@
 import type { ToolFields } from "../contracts/activities.ts";
 import { Fault, messageOf } from "../contracts/faults.ts";
-import type { Json } from "../contracts/json.ts";
+import { isDeeper, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
@@ -112,6 +112,8 @@ function checkResult(tool: Tool, result: unknown): Json {
     });
   // What is recorded and what the next step sees must be the same value: dates, maps and undefined end here.
   const value = JSON.parse(text) as Json;
+  if (isDeeper(value, limits.valueDepthMax))
+    throw new Fault("limit", `${tool.name} gave values nested more than ${limits.valueDepthMax} deep.`, { extra: { hasHappened: true } });
   const broken = tool.output ? validateValue(tool.output, value)[0] : undefined;
   if (broken) throw finalFault(tool, `gave a result that does not fit its own output schema: ${broken.pointer || "/"} ${broken.message}`);
   if (usesReservedKey(value))

@@ -40,7 +40,7 @@ export function createValues({ database, schemas }: { database: Database; schema
       if (parts.some((part) => referenceHash(part) !== undefined))
         throw new Fault("limit", `The results need more than ${limits.blobBytesMax} bytes; let each item give less.`);
       if (parts.every((part) => Array.isArray(part))) return store(database, tenant, parts.flat());
-      return store(database, tenant, Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
+      return store(database, tenant, Object.fromEntries((parts as JsonObject[]).flatMap((part) => Object.entries(part))));
     },
 
     async validate({ tenant, schema, value }) {

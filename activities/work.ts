@@ -1,7 +1,8 @@
 import { Fault } from "../contracts/faults.ts";
 import type { MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetRef } from "../contracts/budgets.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
+import { isDeeper, type Json, type JsonObject } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import type { Until } from "./budgets.ts";
 
@@ -31,7 +32,7 @@ export interface WorkContext {
 }
 
 /** The headers every outbound request of a step carries. */
-export const runHeaders = (context: WorkContext, suffix = ""): Record<string, string> => ({
+export const runHeaders = (context: Pick<WorkContext, "idempotencyKey" | "runId">, suffix = ""): Record<string, string> => ({
   "idempotency-key": `${context.idempotencyKey}${suffix}`,
   "x-run-id": context.runId,
 });
@@ -41,7 +42,7 @@ export const runHeaders = (context: WorkContext, suffix = ""): Record<string, st
  * Also work that ignores its signal is left at that moment.
  */
 export async function withDeadline<Result>(
-  context: WorkContext,
+  context: Pick<WorkContext, "signal" | "until">,
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
@@ -65,6 +66,8 @@ export async function withDeadline<Result>(
 
 /** A value from outside may not pass itself off as a stored one. */
 export function fromOutside(value: Json, who: string): Json {
+  if (isDeeper(value, limits.valueDepthMax))
+    throw new Fault("limit", `${who} answered with values nested more than ${limits.valueDepthMax} deep.`);
   if (usesReservedKey(value)) throw new Fault("reserved_key", `${who} answered with the reserved key ${REFERENCE_KEY}.`);
   return value;
 }
@@ -72,7 +75,7 @@ export function fromOutside(value: Json, who: string): Json {
 // setTimeout fires at once for anything longer.
 const TIMER_MAX = 2 ** 31 - 1;
 
-function deadlineOf({ until }: WorkContext, timeoutMs: number): { ms: number; fault: () => Fault } {
+function deadlineOf({ until }: Pick<WorkContext, "until">, timeoutMs: number): { ms: number; fault: () => Fault } {
   const ms = until ? until.at - Date.now() : Number.POSITIVE_INFINITY;
   if (until && ms < timeoutMs) return { ms, fault: () => Fault.of(until.problem) };
   return { ms: timeoutMs, fault: () => new Fault("timeout", `No answer within ${timeoutMs} ms.`) };

@@ -64,7 +64,11 @@ export function makeAuthenticator(database: Database, settings: Pick<Settings, "
     async authenticate(header) {
       const key = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(header ?? "")?.[1];
       const caller = key === undefined ? undefined : await lookUp(sha256(key));
-      if (!caller) throw new Fault("unauthenticated", "Send a valid key: `Authorization: Bearer <key>`.");
+      if (!caller)
+        throw new Fault(
+          "unauthenticated",
+          "Send a valid key: `Authorization: Bearer <key>`. A stack keeps the first one in `.tenuto/api-key`; `POST /api/v2/keys` makes others.",
+        );
       return caller;
     },
     isValid: async ({ keyHash }) => (await lookUp(keyHash)) !== undefined,

@@ -1,8 +1,9 @@
 import express, { type Request, type RequestHandler } from "express";
-import type { z } from "zod";
+import { z } from "zod";
 import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { nearest } from "../contracts/nearest.ts";
 import { faultOf } from "./problem.ts";
 import type { DefinitionText, Route } from "./route.ts";
 import { pointerOf, unkeepable } from "./text.ts";
@@ -28,7 +29,7 @@ export function readParameters(schema: z.ZodType | undefined, values: unknown): 
   refuseUnkeepable(values as Json, "bad_request");
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
-  throw faultOf("bad_request", "A parameter is not as it should be.", mismatches(parsed.error));
+  throw unlike("bad_request", "A parameter", mismatches(parsed.error, schema));
 }
 
 export function idempotencyKeyOf(request: Request): string | undefined {
@@ -60,7 +61,7 @@ function check(schema: z.ZodType, value: Json): unknown {
   refuseUnkeepable(value, "schema");
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw faultOf("schema", "The body is not as it should be.", mismatches(parsed.error));
+  throw unlike("schema", "The body", mismatches(parsed.error, schema));
 }
 
 function refuseUnkeepable(value: Json, code: "schema" | "bad_request"): void {
@@ -68,16 +69,34 @@ function refuseUnkeepable(value: Json, code: "schema" | "bad_request"): void {
   if (bad) throw faultOf(code, bad.message, [bad]);
 }
 
-const mismatches = (error: z.ZodError) =>
-  error.issues.slice(0, MISMATCHES_MAX).flatMap((issue) =>
+interface Mismatch {
+  pointer: string;
+  code: string;
+  message: string;
+}
+
+const mismatches = (error: z.ZodError, schema: z.ZodType): Mismatch[] =>
+  error.issues.slice(0, MISMATCHES_MAX).flatMap((issue): Mismatch[] =>
     issue.code === "unrecognized_keys"
       ? issue.keys.map((key) => ({
           pointer: pointerOf([...issue.path, key]),
           code: "unknown_field",
-          message: "The field does not exist here.",
+          message: unknownField(key, issue, schema),
         }))
       : [{ pointer: pointerOf(issue.path), code: issue.code, message: issue.message }],
   );
+
+function unknownField(key: string, { path }: z.core.$ZodIssue, schema: z.ZodType): string {
+  const known = path.length === 0 && schema instanceof z.ZodObject ? nearest(key, Object.keys(schema.shape)) : undefined;
+  return `The field does not exist here.${known === undefined ? "" : ` Did you mean \`${known}\`?`}`;
+}
+
+/** Whoever reads no more than the sentence shall know what to change, too. */
+function unlike(code: "schema" | "bad_request", what: string, errors: Mismatch[]): Fault {
+  const [first] = errors;
+  const place = first && first.pointer !== "" ? `${first.pointer}: ` : "";
+  return faultOf(code, `${what} is not as it should be. ${place}${first?.message ?? ""}`.trim(), errors);
+}
 
 function parseJson(text: string): Json {
   try {

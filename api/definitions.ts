@@ -10,7 +10,7 @@ import {
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { compareVersions, newestFirst } from "../contracts/semver.ts";
+import { leadingFirst, newestFirst } from "../contracts/semver.ts";
 import { languageJsonSchema, readDefinition } from "../language/index.ts";
 import { Prisma } from "../prisma/client.ts";
 import { decodeCursor, encodeCursor, pageOf, pageOfVersions } from "./cursor.ts";
@@ -117,7 +117,7 @@ async function publish(call: Call): Promise<Answer> {
       await lockWorkflow(transaction, tenant, plan.name);
       const ofName = { tenant, name: plan.name, latest: true };
       const before = await transaction.definition.findFirst({ where: ofName, select: { version: true } });
-      const latest = before === null || compareVersions(plan.version, before.version) > 0;
+      const latest = before === null || leadingFirst(plan, before) < 0;
       if (latest) await transaction.definition.updateMany({ where: ofName, data: { latest: false } });
       await transaction.definition.create({ data: { ...row, latest }, select: { name: true } });
       if (latest) await replaceTriggers(transaction, tenant, plan);

@@ -5,8 +5,7 @@ import { Fault } from "../contracts/faults.ts";
 import { TENANT_PATTERN } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { evaluate, fill, type Roots } from "../language/expression/evaluate.ts";
-import type { Template } from "../language/plan.ts";
+import { fill, Meter, type Roots } from "../language/expression/evaluate.ts";
 import { scopesOf } from "./auth.ts";
 import { beginOnce, runIdFor, type StartKind } from "./begin.ts";
 import { deliverToWaiting, type HappenedEvent } from "./deliver.ts";
@@ -65,8 +64,8 @@ async function takeEvent(call: Call<unknown, unknown, TenantEvent>): Promise<Ans
   const triggers = await within(triggersFor(deps, { tenant: caller.tenant, type: "event", key: event.event, atMost: tooMany }));
   const orders = triggers.map(({ workflow, trigger }): Wish => ({
     workflow,
-    when: () => !trigger.when || evaluate(trigger.when, rootsOf({ event })) === true,
-    input: () => inputOf(trigger.input, { event }, event["data"] ?? null),
+    when: (meter) => !trigger.when || fill({ expr: trigger.when }, rootsOf({ event }), meter) === true,
+    input: (meter) => (trigger.input ? fill(trigger.input, rootsOf({ event }), meter) : (event["data"] ?? null)),
   }));
   const taken = await startAll(call, orders, {
     tenant: caller.tenant,
@@ -87,7 +86,7 @@ async function takeHook(call: Call<Target>): Promise<Answer> {
   const orders = allowed.map(({ workflow, trigger }): Wish => ({
     workflow,
     when: () => true,
-    input: () => inputOf(trigger.input, { request: shown }, shown.body),
+    input: (meter) => (trigger.input ? fill(trigger.input, rootsOf({ request: shown }), meter) : shown.body),
   }));
   const taken = await startAll(call, orders, { tenant, startedBy: `webhook:${path}`, key: ["webhook", path, id] });
   return { status: 202, body: { id, ...taken, delivered: 0 } };
@@ -111,8 +110,8 @@ function refusal({ caller, params }: Call<Target>): Fault {
 
 interface Wish {
   workflow: string;
-  when: () => boolean;
-  input: () => Json;
+  when: (meter: Meter) => boolean;
+  input: (meter: Meter) => Json;
 }
 
 /** Each on its own: what one workflow refuses must not keep the others from starting. */
@@ -124,17 +123,23 @@ async function startAll(
   const { deps } = call;
   const runs: Json[] = [];
   const refused: Json[] = [];
+  let steps: number = limits.triggerStepsMax;
   for (const [index, { workflow, when, input }] of wishes.entries()) {
+    // The same share of what is left for each: one that takes much leaves the others theirs.
+    const share = Math.min(limits.expressionStepsMax, Math.floor(steps / (wishes.length - index)));
+    const meter = new Meter(share);
     // Two triggers of one workflow for the same event are two wishes.
     const ordinal = wishes.slice(0, index).filter((other) => other.workflow === workflow).length;
     const runId = runIdFor(tenant, [...key, workflow, String(ordinal)]);
     try {
-      if (!when()) continue;
-      const isNew = await beginOnce(deps, { tenant, id: runId, startedBy, workflow, input: input() });
+      if (!when(meter)) continue;
+      const isNew = await beginOnce(deps, { tenant, id: runId, startedBy, workflow, input: input(meter) });
       runs.push({ workflow, runId, isNew });
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       refused.push({ workflow, problem: error.problem as Json });
+    } finally {
+      steps -= Math.min(share, meter.spent);
     }
   }
   return { runs, refused };
@@ -147,9 +152,6 @@ async function within<T>(found: Promise<T[]>): Promise<T[]> {
   if (all.length < tooMany) return all;
   throw new Fault("limit", `More than ${limits.triggersPerEventMax} workflows have a trigger for it; let one of them start the others.`);
 }
-
-const inputOf = (template: Template | undefined, names: JsonObject, otherwise: Json): Json =>
-  template ? fill(template, rootsOf(names)) : otherwise;
 
 const rootsOf = (names: JsonObject): Roots => ({ name: (name) => names[name], step: () => undefined });
 

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { isMemoryTtl } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
+import { queues } from "../contracts/ids.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import {
@@ -14,10 +15,12 @@ import {
   type AddMemory,
   type PurgeMemories,
 } from "../contracts/memory.schema.ts";
+import { workflowTypes, type Meaning, type MemorySearch } from "../contracts/messages.ts";
 import { parseDuration } from "../language/duration.ts";
 import { currentOf } from "../prisma/agents.ts";
 import { hashOf } from "../prisma/hash.ts";
 import { forgetMemory, purgeMemories, remember, searchMemories, type Memory } from "../prisma/memories.ts";
+import { hasEmbedded } from "../prisma/vectors.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
@@ -32,7 +35,11 @@ const memoryParams = ownerParams.extend({ id: z.string().min(1).max(255) });
 const subject = z.string().min(1).max(limits.memorySubjectMax).optional().meta({ description: "Only what is about it." });
 const listQuery = pageQuery.extend({ subject });
 const searchQuery = z.strictObject({
-  text: z.string().min(1).max(limits.memoryQueryMax).meta({ description: "Words, of which a memory has at least one." }),
+  text: z
+    .string()
+    .min(1)
+    .max(limits.memoryQueryMax)
+    .meta({ description: "Words, of which a memory has at least one; or what it means, where a model embeds." }),
   subject,
   limit: z.coerce.number().int().min(1).max(limits.memoriesFoundMax).default(10),
 });
@@ -56,7 +63,7 @@ export const memoryRoutes = [
     id: "searchMemories",
     method: "get",
     path: `${memories}/search`,
-    summary: "What an agent remembers that shares words with a text, best first",
+    summary: "What an agent remembers that shares words with a text or means alike, best first",
     query: searchQuery,
     answers: { 200: { description: "As many as fit best.", schema: foundMemoriesSchema } },
     handle: search,
@@ -120,8 +127,29 @@ async function list(call: Call<Named, z.output<typeof listQuery>>): Promise<Answ
 
 async function search(call: Call<Named, z.output<typeof searchQuery>>): Promise<Answer> {
   const { text, subject: about, limit } = call.query;
-  const found = await searchMemories(call.deps.database, { ...(await memoryOwner(call)), subject: about }, text, limit);
-  return ok({ data: found.map((memory) => ({ ...view(memory), rank: memory.rank })) });
+  const owner = await memoryOwner(call);
+  const meaning = await meaningOf(call, { ...owner, text });
+  const found = await searchMemories(call.deps.database, { ...owner, subject: about }, { text, meaning, max: limit });
+  return ok({ data: found.map((memory) => ({ ...view(memory), rank: memory.rank })), byMeaning: meaning !== undefined });
+}
+
+/** Only workers know models: one of them is asked. Where none answers in time, words have to do. */
+async function meaningOf({ deps }: Call<unknown, unknown>, search: MemorySearch): Promise<Meaning | undefined> {
+  if (!(await hasEmbedded(deps.database, search))) return undefined;
+  const args: [MemorySearch] = [search];
+  const workflow = {
+    workflowId: `embed.${search.tenant}.${randomUUID()}`,
+    taskQueue: queues.runs,
+    args,
+    workflowExecutionTimeout: limits.embedAnswerMs,
+  };
+  try {
+    const asked = () => deps.temporal.workflow.execute<(search: MemorySearch) => Promise<Meaning | null>>(workflowTypes.embed, workflow);
+    return (await deps.temporal.withDeadline(Date.now() + limits.embedAnswerMs, asked)) ?? undefined;
+  } catch (error) {
+    deps.log.debug({ error }, "a search goes by words alone");
+    return undefined;
+  }
 }
 
 async function add(call: Call<Named, unknown, AddMemory>): Promise<Answer> {

@@ -3,7 +3,7 @@ import { toolExecutionPageSchema, toolPageSchema, toolSchema, toolVersionsSchema
 import { Fault, type FaultCode } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { newestFirst } from "../contracts/semver.ts";
+import { leadingFirst, newestFirst } from "../contracts/semver.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { everyTenant, newestTools, statisticsOf, type ToolRow, type ToolStatistics } from "../prisma/tools.ts";
 import { decodeCursor, encodeCursor, pageOf, pageOfVersions } from "./cursor.ts";
@@ -70,7 +70,7 @@ async function list({ deps, caller, query }: Call<unknown, z.output<typeof pageQ
 
 async function get(call: Call<Named, { version?: string }>): Promise<Answer> {
   const { deps, caller, params, query } = call;
-  const known = (await versionsOf(call)).toSorted(newestFirst).map(({ version }) => version);
+  const known = (await versionsOf(call)).toSorted(leadingFirst).map(({ version }) => version);
   const version = query.version ?? known[0]!;
   if (!known.includes(version)) throw new Fault("not_found", `No version ${version} of tool ${params.name}.`);
   const row = await deps.database.tool.findFirstOrThrow({ where: { ...ownedBy(call), version } });
@@ -83,7 +83,7 @@ async function versions(call: Call<Named, z.output<typeof pageQuery>>): Promise<
   const { shown, page } = pageOfVersions(known, call.query);
   const rows = await call.deps.database.tool.findMany({ where: { ...ownedBy(call), version: { in: shown } } });
   const listed = rows.toSorted(newestFirst).map((row) => ({ ...view(row), ...schemasOf(row) }));
-  return ok({ name: call.params.name, latest: known.toSorted(newestFirst)[0]!.version, versions: listed, page });
+  return ok({ name: call.params.name, latest: known.toSorted(leadingFirst)[0]!.version, versions: listed, page });
 }
 
 async function executions(call: Call<Named, z.output<typeof pageQuery> & { outcome?: string }>): Promise<Answer> {

@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import { DefaultLogger, Runtime, Worker } from "@temporalio/worker";
-import { Prices } from "../activities/prices.ts";
 import { createRecord } from "../activities/record.ts";
 import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { createActivities } from "../activities/index.ts";
@@ -34,7 +33,9 @@ const ours = async () => ({
     notices: { url: undefined, secret: undefined, pageOf: () => "" },
     models,
     announce: () => undefined,
-    prices: new Prices(database),
+    budgets: undefined as never,
+    modelCalls: undefined as never,
+    embeddings: undefined as never,
     quotas: undefined as never,
     redact: noSecrets,
     mcp: undefined as never,

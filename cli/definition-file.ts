@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -12,6 +13,7 @@ export interface DefinitionFile {
 
 export async function readDefinitionFile(file: string): Promise<DefinitionFile> {
   const extension = path.extname(file);
+  if (!existsSync(file)) throw new Error(`${file} is not there. Paths are read from ${process.cwd()}.`);
   if (extension === ".yaml" || extension === ".yml") return { text: await readFile(file, "utf8"), format: "yaml", isCompiled: false };
   if (extension === ".json") return { text: await readFile(file, "utf8"), format: "json", isCompiled: false };
   if (extension === ".ts" || extension === ".mts") return { text: await runDefinition(file), format: "json", isCompiled: true };

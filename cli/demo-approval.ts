@@ -17,10 +17,10 @@ export async function answerApproval(
   const id = String(data["id"]);
   const { key } = await reviewerKey(server);
   const decision = `/api/v2/approvals/${encodeURIComponent(id)}/decision`;
-  if (review.options.ask) return printQuestion(server, { decision, key, stateDir: review.settings.stateDir, data });
+  if (review.options.ask) return printQuestion(server, { decision, key, stateDir: review.settings.stateDir });
   const body = JSON.stringify({ decision: "approve", comment: "Approved by the demo; use --ask to decide yourself." });
   const answer = await ask<{ status: string; decidedBy: string }>({ ...server, apiKey: key }, decision, { method: "POST", body });
-  console.log(pc.dim(`    ${answer.status} by ${answer.decidedBy} over the API (npm run demo -- --ask leaves it to you)`));
+  console.log(pc.dim(`      ${answer.status} by ${answer.decidedBy} over the API (npm run demo -- --ask leaves it to you)`));
 }
 
 /** The same key within a day: it is derived from the Idempotency-Key. */
@@ -35,14 +35,11 @@ interface Question {
   decision: string;
   key: string;
   stateDir: string;
-  data: Record<string, unknown>;
 }
 
-async function printQuestion(server: Server, { decision, key, stateDir, data }: Question): Promise<void> {
+async function printQuestion(server: Server, { decision, key, stateDir }: Question): Promise<void> {
   const keyFile = path.join(stateDir, "demo-reviewer-key");
   await writeFile(keyFile, `${key}\n`, { mode: 0o600 });
-  const { packages = [] } = (data["payload"] ?? {}) as { packages?: { name: string; risk: string; concerns: string }[] };
-  for (const { name, risk, concerns } of packages) console.log(`      ${name.padEnd(26)} ${risk.padEnd(6)} ${pc.dim(concerns)}`);
   console.log(`    It waits for you; in another terminal, with ${pc.bold("approve")} or ${pc.bold("reject")}:\n`);
   console.log(
     `curl -X POST ${new URL(decision, server.url).href} \\\n` +

@@ -1,89 +1,103 @@
 import pc from "picocolors";
-import type { EventAnswer } from "./api-client.ts";
+import { ask, type EventAnswer, type Server } from "./api-client.ts";
 
-export interface Counted {
-  /** Path of the `foreach`: its items are counted, not listed. */
-  list: string;
-  /** With this step an item is done. */
-  lastStep: string;
-  total: number;
-}
+/** Tells what the agents of `examples/dependency-team` do: which tools they call, what they find, and what of the budget is spent. */
+export function createProgress(server: Server, run: string, subject: string): (event: EventAnswer) => Promise<void> {
+  const calls = new Map<string, AskedCall>();
+  const print = (line: string) => console.log(`    ${line}`);
 
-export interface Progress {
-  tell(event: EventAnswer): void;
-  end(): void;
-}
+  /** What a turn asks for, under the path of each call. */
+  function noteCalls(turn: string, output: unknown): void {
+    const { calls: asked = [] } = (output ?? {}) as { calls?: AskedCall[] };
+    for (const [index, call] of asked.entries()) calls.set(`${turn}.act[${index}]`, call);
+  }
 
-/** One line for each finished step; the items of a long list share one that moves on a terminal. */
-export function createProgress({ list, lastStep, total }: Counted): Progress {
-  const live = createLiveLine();
-  const items = new Set<string>();
-  const count = (step: string) => {
-    const [, item, rest] = new RegExp(`^${list}\\[(\\d+)\\]\\.(\\w+)$`).exec(step) ?? [];
-    if (item === undefined || rest !== lastStep) return;
-    items.add(item);
-    live.show(`  ${pc.dim("…")} ${list} ${items.size}/${total}`, items.size % COUNT_EVERY === 0);
+  async function tellMemories(output: unknown): Promise<void> {
+    const { context } = output as { context?: { memories: { given: number } } };
+    if (!context) return;
+    if (context.memories.given === 0) return print(pc.dim(`remembers no earlier review of ${subject}`));
+    const known = `/api/v2/agents/${encodeURIComponent("dependency-team/report")}/memories?subject=${encodeURIComponent(subject)}&limit=1`;
+    const { data } = await ask<{ data: { text: string }[] }>(server, known);
+    print(`remembers ${counted(context.memories.given, "earlier review")}: ${pc.dim(shorten(data[0]?.text ?? ""))}`);
+  }
+
+  async function tellBudget(): Promise<void> {
+    const [{ budgets }, { tree }] = await Promise.all([
+      ask<{ budgets: Budget[] }>(server, `/api/v2/runs/${run}/budget`),
+      ask<{ tree: { costUsd: number | null } }>(server, `/api/v2/runs/${run}/usage`),
+    ]);
+    const [budget] = budgets;
+    if (!budget) return;
+    const { modelCalls, toolCalls, tokens } = budget;
+    const parts = [ofMax(modelCalls, "model calls"), ofMax(toolCalls, "tool calls"), ofMax(tokens, "tokens"), costOf(tree.costUsd)];
+    print(pc.dim(`spent so far: ${parts.join(", ")}`));
+  }
+
+  return async ({ type, step, data }) => {
+    if (step === null) return;
+    const [, place = step, part] = /^(.*)\.(brief|think|approve|call)$/.exec(step) ?? [];
+    const output = data["output"];
+    const isAgent = data["type"] === "agent";
+    if (type === "step.started" && isAgent) console.log(`  ${pc.bold(step)}`);
+    else if (type === "step.retrying" || type === "step.parked") print(`${pc.yellow("!")} ${detailOf(data["error"])}`);
+    else if (type === "approval.requested") print(`${pc.yellow("?")} may it call ${textOf(calls.get(place))}`);
+    else if (type === "step.failed" && (isAgent || part === "call")) print(`${pc.red("✗")} ${detailOf(data["error"])}`);
+    else if (type !== "step.completed") return;
+    else if (part === "brief") await tellMemories(output);
+    else if (part === "think") noteCalls(place, output);
+    else if (part === "call") print(`${pc.green("→")} ${told(calls.get(place))}  ${pc.dim(timeOf(data["durationMs"]))}`);
+    else if (isAgent) {
+      for (const [name, value] of Object.entries(output as object)) print(`${pc.green("=")} ${name}: ${shorten(String(value))}`);
+      await tellBudget();
+    }
   };
-  return {
-    tell(event) {
-      const { type, step } = event;
-      if (step === null) return;
-      const isEnd = type === "step.completed" || type === "step.failed";
-      if (step.startsWith(`${list}[`)) {
-        if (type === "step.failed") live.print(lineOf(event));
-        else if (isEnd) count(step);
-      } else if ((isEnd && isTold(event)) || type === "approval.requested") {
-        live.print(step === list ? `${lineOf(event)}${pc.dim(`  ${items.size} of ${total}`)}` : lineOf(event));
-      }
-    },
-    end: () => live.clear(),
-  };
 }
 
-// Without a terminal each count is a line of its own.
-const COUNT_EVERY = 10;
-
-/** A scope below the top says nothing that its steps have not said. */
-const isTold = ({ step, data }: EventAnswer): boolean => !scopes.has(String(data["type"])) || /^\w+$/.test(step ?? "");
-const scopes = new Set(["switch", "sequence", "loop", "parallel", "foreach", "try"]);
-
-function lineOf({ type, step, data }: EventAnswer): string {
-  if (type === "approval.requested") return `  ${pc.yellow("?")} ${pc.bold(String(step))}  ${String(data["title"])}`;
-  const head = `${String(step).padEnd(WIDTH)} ${pc.dim(String(data["type"]).padEnd(9))}`;
-  if (type === "step.failed") return `  ${pc.red("✗")} ${head} ${detailOf(data["error"])}`;
-  return `  ${pc.green("✓")} ${head} ${pc.dim(timeOf(data["durationMs"]).padStart(7))}`;
+interface AskedCall {
+  name: string;
+  tool?: string;
+  server?: string;
+  arguments?: unknown;
+  /** A person is asked about it. */
+  asks?: boolean;
 }
 
-const WIDTH = 28;
+interface Budget {
+  tokens: Amount;
+  modelCalls: Amount;
+  toolCalls: Amount;
+}
+
+interface Amount {
+  spent: number;
+  max: number | null;
+}
+
+const textOf = (call: AskedCall | undefined): string => `${nameOf(call)} ${pc.dim(shorten(JSON.stringify(call?.arguments ?? {})))}`;
+
+/** What a person was asked about stands there already. */
+const told = (call: AskedCall | undefined): string => (call?.asks ? nameOf(call) : textOf(call));
+
+const nameOf = (call: AskedCall | undefined): string =>
+  pc.bold(call?.server === undefined ? (call?.tool ?? call?.name ?? "a tool") : `${call.server}/${call.tool}`);
+
+const ofMax = ({ spent, max }: Amount, unit: string): string => `${number(spent)}${max === null ? "" : ` of ${number(max)}`} ${unit}`;
+
+export const costOf = (usd: number | null): string =>
+  usd === null ? "at an unknown price" : `$${usd.toFixed(usd > 0 && usd < 0.01 ? 4 : 2)}`;
+
+export const counted = (count: number, unit: string): string => `${number(count)} ${unit}${count === 1 ? "" : "s"}`;
 
 export const timeOf = (ms: unknown): string =>
   typeof ms !== "number" ? "" : ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
+
+const number = (value: number): string => value.toLocaleString("en");
+
+const shorten = (text: string): string => (text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text);
+
+const WIDTH = 150;
 
 const detailOf = (error: unknown): string => {
   const { detail, code } = (error ?? {}) as { detail?: string; code?: string };
   return pc.red(`${detail ?? "failed"}${code === undefined ? "" : ` [${code}]`}`);
 };
-
-interface LiveLine {
-  print(line: string): void;
-  /** Replaces itself on a terminal; elsewhere only what is worth a line is printed. */
-  show(line: string, isWorthALine: boolean): void;
-  clear(): void;
-}
-
-function createLiveLine(): LiveLine {
-  if (!process.stdout.isTTY)
-    return { print: (line) => console.log(line), show: (line, isWorthALine) => isWorthALine && console.log(line), clear: () => undefined };
-  const clear = () => process.stdout.write("\r\u001B[K");
-  return {
-    clear,
-    print(line) {
-      clear();
-      console.log(line);
-    },
-    show(line) {
-      clear();
-      process.stdout.write(line);
-    },
-  };
-}

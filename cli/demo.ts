@@ -1,10 +1,11 @@
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import pc from "picocolors";
 import { readSettings, type Settings } from "../settings.ts";
 import { ask, followRun, Refused, type RunAnswer, type Server } from "./api-client.ts";
 import { answerApproval } from "./demo-approval.ts";
 import { createProgress } from "./demo-progress.ts";
+import { readProject, type Project } from "./demo-project.ts";
 import { printLinks, printResult } from "./demo-result.ts";
 import { readLaptop } from "./laptop.ts";
 import { runningStack } from "./orphans.ts";
@@ -12,8 +13,10 @@ import { run as runProgram, tsxArguments } from "./programs.ts";
 import { startStack, untilTold, type Stack } from "./stack.ts";
 
 export interface DemoOptions {
-  /** Folder of the Node project to review; absent: this repository. */
+  /** Folder of a Node project; absent: this repository. */
   project?: string;
+  /** What is reviewed of it; absent: the first one that is worth it. */
+  package?: string;
   /** Alias or `provider/model`. */
   model?: string;
   /** A person decides; otherwise the demo does, through the API. */
@@ -22,22 +25,21 @@ export interface DemoOptions {
   stay: boolean;
 }
 
-/** `npm run demo`: start everything, review the dependencies of a project, show what came of it and where to look at it. Gives the exit code. */
+/** `npm run demo`: start everything, have a team of agents review a package, show what came of it and where to look at it. Gives the exit code. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const settings = readSettings();
-  const project = await readProject(options.project ?? root);
+  const project = await readProject(options.project ?? root, options.package);
   await refuseSecondStack(settings.stateDir);
   const told = untilTold();
   const begun = Date.now();
   const log = (line: string) => console.log(pc.dim(line));
   log("Starting Temporal, Postgres, Redis, the API and a worker …");
-  const [stack, models] = await Promise.all([startDemoStack(settings, project.folder, log), describeModels()]);
+  const [stack, models] = await Promise.all([startDemoStack(settings, project, log), describeModels()]);
   log(`Ready in ${((Date.now() - begun) / 1_000).toFixed(1)} s.`);
   try {
-    console.log(`\n${pc.bold(`Reviewing the ${project.dependencies} direct dependencies of ${project.name}`)}`);
+    console.log(`\n${pc.bold(`May ${project.name} depend on ${project.package}? Four agents look at it.`)}`);
     console.log(`Model: ${options.model === undefined ? models : `${options.model}, as asked (default: ${models})`}\n`);
-    const review = reviewProject({ stack, settings, options, total: project.dependencies });
-    const code = await Promise.race([review, told.then(() => 130)]);
+    const code = await Promise.race([reviewPackage({ stack, settings, options, project }), told.then(() => 130)]);
     if (options.stay && code !== 130) {
       console.log(pc.dim("  Serving until Ctrl-C."));
       await told;
@@ -50,32 +52,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 const root = path.dirname(import.meta.dirname);
-const example = path.join(root, "examples/dependency-review");
-
-interface Project {
-  folder: string;
-  name: string;
-  dependencies: number;
-}
-
-/** What can be said before anything is started. */
-async function readProject(given: string): Promise<Project> {
-  const folder = path.resolve(given);
-  const manifest = await readJson(folder, "package.json", "--project wants the folder of a Node project.");
-  await readJson(folder, "package-lock.json", `Run "npm install" in ${folder} first.`);
-  const { name = path.basename(folder) } = manifest as { name?: string };
-  const lists = [manifest["dependencies"], manifest["devDependencies"], manifest["optionalDependencies"]];
-  const dependencies = lists.reduce<number>((sum, list) => sum + Object.keys(list ?? {}).length, 0);
-  return { folder, name, dependencies };
-}
-
-async function readJson(folder: string, name: string, advice: string): Promise<Record<string, unknown>> {
-  try {
-    return JSON.parse(await readFile(path.join(folder, name), "utf8")) as Record<string, unknown>;
-  } catch (cause) {
-    throw new Error(`${path.join(folder, name)} cannot be read. ${advice}`, { cause });
-  }
-}
+const example = path.join(root, "examples/dependency-team");
 
 async function refuseSecondStack(stateDir: string): Promise<void> {
   const owner = await runningStack(stateDir);
@@ -86,8 +63,8 @@ async function refuseSecondStack(stateDir: string): Promise<void> {
   );
 }
 
-/** The worker gets the example's tools, and may read nothing but the project. */
-const startDemoStack = (settings: Settings, project: string, log: (line: string) => void): Promise<Stack> =>
+/** The worker gets the example's MCP server, which reads the project. */
+const startDemoStack = async (settings: Settings, project: Project, log: (line: string) => void): Promise<Stack> =>
   startStack({
     settings,
     ports: readLaptop().ports,
@@ -95,8 +72,20 @@ const startDemoStack = (settings: Settings, project: string, log: (line: string)
     // The run must end whatever happens to a process.
     keepAlive: true,
     log,
-    env: { TENUTO_TOOLS: [...settings.TENUTO_TOOLS, path.join(example, "tools.ts")].join(","), TENUTO_FILES_ROOT: project },
+    env: { TENUTO_MCP_SERVERS: await writeServers(settings.stateDir, project.folder) },
   });
+
+/** Those of the example, for this project; verdicts lie with the rest of the state. */
+async function writeServers(stateDir: string, project: string): Promise<string> {
+  const { packages } = JSON.parse(await readFile(path.join(example, "servers.json"), "utf8")) as { packages: { args: string[] } };
+  const args = [...packages.args.slice(0, -2), project, verdictsIn(stateDir)];
+  const file = path.join(stateDir, "demo-servers.json");
+  await mkdir(stateDir, { recursive: true });
+  await writeFile(file, JSON.stringify({ packages: { ...packages, args, cwd: root } }, null, 2));
+  return file;
+}
+
+const verdictsIn = (stateDir: string): string => path.join(stateDir, "verdicts.jsonl");
 
 // In a process of its own: activities/ is no room of ours to import.
 async function describeModels(): Promise<string> {
@@ -109,20 +98,24 @@ interface Review {
   stack: Stack;
   settings: Settings;
   options: DemoOptions;
-  total: number;
+  project: Project;
 }
 
-async function reviewProject({ stack, settings, options, total }: Review): Promise<number> {
+async function reviewPackage({ stack, settings, options, project }: Review): Promise<number> {
   const server: Server = { url: stack.apiUrl, apiKey: stack.apiKey };
   await publishExample(server);
-  const input = { project: ".", ...(options.model === undefined ? {} : { model: options.model }) };
-  const body = JSON.stringify({ workflow: "dependency-review", input });
+  const input = { name: project.package, ...(options.model === undefined ? {} : { model: options.model }) };
+  const body = JSON.stringify({ workflow: "dependency-team", input });
   const begun = Date.now();
   const started = await ask<RunAnswer>(server, "/api/v2/runs", { method: "POST", body });
-  await followToItsEnd(server, started.id, { settings, options, total });
+  const progress = createProgress(server, started.id, project.package);
+  for await (const event of followRun(server, started.id)) {
+    await progress(event);
+    if (event.type === "approval.requested") await answerApproval(server, event, { settings, options });
+  }
   const run = await ask<RunAnswer>(server, `/api/v2/runs/${started.id}?wait=30`);
   const isDone = run.status.startsWith("completed");
-  printResult(run, Date.now() - begun);
+  if (isDone) printResult(run, { tookMs: Date.now() - begun, verdicts: verdictsIn(settings.stateDir) });
   printLinks(stack, settings, run);
   if (!isDone) console.error(pc.red(`The run ${run.status}${run.error ? `: ${run.error.detail} [${run.error.code}]` : "."}`));
   else if (!options.stay) console.log(pc.dim("  The links work while a stack serves from this folder: npm start."));
@@ -139,13 +132,4 @@ async function publishExample(server: Server): Promise<void> {
       cause,
     });
   }
-}
-
-async function followToItsEnd(server: Server, run: string, review: Omit<Review, "stack">): Promise<void> {
-  const progress = createProgress({ list: "packages", lastStep: "assess", total: review.total });
-  for await (const event of followRun(server, run)) {
-    progress.tell(event);
-    if (event.type === "approval.requested") await answerApproval(server, event, review);
-  }
-  progress.end();
 }

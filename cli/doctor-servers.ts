@@ -41,6 +41,24 @@ export async function lookAtPostgres(settings: Settings): Promise<Finding> {
   }
 }
 
+/** By meaning it takes a model that embeds, and pgvector. */
+export async function lookAtMemorySearch({ TENUTO_MODELS: aliases, DATABASE_URL: url }: Settings): Promise<Finding> {
+  const part = "Memory search";
+  const alias = aliases.find((entry) => entry.startsWith("embedding="));
+  if (alias === undefined) return { part, state: "good", found: "by words; docs/memory.md says how to search by meaning, too" };
+  const lacking = (why: string, mend: string): Finding => ({ part, state: "note", found: `by words alone: ${why}`, mend });
+  if (url === undefined) return lacking("the embedded Postgres has no pgvector", "Set DATABASE_URL to a server that has it.");
+  try {
+    const [{ openDatabase }, { whyNoVectors }] = await Promise.all([import("../prisma/client.ts"), import("../prisma/vectors.ts")]);
+    const database = openDatabase(url, 1);
+    const lack = await whyNoVectors(database);
+    await database.$disconnect();
+    return lack ? lacking(lack.why, lack.mend) : { part, state: "good", found: `by words and by meaning (${alias})` };
+  } catch {
+    return lacking("Postgres does not answer", "Mend that first.");
+  }
+}
+
 export async function lookAtRedis(settings: Settings, laptop: Laptop): Promise<Finding> {
   const part = "Redis";
   const url = settings.REDIS_URL;

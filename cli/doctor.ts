@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync } from "node:fs";
 import pc from "picocolors";
 import { readSettings, type Settings } from "../settings.ts";
-import { lookAtPostgres, lookAtRedis, lookAtTemporal } from "./doctor-servers.ts";
+import { lookAtMemorySearch, lookAtPostgres, lookAtRedis, lookAtTemporal } from "./doctor-servers.ts";
 import { readLaptop, type Laptop } from "./laptop.ts";
 import { runningStack } from "./orphans.ts";
 import { isFree, portVariables } from "./ports.ts";
@@ -19,7 +19,7 @@ export interface Finding {
 export async function doctor(): Promise<number> {
   const settings = readSettings();
   const laptop = readLaptop();
-  const servers = [lookAtTemporal(settings, laptop), lookAtPostgres(settings), lookAtRedis(settings, laptop)];
+  const servers = [lookAtTemporal(settings, laptop), lookAtPostgres(settings), lookAtRedis(settings, laptop), lookAtMemorySearch(settings)];
   const findings: Finding[] = [
     { part: "Node", state: "good", found: process.versions.node },
     ...(await Promise.all([lookAtClient(), ...servers, lookAtGo(laptop), lookAtPorts(settings, laptop)])),

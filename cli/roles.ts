@@ -1,5 +1,5 @@
 import path from "node:path";
-import { saysReady, startChild, untilReady, type Child } from "./child.ts";
+import { endChild, saysReady, startChild, untilReady, type Child } from "./child.ts";
 import { nodeArguments } from "./programs.ts";
 
 export type RoleName = "API" | "worker";
@@ -11,6 +11,8 @@ export interface RoleOptions {
   env: NodeJS.ProcessEnv;
   keep: (child: Child) => Promise<void>;
   keepAlive: boolean;
+  /** How long one may take until it serves. */
+  readyMs?: number;
   log: (line: string) => void;
 }
 
@@ -29,7 +31,11 @@ export function makeRole(name: RoleName, options: RoleOptions): Role {
       const child = startChild(specOf(name, options));
       role.child = child;
       await options.keep(child);
-      await untilReady(child, () => saysReady(child));
+      await untilReady(child, () => saysReady(child), options.readyMs).catch(async (error: unknown) => {
+        // Left running it would be a second one beside the next that is started.
+        await endChild(child);
+        throw error;
+      });
       if (options.keepAlive) void child.exited.then((how) => restart(child, how));
       return child;
     },

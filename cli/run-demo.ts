@@ -2,7 +2,8 @@ import { parseArgs } from "node:util";
 import { runDemo } from "./demo.ts";
 
 const usage = `npm run demo -- [options]
-  --project <folder>  Node project to review; this repository without it
+  --project <folder>  Node project; this repository without it
+  --package <name>    which of its installed packages is reviewed; without it one that runs a script when it is installed
   --model <alias>     model that answers: an alias or provider/model
   --ask               leave the approval to you
   --ci                end when the run has ended, also on a terminal`;
@@ -13,6 +14,7 @@ try {
       ci: { type: "boolean", default: false },
       ask: { type: "boolean", default: false },
       project: { type: "string" },
+      package: { type: "string" },
       model: { type: "string" },
       help: { type: "boolean", default: false },
     },

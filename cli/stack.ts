@@ -120,7 +120,11 @@ async function startRoles(prepared: Prepared): Promise<Stack> {
     startWorker: async () => (await roles.worker.start()).process,
     stop: once(() => end(Object.values(roles))),
   };
-  await startWanted(stack, only, ports);
+  await startWanted(stack, only, ports).catch((error: unknown) => {
+    // What ends from now on shall not be started again.
+    Object.values(roles).forEach((each) => each.retire());
+    throw error;
+  });
   return stack;
 }
 

@@ -10,7 +10,7 @@ import type { GuardOrder } from "./guardrails.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
-import type { ExternalEvent, Notice, Origin, PausedScope } from "./messages.ts";
+import type { ExternalEvent, Meaning, MemorySearch, Notice, Origin, PausedScope } from "./messages.ts";
 import type { RunResult } from "./run-end.ts";
 
 /** Which run an activity works for. Enough to create the run's row when its first append finds none. */
@@ -234,6 +234,13 @@ export interface LoadedPlan {
   holds?: Holds;
 }
 
+/** The step that an agent is briefed for, and what it may spend. */
+export interface BriefedStep {
+  runId: string;
+  path: string;
+  budgets: readonly BudgetRef[];
+}
+
 /**
  * Everything a workflow asks of the outside. `createActivities(deps)` satisfies it.
  * Faults leave an activity as an ApplicationFailure whose `type` is the problem's type and whose first detail is the Problem.
@@ -282,7 +289,7 @@ export interface Activities {
    */
   raiseBudgets(call: { run: RunKey; path: string; by: string; raises: Raise[]; approved: Json; waitedMs: number }): Promise<void>;
   /** Settle versions, descriptions and schemas of an agent's tools, and store what it gets in each turn. Faults: `tool_input`, `not_found`. */
-  brief(call: { tenant: string; run: string; order: AgentOrder }): Promise<Settled>;
+  brief(call: { tenant: string; run: string; step: BriefedStep; order: AgentOrder }): Promise<Settled>;
   /** Whether an agent may begin a call. Fault `agent_state`. */
   admit(call: { tenant: string; agent: string }): Promise<void>;
   /** Check a value (or a reference) against a JSON Schema: fault `schema` with the pointer of each mismatch. */
@@ -296,6 +303,8 @@ export interface Activities {
    * that is not tried again.
    */
   childEnd(call: { tenant: string; run: string }): Promise<RunResult>;
+  /** What a search among an agent's memories means; null where it can go by words alone. */
+  embedQuery(query: MemorySearch): Promise<Meaning | null>;
   /** Compare Temporal with the record and heal what crashes, terminations and timeouts left behind. Gives the number of rows healed. */
   reconcile(): Promise<number>;
   /** Send a notice out. Rejects while nobody has taken it: Temporal tries it again. */

@@ -7,7 +7,8 @@ export const TENANT_PATTERN = "^[a-z0-9][a-z0-9-]{0,31}$";
 export const RUN_ID_PATTERN = "^r_([0-9a-z]{26}|[a-z0-9][a-z0-9-]{0,31}_[A-Za-z0-9][A-Za-z0-9_-]*)(\\.[A-Za-z0-9_.-]+)?$";
 /** What a caller may name a run itself: no dot, which begins a child's path, and never the beginning of a whole id. */
 export const OWN_RUN_ID_PATTERN = "^(?!r_)[A-Za-z0-9][A-Za-z0-9_-]*$";
-export const STEP_ID_PATTERN = "^[A-Za-z_][A-Za-z0-9_]*$";
+/** Not what every JavaScript object has. */
+export const STEP_ID_PATTERN = "^(?!(__proto__|constructor|prototype)$)[A-Za-z_][A-Za-z0-9_]*$";
 
 /** Task queues of our own workers. */
 export const queues = { runs: "tenuto" } as const;
@@ -71,7 +72,10 @@ export const temporalScheduleId = (tenant: string, schedule: string): string => 
 /** The id of the run that one firing of a schedule starts; `firing` is Temporal's id of the firing's first execution. */
 export const firedRunId = (firing: string): RunId => `r_${firing.replaceAll("-", "").slice(0, 26)}`;
 
-/** The id of the run a `workflow` step starts: readable in every list, equal in every replay and retry. */
+/**
+ * The id of the run that a step starts: readable in every list, equal in every replay and retry. What is added to the path, a second
+ * attempt or a window, begins with `-` and a letter: no id of a step holds that.
+ */
 export function childRunId(parent: RunId, path: string, uuid: () => string): RunId {
   const id = `${parent}.${slugOf(path)}`;
   // Temporal on SQL stores ids up to 255 characters; a deep path gives way to a random tail.

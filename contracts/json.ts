@@ -8,6 +8,16 @@ export type JsonSchema = { [keyword: string]: Json };
 
 export const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Whether a value is nested deeper: whoever walks it recursively would die of it. */
+export function isDeeper(root: Json, depthMax: number): boolean {
+  let level = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > depthMax) return true;
+    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
+  }
+  return false;
+}
+
 /** The same text for equal values, whatever the order of their keys: what hashes are taken of. */
 export function canonicalJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;

@@ -51,6 +51,7 @@ export const foundMemoriesSchema = z
         .object({ ...memoryFields, rank: z.number().meta({ description: "How well it fits, among the others." }) })
         .meta({ id: "FoundMemory" }),
     ),
+    byMeaning: z.boolean().meta({ description: "Whether memories that mean alike were looked for, too; else by words alone." }),
   })
   .meta({ id: "FoundMemories", description: "Best match first." });
 

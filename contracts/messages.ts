@@ -15,7 +15,22 @@ export const workflowTypes = {
   notice: "notice",
   delivery: "delivery",
   mailbox: "mailbox",
+  embed: "embed",
 } as const;
+
+/** A search among an agent's memories; the only argument of workflow type `embed`. */
+export interface MemorySearch {
+  tenant: string;
+  agent: string;
+  text: string;
+}
+
+/** What a text means to a model; what workflow type `embed` gives, or null. */
+export interface Meaning {
+  /** `provider/model` */
+  model: string;
+  vector: number[];
+}
 
 /** A person is needed; the only argument of workflow type `notice`, and what is sent out. */
 export interface Notice {

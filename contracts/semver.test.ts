@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { compareVersions, newestFirst, RANGE_PATTERN, satisfies } from "./semver.ts";
+import { compareVersions, leadingFirst, newestFirst, RANGE_PATTERN, satisfies } from "./semver.ts";
 
 test("versions stand in semver's order, prereleases before their release", () => {
   const ordered = [
@@ -34,6 +34,15 @@ test("a list stands highest first, and always in one order", () => {
         .toSorted(newestFirst)
         .map(({ version }) => version),
     ).toEqual(sorted);
+});
+
+test.each([
+  [["2.0.0-rc.1", "1.0.0", "1.2.0"], "1.2.0"],
+  [["2.0.0-rc.1", "2.0.0-rc.2"], "2.0.0-rc.2"],
+  [["2.0.0-rc.1", "2.0.0", "3.0.0-a"], "2.0.0"],
+])("of %j the one that counts is %s", (versions, leading) => {
+  for (const order of [versions, versions.toReversed()])
+    expect(order.map((version) => ({ version })).toSorted(leadingFirst)[0]).toEqual({ version: leading });
 });
 
 test.each([

@@ -48,6 +48,12 @@ const isBelow = (core: bigint[], limit: bigint[]): boolean => compareLists(core,
 export const newestFirst = (a: { version: string }, b: { version: string }): number =>
   compareVersions(b.version, a.version) || compare(a.version, b.version);
 
+/** Of a name's versions the first is the one that counts when none is named: the highest release; a pre-release only where there is none. */
+export const leadingFirst = (a: { version: string }, b: { version: string }): number =>
+  Number(isPrerelease(a.version)) - Number(isPrerelease(b.version)) || newestFirst(a, b);
+
+const isPrerelease = (version: string): boolean => (parseVersion(version)?.pre.length ?? 0) > 0;
+
 function parseVersion(text: string): Version | undefined {
   const match = pattern.exec(text);
   if (!match) return undefined;

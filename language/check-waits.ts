@@ -2,6 +2,8 @@ import type { StepOf } from "../contracts/definition.schema.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
 import type { Scope } from "./check-scope.ts";
 import { anyType, booleanType, listOf, nullType, numberType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
+import { momentOf } from "./expression/numbers.ts";
+import { isReachable } from "./expression/values.ts";
 import type { Path } from "./finding.ts";
 import { checkName } from "./check-names.ts";
 import { limits } from "../contracts/limits.ts";
@@ -23,11 +25,11 @@ export function checkWait(checking: Checking, place: StepPlace<StepOf<"wait">>):
   checkOneOf(checking, place, ["duration", "until"]);
   checking.duration(step.duration, [...path, "duration"], scope);
   checking.wanted(step.until, [...path, "until"], scope, { type: unionOf([stringType, numberType]), what: "a date and time" });
-  if (step.until !== undefined && !step.until.includes("${") && Number.isNaN(Date.parse(step.until)))
+  if (step.until !== undefined && !step.until.includes("${") && Number.isNaN(momentOf(step.until)))
     checking.add(
       "wrong_value",
       [...path, "until"],
-      `${JSON.stringify(step.until)} is not a date and time; write it as 2026-01-31T09:00:00Z.`,
+      `${JSON.stringify(step.until)} is not a date and time with a zone; write it as 2026-01-31T09:00:00Z.`,
     );
   return nullType;
 }
@@ -96,6 +98,8 @@ function checkEventNames(checking: Checking, events: Listened[], path: Path): vo
     const name = as ?? event;
     if (as === undefined && event.includes("${"))
       checking.add("missing_field", [...path, index], "An event whose name is an expression needs `as`: its name in the output.");
+    if (!isReachable(name))
+      checking.add("wrong_value", [...path, index], `\`${name}\` cannot be read in the output; give the event another name with \`as\`.`);
     if (seen.has(name))
       checking.add("duplicate_name", [...path, index], `Two events are called \`${name}\` in the output; give one of them \`as\`.`);
     seen.add(name);

@@ -4,6 +4,7 @@ import { expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
 import { problemCodes, type DefinitionFormat } from "../contracts/definition.ts";
 import { readDefinition, readDefinitionValue } from "./index.ts";
+import { readSource } from "./source.ts";
 import { parse } from "yaml";
 
 const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -108,4 +109,12 @@ test("an expression without quotes inside braces is told apart from what follows
 test("of syntax errors that follow from each other the first three are told", () => {
   expect(messagesOf(`name: a\nsteps: [1] ${"] ".repeat(20)}\n`)).toHaveLength(3);
   expect(messagesOf("name: a\nprompt: Hello: you\n")[0]).toContain("text that holds ': ' needs quotes, or the indentation is off.");
+});
+
+test("thousands of aliases are refused in no time, and stand for the last anchor before them", () => {
+  const before = process.cpuUsage();
+  const { findings, locator } = readSource(`base: &a {x: 1}\nother: &a {x: 2}\nsteps:\n${"- *a\n".repeat(10_000)}`, "yaml");
+  expect(locator.positionOf({ code: "tag", path: ["steps", 9_000, "x"], message: "" })).toEqual({ line: 2, column: 15 });
+  expect(process.cpuUsage(before).user / 1_000).toBeLessThan(2_000);
+  expect(findings).toEqual([{ code: "alias", path: ["steps", 100], message: "There are more than 100 aliases; write the values out." }]);
 });

@@ -69,11 +69,11 @@ const placesIn = (step: Step): Place[] => [
 function callPlaces(step: Step): Place[] {
   switch (step.type) {
     case "llm":
-      return [{ reads: [...step.models, ...step.messages.map(({ content }) => content), step.fairnessKey] }];
+      return [{ reads: [...step.models, ...step.messages.map(({ content }) => content), step.cache?.key, step.fairnessKey] }];
     case "brief":
       return [
         { reads: [...step.models, step.instructions, step.prompt, step.approval?.assignees, step.approval?.expiresAfter] },
-        { reads: [step.thread, step.memory?.subject] },
+        { reads: [step.thread, step.memory?.subject, ...(step.messages ?? []).map(({ content }) => content)] },
       ];
     case "think":
     case "call":

@@ -7,21 +7,61 @@ export function brokenRules(schema: JsonSchema): string[] {
   const text = JSON.stringify(schema);
   if (text.length > schemaBytesMax) return [`The schema has ${text.length} bytes; at most ${schemaBytesMax} are allowed.`];
   const problems: string[] = [];
+  const parts = new Set<Json>();
   visit(schema, 0, (part, depth) => {
+    parts.add(part);
     if (depth > depthMax) problems.push(`The schema is nested more than ${depthMax} levels deep; use \`$defs\`.`);
     else problems.push(...keywordProblems(part));
+    if (depth > 0 && part["$id"] !== undefined) problems.push("Only the schema as a whole may have an `$id`; remove the others.");
   });
-  return [...new Set(problems)];
+  return [...new Set([...problems, ...referenceProblems(schema, parts)])];
 }
+
+/** Only what stands where a schema may stand is read and counted as one. */
+function referenceProblems(schema: JsonSchema, parts: Set<Json>): string[] {
+  const all = [...parts] as JsonObject[];
+  const anchors = new Set(all.flatMap(({ $anchor, $dynamicAnchor }) => [$anchor, $dynamicAnchor]));
+  const isSchema = (reference: string): boolean => {
+    if (!reference.startsWith("#/")) return reference === "#" || !reference.startsWith("#") || anchors.has(reference.slice(1));
+    const target = memberAt(schema, reference.slice(2));
+    return !isObject(target) || parts.has(target);
+  };
+  return all
+    .flatMap(({ $ref, $dynamicRef }) => [$ref, $dynamicRef])
+    .filter((reference) => typeof reference === "string")
+    .filter((reference) => !isSchema(reference))
+    .map((reference) => `${JSON.stringify(reference)} refers to no schema; put what it refers to under \`$defs\`.`);
+}
+
+function memberAt(schema: JsonSchema, pointer: string): Json | undefined {
+  let found: Json | undefined = schema;
+  for (const part of pointer.split("/")) {
+    const key = decoded(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    found = typeof found === "object" && found !== null ? (found as JsonObject)[key] : undefined;
+  }
+  return found;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** In each part of a schema as it is validated: what it costs is counted there. */
+export const COUNTED = "tenutoCounted";
 
 /**
  * The schema as it is validated. Generated schemas (zod's among them) put a long pattern beside a `format`; it says
  * the same again and would be the slowest part of the check, so that the format alone counts.
  */
-export function withoutRepeatedPatterns(schema: JsonSchema): JsonSchema {
+export function asValidated(schema: JsonSchema): JsonSchema {
   const copy = structuredClone(schema);
   visit(copy, 0, (part) => {
     if (repeatsFormat(part)) delete part["pattern"];
+    part[COUNTED] = part["uniqueItems"] === true ? "items" : "part";
   });
   return copy;
 }

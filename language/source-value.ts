@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, type Alias, type Document, type Pair, type YAMLMap } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, visit, type Alias, type Document, type Pair, type YAMLMap } from "yaml";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Finding, Path } from "./finding.ts";
@@ -41,18 +41,40 @@ function valueOf(reading: Reading, node: unknown, path: Path): Json {
 
 function aliasValue(reading: Reading, alias: Alias, path: Path): Json {
   const add = (message: string): null => (reading.findings.push({ code: "alias", path, message }), null);
-  const target = alias.resolve(reading.document);
-  if (!target) return add(`There is no anchor &${alias.source} before this alias.`);
-  if (reading.open.has(target)) return add(`The alias *${alias.source} refers to a value it is part of.`);
   reading.aliases++;
   if (reading.aliases === limits.yamlAliasesMax + 1)
     return add(`There are more than ${limits.yamlAliasesMax} aliases; write the values out.`);
   if (reading.aliases > limits.yamlAliasesMax) return null;
+  const target = targetOf(alias, reading.document);
+  if (!target) return add(`There is no anchor &${alias.source} before this alias.`);
+  if (reading.open.has(target)) return add(`The alias *${alias.source} refers to a value it is part of.`);
   reading.open.add(alias);
   const value = valueOf(reading, target, path);
   reading.open.delete(alias);
   if (reading.expanded > expandedMax && !insideAlias(reading)) return add("Aliases expand to too many values; write fewer of them.");
   return value;
+}
+
+/** What an alias stands for: the last anchor of its name before it. */
+export function targetOf(alias: Alias, document: Document.Parsed): unknown {
+  const known = targets.get(document) ?? findTargets(document);
+  targets.set(document, known);
+  return known.get(alias);
+}
+
+// `alias.resolve` of the library walks the whole document for each alias.
+const targets = new WeakMap<Document.Parsed, Map<Alias, unknown>>();
+
+function findTargets(document: Document.Parsed): Map<Alias, unknown> {
+  const anchors = new Map<string, unknown>();
+  const found = new Map<Alias, unknown>();
+  visit(document, {
+    Node: (_, node) => {
+      if (isAlias(node)) found.set(node, anchors.get(node.source));
+      else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return found;
 }
 
 const insideAlias = (reading: Reading): boolean => [...reading.open].some((node) => isAlias(node));

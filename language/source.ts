@@ -18,7 +18,7 @@ import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Finding, Locator, Path, Position } from "./finding.ts";
 import { foreignLexemes } from "./source-json.ts";
-import { keyText, nodeValue } from "./source-value.ts";
+import { keyText, nodeValue, targetOf } from "./source-value.ts";
 
 export type Source = { value: Json | undefined; findings: Finding[]; locator: Locator };
 
@@ -145,7 +145,7 @@ function findNode(document: YamlDocument, path: Path, atKey: boolean): number {
   let node: ParsedNode | null | undefined = document.contents;
   let offset = node?.range[0] ?? 0;
   for (const [depth, part] of path.entries()) {
-    if (isAlias(node)) node = node.resolve(document) as ParsedNode | undefined;
+    if (isAlias(node)) node = targetOf(node, document) as ParsedNode | undefined;
     const isLast = depth === path.length - 1;
     if (isMap(node)) {
       const pair = node.items.find(({ key }) => isScalar(key) && keyText(key) === String(part)) as

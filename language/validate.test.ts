@@ -53,6 +53,10 @@ test.each<[string, Json]>([
   ["bytes", { patternProperties: { ["a".repeat(65)]: {} } }],
   ["$async", { $async: true }],
   ["maxItems", { uniqueItems: true }],
+  ["refers to no schema", { $ref: "#/other", other: { anyOf: [{ items: { $ref: "#/other" } }] } }],
+  ["refers to no schema", { $ref: "#/$defs/a/const", $defs: { a: { const: { pattern: "x" } } } }],
+  ["refers to no schema", { $ref: "#here", other: { $anchor: "here" } }],
+  ["`$id`", { $defs: { a: { $id: "other", $ref: "#/other" } } }],
   ["2020-12", { $schema: "http://json-schema.org/draft-07/schema#" }],
   ["at most 65536", { description: "x".repeat(70_000) }],
   ["levels", Array.from({ length: 40 }).reduce<Json>((inner) => ({ items: inner }), {})],
@@ -80,4 +84,31 @@ test("keywords inside data are not taken for schemas", () => {
 test("two schemas may carry the same $id", () => {
   expect(validateValue({ $id: "same", type: "string" }, 1)).toHaveLength(1);
   expect(validateValue({ $id: "same", type: "number" }, 1)).toEqual([]);
+});
+
+const twice = (inner: Json): JsonSchema => ({ $ref: "#/$defs/a", $defs: { a: { anyOf: [inner, inner] } } });
+const lists = Array.from({ length: 2_000 }, (_, index): Json => [index]);
+const patterned: JsonSchema = { type: "string", pattern: "(a?b?c?d?){5}z" };
+
+test.each<[string, JsonSchema, Json]>([
+  [
+    "refers to itself twice",
+    twice({ type: "array", items: { $ref: "#/$defs/a" } }),
+    Array.from({ length: 60 }).reduce<Json>((v) => [v], 1),
+  ],
+  ["compares every item with every other", { uniqueItems: true, maxItems: 1_000 }, Array.from({ length: 100 }, () => lists).flat()],
+  ["compares the items of many lists", { items: { uniqueItems: true, maxItems: 1_000 } }, Array.from({ length: 500 }, () => lists)],
+  ["has many choices", { items: { anyOf: Array.from({ length: 2_000 }, (_, index) => ({ const: index })) } }, lists],
+  ["looks for a pattern in many texts", { items: patterned }, Array.from({ length: 500 }, () => "abcd".repeat(1_000))],
+])("checking against a schema that %s comes to an end", (_, schema, value) => {
+  const before = process.cpuUsage();
+  expect(validateValue(schema, value)).toMatchObject([{ pointer: "", message: expect.stringMatching(/takes more than/) }]);
+  expect(process.cpuUsage(before).user / 1_000).toBeLessThan(8_000);
+});
+
+test("a large value that a schema takes is checked whole", () => {
+  const tree: JsonSchema = { type: "object", properties: { children: { type: "array", items: { $ref: "#" } } } };
+  const leaves = Array.from({ length: 100_000 }, (): Json => ({ children: [] }));
+  expect(validateValue(tree, { children: leaves })).toEqual([]);
+  expect(validateValue(tree, { children: [...leaves, 1] })).toEqual([{ pointer: "/children/100000", message: "must be object" }]);
 });

@@ -1,10 +1,11 @@
-import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import { _, Ajv2020, type ErrorObject, type KeywordCxt, type ValidateFunction } from "ajv/dist/2020.js";
 import ajvFormats from "ajv-formats";
 import { canonicalJson, type Json, type JsonSchema } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
+import { limits } from "../contracts/limits.ts";
 import { matchesPattern } from "./expression/pattern.ts";
 import { Meter } from "./expression/values.ts";
-import { brokenRules, withoutRepeatedPatterns } from "./schema-rules.ts";
+import { asValidated, brokenRules, COUNTED } from "./schema-rules.ts";
 
 export interface Mismatch {
   /** RFC 6901; empty for the whole value. */
@@ -21,6 +22,7 @@ export interface Mismatch {
 export function validateValue(schema: JsonSchema, value: Json): Mismatch[] {
   const compiled = compiledSchema(schema);
   if ("problems" in compiled) return compiled.problems.map((message) => ({ pointer: "", message }));
+  meter = newMeter();
   try {
     return compiled.validate(value) ? [] : (compiled.validate.errors ?? []).slice(0, mismatchesMax).map(mismatchOf);
   } catch (error) {
@@ -41,6 +43,8 @@ type Compiled = { validate: ValidateFunction } | { problems: string[] };
 const mismatchesMax = 100;
 const cachedMax = 200;
 const overflow = "The schema refers to itself without an end; give the reference a place inside `properties` or `items`.";
+
+const endless = `To check the value against this schema takes more than ${limits.schemaStepsMax} steps; make the value smaller, or the schema simpler.`;
 
 // A Map keeps the order of insertion: the first key is the one that was used longest ago.
 const cache = new Map<string, Compiled>();
@@ -71,12 +75,17 @@ function compile(schema: JsonSchema): Compiled {
     // An instance of its own: two schemas of two people may carry the same $id.
     const ajv = new Ajv2020({ strict: false, allErrors: true, inlineRefs: false, logger: false, code: { regExp: linearPattern } });
     ajvFormats.default(ajv);
+    ajv.addKeyword({ keyword: COUNTED, before: "$ref", code: countPart });
     if (ajv.validateSchema(schema) !== true) return { problems: schemaErrors(ajv.errors ?? []) };
-    const validate = ajv.compile(withoutRepeatedPatterns(schema));
-    for (const sample of samples) validate(sample);
+    const validate = ajv.compile(asValidated(schema));
+    for (const sample of samples) {
+      meter = newMeter();
+      validate(sample);
+    }
     return { validate };
   } catch (error) {
     if (error instanceof RangeError) return { problems: [overflow] };
+    if (error instanceof Fault) return { problems: [error.message] };
     return { problems: [`The schema is not valid JSON Schema: ${(error as Error).message}.`] };
   }
 }
@@ -84,12 +93,30 @@ function compile(schema: JsonSchema): Compiled {
 // JavaScript's RegExp backtracks: `(a|aa)+$` blocks the process for minutes on one short text. Ours takes text times pattern.
 const linearPattern = Object.assign(
   (pattern: string) => ({
-    test: (text: string): boolean => matchesPattern(text, pattern, new Meter()),
+    test: (text: string): boolean => matchesPattern(text, pattern, meter),
     // ajv keeps one matcher for equal keys, and this is the key.
     toString: (): string => pattern,
   }),
   { code: "linearPattern" },
 );
+
+/**
+ * What one check costs: parts of the schema, each time one is held against a value, and steps of patterns. A schema that refers to
+ * its own parts can double the work with each level of the value; another compares every item with every other.
+ */
+let meter = newMeter();
+
+function newMeter(): Meter {
+  return new Meter(limits.schemaStepsMax, endless);
+}
+
+function count(isUnique: boolean, value: unknown): void {
+  meter.spend(isUnique && Array.isArray(value) ? 1 + (value.length * value.length) / 16 : 1);
+}
+
+function countPart({ gen, schema, data }: KeywordCxt): void {
+  gen.code(_`${gen.scopeValue("func", { ref: count })}(${schema === "items"}, ${data})`);
+}
 
 /** One sentence for each place: the meta-schema says the same thing in several ways. */
 function schemaErrors(errors: ErrorObject[]): string[] {

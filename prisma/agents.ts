@@ -3,7 +3,7 @@ import { Fault } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { nearest } from "../contracts/nearest.ts";
-import { compareVersions, isVersion, newestFirst, satisfies } from "../contracts/semver.ts";
+import { isVersion, leadingFirst, newestFirst, satisfies } from "../contracts/semver.ts";
 import { audit } from "./audit.ts";
 import type { Database, Prisma } from "./client.ts";
 import { hashOf } from "./hash.ts";
@@ -17,7 +17,7 @@ export interface LoadedAgent {
   state: AgentState;
 }
 
-/** The highest version, or the highest in a range. Fault `not_found` names what is near. */
+/** The highest release, or the highest version in a range. Fault `not_found` names what is near. */
 export async function loadAgent(database: Database, tenant: string, name: string, versionOrRange?: string): Promise<LoadedAgent> {
   const version = await versionIn(database, { tenant, name, range: versionOrRange });
   const [row, current] = await Promise.all([
@@ -65,7 +65,7 @@ export async function publishAgent(database: Database, agent: Agent, { tenant, b
     if (present) return { row: present, state: current!.state, isNew: false };
     if (current?.state === "retired")
       throw new Fault("agent_state", `${name} is retired: nothing more is published under its name. Take another one.`);
-    const latest = before === null || compareVersions(version, before.version) > 0;
+    const latest = before === null || leadingFirst(agent, before) < 0;
     if (latest) await transaction.agent.updateMany({ where: { tenant, name, latest }, data: { latest: false } });
     const row = await transaction.agent.create({
       data: { tenant, name, version, hash, latest, definition: agent as object, publishedBy: by },

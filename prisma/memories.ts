@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
+import type { Meaning } from "../contracts/messages.ts";
 import { audit } from "./audit.ts";
 import { Prisma, type Database } from "./client.ts";
 import { storable } from "./storable.ts";
+import { byMeaning } from "./vectors.ts";
 
 /** Whose they are: a published agent's, or those of `{workflow}/{step}`. */
 export interface MemoryOwner {
@@ -75,19 +77,43 @@ export interface MemoryFilter extends MemoryOwner {
   andGeneral?: true;
 }
 
-/** What shares words with the text, best first: full-text search with English word forms; other words count as they are written. */
-export async function searchMemories(database: Database, filter: MemoryFilter, text: string, limit: number): Promise<FoundMemory[]> {
+/**
+ * What shares words with the text (full-text search with English word forms; other words count as they are written) and what is near to
+ * its meaning, where that is known: two lists, ranked together by their places in them. Best first.
+ */
+export async function searchMemories(
+  database: Database,
+  filter: MemoryFilter,
+  { text, meaning, max }: MemoryQuery,
+): Promise<FoundMemory[]> {
   const { tenant, agent, subject, andGeneral = false } = filter;
   const about = subject === undefined ? Prisma.sql`true` : Prisma.sql`(subject = ${subject} OR (${andGeneral} AND subject IS NULL))`;
-  // Any of its words: a task has many, and no memory holds them all.
+  const mine = Prisma.sql`tenant = ${tenant} AND agent = ${agent} AND expires_at > now() AND ${about}`;
   return database.$queryRaw<FoundMemory[]>`
+    WITH worded AS (${byWords(mine, text)}), meant AS (${meaning ? byMeaning(mine, meaning) : Prisma.sql`SELECT * FROM worded WHERE false`})
     SELECT id, subject, text, run_id AS "runId", path, written_by AS "writtenBy", written_at AS "writtenAt", expires_at AS "expiresAt",
-      ts_rank(words, wanted.query)::float8 AS rank
-    FROM memories,
-      (SELECT replace(plainto_tsquery('english', ${storable(text.slice(0, limits.memoryQueryMax))})::text, '&', '|')::tsquery AS query) wanted
-    WHERE tenant = ${tenant} AND agent = ${agent} AND expires_at > now() AND words @@ wanted.query AND ${about}
-    ORDER BY rank DESC, written_at DESC, id LIMIT ${limit}`;
+      (${rankAt("worded")} + ${rankAt("meant")})::float8 AS rank
+    FROM worded FULL JOIN meant USING (id) JOIN memories USING (id)
+    ORDER BY rank DESC, written_at DESC, id LIMIT ${max}`;
 }
+
+export interface MemoryQuery {
+  text: string;
+  /** Absent: by words alone. */
+  meaning?: Meaning | undefined;
+  max: number;
+}
+
+/** Reciprocal rank fusion: places can be added up, measures of words and of meaning cannot. */
+const rankAt = (list: "worded" | "meant"): Prisma.Sql =>
+  Prisma.sql`coalesce(1.0 / (${limits.memoryRankOffset}::int + ${Prisma.raw(list)}.place), 0)`;
+
+/** `id`, and `place` from 1. Any of its words: a task has many, and no memory holds them all. */
+const byWords = (mine: Prisma.Sql, text: string): Prisma.Sql => Prisma.sql`
+  SELECT id, row_number() OVER (ORDER BY ts_rank(words, wanted.query) DESC, written_at DESC, id) AS place
+  FROM memories,
+    (SELECT replace(plainto_tsquery('english', ${storable(text.slice(0, limits.memoryQueryMax))})::text, '&', '|')::tsquery AS query) wanted
+  WHERE ${mine} AND words @@ wanted.query ORDER BY place LIMIT ${limits.memoriesRankedMax}`;
 
 export interface Forgetting extends MemoryFilter {
   /** Who wants it forgotten. */

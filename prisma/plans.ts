@@ -25,11 +25,17 @@ export class Plans {
     this.#database = database;
   }
 
-  /** The highest version when none is named. Fault `not_found`. */
+  /** The highest release when none is named. Fault `not_found`. */
   async load(tenant: string, name: string, version?: string): Promise<Plan> {
     const chosen = version ?? (await this.#latest(tenant, name));
     const plan = chosen === undefined ? undefined : await this.#read(tenant, name, chosen);
-    if (!plan) throw new Fault("not_found", version === undefined ? `No workflow ${name}.` : `No version ${version} of workflow ${name}.`);
+    if (!plan)
+      throw new Fault(
+        "not_found",
+        version === undefined
+          ? `No workflow ${name}: publish it first; \`GET /api/v2/workflows\` lists those there are.`
+          : `No version ${version} of workflow ${name}.`,
+      );
     return plan;
   }
 

@@ -1,6 +1,6 @@
 import { type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { newestFirst } from "../contracts/semver.ts";
+import { leadingFirst } from "../contracts/semver.ts";
 import { Prisma, type Database } from "./client.ts";
 import { hashOf } from "./hash.ts";
 
@@ -61,20 +61,20 @@ const hashOfTool = ({ name, description, input, output }: Pick<ToolDescription, 
 type Row = Prisma.ToolGetPayload<object>;
 type NamesAfter = { after: string; server?: string | undefined; take: number };
 
-/** Of each tool that a tenant has, by name, the highest version, without its schemas. Of the others no more is read than which they are. */
+/** Of each tool that a tenant has, by name, the highest release, without its schemas. Of the others no more is read than which they are. */
 export async function newestTools(database: Database, tenant: string, { after, server, take }: NamesAfter): Promise<ToolRow[]> {
   const ofServer = server === undefined ? Prisma.empty : Prisma.sql`AND server = ${server}`;
   const named = await database.$queryRaw<{ tenant: string; name: string; versions: string[] }[]>`
     SELECT tenant, name, array_agg(version) AS versions FROM tools
     WHERE tenant IN (${everyTenant}, ${tenant}) AND name > ${after} ${ofServer} GROUP BY tenant, name ORDER BY name LIMIT ${take}`;
   if (named.length === 0) return [];
-  const OR = named.map(({ versions, ...owned }) => ({ ...owned, version: highestOf(versions) }));
+  const OR = named.map(({ versions, ...owned }) => ({ ...owned, version: leadingOf(versions) }));
   return database.tool.findMany({ where: { OR }, orderBy: { name: "asc" }, omit: { input: true, output: true } });
 }
 
 export type ToolRow = Omit<Row, "input" | "output">;
 
-const highestOf = (versions: readonly string[]): string => versions.map((version) => ({ version })).toSorted(newestFirst)[0]!.version;
+const leadingOf = (versions: readonly string[]): string => versions.map((version) => ({ version })).toSorted(leadingFirst)[0]!.version;
 
 /** The version that a run uses for a range: whoever asks first settles it for the run, its retries and its windows. */
 export async function settleVersion(

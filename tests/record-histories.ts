@@ -6,6 +6,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { ENGINE_VERSION } from "../contracts/engine.ts";
 import { recordings, type Recording } from "./recorded-definitions.ts";
+import { openDatabase } from "../prisma/client.ts";
+import { provideVectors } from "./servers/vector-stand-in.ts";
 import { startHost, stopHost } from "./stack/host-process.ts";
 import { FOREIGN_QUEUE } from "./stack/protocol.ts";
 
@@ -14,7 +16,7 @@ const BYTES_MAX = 100 * 1_024;
 
 // The client reads where the stack is when it is loaded.
 process.env["TENUTO_TEST_STACK"] ??= JSON.stringify(await startHost());
-const { admin, host, Place } = await import("./stack/client.ts");
+const { admin, facts, host, Place } = await import("./stack/client.ts");
 try {
   await mkdir(folder, { recursive: true });
   const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] }, "recorded-child");
@@ -41,11 +43,22 @@ async function recordOthers(): Promise<void> {
   const place = new Place();
   await place.script({ status: 400 });
   await (await admin.begin({ steps: [{ id: "a", type: "http", url: place.url, onError: "park" }] })).until("run.needs_attention");
-  for (const type of ["maintenance", "lock", "fire", "spreadPause", "notice", "delivery", "mailbox"]) {
+  await searchByMeaning();
+  for (const type of ["embed", "maintenance", "lock", "fire", "spreadPause", "notice", "delivery", "mailbox"]) {
     if (type === "spreadPause") await done(`/api/v2/workflows/${locked}/pause`);
     const file = path.join(folder, `${type}.json`);
     if (!existsSync(file)) await keep(file, await host.historyOfType(type));
   }
+}
+
+async function searchByMeaning(): Promise<void> {
+  const database = openDatabase(facts.databaseUrl, 1);
+  await provideVectors(database);
+  const memories = "/api/v2/agents/recorded-agent/memories";
+  await done(memories, { text: "Ada drives a Volvo." });
+  while ((await database.memory.count({ where: { embeddedBy: { not: null } } })) === 0) await host.historyOfType("maintenance");
+  await admin.get(`${memories}/search?text=vehicles`);
+  await database.$disconnect();
 }
 
 async function done(address: string, body: object = {}): Promise<void> {

@@ -1,7 +1,10 @@
 import { DefaultLogger, Runtime, type LogLevel } from "@temporalio/worker";
 import { Redis } from "ioredis";
+import { Budgets } from "../activities/budgets.ts";
+import { Embeddings } from "../activities/embeddings.ts";
 import { createActivities } from "../activities/index.ts";
 import { readOperatorServers } from "../activities/mcp-file.ts";
+import { ModelCalls } from "../activities/model-calls.ts";
 import { ModelHealth } from "../activities/model-health.ts";
 import { createModels, describeModels } from "../activities/models.ts";
 import { Prices } from "../activities/prices.ts";
@@ -10,7 +13,7 @@ import { Quotas } from "../activities/quotas.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
 import { createRedact, type Redact } from "../activities/redact.ts";
-import { openDatabase } from "../prisma/client.ts";
+import { openDatabase, type Database } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
@@ -34,7 +37,8 @@ async function main(): Promise<void> {
   const announce = announcing(redis);
   const record = createRecord(database, announce);
   const endings = new Endings({ client, record });
-  const toolbox = await openToolbox(database, settings, { logger, operator });
+  const asking = openModels(settings, { database, redis, redact });
+  const toolbox = await openToolbox(database, settings, { logger, operator, embeddings: asking.embeddings });
   const activities = createActivities({
     database,
     client,
@@ -44,10 +48,8 @@ async function main(): Promise<void> {
       secret: settings.TENUTO_NOTICE_SECRET,
       pageOf: (workflowId) => temporalLink(settings, workflowId),
     },
-    models: createModels(settings, new ModelHealth(redis)),
     announce,
-    prices: new Prices(database, settings.TENUTO_MODEL_PRICES),
-    quotas: new Quotas(database, new QuotaLines(redis), settings.TENUTO_MODEL_QUOTAS),
+    ...asking,
     ...toolbox,
     redact,
     env: settings.expressionEnv,
@@ -74,6 +76,15 @@ async function main(): Promise<void> {
   await toolbox.close();
   await Promise.all([database.$disconnect(), client.connection.close(), connection.close()]);
   if (process.connected) process.disconnect?.();
+}
+
+/** What it takes to call models, and to pay for it. */
+function openModels(settings: Settings, { database, redis, redact }: { database: Database; redis: Redis | undefined; redact: Redact }) {
+  const models = createModels(settings, new ModelHealth(redis));
+  const quotas = new Quotas(database, new QuotaLines(redis), settings.TENUTO_MODEL_QUOTAS);
+  const budgets = new Budgets(database);
+  const modelCalls = new ModelCalls(database, { prices: new Prices(database, settings.TENUTO_MODEL_PRICES), budgets });
+  return { models, quotas, budgets, modelCalls, embeddings: new Embeddings({ database, models, quotas, modelCalls, redact }) };
 }
 
 /** The log, and whatever tools print. */

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "@temporalio/worker";
 import { createBuiltinTools } from "../activities/builtin-tools.ts";
 import { createEgress } from "../activities/egress.ts";
+import type { Embeddings } from "../activities/embeddings.ts";
 import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { McpServers } from "../activities/mcp-servers.ts";
 import { createMemoryTools } from "../activities/memory-tools.ts";
@@ -24,12 +25,12 @@ export interface Toolbox {
 }
 
 /** The tools of this worker. The API knows of them from what is told here, now and again. */
-export async function openToolbox(database: Database, settings: Settings, { logger, operator }: Given): Promise<Toolbox> {
+export async function openToolbox(database: Database, settings: Settings, { logger, operator, embeddings }: Given): Promise<Toolbox> {
   const { TENUTO_FILES_ROOT: filesRoot, TENUTO_TENANT: mainTenant, TENUTO_HTTP_ALLOW: httpAllow, sql, mcpSecrets, mcpEnv } = settings;
   const own = await loadTools(settings.TENUTO_TOOLS);
   const tools = createToolRegistry([
     ...createBuiltinTools({ filesRoot, mainTenant, httpAllow, sql }),
-    ...createMemoryTools(database),
+    ...createMemoryTools({ database, embeddings }),
     ...own,
   ]);
   const schemas = new IsolatedSchemas();
@@ -50,6 +51,7 @@ export async function openToolbox(database: Database, settings: Settings, { logg
 
 interface Given {
   logger: Logger;
+  embeddings: Embeddings;
   operator: OperatorServers;
 }
 

@@ -1,18 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
-
-const tool = (id: string, more: object = {}) => ({
-  id,
-  type: "tool",
-  tool: "test.echo",
-  arguments: {},
-  retry: { maxAttempts: 1 },
-  ...more,
-});
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
-const boom = { problem: makeProblem("tool", "boom") };
+import { boom } from "../tests/walk/answers.ts";
+import { definition, toolOnce } from "../tests/walk/steps.ts";
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   test.each([false, true])(
@@ -27,7 +17,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
         concurrency: 1,
         isolate,
         retry: { maxAttempts: 2, initialInterval: "1s" },
-        steps: [tool("do", { arguments: { item: "${item}" } }), rest],
+        steps: [toolOnce("do", { arguments: { item: "${item}" } }), rest],
         output: "${steps.do.output}",
       };
       const { end } = await runPlain(definition([list], { vars: { todo: ["a", "b", "c"] } }), {
@@ -45,7 +35,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   test("a retry of the run has the variables of kept steps, however late it meets them", async () => {
     const set = { id: "set", type: "set", if: "${item > 1}", values: "${item}", export: { last: "${output}" } };
-    const steps = [tool("do"), tool("more"), set, tool("tail", { arguments: { last: "${vars.last}" } })];
+    const steps = [toolOnce("do"), toolOnce("more"), set, toolOnce("tail", { arguments: { last: "${vars.last}" } })];
     const list = { id: "list", type: "foreach", items: [0, 1, 2], concurrency: 2, onItemError: "collect", steps };
     let isBad = true;
     const told: Json[] = [];
@@ -56,7 +46,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
         return isBad && /^list\[[01]\]|tail|^bad/.test(path) ? boom : { output: path };
       },
     };
-    const whole = definition([list, tool("bad")], { vars: { last: -1 } });
+    const whole = definition([list, toolOnce("bad")], { vars: { last: -1 } });
     const first = await runPlain(whole, options);
     expect(first.end.result.status).toBe("failed");
     isBad = false;
@@ -70,7 +60,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const steps = [
       { id: "one", type: "set", values: 1, export: { n: "${output}" } },
       { id: "two", type: "set", values: 2, export: { n: "${output}" }, if: "${vars.n == 1}" },
-      tool("bad"),
+      toolOnce("bad"),
     ];
     const round = { id: "round", type: "sequence", retry: { maxAttempts: 2, initialInterval: "1s" }, steps, output: "${vars.n}" };
     const beside = {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import type { AskedCall } from "../contracts/agent-task.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
 
 const definition = (more: object = {}) => ({
   name: "test",
@@ -50,7 +50,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   test("an agent takes its turns, each with what the calls before gave", async () => {
     const { end, port } = await run(4);
     expect(end.result).toMatchObject({ status: "completed", output: "done" });
-    const begun = port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+    const begun = started({ port });
     expect(begun.filter((path) => path.endsWith("think"))).toEqual([0, 1, 2, 3, 4].map((turn) => `work[${turn}].think`));
     expect(new Set(begun).size).toBe(begun.length);
     expect(begun.filter((path) => path.endsWith("call"))).toHaveLength(1 + 2 + 3 + 4);
@@ -82,6 +82,37 @@ test.each([false, true])("what is too long is shortened before the next turn, wi
   const told = port.log.find(({ type, step }) => type === "step.completed" && step === "work");
   expect(told?.data["usage"]).toMatchObject({ calls: 5, costUsd: 2.5 });
 });
+
+test.each([false, true])(
+  "whoever takes the conversation over calls as many at once as it may, with continue-as-new: %s",
+  async (continues) => {
+    const { tool: _, ...bare } = call("a");
+    const calls = ["a", "b", "c", "d"].map(call);
+    const { end, port } = await runPlain(definition({ agent: "clerk", tools: undefined, concurrency: 3 }), {
+      continues,
+      steer: (_, { callsAtOnce }) => void callsAtOnce.set("clerk", 4).set("expert", 2),
+      answer: (path) => {
+        if (!path.endsWith("think")) return { output: path, afterMs: 10 };
+        const turn = Number(path.slice("work[".length, path.indexOf("]")));
+        const asked = [calls, [{ ...bare, handoff: "expert" }], calls, []][turn]!;
+        const handing = turn === 1 ? { handoff: 0 } : {};
+        return { output: { transcript: "t", tokens: 1, calls: asked, isDone: turn === 3, answer: null, ...handing } as unknown as Json };
+      },
+    });
+    expect(end.result.status).toBe("completed");
+    expect([0, 2].map((turn) => mostAtOnce(port, `work[${turn}].act`))).toEqual([3, 2]);
+  },
+);
+
+function mostAtOnce({ trace }: PlainRun["port"], prefix: string): number {
+  let [running, most] = [0, 0];
+  for (const { what, path } of trace) {
+    if (!path.startsWith(prefix)) continue;
+    running += what === "start" ? 1 : -1;
+    most = Math.max(most, running);
+  }
+  return most;
+}
 
 test("an agent that is stopped begins no child, hands nothing over and asks nobody", async () => {
   const { tool, ...bare } = call("a");

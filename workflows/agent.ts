@@ -13,7 +13,7 @@ import type { Usage } from "../contracts/activities.ts";
 import { isObject, isStorable, type Json, type JsonObject } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
-import type { Step, Template } from "../language/plan.ts";
+import type { Block, Step, Template } from "../language/plan.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -32,7 +32,7 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
   const brief: Settled & Bounds = { ...settled, ...boundsOf(step, settled) };
   const frame = new Frame(context.frame, { brief: brief as unknown as Json });
   const turns = (scope: Scope): Promise<Outcome> =>
-    runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } });
+    runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } }, turnOf(step));
   try {
     const outcome = await withinItsTime(walk, here, brief, turns);
     // A turn with a long answer is a reference.
@@ -85,11 +85,17 @@ const boundsOf = ({ maxTurns, concurrency, contextTokens }: StepOf<"agent">, age
   contextTokens: Math.min(contextTokens, agent.contextTokens ?? Number.POSITIVE_INFINITY),
 });
 
-function turnsOf(step: StepOf<"agent">, { maxTurns, concurrency }: Bounds): StepOf<"loop"> {
-  const { body } = step.turns;
-  const steps = body.steps.map((each) => (each.type === "foreach" ? { ...each, concurrency } : each));
-  return { ...step, ...step.turns, type: "loop", body: { ...body, steps }, maxIterations: maxTurns } as unknown as StepOf<"loop">;
-}
+const turnsOf = (step: StepOf<"agent">, { maxTurns }: Bounds): StepOf<"loop"> =>
+  ({ ...step, ...step.turns, type: "loop", maxIterations: maxTurns }) as unknown as StepOf<"loop">;
+
+/** Whoever has the conversation by now may make so many calls at the same time. */
+const turnOf =
+  (step: StepOf<"agent">) =>
+  async (walk: Walk, here: Here<Step>): Promise<Block> => {
+    const { body } = step.turns;
+    const { concurrency } = boundsOf(step, await currentBrief(walk, here));
+    return { ...body, steps: body.steps.map((each) => (each.type === "foreach" ? { ...each, concurrency } : each)) };
+  };
 
 /** The time that a published agent gives its tasks; what the step itself says is kept as of any step. */
 async function withinItsTime<T>(
@@ -145,7 +151,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
 }
 
 async function settled(walk: Walk, here: HereOf<"brief" | "call">, order: AgentOrder): Promise<Settled> {
-  const brief = await walk.outside(() => walk.port.brief(order, here.path));
+  const brief = await walk.outside(() => walk.port.brief(order, { path: here.path, budgets: here.context.budgets }));
   const { models = [], tools: judging = [] } = brief.judges ?? {};
   refuseModels(walk, here, [...brief.models, ...models]);
   for (const tool of judging) refuseTool(walk, here, { tool });
@@ -273,9 +279,13 @@ function childOf(
   { workflow = "", version, planHash, agent, arguments: args }: AskedCall,
 ): Promise<Outcome> {
   if (agent !== undefined && walk.options.depth >= limits.agentDepthMax)
-    throw new Fault("limit", `Agents may call each other ${limits.agentDepthMax} deep; ${agent} would be one more.`, {
-      instance: here.path,
-    });
+    throw new Fault(
+      "limit",
+      `This run is ${walk.options.depth} deep, workflows and messages that led to it included; agents ask each other up to ${limits.agentDepthMax} deep, and ${agent} would be one more.`,
+      {
+        instance: here.path,
+      },
+    );
   const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
 }

@@ -2,11 +2,11 @@ import { describe, expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { tool } from "../tests/walk/steps.ts";
 import { payloadHashOf, type Decision } from "./approvals.ts";
 import type { Walk } from "./walk.ts";
 
 const ask = (more: object = {}) => ({ id: "ask", type: "approval", title: "Pay?", payload: { eur: 7 }, ...more });
-const tool = (id: string) => ({ id, type: "tool", tool: "test.echo", arguments: {} });
 const wait = { id: "wait", type: "wait", duration: "1s" };
 const id = (steps: object[]): string => (steps.at(-1) as { id: string }).id;
 const person = (name: string, ...roles: string[]) => ({ name, kind: "person" as const, roles });

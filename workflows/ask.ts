@@ -1,6 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import { approvalIdOf } from "../contracts/ids.ts";
-import type { JsonObject } from "../contracts/json.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { parseDuration } from "../language/duration.ts";
 import type { Template } from "../language/plan.ts";
@@ -68,7 +68,7 @@ async function questionOf(walk: Walk, here: HereAsk): Promise<Question> {
   const title = await walk.value(step.title, context.frame);
   const payload = await walk.shrink(await walk.value(step.payload, context.frame), path);
   return {
-    title: typeof title === "string" ? title : JSON.stringify(title),
+    title: (typeof title === "string" ? title : JSON.stringify(title)).slice(0, limits.errorDetailMax),
     payload,
     payloadHash: payloadHashOf(payload),
     assignees: await people(walk, here, { template: step.assignees, field: "assignees" }),
@@ -85,9 +85,15 @@ async function people(
 ): Promise<string[]> {
   const named = template ? await walk.value(template, context.frame) : [];
   const list = typeof named === "string" ? [named] : named;
-  if (Array.isArray(list) && list.every((entry) => typeof entry === "string")) return list as string[];
-  throw new Fault("expression", `\`${field}\` of ${path} must be a list of names or "role:…".`, { instance: path });
+  if (Array.isArray(list) && list.length <= limits.assigneesMax && list.every(isPerson)) return list as string[];
+  throw new Fault(
+    "expression",
+    `\`${field}\` of ${path} must be a list of at most ${limits.assigneesMax} names or "role:…", of ${limits.assigneeMax} characters each.`,
+    { instance: path },
+  );
 }
+
+const isPerson = (entry: Json): boolean => typeof entry === "string" && entry.length <= limits.assigneeMax;
 
 async function quorumOf(walk: Walk, { step, path, context }: HereAsk): Promise<number> {
   const quorum = step.quorum ? await walk.value(step.quorum, context.frame) : 1;

@@ -4,13 +4,12 @@ import type { UpdateArguments } from "../contracts/messages.ts";
 import type { Json } from "../contracts/json.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 import type { Decision } from "./approvals.ts";
 import type { Walk } from "./walk.ts";
 
 const root = "r_00000000000000000000000000";
 const budget = { usd: 1 };
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const above = { scope: "run:mother", caps: { tokens: 1 }, onExceed: "pause" as const };
 
 describe("what a call falls under", () => {

@@ -34,7 +34,7 @@ async function openChild(walk: Walk, here: HereOf<"workflow">): Promise<ChildReq
     throw new Fault("limit", `Sub-workflows may be nested ${limits.childDepthMax} deep; step ${path} would be one more.`);
   if (!step.await && walk.childrenLeft >= limits.childrenLeftMax)
     throw new Fault("limit", `A run may leave ${limits.childrenLeftMax} children to themselves; step ${path} would be one more.`);
-  const id = childRunId(walk.options.run.id, attempt === 1 ? path : `${path}_attempt${attempt}`, () => walk.port.uuid());
+  const id = childRunId(walk.options.run.id, attempt === 1 ? path : `${path}-attempt${attempt}`, () => walk.port.uuid());
   const input = await walk.shrink(await walk.value(step.input, context.frame), path);
   walk.tell(
     "child.started",

@@ -1,15 +1,13 @@
 import { expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
-import { runPlain } from "../tests/walk/run-plain.ts";
+import { runPlain, started } from "../tests/walk/run-plain.ts";
+import { boom } from "../tests/walk/answers.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 import { Scope } from "./scope.ts";
 import { Slots } from "./slots.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const by = { name: "ada", kind: "person" as const, roles: [] };
-const boom = { problem: makeProblem("tool", "boom") };
-const started = (trace: { what: string; path: string }[]): string[] => trace.filter(({ what }) => what === "start").map(({ path }) => path);
 
 test("an approval inside a scope that is retried is asked again, as another attempt", async () => {
   const branches = { a: [tool("x")], b: [{ id: "ask", type: "approval", title: "Go?" }] };
@@ -35,7 +33,7 @@ test("a loop that is retried goes on where it stood, whatever keepLast says", as
     answer: (path) => (path === "l[12].pay" && failures++ === 0 ? boom : { output: path }),
     steer: (walk, at) => at.at(1_000, () => void walk.attention.attend({ path: "l", action: "retry", by: "ada" })),
   });
-  const paths = started(port.trace);
+  const paths = started({ port });
   expect(paths.filter((path) => path === "l[3].pay")).toHaveLength(1);
   expect(paths).toHaveLength(16);
 });
@@ -89,7 +87,7 @@ test("no cancel cuts a finally", async () => {
       steer: (walk, at) => at.at(150, () => walk.cancel("enough")),
     },
   );
-  expect(started(port.trace)).toEqual(["t.a", "t.finally.c1", "t.finally.c2"]);
+  expect(started({ port })).toEqual(["t.a", "t.finally.c1", "t.finally.c2"]);
   expect(end.result.status).toBe("canceled");
 });
 

@@ -5,9 +5,9 @@ import type { Json } from "../contracts/json.ts";
 import type { UpdateArguments } from "../contracts/messages.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
-const pay = (more: object = {}) => ({ id: "pay", type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (...steps: object[]) => ({ name: "test", version: "1.0.0", steps });
+const pay = (more: object = {}) => tool("pay", more);
 const unknown = makeProblem("effect_unknown", "who knows", { effect: "token-1" });
 const late = makeProblem("timeout", "late");
 
@@ -19,7 +19,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     attended: Omit<UpdateArguments["attend"], "path" | "by"> = { action: "fail" },
   ) => {
     asked.length = 0;
-    return runPlain(definition(step, { id: "after", type: "set", values: "${steps.pay.output}" }), {
+    return runPlain(definition([step, { id: "after", type: "set", values: "${steps.pay.output}" }]), {
       continues,
       answer: (_, fields) => {
         asked.push(fields as unknown as ToolFields);

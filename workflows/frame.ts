@@ -1,10 +1,13 @@
 import type { Json, JsonObject } from "../contracts/json.ts";
-import type { Roots } from "../language/expression/evaluate.ts";
+import { fill, Meter, type Roots } from "../language/expression/evaluate.ts";
 import type { Template } from "../language/plan.ts";
 import { rootsOf } from "../language/roots.ts";
+import { Pace } from "./pace.ts";
 
 /** What the steps of one scope can see: names of their own (`item`, `index`, `error`), earlier steps, and what encloses them. */
 export class Frame implements Roots {
+  /** Of the whole run: what is evaluated in any frame counts. */
+  readonly pace: Pace;
   readonly #parent: Frame | undefined;
   readonly #names: Map<string, Json>;
   readonly #steps = new Map<string, Json>();
@@ -13,6 +16,7 @@ export class Frame implements Roots {
   /** `path` of the step that sees it, where it is one's own. */
   constructor(parent: Frame | undefined, names: JsonObject = {}, path?: string) {
     this.#parent = parent;
+    this.pace = parent?.pace ?? new Pace();
     this.#path = path;
     this.#names = new Map(Object.entries(names));
   }
@@ -36,6 +40,16 @@ export class Frame implements Roots {
 
   setStep(id: string, view: Json): void {
     this.#steps.set(id, view);
+  }
+
+  /** The value of a template that reads what is seen here. Faults, and throws, as the language's `fill`. */
+  fill(template: Template): Json {
+    const meter = new Meter();
+    try {
+      return fill(template, this, meter);
+    } finally {
+      this.pace.spend(meter.spent);
+    }
   }
 
   /** The roots a template reads, for an evaluation outside the workflow. */

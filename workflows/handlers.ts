@@ -1,6 +1,5 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import { evaluate } from "../language/expression/evaluate.ts";
 import type { Expression, Handler } from "../language/plan.ts";
 import type { Context } from "./context.ts";
 import { withUnresolved } from "./undoing.ts";
@@ -21,7 +20,7 @@ export const mayTake = (handlers: readonly Handler[], problem: Problem, frame: F
 
 function mayHold(when: Expression, frame: Frame): boolean {
   try {
-    return evaluate(when, frame) === true;
+    return frame.fill({ expr: when }) === true;
   } catch {
     return true;
   }

@@ -21,6 +21,8 @@ import {
   signals,
   updates,
   type ExternalEvent,
+  type Meaning,
+  type MemorySearch,
   type Origin,
   type PausedScope,
   type RunArguments,
@@ -29,6 +31,7 @@ import {
 } from "../contracts/messages.ts";
 import { CANCELED_MEMO, endData, type RunEnd, type RunResult, type RunSinks } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Activities, LoadedPlan, RunRef } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { Plan } from "../language/plan.ts";
@@ -36,6 +39,7 @@ import { failureOf } from "./failures.ts";
 import type { LedgerSeed } from "./ledger.ts";
 import { quick, slow } from "./quick.ts";
 import { condition } from "./quiet.ts";
+import { summaryText } from "./summary.ts";
 import { createTemporalPort } from "./temporal-port.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { sharedPlan } from "./shared-plans.ts";
@@ -107,6 +111,16 @@ export async function maintenance(): Promise<number> {
     summary: "compare Temporal with the record",
   });
   return reconcile();
+}
+
+/** What a search over the API means: only workers know models. Asked once; whoever has no answer in time goes by words. */
+export async function embed(search: MemorySearch): Promise<Meaning | null> {
+  const { embedQuery } = proxyActivities<Activities>({
+    scheduleToCloseTimeout: limits.embedAnswerMs,
+    retry: { maximumAttempts: 1 },
+    summary: summaryText(`what a search among memories of ${search.agent} means`),
+  });
+  return embedQuery(search);
 }
 
 /** Tells the open runs of a paused or resumed scope, however often its worker dies. */

@@ -4,10 +4,9 @@ import { jsonBytes } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 import { Inspector } from "./inspector.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const rowsOf = (shown: string): string[] => shown.split("\n").filter((line) => line.startsWith("| ["));
 const answer = () => ({ output: 1, afterMs: 100 });
 

@@ -17,6 +17,11 @@ interface Row {
   notes?: string[];
 }
 
+interface Line {
+  text: string;
+  bytes: number;
+}
+
 /** What does not change while the run is walked. */
 type About = Pick<WalkOptions, "plan" | "run" | "origin">;
 
@@ -31,6 +36,8 @@ export class Inspector {
   heading: () => string[] = () => [];
   readonly #rows: Map<string, Row>;
   readonly #waits = new Map<string, string>();
+  /** What is shown of rows as long as they do not change: of a large fan-out one does at a time. */
+  readonly #lines = new WeakMap<Row, Line>();
   /** Steps at work that are not waits: as long as there is one, the run is running. */
   #busy = 0;
   readonly #port: Port;
@@ -65,6 +72,7 @@ export class Inspector {
     // Items of a fan-out leave when they are done, or a large one would push everything else out.
     if (!isOpen && itemNumber.test(path)) this.#rows.delete(path);
     else this.#rows.set(path, Object.assign(row, { status, attempt, endedAt }));
+    this.#lines.delete(row);
     if (!isOpen) this.#forgetOldest();
   }
 
@@ -76,7 +84,9 @@ export class Inspector {
 
   note(path: string, notes: readonly string[]): void {
     const row = this.#rows.get(path);
-    if (row) row.notes = [...new Set([...(row.notes ?? []), ...notes])].slice(0, notesShown);
+    if (!row) return;
+    row.notes = [...new Set([...(row.notes ?? []), ...notes])].slice(0, notesShown);
+    this.#lines.delete(row);
   }
 
   /** Of those that have ended, the last are kept. */
@@ -97,13 +107,19 @@ export class Inspector {
 
   async waiting<T>(path: string, what: string, wait: () => Promise<T>): Promise<T> {
     this.#waits.set(path, what);
-    this.isDirty = true;
+    this.#changed(path);
     try {
       return await wait();
     } finally {
       this.#waits.delete(path);
-      this.isDirty = true;
+      this.#changed(path);
     }
+  }
+
+  #changed(path: string): void {
+    this.isDirty = true;
+    const row = this.#rows.get(path);
+    if (row) this.#lines.delete(row);
   }
 
   waits(): Json[] {
@@ -159,15 +175,24 @@ export class Inspector {
     const lines = new Map<string, string>();
     let left = room;
     for (const [path, row] of ranked.slice(0, limits.detailsRowsMax)) {
-      const line = this.#line(path, row);
-      left -= jsonBytes(line);
+      const { text, bytes } = this.#line(path, row);
+      left -= bytes;
       if (left < 0) break;
-      lines.set(path, line);
+      lines.set(path, text);
     }
     return rows.map(([path]) => lines.get(path)).filter((line) => line !== undefined);
   }
 
-  #line(path: string, { type, status, attempt, startedAt, endedAt, page, notes = [] }: Row): string {
+  #line(path: string, row: Row): Line {
+    const known = this.#lines.get(row);
+    if (known) return known;
+    const text = this.#textOf(path, row);
+    const line = { text, bytes: jsonBytes(text) };
+    this.#lines.set(row, line);
+    return line;
+  }
+
+  #textOf(path: string, { type, status, attempt, startedAt, endedAt, page, notes = [] }: Row): string {
     // An open one is not shown again as time goes by: when it began stays true.
     const took = endedAt === undefined ? `since ${moment(startedAt)}` : duration(endedAt - startedAt);
     const shown = status === "running" && this.#waits.has(path) ? "waiting" : status;

@@ -1,6 +1,7 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { HereOf, StepOf } from "./context.ts";
+import { put } from "../language/expression/values.ts";
 import { Frame } from "./frame.ts";
 import type { JoinOptions, Task } from "./join.ts";
 import type { TaskEnd } from "./join-state.ts";
@@ -52,7 +53,7 @@ export async function keyed(
     const frame = new Frame(context.frame, { [step.as]: item, [step.index]: index, output: valueOf(end) });
     const key = await walk.value({ expr: step.key! }, frame);
     if (typeof key !== "string") throw new Fault("expression", `\`key\` must give text; for item ${index} it is ${JSON.stringify(key)}.`);
-    output[key] = end?.status === "failed" && step.onItemError === "collect" ? collected(end.problem) : valueOf(end);
+    put(output, key, end?.status === "failed" && step.onItemError === "collect" ? collected(end.problem) : valueOf(end));
   }
   return output;
 }

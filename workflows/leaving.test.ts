@@ -5,32 +5,23 @@ import { jsonBytes, type Json } from "../contracts/json.ts";
 import { planOf } from "../tests/walk/plan-of.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { boom } from "../tests/walk/answers.ts";
+import { definition, toolOnce } from "../tests/walk/steps.ts";
 
 jest.setTimeout(60_000);
 
-const tool = (id: string, more: object = {}) => ({
-  id,
-  type: "tool",
-  tool: "test.echo",
-  arguments: {},
-  retry: { maxAttempts: 1 },
-  ...more,
-});
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
-
 describe("a run that remembers much goes on in another execution", () => {
   /** Of each call 14 KB are remembered to undo it. */
-  const compensate = [tool("undo", { arguments: { what: "${output}" } })];
-  const loop = { id: "loop", type: "loop", while: "${index < 80}", maxIterations: 100, steps: [tool("pay", { compensate })] };
-  const answer = (path: string) =>
-    path === "bad" ? { problem: makeProblem("tool", "boom") } : { output: `${path} ${"x".repeat(14_000)}` };
+  const compensate = [toolOnce("undo", { arguments: { what: "${output}" } })];
+  const loop = { id: "loop", type: "loop", while: "${index < 80}", maxIterations: 100, steps: [toolOnce("pay", { compensate })] };
+  const answer = (path: string) => (path === "bad" ? boom : { output: `${path} ${"x".repeat(14_000)}` });
 
   test.each<[string, Json]>([
     ["", null],
     [", also when it was started with much", "x".repeat(1_200_000)],
   ])("with what it needs to undo what it did%s", async (_, input) => {
     const undone = new Set<string>();
-    const { end, port, executions } = await runPlain(definition([loop, tool("bad")]), {
+    const { end, port, executions } = await runPlain(definition([loop, toolOnce("bad")]), {
       continues: 20,
       input,
       answer: (path, fields) => {
@@ -62,13 +53,13 @@ describe("a run that remembers much goes on in another execution", () => {
       maxIterations: 3,
       until: "${index == 2}",
       steps: [
-        tool("turn"),
+        toolOnce("turn"),
         { id: "w", type: "wait", duration: "1m" },
         { id: "all", type: "set", values: { list: "${[steps.turn.output, string(index), last == null ? 0 : last.list.size()]}" } },
       ],
     };
     const steps = [
-      tool("a", { export: all("${output}") }),
+      toolOnce("a", { export: all("${output}") }),
       ...asks,
       turns,
       { id: "sum", type: "set", needs: ["turns", "ask_v0"], values: "${[vars.v1.size(), steps.turns.output.list[2]]}" },
@@ -86,10 +77,10 @@ describe("a run that remembers much goes on in another execution", () => {
 describe("a run that must remember too much", () => {
   /** No detail of an error can be stored elsewhere. */
   const items = Array.from({ length: 500 }, (_, n) => n);
-  const each = { id: "each", type: "foreach", items: "${input}", concurrency: 10, onItemError: "collect", steps: [tool("a")] };
+  const each = { id: "each", type: "foreach", items: "${input}", concurrency: 10, onItemError: "collect", steps: [toolOnce("a")] };
   const answer = (path: string) => (path.startsWith("each") ? { problem: makeProblem("tool", "x".repeat(2_000)) } : { output: path });
   const run = (steer: (walk: PlainRun["walk"], port: PlainPort) => void, steps: object[] = []): Promise<PlainRun> =>
-    runPlain(definition([each, tool("b"), tool("c"), ...steps]), { continues: 50, input: items, answer, steer });
+    runPlain(definition([each, toolOnce("b"), toolOnce("c"), ...steps]), { continues: 50, input: items, answer, steer });
   const told = ({ port }: PlainRun, type: string): object[] => port.log.filter((event) => event.type === type).map(({ data }) => data);
 
   test("goes on where it is until it must no more, and says so", async () => {
@@ -110,7 +101,7 @@ describe("a run that must remember too much", () => {
   test("takes no other plan meanwhile", async () => {
     const ended = await run((walk, port) =>
       port.at(45, () =>
-        walk.leaving.changePlan({ plan: planOf({ ...definition([each, tool("b")]), version: "2.0.0" }), kind: "patch", by: "ada" }),
+        walk.leaving.changePlan({ plan: planOf({ ...definition([each, toolOnce("b")]), version: "2.0.0" }), kind: "patch", by: "ada" }),
       ),
     );
     expect(told(ended, "plan.refused")).toMatchObject([{ by: "ada", refusals: [{ why: expect.stringContaining("must remember") }] }]);

@@ -1,25 +1,24 @@
 import { describe, expect, test } from "@jest/globals";
 import { limits } from "../contracts/limits.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const wait = (id: string, seconds: number) => ({ id, type: "wait", duration: seconds * 1_000 });
 const scope = (id: string, key: string, steps: object[]) => ({ id, type: "sequence", lock: { key }, steps });
 const parallel = (branches: Record<string, object[]>) => ({ id: "p", type: "parallel", branches });
-const order = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
 
 describe.each([
   ["in one execution", false],
   ["in a new execution after every step", true],
 ])("%s", (_, continues) => {
   const walk = (steps: object[], more: object = {}, options: Parameters<typeof runPlain>[1] = {}): Promise<PlainRun> =>
-    runPlain({ name: "test", version: "1.0.0", steps, ...more }, { continues, ...options });
+    runPlain(definition(steps, more), { continues, ...options });
 
   test("what holds a lock is not disturbed between its steps, and the next comes in the order of asking", async () => {
     const branch = (name: string) => [scope("s", "k", [tool(`${name}1`), wait("w", 60), tool(`${name}2`)])];
     const run = await walk([parallel({ a: branch("a"), b: branch("b"), c: branch("c") })]);
     const steps = (name: string): string[] => [`p.${name}.s.${name}1`, `p.${name}.s.${name}2`];
-    expect([run.end.result.status, order(run)]).toEqual(["completed", [...steps("a"), ...steps("b"), ...steps("c")]]);
+    expect([run.end.result.status, started(run)]).toEqual(["completed", [...steps("a"), ...steps("b"), ...steps("c")]]);
     if (continues) expect(run.executions).toBeGreaterThan(3);
   });
 
@@ -27,7 +26,7 @@ describe.each([
     const change = { id: "change", type: "set", values: 1, export: { key: "other" } };
     const first = [scope("s", "${vars.key}", [change, wait("w", 60), tool("a")])];
     const run = await walk([parallel({ a: first, b: [wait("w", 1), scope("s", "k", [tool("b")])] })], { vars: { key: "k" } });
-    expect([run.end.result.status, order(run)]).toEqual(["completed", ["p.a.s.a", "p.b.s.b"]]);
+    expect([run.end.result.status, started(run)]).toEqual(["completed", ["p.a.s.a", "p.b.s.b"]]);
   });
 
   test("who is cancelled while waiting leaves the line", async () => {
@@ -45,7 +44,7 @@ describe.each([
         c: [wait("w", 2), scope("s", "k", [tool("c")])],
       }),
     ]);
-    expect([run.end.result.status, order(run)]).toEqual(["completed", ["p.b.hasty.catch0.late", "p.c.s.c"]]);
+    expect([run.end.result.status, started(run)]).toEqual(["completed", ["p.b.hasty.catch0.late", "p.c.s.c"]]);
   });
 
   test("a holder that is cancelled cleans up before the next comes", async () => {
@@ -58,8 +57,8 @@ describe.each([
       steps: [scope("s", "k", [attempt])],
     };
     const run = await walk([parallel({ a: [hasty], b: [wait("w", 1), scope("s", "k", [tool("b")])] })]);
-    expect(order(run)[0]).toBe("p.a.hasty.s.t.finally.clean");
-    expect(new Set(order(run).slice(1))).toEqual(new Set(["p.a.hasty.catch0.late", "p.b.s.b"]));
+    expect(started(run)[0]).toBe("p.a.hasty.s.t.finally.clean");
+    expect(new Set(started(run).slice(1))).toEqual(new Set(["p.a.hasty.catch0.late", "p.b.s.b"]));
   });
 
   test("a run that is cancelled keeps its place until it has cleaned up", async () => {
@@ -68,7 +67,7 @@ describe.each([
       { concurrency: {}, finally: [wait("f", 60), tool("clean")] },
       { steer: (steered, at) => at.at(5_000, () => steered.cancel("enough")) },
     );
-    expect([run.end.result.status, order(run)]).toEqual(["canceled", ["finally.clean"]]);
+    expect([run.end.result.status, started(run)]).toEqual(["canceled", ["finally.clean"]]);
   });
 });
 

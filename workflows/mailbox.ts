@@ -63,7 +63,7 @@ export class Mailbox {
     this.#received = state.received;
     this.#opened = state.opened;
     for (const id of state.seen) this.#seenBytes += jsonBytes(id);
-    for (const { event } of state.unread) this.#unreadBytes += jsonBytes(event.data);
+    for (const { event } of state.unread) this.#unreadBytes += bytesOf(event);
   }
 
   state(): MailboxState {
@@ -96,7 +96,7 @@ export class Mailbox {
     this.#received += 1;
     this.#walk.ledger.progress += 1;
     this.#unread.push({ event, number: this.#received });
-    this.#unreadBytes += jsonBytes(event.data);
+    this.#unreadBytes += bytesOf(event);
     void this.#pump();
   }
 
@@ -104,7 +104,7 @@ export class Mailbox {
   close(name: string): void {
     this.#remember(name);
     const isOver = ({ event }: { event: ExternalEvent }): boolean => event.event === name;
-    for (const { event } of this.#unread.filter(isOver)) this.#unreadBytes -= jsonBytes(event.data);
+    for (const { event } of this.#unread.filter(isOver)) this.#unreadBytes -= bytesOf(event);
     this.#unread = this.#unread.filter((entry) => !isOver(entry));
   }
 
@@ -150,7 +150,7 @@ export class Mailbox {
         const interest = await this.#fitting(listener, entry.event);
         if (!interest || !this.#listeners.has(listener)) continue;
         this.#unread = this.#unread.filter((other) => other !== entry);
-        this.#unreadBytes -= jsonBytes(entry.event.data);
+        this.#unreadBytes -= bytesOf(entry.event);
         this.#listeners.delete(listener);
         listener.got({ ...entry, interest });
       }
@@ -185,6 +185,9 @@ export class Mailbox {
     }
   }
 }
+
+/** With its name and id: of 2,000 events without data they are all there is. */
+const bytesOf = ({ event, id, data }: ExternalEvent): number => jsonBytes([event, id, data]);
 
 export const receivedEvent = ({ event, data, id, at }: ExternalEvent): { [key: string]: Json } => ({
   event,

@@ -3,27 +3,24 @@ import { replyEvent } from "../contracts/agent-messages.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
 const ask = (more: object = {}) => ({ id: "ask", type: "message", to: "clerk", messageType: "question", replyTimeout: "1m", ...more });
-const tool = { id: "before", type: "tool", tool: "test.echo", arguments: {} };
 const answer = (data: object): Json => ({ id: "r", from: "clerk", type: "reply", payload: null, ...data });
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   /** What comes, and when. */
   const run = (steps: object[], replies: [ms: number, message: string, data: Json][] = []): Promise<PlainRun> =>
-    runPlain(
-      { name: "test", version: "1.0.0", steps },
-      {
-        continues,
-        steer: (walk, port) => {
-          for (const [ms, message, data] of replies)
-            port.at(ms, () => walk.mailbox.post({ event: replyEvent(message), data, id: `${message} ${ms}`, at: ms }));
-        },
+    runPlain(definition(steps), {
+      continues,
+      steer: (walk, port) => {
+        for (const [ms, message, data] of replies)
+          port.at(ms, () => walk.mailbox.post({ event: replyEvent(message), data, id: `${message} ${ms}`, at: ms }));
       },
-    );
+    });
 
   test("a message without `replyTimeout` is sent, and that is all", async () => {
-    const { end, port } = await run([tool, ask({ replyTimeout: undefined, payload: "${steps.before.output}" })]);
+    const { end, port } = await run([tool("before"), ask({ replyTimeout: undefined, payload: "${steps.before.output}" })]);
     expect(end.result.output).toEqual({ id: "message-1", correlationId: "message-1" });
     expect(port.messages).toMatchObject([{ to: [{ kind: "agent", name: "clerk" }], type: "question", payload: "before" }]);
     expect(port.messages[0]).not.toHaveProperty("replyUntil");
@@ -34,7 +31,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
       [10, "message-9", answer({ payload: "other" })],
       [20, "message-1", answer({ payload: 8 })],
     ];
-    const { end, port } = await run([tool, ask()], others);
+    const { end, port } = await run([tool("before"), ask()], others);
     expect(end.result.output).toMatchObject({ payload: 8, from: "clerk", correlationId: "message-1" });
     expect(port.messages).toHaveLength(1);
     expect(port.log.filter(({ type }) => type === "message.sent")).toMatchObject([

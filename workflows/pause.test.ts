@@ -2,9 +2,9 @@ import { describe, expect, test } from "@jest/globals";
 import type { Hold, Holds } from "../contracts/holds.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 import type { Walk } from "./walk.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const wait = (id: string, duration: string, more: object = {}) => ({ id, type: "wait", duration, ...more });
 const started = ({ port }: PlainRun): [string, number][] =>
   port.trace.filter(({ what }) => what === "start").map(({ path, at }) => [path, at]);
@@ -26,7 +26,7 @@ const hour = 3_600_000;
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   const run = (steps: object[], steer: (walk: Walk, port: PlainPort) => void, more: object = {}): Promise<PlainRun> =>
-    runPlain({ name: "test", version: "1.0.0", steps, ...more }, { continues, steer });
+    runPlain(definition(steps, more), { continues, steer });
   const held10To5h = (walk: Walk, at: PlainPort): void => {
     at.at(10_000, () => void walk.pause.pause(freeze));
     at.at(5 * hour, () => void walk.pause.resume(resume));

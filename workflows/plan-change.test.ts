@@ -1,16 +1,14 @@
 import { describe, expect, test } from "@jest/globals";
 import { readDefinitionValue, type Plan } from "../language/index.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const scope = (more: object, inner = tool("a", { lock: { key: "inner" } })) => ({ id: "s", type: "sequence", steps: [inner], ...more });
 const planOf = (value: object): Plan => {
   const read = readDefinitionValue(value, { hashOf: () => "new" });
   if (!read.ok) throw new Error(JSON.stringify(read.problems));
   return read.plan;
 };
-const started = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
 const slow = { answer: (path: string) => ({ output: path, afterMs: 1_000 }) };
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {

@@ -1,6 +1,6 @@
 import type { Outgoing } from "../contracts/agent-messages.ts";
 import type { AgentOrder, Approved, Settled } from "../contracts/agent-task.ts";
-import type { Activities, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type { Activities, BriefedStep, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
 import type { BudgetRef, Raise } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
@@ -120,6 +120,8 @@ export interface Port {
   /** Ask a child run to stop; nothing happens when it has ended. */
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;
+  /** Resolves in another workflow task; nothing cancels it. */
+  rest(): Promise<void>;
   /** Resolves at a quiet moment (nothing left to do right now) at which the predicate holds. */
   until(predicate: () => boolean): Promise<void>;
   /** Send an event to another run of the tenant; durable once resolved. */
@@ -148,7 +150,7 @@ export interface Port {
   /** Raise budgets as a person has approved, and let who waits for them elsewhere try again. */
   raise(request: RaiseRequest): Promise<void>;
   /** Settle and store what an agent gets in each turn. */
-  brief(order: AgentOrder, path: string): Promise<Settled>;
+  brief(order: AgentOrder, step: Omit<BriefedStep, "runId">): Promise<Settled>;
   /** Whether an agent may begin a call. Fault `agent_state`. */
   admit(agent: string, path: string): Promise<void>;
   validate(schema: JsonSchema, value: Json, path: string): Promise<Problem | null>;

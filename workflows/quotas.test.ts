@@ -1,9 +1,9 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Answers } from "../tests/walk/plain-port.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
+import { definition } from "../tests/walk/steps.ts";
 
 const say = (id: string, more: object = {}) => ({ id, type: "llm", model: "openai/m", prompt: "Hi", ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const delay = { for: "the quota of openai/m", ms: 5_000 };
 
 /** The first so many calls of a step are told to come back. */

@@ -2,9 +2,9 @@ import { describe, expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
+import { definition } from "../tests/walk/steps.ts";
 
 const llm = (id: string, more: object = {}) => ({ id, type: "llm", prompt: "Hi", ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const usage = (costUsd: number | null) => ({ model: "a/b", inputTokens: 1_000, outputTokens: 200, costUsd, calls: 1 });
 const paid = (costUsd: number | null): Answer => ({ output: "", usage: usage(costUsd), afterMs: 10 });
 

@@ -27,8 +27,12 @@ const asksPerson = (path: string, problem: Problem): boolean =>
 /** Types whose errors a person cannot mend by trying again, or has been asked about before. */
 const neverParks = new Set(["expression", "schema", EFFECT_UNKNOWN]);
 
+/** What a step costs the workflow thread by itself, in evaluation steps. */
+const stepCost = 200;
+
 /** One step from its `if` to its place in the ledger, with everything its error may lead to. */
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
+  context.frame.pace.spend(stepCost);
   // One that has a place was let in before, by the execution that this one continues.
   if (!walk.ledger.place(path)) {
     walk.gate(context.scope);
@@ -238,6 +242,6 @@ async function checkOutput(walk: Walk, schema: JsonSchema, output: Json, path: s
 export async function exportsOf(walk: Walk, step: Step, output: Json, frame: Frame): Promise<JsonObject> {
   const inner = new Frame(frame, { output });
   const exports: JsonObject = {};
-  for (const [name, template] of step.export) exports[name] = await walk.value(template, inner);
+  for (const [name, template] of step.export) exports[name] = await walk.shrink(await walk.value(template, inner), inner.path);
   return exports;
 }

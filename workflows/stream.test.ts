@@ -1,12 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
-import { makeProblem } from "../contracts/faults.ts";
 import type { Answer, PlainPort } from "../tests/walk/plain-port.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
+import { boom } from "../tests/walk/answers.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 import type { Walk } from "./walk.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const stream = (foreach: object, more: object = {}) => ({ id: "l", type: "listen", one: { event: "n" }, foreach, ...more });
-const started = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
 const told = ({ port }: PlainRun, type: string) => port.log.filter((event) => event.type === type);
 const send = (walk: Walk, id: string, data: number | null = null) => walk.mailbox.deliver({ event: "n", data, id, at: 0 });
 /** One event each 1,000 ms, with its number. */
@@ -16,7 +15,7 @@ const sending = (count: number) => (walk: Walk, port: PlainPort) => {
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   const run = (steps: object[], options: Parameters<typeof runPlain>[1] = {}, more: object = {}): Promise<PlainRun> =>
-    runPlain({ name: "test", version: "1.0.0", steps, ...more }, { continues, ...options });
+    runPlain(definition(steps, more), { continues, ...options });
 
   test("each event is handled at a path of its own until `until` is true after one; the output is that one's", async () => {
     const steps = [tool("go"), { id: "double", type: "set", values: "${event.data * 2}" }];
@@ -104,8 +103,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("an event that cannot be handled fails the step and cancels what is handled beside it", async () => {
-    const answer = (path: string): Answer =>
-      path === "l[1].go" ? { problem: makeProblem("tool", "boom"), afterMs: 10 } : { output: path, afterMs: 60_000 };
+    const answer = (path: string): Answer => (path === "l[1].go" ? { ...boom, afterMs: 10 } : { output: path, afterMs: 60_000 });
     const ended = await run([stream({ concurrency: 3, steps: [tool("go")] }, { timeout: "1h" })], { answer, steer: sending(4) });
     expect(ended.end.error).toMatchObject({ type: "tool", instance: "l[1].go" });
     // One that is leaving begins no step: there others have begun by then.
@@ -116,8 +114,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   test("a stream that is tried again goes on with the event that failed", async () => {
     let failures = 0;
-    const answer = (path: string): Answer =>
-      path === "l[1].bad" && failures++ === 0 ? { problem: makeProblem("tool", "boom") } : { output: path };
+    const answer = (path: string): Answer => (path === "l[1].bad" && failures++ === 0 ? boom : { output: path });
     const ended = await run([stream({ steps: [tool("go"), tool("bad")] }, { until: "${event.id == 'e2'}", onError: "park" })], {
       answer,
       steer: (walk, port) => {

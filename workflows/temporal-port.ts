@@ -1,5 +1,6 @@
 import {
   ActivityCancellationType,
+  CancellationScope,
   allHandlersFinished,
   getExternalWorkflowHandle,
   isCancellation,
@@ -44,6 +45,7 @@ export function createTemporalPort(run: RunArguments): Port {
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
+    rest: () => CancellationScope.nonCancellable(() => sleep(1, { summary: "go on in another task" })),
     until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),
@@ -61,7 +63,12 @@ export function createTemporalPort(run: RunArguments): Port {
     // Not local: it asks other runs, which may have no worker at the moment.
     raise: ({ path, ...request }) =>
       slow("raiseBudgets", [{ run: { tenant, id: run.id }, path, ...request }], `${path}: raise what it may spend`),
-    brief: (order, path) => quick("brief", [{ tenant, run: run.effectRoot ?? run.id, order }], `${path}: what the agent may use`),
+    brief: (order, { path, budgets }) =>
+      quick(
+        "brief",
+        [{ tenant, run: run.effectRoot ?? run.id, step: { runId: run.id, path, budgets }, order }],
+        `${path}: what the agent may use`,
+      ),
     admit: (agent, path) => quick("admit", [{ tenant, agent }], `${path}: whether the agent may begin it`),
     validate: (schema, value, path) => quick("validate", [{ tenant, schema, value }], `${path}: check against the schema`),
     exchange: (approved, path) =>

@@ -3,18 +3,13 @@ import { makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
-import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { runPlain, started, type PlainRun } from "../tests/walk/run-plain.ts";
+import { boom, fails } from "../tests/walk/answers.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
 const undoable = (id: string, more: object = {}) => tool(id, { compensate: [tool("undo", { arguments: { what: "${output}" } })], ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
-const started = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
 const told = ({ port }: PlainRun, type: string): (string | undefined)[] =>
   port.log.filter((event) => event.type === type).map(({ step }) => step);
-const fails =
-  (...paths: string[]) =>
-  (path: string): Answer =>
-    paths.includes(path) ? { problem: makeProblem("tool", "boom") } : { output: path };
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   const run = (steps: object[], options: Parameters<typeof runPlain>[1] = {}, more: object = {}): Promise<PlainRun> =>
@@ -67,7 +62,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const late = (path: string): Answer =>
       path === "b" ? { problem: makeProblem("timeout", "late", { isSettled: true }) } : { output: path };
     const steps = [undoable("x", pass), undoable("b", pass), odd];
-    const ended = await run(steps, { answer: (path) => (path === "x" ? { problem: makeProblem("tool", "boom") } : late(path)) });
+    const ended = await run(steps, { answer: (path) => (path === "x" ? boom : late(path)) });
     expect(told(ended, "step.compensated")).toEqual(["b"]);
   });
 
@@ -140,7 +135,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     return (path: string): Answer => {
       if (path !== bad || isMended) return { output: path };
       isMended = true;
-      return { problem: makeProblem("tool", "boom") };
+      return boom;
     };
   };
 
@@ -173,7 +168,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const answer = (path: string): Answer => {
       if (path !== "t.each[1].may" || isMended) return { output: path };
       isMended = true;
-      return { problem: makeProblem("tool", "boom") };
+      return boom;
     };
     const each = { id: "each", type: "foreach", items: [0, 1], isolate: true, concurrency: 1, steps: [undoable("pay"), tool("may")] };
     const again = { steps: [{ id: "no", type: "raise", error: { type: "odd" } }] };
@@ -234,9 +229,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("undoing sees what the step saw", async () => {
-    const compensate = [
-      { id: "undo", type: "tool", tool: "test.echo", arguments: { item: "${item}", first: "${steps.first.output}", own: "${output}" } },
-    ];
+    const compensate = [tool("undo", { arguments: { item: "${item}", first: "${steps.first.output}", own: "${output}" } })];
     const seen: unknown[] = [];
     const steps = [tool("first"), { id: "each", type: "foreach", items: '${["x"]}', steps: [tool("pay", { compensate })] }, tool("bad")];
     await run(steps, {
@@ -327,7 +320,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     ["of items", restOfItems, ["p[0].a", "bad", "bad", "p[1].a", "p[2].a", "p[3].a"]],
   ])("the rest %s goes on in a retry of the run, what is over is taken over, and so in the retry of that", async (_, step, calls) => {
     let bad = 2;
-    const answer = (path: string): Answer => (path === "bad" && bad-- > 0 ? { problem: makeProblem("tool", "boom") } : { output: path });
+    const answer = (path: string): Answer => (path === "bad" && bad-- > 0 ? boom : { output: path });
     const runs = [await run([step, tool("bad")], { answer })];
     while (runs.at(-1)!.end.error) runs.push(await run([step, tool("bad")], { answer, retryOf: runs.at(-1)! }));
     const all = runs.flatMap(started);

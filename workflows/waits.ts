@@ -1,6 +1,7 @@
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { parseDuration } from "../language/duration.ts";
+import { momentOf } from "../language/expression/numbers.ts";
 import { summaryOf } from "./calls.ts";
 import type { HereOf, Outcome } from "./context.ts";
 import { beforeDeadline, deadlineOf, iso } from "./deadline.ts";
@@ -28,9 +29,13 @@ export async function wait(walk: Walk, here: HereOf<"wait">): Promise<Outcome> {
 async function waitMs(walk: Walk, { step, path, context }: HereOf<"wait">): Promise<number> {
   if (step.duration) return parseDuration(await walk.value(step.duration, context.frame));
   const until = await walk.value(step.until!, context.frame);
-  const at = typeof until === "number" ? until : typeof until === "string" ? Date.parse(until) : Number.NaN;
+  const at = typeof until === "number" ? until : typeof until === "string" ? momentOf(until) : Number.NaN;
   if (!(Math.abs(at) <= timeMax))
-    throw new Fault("expression", `\`until\` of ${path} must be an ISO 8601 time; it is ${JSON.stringify(until)}.`, { instance: path });
+    throw new Fault(
+      "expression",
+      `\`until\` of ${path} must be an ISO 8601 time with a zone, or milliseconds since 1970; it is ${JSON.stringify(until)}.`,
+      { instance: path },
+    );
   return Math.max(0, at - walk.port.now());
 }
 
@@ -84,7 +89,7 @@ function heardBefore(walk: Walk, here: HereOf<"listen">, listened: Listened): Pr
 async function take(walk: Walk, here: HereOf<"listen">, { state, interests, scope }: Listened & { scope: Scope }): Promise<Json> {
   const { step, path, attempt, context } = here;
   const { received, since, order } = state;
-  const wanted = new Set(interests.filter(({ as }) => !(as in received)));
+  const wanted = new Set(interests.filter(({ as }) => !Object.hasOwn(received, as)));
   for (;;) {
     const { event, interest } = await walk.mailbox.next([...wanted], { frame: context.frame, scope, since, order });
     const ordinal = interests.length - wanted.size;

@@ -1,17 +1,10 @@
 import { expect, test } from "@jest/globals";
 import { replyEvent } from "../contracts/agent-messages.ts";
-import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { Answer } from "../tests/walk/plain-port.ts";
-import { runPlain } from "../tests/walk/run-plain.ts";
+import { runPlain, started } from "../tests/walk/run-plain.ts";
+import { boom, fails } from "../tests/walk/answers.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
-const fails =
-  (...paths: string[]) =>
-  (path: string): Answer =>
-    paths.includes(path) ? { problem: makeProblem("tool", "boom") } : { output: path };
-const started = (trace: { what: string; path: string }[]): string[] => trace.filter(({ what }) => what === "start").map(({ path }) => path);
 const ada = { name: "ada", kind: "person" as const, roles: ["finance"] };
 
 test("no step starts while the run is paused, and resuming goes on where it stood", async () => {
@@ -34,7 +27,7 @@ test("a cancelled run starts nothing more, runs its finally blocks and ends as c
     definition([{ id: "t", type: "try", steps: [tool("long"), tool("never")], finally: [tool("clean")] }], { finally: [tool("last")] }),
     { answer: (path) => ({ output: path, afterMs: 100 }), steer: (walk, at) => at.at(50, () => walk.cancel("enough")) },
   );
-  expect(started(port.trace)).toEqual(["t.long", "t.finally.clean", "finally.last"]);
+  expect(started({ port })).toEqual(["t.long", "t.finally.clean", "finally.last"]);
   expect(port.trace.filter(({ what }) => what === "cancel")).toEqual([{ at: 50, what: "cancel", path: "t.long" }]);
   expect(end.result.status).toBe("canceled");
   expect(port.log.at(-1)!.type).toBe("run.canceled");
@@ -55,7 +48,7 @@ test("losers of a join are cancelled and their finally is awaited before the joi
 test("a quorum that can no longer be met fails at once and says why", async () => {
   const branches = { a: [tool("x")], b: [tool("x")], c: [tool("x")] };
   const { end, port } = await runPlain(definition([{ id: "p", type: "parallel", join: "quorum", quorum: 2, branches }]), {
-    answer: (path) => (path === "p.c.x" ? { output: 1, afterMs: 1_000 } : { problem: makeProblem("tool", "boom"), afterMs: 10 }),
+    answer: (path) => (path === "p.c.x" ? { output: 1, afterMs: 1_000 } : { ...boom, afterMs: 10 }),
   });
   expect(end.error).toMatchObject({ type: "join", detail: expect.stringContaining("2 successes") });
   expect(port.trace.find(({ what }) => what === "cancel")).toEqual({ at: 10, what: "cancel", path: "p.c.x" });
@@ -67,21 +60,20 @@ test.each([
   ["fail", "failed", ["bad"]],
 ] as const)("a parked step that a person says %s to ends the run as %s", async (action, status, calls) => {
   const { end, port } = await runPlain(definition([tool("bad", { onError: "park" }), tool("next")]), {
-    answer: (path, _, attempt) => (path === "bad" && attempt === 1 ? { problem: makeProblem("tool", "boom") } : { output: path }),
+    answer: (path, _, attempt) => (path === "bad" && attempt === 1 ? boom : { output: path }),
     steer: (walk, at) => at.at(1_000, () => void walk.attention.attend({ path: "bad", action, by: "ada" })),
   });
   expect(end.result.status).toBe(status);
-  expect(started(port.trace)).toEqual(calls);
+  expect(started({ port })).toEqual(calls);
   expect(port.log.map(({ type }) => type)).toEqual(expect.arrayContaining(["step.parked", "run.needs_attention", "step.attended"]));
 });
 
 test("a scope that is retried by a person does not repeat what was finished inside it", async () => {
   const { end, port } = await runPlain(definition([{ id: "s", type: "sequence", onError: "park", steps: [tool("good"), tool("bad")] }]), {
-    answer: (path, _, attempt) =>
-      path === "s.bad" && portCalls(path) === 1 && attempt === 1 ? { problem: makeProblem("tool", "boom") } : { output: path },
+    answer: (path, _, attempt) => (path === "s.bad" && portCalls(path) === 1 && attempt === 1 ? boom : { output: path }),
     steer: (walk, at) => at.at(1_000, () => void walk.attention.attend({ path: "s", action: "retry", by: "ada" })),
   });
-  expect(started(port.trace)).toEqual(["s.good", "s.bad", "s.bad"]);
+  expect(started({ port })).toEqual(["s.good", "s.bad", "s.bad"]);
   expect(end.result.status).toBe("completed");
 });
 
@@ -132,12 +124,12 @@ test("steps that were held for another execution begin when a long call puts it 
 
 test("a parked step is in the record at once, also while a child is at work beside it", async () => {
   const child = { id: "child", type: "workflow", workflow: "other" };
-  const bad = { id: "bad", type: "tool", tool: "test.echo", arguments: {}, onError: "park", needs: [] };
+  const bad = tool("bad", { onError: "park", needs: [] });
   let parkedAt = 0;
   await runPlain(
     { name: "test", version: "1.0.0", steps: [child, bad] },
     {
-      answer: (path) => (path === "bad" ? { problem: makeProblem("tool", "boom") } : { output: 1, afterMs: 60_000 }),
+      answer: (path) => (path === "bad" ? boom : { output: 1, afterMs: 60_000 }),
       steer: (walk, port) => {
         port.heard = ({ type }) => {
           if (type !== "step.parked") return;
@@ -291,5 +283,5 @@ test("`end` stops everything that runs beside it", async () => {
     { answer: (path) => ({ output: path, afterMs: path.endsWith("slow") ? 1_000 : 10 }) },
   );
   expect(end.result).toEqual({ status: "completed", output: "early" });
-  expect(started(port.trace)).toEqual(["p.a.quick", "p.b.slow"]);
+  expect(started({ port })).toEqual(["p.a.quick", "p.b.slow"]);
 });

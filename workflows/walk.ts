@@ -9,7 +9,7 @@ import { referenceHash } from "../contracts/reference.ts";
 import type { Origin, RunPart } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
-import { fill, ReferenceRead } from "../language/expression/evaluate.ts";
+import { ReferenceRead } from "../language/expression/evaluate.ts";
 import type { Holds } from "../contracts/holds.ts";
 import { Approvals } from "./approvals.ts";
 import { Attention } from "./attention.ts";
@@ -33,6 +33,7 @@ import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
+import { storeInPages } from "./pages.ts";
 import { runPart } from "./windows.ts";
 
 /** What a run is given for as long as it lasts. */
@@ -244,8 +245,9 @@ export class Walk {
 
   /** Fill a template; one whose expressions read inside stored values is filled outside, by a local activity. */
   async value(template: Template, frame: Frame): Promise<Json> {
+    while (frame.pace.isSpent) await this.outside(() => frame.pace.rest(this.port));
     try {
-      return fill(template, frame);
+      return frame.fill(template);
     } catch (error) {
       if (!(error instanceof ReferenceRead)) throw error;
       return this.outside(() => this.port.evaluate(template, frame.rootsOf(template), frame.path));
@@ -270,7 +272,7 @@ export class Walk {
 
   /** A value that may leave the workflow: above the inline limit it is stored and travels as a reference. */
   async shrink(value: Json, path: string): Promise<Json> {
-    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => this.port.store(value, path)) : value;
+    return jsonBytes(value) > limits.inlineBytesMax ? this.outside(() => storeInPages(this.port, value, path)) : value;
   }
 
   /** A value that the walk itself must look inside, also when it is stored: it is long, or the run has gone on in another execution. */
@@ -370,7 +372,8 @@ export class Walk {
   /** Also those that a changed plan brings along. */
   async #setFirstVariables(): Promise<void> {
     for (const [name, template] of this.options.plan.vars)
-      if (!(name in this.#vars)) this.setVariables({ [name]: await this.value(template, this.#top) });
+      if (!Object.hasOwn(this.#vars, name))
+        this.setVariables({ [name]: await this.shrink(await this.value(template, this.#top), this.#top.path) });
   }
 
   /** What `finally` changes must not change the output, should the walk go on elsewhere meanwhile. */

@@ -1,14 +1,13 @@
 import { describe, expect, jest, test } from "@jest/globals";
-import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
+import { boom } from "../tests/walk/answers.ts";
+import { definition, tool } from "../tests/walk/steps.ts";
 
 jest.setTimeout(60_000);
 
-const tool = (id: string, more: object = {}) => ({ id, type: "tool", tool: "test.echo", arguments: {}, ...more });
-const definition = (steps: object[], more: object = {}) => ({ name: "test", version: "1.0.0", steps, ...more });
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const each = (more: object = {}) => ({
   id: "each",
@@ -50,15 +49,13 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("an item's error fails the step with the item's path and cancels the other windows", async () => {
-    const answer = (path: string, fields: unknown) =>
-      path === "each[450].double" ? { problem: makeProblem("tool", "boom") } : { ...doubled(path, fields), afterMs: 10 };
+    const answer = (path: string, fields: unknown) => (path === "each[450].double" ? boom : { ...doubled(path, fields), afterMs: 10 });
     const { end } = await run([tool("first"), each()], numbers(900), { answer });
     expect(end.error).toMatchObject({ type: "tool", detail: "boom", instance: "each[450].double" });
   });
 
   test("`onItemError: collect` keeps the good items", async () => {
-    const answer = (path: string, fields: unknown) =>
-      path === "each[450].double" ? { problem: makeProblem("tool", "boom") } : doubled(path, fields);
+    const answer = (path: string, fields: unknown) => (path === "each[450].double" ? boom : doubled(path, fields));
     const { end } = await run([tool("first"), each({ onItemError: "collect" })], numbers(600), { answer });
     expect((end.result.output as Json[]).filter((item) => typeof item === "object")).toHaveLength(1);
   });
@@ -68,7 +65,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     ["children", numbers(3), { isolate: true }],
     ["the run itself", numbers(3), {}],
   ])("what `onError: continue` lets pass in items that %s do is an error of the run", async (_, items, more) => {
-    const answer = (path: string) => (path === "each[1].may" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const answer = (path: string) => (path === "each[1].may" ? boom : { output: 1 });
     const { end } = await run([each({ steps: [tool("may", { onError: "continue" })], ...more })], items, { answer });
     expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ type: "tool", instance: "each[1].may" }] });
   });
@@ -78,8 +75,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     ["in children", numbers(3), { isolate: true }],
     ["in the run itself", numbers(3), {}],
   ])("it is also when the step fails or is cancelled, %s, and the run goes on", async (_, items, more) => {
-    const answer = (path: string): Answer =>
-      path.endsWith("[1].may") ? { problem: makeProblem("tool", "boom") } : { output: 1, afterMs: path.endsWith("never") ? 9_000 : 0 };
+    const answer = (path: string): Answer => (path.endsWith("[1].may") ? boom : { output: 1, afterMs: path.endsWith("never") ? 9_000 : 0 });
     const odd = { id: "no", type: "raise", if: "${item == 2}", error: { type: "odd" } };
     const may = tool("may", { onError: "continue" });
     const fails = each({
@@ -96,7 +92,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("no more errors are kept than a run may name", async () => {
-    const answer = () => ({ problem: makeProblem("tool", "boom") });
+    const answer = () => boom;
     const { end } = await run([each({ steps: [tool("may", { onError: "continue" })] })], numbers(600), { answer });
     expect(end.result.errors).toHaveLength(limits.passedErrorsMax);
   });
@@ -105,7 +101,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const undoable = each({
       steps: [tool("pay", { arguments: { n: "${item}" }, compensate: [tool("undo", { arguments: { n: "${output}" } })] })],
     });
-    const answer = (path: string, fields: unknown) => (path === "bad" ? { problem: makeProblem("tool", "boom") } : doubled(path, fields));
+    const answer = (path: string, fields: unknown) => (path === "bad" ? boom : doubled(path, fields));
     const { port } = await run([undoable, tool("bad")], numbers(501), { answer });
     const undone = port.trace.filter(({ what, path }) => what === "start" && path.endsWith("undo")).map(({ path }) => path);
     expect(undone).toHaveLength(501);
@@ -140,7 +136,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("what `onError: continue` lets pass in an item is told of the run", async () => {
-    const answer = (path: string) => (path === "each[1].a" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const answer = (path: string) => (path === "each[1].a" ? boom : { output: 1 });
     const { end } = await runPlain(definition([isolated([tool("a", { onError: "continue" })])]), { continues, input: [1, 2], answer });
     expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ instance: "each[1].a" }] });
   });
@@ -155,7 +151,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   test("a window that fails cancels those that it left", async () => {
     const leave = { id: "call", type: "workflow", workflow: "other", await: false };
-    const answer = (path: string) => (path.endsWith("bad") ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+    const answer = (path: string) => (path.endsWith("bad") ? boom : { output: 1 });
     const run = await runPlain(definition([isolated([leave, tool("bad")])]), { continues, input: [1], answer });
     expect(run.end.result.status).toBe("failed");
     expect(cancels(run)).toHaveLength(1);

@@ -114,10 +114,10 @@ interface Asked {
 
 function requestOf(walk: Walk, here: HereOf<"foreach">, { path, from, size, part, known }: Asked): ChildRequest {
   const { run, plan, input } = walk.options;
-  const again = here.attempt === 1 ? "" : `_attempt${here.attempt}`;
+  const again = here.attempt === 1 ? "" : `-attempt${here.attempt}`;
   const origin = part && walk.ledger.child(path)?.origin;
   return {
-    id: known ?? childRunId(run.id, `${here.path}_from${from}${again}`, () => walk.port.uuid()),
+    id: known ?? childRunId(run.id, `${here.path}-from${from}${again}`, () => walk.port.uuid()),
     workflow: run.workflow,
     version: run.version,
     planHash: plan.hash,

@@ -55,14 +55,10 @@ export default workflow(
       instructions:
         "You decide whether to take a package. Say where an earlier verdict differs. When the verdict is recorded, remember it in one sentence. " +
         "When a person refuses it, it is undecided.",
-      prompt: t`Record a verdict on this package, then remember it:
+      prompt: t`Record a verdict on this package, then remember it in one sentence for later:
 name: ${input.name}
-version: ${research.version}
-risk: ${risk.risk}
-why: ${risk.why}
-licence: ${licence.licence}
-family: ${licence.family}`,
-      tools: [{ server: "packages", tool: "record" }, "memory.remember", "memory.search"],
+reason: its licence is ${licence.licence} (${licence.family}), and the risk of ${research.version} is ${risk.risk}: ${risk.why}`,
+      tools: [{ server: "packages", tool: "record" }, "memory.remember"],
       approval: { tools: ["packages/record"], assignees: ["role:reviewer"], expiresAfter: "2d" },
       memory: { subject: input.name, recall: 5, ttl: "365d" },
       maxTurns: 10,

@@ -3,6 +3,7 @@ import path from "node:path";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
 import { z } from "zod";
+import { licences } from "../dependency-review/licences.ts";
 import { relevantLines } from "../dependency-review/signals.ts";
 
 // A small MCP server over stdio: what is installed in a project, and the verdicts on it. Tenuto starts it for each call (servers.json).
@@ -27,13 +28,15 @@ server.registerTool(
     const manifest = JSON.parse(await textOf(wanted.name, "package.json")) as Manifest;
     const { version, description = "none", dependencies = {}, scripts = {}, repository } = manifest;
     const installs = ["preinstall", "install", "postinstall"].filter((script) => script in scripts);
-    return said(
-      `version: ${version}`,
-      `description: ${description}`,
-      `dependencies: ${Object.keys(dependencies).length}`,
-      installs.length > 0 ? `It runs a script when it is installed: ${installs.join(", ")}; a serious risk.` : "It runs no script.",
-      repository ? "It names its repository." : "It names no repository, which is unusual.",
-    );
+    const needs = Object.keys(dependencies).length;
+    const facts = [
+      installs.length > 0
+        ? `It runs a script when it is installed (${installs.join(", ")}), a serious risk to avoid.`
+        : "It runs no script.",
+      needs === 0 ? "It is small: it needs no other package." : `It needs ${needs} other packages.`,
+      ...(repository ? [] : ["It names no repository, which is unusual."]),
+    ];
+    return said(`version: ${version}`, `description: ${description}`, `facts: ${facts.join(" ")}`);
   },
 );
 
@@ -62,7 +65,8 @@ server.registerTool(
   async (wanted) => {
     const { license } = JSON.parse(await textOf(wanted.name, "package.json")) as Manifest;
     const text = await firstOf(wanted.name, /^(licen[cs]e|copying)([.-].*)?$/i);
-    return said(`licence: ${license ?? "none declared"}`, (text ?? "There is no licence text.").slice(0, 600));
+    const family = families.find(([, names]) => names.includes(license ?? ""))?.[0] ?? "unknown";
+    return said(`licence: ${license ?? "none declared"}`, `family: ${family}`, (text ?? "There is no licence text.").slice(0, 600));
   },
 );
 
@@ -77,6 +81,13 @@ server.registerTool(
     return said(`recorded: ${verdict.verdict} ${verdict.name}`);
   },
 );
+
+// By the licence's name alone: of any other the model reads the text.
+const families = [
+  ["permissive", licences.permissive],
+  ["weak copyleft", licences.weakCopyleft],
+  ["strong copyleft", licences.strongCopyleft],
+] as const;
 
 interface Manifest {
   version: string;
@@ -96,6 +107,6 @@ async function firstOf(of: string, pattern: RegExp): Promise<string | undefined>
   return file === undefined ? undefined : textOf(of, file);
 }
 
-const said = (...lines: string[]) => ({ content: [{ type: "text" as const, text: lines.join("; ") }] });
+const said = (...lines: string[]) => ({ content: [{ type: "text" as const, text: lines.join("\n") }] });
 
 await server.connect(new StdioServerTransport());

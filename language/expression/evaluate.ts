@@ -8,7 +8,7 @@ import { negate, operate } from "./operators.ts";
 import { render } from "./render.ts";
 import { articleOf, checkSize, failure, kindOf, loaded, Meter, Optional, put, textOf, type Value } from "./values.ts";
 
-export { ReferenceRead } from "./values.ts";
+export { Meter, ReferenceRead } from "./values.ts";
 export { render } from "./render.ts";
 
 /** What the names in an expression stand for. `step` serves `steps.<id>`; undefined = absent. */
@@ -23,26 +23,28 @@ export interface Roots {
  * Faults: expression (the sentence quotes the text of the expression), limit (steps or text length).
  * Throws ReferenceRead when it has to look inside a stored value; passing one along is fine.
  */
-export function evaluate(expression: Expression, roots: Roots): Json {
-  const value = toJson(expression, { roots, meter: new Meter() });
-  checkSize(value);
+export function evaluate(expression: Expression, roots: Roots, meter = new Meter()): Json {
+  const value = toJson(expression, { roots, meter });
+  checkSize(value, meter);
   return value;
 }
 
-/** The value of a template. Text that comes out of an expression is never read as a template again. Faults as evaluate. */
-export function fill(template: Template, roots: Roots): Json {
+/**
+ * The value of a template, whose expressions share one meter. Text that comes out of an expression is never read as a template again.
+ * Faults as evaluate.
+ */
+export function fill(template: Template, roots: Roots, meter = new Meter()): Json {
   if ("lit" in template) return template.lit;
-  if ("expr" in template) return evaluate(template.expr, roots);
-  if ("text" in template) return fillText(template.text, roots);
-  if ("list" in template) return template.list.map((item) => fill(item, roots));
+  if ("expr" in template) return evaluate(template.expr, roots, meter);
+  if ("text" in template) return fillText(template.text, roots, meter);
+  if ("list" in template) return template.list.map((item) => fill(item, roots, meter));
   const map: JsonObject = {};
-  for (const [key, value] of template.map) put(map, key, fill(value, roots));
+  for (const [key, value] of template.map) put(map, key, fill(value, roots, meter));
   return map;
 }
 
-function fillText(parts: (string | Expression)[], roots: Roots): string {
-  const meter = new Meter();
-  const texts = parts.map((part) => (typeof part === "string" ? part : textOf(evaluate(part, roots), meter, part)));
+function fillText(parts: (string | Expression)[], roots: Roots, meter: Meter): string {
+  const texts = parts.map((part) => (typeof part === "string" ? part : textOf(evaluate(part, roots, meter), meter, part)));
   return meter.text(texts.join(""));
 }
 
@@ -99,9 +101,9 @@ function combine(expression: Operation, scope: Scope): Value {
 
 /** `&&` and `||` as CEL has them: a side that decides wins, even over an error in the other. */
 function decide(left: Expression, right: Expression, deciding: boolean, scope: Scope): boolean {
-  const first = attempt(() => toBoolean(left, scope));
+  const first = attempt(() => toBoolean(left, scope), scope.meter);
   if (first === deciding) return deciding;
-  const second = attempt(() => toBoolean(right, scope));
+  const second = attempt(() => toBoolean(right, scope), scope.meter);
   if (second === deciding) return deciding;
   const error: boolean | Fault = typeof first === "boolean" ? second : first;
   if (typeof error !== "boolean") throw error;

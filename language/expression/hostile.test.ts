@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import { limits } from "../../contracts/limits.ts";
 import { Fault } from "../../contracts/faults.ts";
-import { evaluate, fill, type Roots } from "./evaluate.ts";
+import { evaluate, fill, Meter, type Roots } from "./evaluate.ts";
 import { parseExpression, parseTemplate } from "./parse.ts";
 
 const input: JsonObject = {
@@ -163,7 +163,19 @@ test("interpolated text is bounded", () => {
   expect(() => fill(parseTemplate("${input.long}${input.long}"), roots)).toThrow("more than 1048576 characters");
 });
 
-test("steps are counted for each evaluation anew", () => {
-  const half = `range(${limits.expressionStepsMax / 4}).size()`;
-  expect(fill(parseTemplate([`\${${half}}`, `\${${half}}`, `\${${half}}`, `\${${half}}`]), roots)).toHaveLength(4);
+test("the expressions of one field share their steps", () => {
+  const third = `\${range(${Math.floor(limits.expressionStepsMax / 3)}).size()}`;
+  expect(fill(parseTemplate([third, third]), roots)).toHaveLength(2);
+  expect(() => fill(parseTemplate([third, third, third]), roots)).toThrow("take more than");
+});
+
+test("what an expression costs beside its nodes counts: errors it absorbs, letters, members of its value", () => {
+  const spent = (text: string): number => {
+    const meter = new Meter();
+    evaluate(parseExpression(text), roots, meter);
+    return meter.spent;
+  };
+  expect(spent("range(100).exists(x, input.none == 1 || x == 99)")).toBeGreaterThan(100 * 30);
+  expect(spent("input.long.upperAscii()")).toBeGreaterThan(100_000);
+  expect(spent("range(100).map(x, input.list)")).toBeGreaterThan(1_000);
 });

@@ -13,22 +13,22 @@ export interface Bodies {
 /** `source.macro(x, …)` over the items of a list, or the sorted keys of a map. */
 export function iterate(expression: Extract<Expression, ["each", ...unknown[]]>, source: Json, bodies: Bodies, meter: Meter): Json {
   const items = meter.list(itemsOf(source, expression[2]));
-  return macros[expression[1]](items, bodies);
+  return macros[expression[1]](items, bodies, meter);
 }
 
-const macros: Readonly<Record<Macro, (items: Json[], bodies: Bodies) => Json>> = {
-  all: (items, { test }) => !settles(items, test, false),
-  exists: (items, { test }) => settles(items, test, true),
+const macros: Readonly<Record<Macro, (items: Json[], bodies: Bodies, meter: Meter) => Json>> = {
+  all: (items, { test }, meter) => !settles(items, { test, answer: false, meter }),
+  exists: (items, { test }, meter) => settles(items, { test, answer: true, meter }),
   exists_one: (items, { test }) => items.filter((item) => test(item)).length === 1,
   filter: (items, { test }) => items.filter((item) => test(item)),
   map: (items, { test, transform }) => items.filter((item) => test(item)).map((item) => transform(item)),
 };
 
 /** Whether one item gives `answer`. An item that fails counts only when none does. */
-function settles(items: Json[], test: (item: Json) => boolean, answer: boolean): boolean {
+function settles(items: Json[], { test, answer, meter }: Pick<Bodies, "test"> & { answer: boolean; meter: Meter }): boolean {
   let error: Fault | undefined;
   for (const item of items) {
-    const result = attempt(() => test(item));
+    const result = attempt(() => test(item), meter);
     if (result === answer) return true;
     if (result instanceof Fault) error ??= result;
   }
@@ -37,14 +37,18 @@ function settles(items: Json[], test: (item: Json) => boolean, answer: boolean):
 }
 
 /** The result, or the error in the data; limits and reads of stored values always go through. */
-export function attempt(test: () => boolean): boolean | Fault {
+export function attempt(test: () => boolean, meter: Meter): boolean | Fault {
   try {
     return test();
   } catch (error) {
-    if (error instanceof Fault && error.code === "expression") return error;
-    throw error;
+    if (!(error instanceof Fault) || error.code !== "expression") throw error;
+    meter.spend(errorSteps);
+    return error;
   }
 }
+
+// To make one takes as long as that many steps.
+const errorSteps = 30;
 
 function itemsOf(source: Json, expression: Expression): Json[] {
   loaded(source, expression);

@@ -23,11 +23,17 @@ export const duration = (_: Call, text: string): number => parseDuration(text);
 
 const isoForm = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
 
-/** Milliseconds since 1970. Without a zone the same text would be another moment on another machine. */
 export function millis(_: Call, text: string): number {
+  const ms = momentOf(text);
+  if (!Number.isNaN(ms)) return ms;
+  if (isoForm.test(text)) throw failure(`${quote(text)} names a day or time that does not exist.`);
+  throw failure(`${quote(text)} is not a moment; write it as 2026-07-01T09:30:00Z, with Z or an offset such as +02:00.`);
+}
+
+/** Milliseconds since 1970; NaN when it is none. Without a zone the same text would be another moment on another machine. */
+export function momentOf(text: string): number {
   const parts = isoForm.exec(text);
-  if (parts === null)
-    throw failure(`${quote(text)} is not a moment; write it as 2026-07-01T09:30:00Z, with Z or an offset such as +02:00.`);
+  if (parts === null) return Number.NaN;
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map((part) => Number(part ?? 0)) as [
     number,
     number,
@@ -38,8 +44,7 @@ export function millis(_: Call, text: string): number {
   ];
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59)
-    throw failure(`${quote(text)} names a day or time that does not exist.`);
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59) return Number.NaN;
   const fraction = Math.floor(Number(parts[7] ?? 0) * 1_000);
   return date.getTime() + ((hour * 60 + minute) * 60 + second) * 1_000 + fraction - offsetOf(parts[8]!);
 }

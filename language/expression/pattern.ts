@@ -11,6 +11,7 @@ import { parsePattern, PatternError, type PatternNode, type CharacterTest } from
 export function matchesPattern(text: string, pattern: string, meter: Meter): boolean {
   if (text.length > limits.regexInputMax)
     throw new Fault("limit", `\`matches\` reads texts of up to ${limits.regexInputMax} characters; take a part of it with substring(…).`);
+  meter.spend(text.length >> 4);
   return run(
     compiledPattern(pattern),
     Array.from(text, (character) => character.codePointAt(0)!),

@@ -1,7 +1,7 @@
 import type { Json } from "../../contracts/json.ts";
 import { isObject } from "../../contracts/json.ts";
 import { matchesPattern } from "./pattern.ts";
-import { articleOf, failure, finite, fullyLoaded, isBuildable, kindOf, textOf } from "./values.ts";
+import { articleOf, failure, finite, fullyLoaded, isBuildable, kindOf, textOf, type Meter } from "./values.ts";
 import type { Call } from "./functions.ts";
 
 /** Characters are Unicode code points, as in CEL: an emoji counts once and is never cut in two. */
@@ -16,10 +16,16 @@ export const matches = (call: Call, text: string, pattern: string): boolean => m
 
 // Only A–Z and a–z: independent of language and of the Unicode version of the engine.
 export const lowerAscii = ({ meter }: Call, text: string): string =>
-  meter.text(text).replace(/[A-Z]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) + 32));
+  eachLetter(meter, text).replace(/[A-Z]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) + 32));
 
 export const upperAscii = ({ meter }: Call, text: string): string =>
-  meter.text(text).replace(/[a-z]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) - 32));
+  eachLetter(meter, text).replace(/[a-z]/g, (letter) => String.fromCharCode(letter.charCodeAt(0) - 32));
+
+/** Of a text whose letters are taken one by one. */
+function eachLetter(meter: Meter, text: string): string {
+  meter.spend(text.length >> 3);
+  return meter.text(text);
+}
 
 export function substring(call: Call, text: string, start: number, end?: number): string {
   const characters = charactersOf(text, call);

@@ -31,17 +31,24 @@ export class ReferenceRead extends Error {
   }
 }
 
-/** Bounds one evaluation: every node, list item and piece of text costs. */
+/** Bounds the evaluation of one field: every node, list item and piece of text costs, each step about a microsecond. */
 export class Meter {
-  private left: number = limits.expressionStepsMax;
+  spent = 0;
+  readonly #most: number;
+  readonly #sentence: string;
+
+  /** `sentence`: what the fault says. */
+  constructor(
+    most: number = limits.expressionStepsMax,
+    sentence = `The expressions of this field take more than ${most} steps; work on shorter lists, or do this in a tool.`,
+  ) {
+    this.#most = most;
+    this.#sentence = sentence;
+  }
 
   spend(steps = 1): void {
-    this.left -= steps;
-    if (this.left < 0)
-      throw new Fault(
-        "limit",
-        `This expression takes more than ${limits.expressionStepsMax} steps; work on shorter lists, or do this in a tool.`,
-      );
+    this.spent += steps;
+    if (this.spent > this.#most) throw new Fault("limit", this.#sentence);
   }
 
   text(text: string): string {
@@ -71,9 +78,11 @@ const textLengthMax = 1024 * 1024;
  * A short expression can put one large value into a list a hundred thousand times; in memory that costs nothing,
  * as JSON it would end the worker. Counts what JSON needs at least: two bytes per value, one per character.
  */
-export function checkSize(value: Json): void {
+export function checkSize(value: Json, meter: Meter): void {
   let left: number = limits.blobBytesMax;
+  let values = 0;
   const count = (part: Json): void => {
+    if ((++values & 127) === 0) meter.spend();
     left -= typeof part === "string" ? 2 + part.length : 2;
     if (left < 0) throw new Fault("limit", `The value of this expression is larger than ${limits.blobBytesMax} bytes; take a part of it.`);
     if (Array.isArray(part)) part.forEach(count);

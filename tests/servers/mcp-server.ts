@@ -27,7 +27,7 @@ export interface McpTestServer {
 
 /**
  * An MCP server over streamable HTTP: every path is a server of its own, with the same few tools. `/endless` always has one page more,
- * `/circle` begins again.
+ * `/tardy` too, after a while; `/circle` begins again.
  */
 export async function startMcpServer(): Promise<McpTestServer> {
   const calls = new Map<string, McpCall[]>();
@@ -44,7 +44,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
       lists.set(path, (lists.get(path) ?? 0) + 1);
       const next = nextPage(path, params?.cursor);
       if (next === undefined) return { tools: listed };
-      await sleep(10);
+      if (path === "/tardy") await sleep(100);
       return { tools: [], nextCursor: next };
     });
     // Stateless: one server for each request.
@@ -87,7 +87,7 @@ const usual: Tool[] = [
 
 function nextPage(path: string, cursor = "0"): string | undefined {
   if (path === "/circle") return "1";
-  return path === "/endless" ? String(Number(cursor) + 1) : undefined;
+  return path === "/endless" || path === "/tardy" ? String(Number(cursor) + 1) : undefined;
 }
 
 function serverOf(note: (call: Omit<McpCall, "authorization">) => void): Server {

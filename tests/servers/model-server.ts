@@ -17,7 +17,8 @@ export async function startModelServer(options: { port?: number } = {}): Promise
   const script: ModelReply[] = [];
   let answer = echo;
   const server = await startServer((recorded) => {
-    const body = JSON.parse(recorded.body) as ModelRequestBody;
+    // A request for an embedding has none.
+    const body = { messages: [], ...(JSON.parse(recorded.body) as object) } as unknown as ModelRequestBody;
     return spoken(body, recorded, script.shift() ?? answer({ body, recorded }));
   }, options.port);
   return {

@@ -67,9 +67,15 @@ export const openAiEmbeddings = ({ input = [], model }: ModelRequestBody, reply:
   object: "list",
   model,
   // Out of order, as it may be.
-  data: input.map((text, index) => ({ object: "embedding", index, embedding: [text.length, index] })).toReversed(),
+  data: input.map((text, index) => ({ object: "embedding", index, embedding: initialsOf(text) })).toReversed(),
   ...(reply.usage === null ? {} : { usage: { prompt_tokens: usageOf(reply).inputTokens, total_tokens: usageOf(reply).inputTokens } }),
 });
+
+/** What its words begin with, counted: texts can mean alike here that share no word. */
+const initialsOf = (text: string): number[] => {
+  const initials = text.toLowerCase().match(/\b[a-z]/g) ?? [];
+  return Array.from({ length: 26 }, (_, letter) => initials.filter((initial) => initial.charCodeAt(0) - 97 === letter).length);
+};
 
 const event = (data: unknown): string => `data: ${JSON.stringify(data)}\n\n`;
 

@@ -81,12 +81,12 @@ async function versionsByPage(path: string): Promise<string[][]> {
 }
 
 describe("reading definitions", () => {
-  test("versions stand highest first", async () => {
+  test("versions stand highest first, and the highest release counts", async () => {
     const name = await admin.publish(one);
-    for (const version of ["1.2.0", "1.10.0", "1.10.0-rc.1"]) await admin.post("/api/v2/workflows", { name, version, ...one });
+    for (const version of ["1.2.0", "1.10.0", "1.11.0-rc.1"]) await admin.post("/api/v2/workflows", { name, version, ...one });
     const { body } = await admin.get<{ latest: string; versions: { version: string }[] }>(`/api/v2/workflows/${name}`);
-    expect([body.latest, ...body.versions.map(({ version }) => version)]).toEqual(["1.10.0", "1.10.0", "1.10.0-rc.1", "1.2.0", "1.0.0"]);
-    expect(await versionsByPage(`/api/v2/workflows/${name}`)).toEqual([["1.10.0", "1.10.0-rc.1", "1.2.0"], ["1.0.0"]]);
+    expect([body.latest, ...body.versions.map(({ version }) => version)]).toEqual(["1.10.0", "1.11.0-rc.1", "1.10.0", "1.2.0", "1.0.0"]);
+    expect(await versionsByPage(`/api/v2/workflows/${name}`)).toEqual([["1.11.0-rc.1", "1.10.0", "1.2.0"], ["1.0.0"]]);
     expect(await admin.get(`/api/v2/workflows/${name}?cursor=${cursorAt("3.0.0")}`)).toMatchObject({ status: 400 });
     const run = await admin.post<{ id: string }>("/api/v2/runs", { workflow: name });
     expect(await admin.run(run.body.id).end()).toMatchObject({ version: "1.10.0" });

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { openDatabase } from "../../prisma/client.ts";
+import { hasVectors } from "../../prisma/vectors.ts";
+import { provideVectors, removeVectors } from "../servers/vector-stand-in.ts";
 import { admin, Client, facts, host, Model, uniqueName, type Page, type Run } from "./client.ts";
 
 const database = openDatabase(facts.databaseUrl, 4);
@@ -285,34 +287,90 @@ describe("what an agent remembers", () => {
   });
 });
 
-describe("a worker killed between remembering and saying so", () => {
-  afterAll(() => host.heal());
+/** How often the model that embeds was asked about a text. */
+const embedder = async (text: string): Promise<number> =>
+  (await host.modelCalls("embedder", 0)).filter(({ body }) => body.includes(text)).length;
 
-  test("leaves one memory and one exchange, not two", async () => {
-    const [agent, model] = [await publish({ tools: all }), new Model()];
-    await model.script({ toolCalls: [call("remember", { text: "Once." })] }, { text: "done" });
-    const lock = `memories default/${agent}`;
-    let run: Run;
-    const open = () => database.effect.findFirst({ where: { runId: run.id, state: "open" } });
-    await database.$transaction(
-      async (holding) => {
-        // Remembering waits for this lock; that it has happened cannot be said while its effect's row is held.
-        await holding.$executeRaw`SELECT pg_advisory_lock(hashtextextended(${lock}, 0))`;
-        run = await begin({ model, agent, more: { thread: "t" } });
-        while (!(await open())) await sleep(20);
-        await holding.$queryRaw`SELECT 1 FROM effects WHERE run_id = ${run.id} FOR UPDATE`;
-        await holding.$executeRaw`SELECT pg_advisory_unlock(hashtextextended(${lock}, 0))`;
-        while ((await memoriesOf(agent)).length === 0) await sleep(20);
-        await host.kill("worker");
-        // Postgres would do what the dead have asked for.
-        await holding.$queryRaw`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))`;
-      },
-      { timeout: 30_000 },
-    );
-    expect(await open()).toMatchObject({ tool: "memory.remember" });
-    await host.start("worker");
-    expect((await run!.end()).output).toBe("done");
-    expect(await memoriesOf(agent)).toHaveLength(1);
-    expect(await thread(agent, "t")).toHaveLength(1);
-  }, 90_000);
+const caughtUp = async (isDone: () => Promise<boolean>): Promise<void> => {
+  while (!(await isDone())) await host.historyOfType("maintenance");
+};
+
+describe("where vectors can be compared", () => {
+  beforeAll(async () => {
+    // What other tests have left must not take the answers that are scripted here.
+    await database.memory.updateMany({ data: { embedAt: new Date(Date.now() + 3_600_000) } });
+    await provideVectors(database);
+    await caughtUp(() => hasVectors(database));
+  });
+  afterAll(() => removeVectors(database));
+
+  describe("searching by meaning", () => {
+    const embeddedBy = async (id: string) => (await database.memory.findUniqueOrThrow({ where: { id } })).embeddedBy;
+    const search = async (agent: string, text: string, by: Client = admin) =>
+      (await by.get<{ data: Memory[]; byMeaning: boolean }>(path(agent, `memories/search?text=${encodeURIComponent(text)}`))).body;
+
+    test("finds what an agent has remembered, in its tasks and over the API, on the account of the run that wrote it", async () => {
+      const [agent, model] = [await publish({ tools: all, memory: { recall: 3 } }), new Model()];
+      await model.script({ toolCalls: [call("remember", { text: "Ada drives a Volvo." })] }, { text: "noted" });
+      const run = await admin.begin({ ...definition({ model, agent }), budget: { modelCalls: 9 } });
+      await run.end();
+      const calls = (await admin.get<Page<JsonObject>>(`${run.path}/model-calls`)).body.data;
+      const embedded = { model: "embedder", wanted: "embedding", status: "answered", step: "work[0].act[0].call", costUsd: 0.00001 };
+      expect(calls.filter(({ wanted }) => wanted === "embedding")).toEqual([expect.objectContaining(embedded)]);
+      expect((await admin.get(`${run.path}/budget`)).body).toMatchObject({
+        budgets: [{ modelCalls: { spent: 3 }, usd: { spent: 0.00001 } }],
+      });
+
+      const alike = "Alan's daily vehicle?";
+      expect(await search(agent, alike)).toMatchObject({ data: [{ text: "Ada drives a Volvo." }], byMeaning: true });
+      await (await begin({ model, agent, prompt: alike })).end();
+      expect(data((await told(model)).at(-1)!, "memories")).toContain("Volvo");
+      const stranger = await admin.withKey({ principal: "s", kind: "person", roles: ["admin"], tenant: uniqueName("t") });
+      await stranger.post("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "x" });
+      expect(await search(agent, alike, stranger)).toEqual({ data: [], byMeaning: false });
+      await admin.post(path(agent, "memories/purge"), { all: true });
+      expect(await search(agent, alike)).toEqual({ data: [], byMeaning: false });
+    });
+
+    test("goes by words until the model that was away has embedded what was written meanwhile, once", async () => {
+      const agent = await publish();
+      const text = "Eve paints icons daily.";
+      await host.scriptModel("embedder", [{ status: 500 }]);
+      const { id } = (await add(agent, { text })).body;
+      await caughtUp(async () => (await embedder(text)) === 1);
+      expect(await search(agent, "icon")).toMatchObject({ data: [{ id }], byMeaning: false });
+      expect(await embeddedBy(id)).toBeNull();
+      // Its time has come.
+      await database.memory.update({ where: { id }, data: { embedAt: new Date() } });
+      await caughtUp(async () => (await embeddedBy(id)) === "openai/embedder");
+      expect(await search(agent, "Each picture is done")).toMatchObject({ data: [{ id }], byMeaning: true });
+      await host.historyOfType("maintenance");
+      expect(await embedder(text)).toBe(2);
+      const usage = (await admin.get<Page<JsonObject>>(`/api/v2/usage?groupBy=agent&limit=200`)).body.data;
+      expect(usage.find((group) => group["agent"] === agent)).toMatchObject({ calls: 3, openCalls: 0, costUsd: 0.00002 });
+    });
+  });
+
+  describe("a worker killed between remembering and saying so", () => {
+    afterAll(() => host.heal());
+
+    test("leaves one memory and one exchange, not two, and an embedding that is made later", async () => {
+      const [agent, model, text] = [await publish({ tools: all }), new Model(), "Bob hums quietly."];
+      await model.script({ toolCalls: [call("remember", { text })] }, { text: "done" });
+      await host.scriptModel("embedder", [{ delayMs: 20_000 }]);
+      const run = await begin({ model, agent, more: { thread: "t" } });
+      while ((await embedder(text)) === 0) await sleep(20);
+      await host.kill("worker");
+      expect(await database.effect.findFirst({ where: { runId: run.id, state: "open" } })).toMatchObject({ tool: "memory.remember" });
+      await host.start("worker");
+      expect((await run.end()).output).toBe("done");
+      expect(await memoriesOf(agent)).toMatchObject([{ text }]);
+      expect(await thread(agent, "t")).toHaveLength(1);
+      await database.memory.updateMany({ where: { agent }, data: { embedAt: new Date() } });
+      const statuses = async () =>
+        (await database.modelCall.findMany({ where: { agent, wanted: "embedding" } })).map(({ status }) => status);
+      await caughtUp(async () => (await statuses()).toSorted().join() === "answered,lost");
+      expect(await database.memory.findFirst({ where: { agent } })).toMatchObject({ embeddedBy: "openai/embedder" });
+    }, 90_000);
+  });
 });

@@ -23,8 +23,9 @@ export async function startTestStack(env: Record<string, string>, allow: string[
   // As root Postgres runs under another name, which must be able to enter.
   await chmod(stateDir, 0o755);
   const ledger = await startLedgerServer();
-  // Nothing of this machine's own services: the tests kill theirs.
-  const own = { TEMPORAL_ADDRESS: "", DATABASE_URL: "", REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
+  // Nothing of this machine's own services: the tests kill theirs. Another Postgres on request, for what the one of ours cannot do.
+  const DATABASE_URL = process.env["TENUTO_TEST_DATABASE_URL"] ?? "";
+  const own = { TEMPORAL_ADDRESS: "", DATABASE_URL, REDIS_URL: "", TENUTO_API_KEY: "", TENUTO_STATE_DIR: stateDir };
   const roles = {
     TENUTO_HTTP_ALLOW: [`127.0.0.1:${ledger.port}`, ...allow].join(","),
     TENUTO_NOTICE_URL: `${ledger.url}${NOTICES}`,

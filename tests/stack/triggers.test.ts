@@ -1,6 +1,7 @@
 import { createHmac, randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
+import { limits } from "../../contracts/limits.ts";
 import { admin, facts, host, uniqueName, type Answer, type Client } from "./client.ts";
 import { WEBHOOK_SECRET } from "./protocol.ts";
 
@@ -35,6 +36,17 @@ describe("an event", () => {
       { output: { n: 3 }, startedBy: `event:${event}` },
       { output: { from: 3, id: "e1" } },
     ]);
+  });
+
+  test("whose triggers would take too long together starts those that take little", async () => {
+    const event = uniqueName("order");
+    const heavy = `range(${limits.expressionStepsMax - 10}).size() > 0`;
+    for (let n = 0; n < 6; n++) await publish([{ event: { event, when: `\${${heavy}}` } }]);
+    const easy = await publish([{ event: { event, when: "${event.data == 1}" } }]);
+    const { body } = await send({ event, data: 1 });
+    expect(body.runs.map(({ workflow }) => workflow)).toContain(easy);
+    expect(body.refused).toHaveLength(6);
+    expect(body.refused[0]!.problem).toMatchObject({ code: "limit" });
   });
 
   test("only when its `when` is true", async () => {

@@ -7,10 +7,18 @@ import type { Answer } from "./plain-port.ts";
 export function answerByPath(path: string, fields: unknown): Answer {
   const { tool, arguments: args } = fields as ToolFields;
   const afterMs = 1_000 + (hash(path) % 1_000_003);
-  if (tool === "test.fail") return { problem: makeProblem("tool", "boom"), afterMs };
+  if (tool === "test.fail") return { ...boom, afterMs };
   const { n } = args as { n: Json };
   return { output: ((typeof n === "number" ? n : 0) * 31 + hash(path)) % 100, afterMs };
 }
+
+export const boom: Answer = { problem: makeProblem("tool", "boom") };
+
+/** Fails at these paths, each time. */
+export const fails =
+  (...paths: string[]) =>
+  (path: string): Answer =>
+    paths.includes(path) ? boom : { output: path };
 
 export function hash(text: string): number {
   let mixed = 2_166_136_261;

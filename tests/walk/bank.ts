@@ -1,4 +1,3 @@
-import { makeProblem } from "../../contracts/faults.ts";
 import type { Answer, Answers } from "./plain-port.ts";
 
 interface Payment {
@@ -68,5 +67,3 @@ export class Bank {
     return id;
   }
 }
-
-export const boom: Answer = { problem: makeProblem("tool", "boom"), afterMs: 1 };

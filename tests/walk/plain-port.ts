@@ -3,6 +3,7 @@ import { eventIdentity, type RunEvent } from "../../contracts/events.ts";
 import { isObject, type Json, type JsonObject } from "../../contracts/json.ts";
 import type { Approved } from "../../contracts/agent-task.ts";
 import type { Holds } from "../../contracts/holds.ts";
+import { limits } from "../../contracts/limits.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
@@ -111,6 +112,12 @@ export class PlainPort implements Port {
   uuid = (): string => `uuid-${this.#ids++}`;
   until: Port["until"] = (predicate) => this.#time.until(predicate, this);
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>({ scope, ms, owner: this }, (resolve) => resolve());
+  /** How often the walk went on in another task. */
+  rests = 0;
+  rest: Port["rest"] = () => {
+    this.rests += 1;
+    return this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve());
+  };
   send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
   /** To whom broadcasts went; each reaches one. */
   readonly broadcasts: ExternalEvent[] = [];
@@ -160,7 +167,9 @@ export class PlainPort implements Port {
   page: Port["page"] = async (reference) => this.#stored[Number(referenceHash(reference))]!;
   concat: Port["concat"] = async (pages) => {
     const parts = this.#load(pages) as Json[];
-    return parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
+    const value = parts.every((part) => Array.isArray(part)) ? parts.flat() : (Object.assign({}, ...(parts as JsonObject[])) as JsonObject);
+    const { length } = JSON.stringify(value);
+    return length > limits.inlineBytesMax ? makeReference(String(this.#stored.push(value) - 1), length) : value;
   };
   /** What people have approved of budgets. */
   readonly raised: RaiseRequest[] = [];
@@ -169,13 +178,16 @@ export class PlainPort implements Port {
       this.raised.push(request);
       resolve();
     });
-  brief: Port["brief"] = async ({ agent = null, models }) => ({
+  /** How many calls published agents make at the same time. */
+  readonly callsAtOnce = new Map<string | null, number>();
+  brief: Port["brief"] = async ({ agent = null, models, contextTokens }) => ({
     hash: "brief",
     agent,
     models,
     maxTurns: null,
-    concurrency: null,
+    concurrency: this.callsAtOnce.get(agent) ?? null,
     timeoutMs: null,
+    contextTokens,
   });
   /** Agents that may begin no call. */
   readonly inactive = new Set<string>();
@@ -285,4 +297,4 @@ export class PlainPort implements Port {
 
 /** The same thing may be told again later: only the time differs. */
 const isOther = (event: RunEvent, known: RunEvent | undefined): boolean =>
-  known !== undefined && JSON.stringify({ ...event, time: known.time }) !== JSON.stringify(known);
+  known !== undefined && known !== event && JSON.stringify({ ...event, time: known.time }) !== JSON.stringify(known);

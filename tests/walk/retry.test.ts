@@ -1,13 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
-import { makeProblem } from "../../contracts/faults.ts";
 import type { RunEvent } from "../../contracts/events.ts";
 import type { JsonObject } from "../../contracts/json.ts";
 import { prefixesOf } from "../../language/step-path.ts";
-import { answerByPath } from "./answers.ts";
+import { answerByPath, boom } from "./answers.ts";
 import { ledgerOfLog, rowsOf } from "./ledger-of-log.ts";
-import type { Answers, PlainPort } from "./plain-port.ts";
+import type { Answers } from "./plain-port.ts";
 import { createRandom, randomDefinition } from "./random-definition.ts";
-import { runPlain } from "./run-plain.ts";
+import { runPlain, started } from "./run-plain.ts";
 import { casesOf } from "../cases.ts";
 
 const cases = casesOf(300, "RETRY");
@@ -48,14 +47,14 @@ describe("variables", () => {
     vars: { total: 10 },
     steps: [add("a"), scope, { id: "bad", type: "tool", tool: "t" }, { id: "end", type: "set", values: "${vars.total}" }],
   };
-  const badFails: Answers = (path) => (path === "bad" ? { problem: makeProblem("tool", "boom") } : { output: 1 });
+  const badFails: Answers = (path) => (path === "bad" ? boom : { output: 1 });
 
   test("are what the steps taken over had set, calls and scopes alike", async () => {
     const first = await runPlain(definition, { answer: badFails });
     const { kept, ledger } = ledgerOfLog(definition, first.port.log);
     expect(kept).toMatchObject({ run: ["bad", "end"] });
     const second = await runPlain(definition, { answer: one, ledger });
-    expect({ output: second.end.result.output, calls: callsOf(second.port) }).toEqual({ output: 13, calls: ["bad"] });
+    expect({ output: second.end.result.output, calls: started(second) }).toEqual({ output: 13, calls: ["bad"] });
   });
 });
 
@@ -86,19 +85,17 @@ async function expectContinued({ seed, definition, log, whole }: Case): Promise<
   const second = await runPlain(definition, { input, answer: answerByPath, ledger });
   expect({ seed, output: second.end.result.output }).toEqual({ seed, output: whole.end.result.output });
   const wholes = new Set(kept.entries.map(({ path }) => path));
-  const again = callsOf(second.port).filter((path) => [path, ...prefixesOf(path)].some((around) => wholes.has(around)));
+  const again = started(second).filter((path) => [path, ...prefixesOf(path)].some((around) => wholes.has(around)));
   expect({ seed, again }).toEqual({ seed, again: [] });
   // Where nothing failed and was let pass, what is finished is kept without exception.
   const rows = rowsOf(log);
   if (JSON.stringify(definition).includes("test.fail") || rows.some(({ status }) => status === "failed")) return;
   const finished = new Set(rows.filter(({ status }) => status === "completed").map(({ path }) => path));
-  expect({ seed, twice: callsOf(second.port).filter((path) => finished.has(path) && !path.includes("catch")) }).toEqual({
+  expect({ seed, twice: started(second).filter((path) => finished.has(path) && !path.includes("catch")) }).toEqual({
     seed,
     twice: [],
   });
 }
-
-const callsOf = (port: PlainPort): string[] => port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
 
 async function logAt(ms: number, definition: JsonObject): Promise<RunEvent[]> {
   let log: RunEvent[] = [];
@@ -109,4 +106,4 @@ async function logAt(ms: number, definition: JsonObject): Promise<RunEvent[]> {
 const failingAt =
   (bad: string): Answers =>
   (path, fields) =>
-    path === bad ? { problem: makeProblem("tool", "boom"), afterMs: 1 } : answerByPath(path, fields);
+    path === bad ? boom : answerByPath(path, fields);

@@ -92,6 +92,10 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
 
 type Given = Omit<WalkOptions, "state">;
 
+/** The paths of the calls, in the order in which they began. */
+export const started = ({ port }: Pick<PlainRun, "port">): string[] =>
+  port.trace.filter(({ what }) => what === "start").map(({ path }) => path);
+
 /** Execution after execution, to the end. */
 async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { walk: Walk; next: (walk: Walk) => void }): Promise<RunEnd> {
   for (let walk = first; ; next(walk)) {
@@ -134,7 +138,8 @@ function beginPart(around: Given, { id, part, word, undone, origin, budgets = []
     };
   });
   return {
-    end: Promise.race([walkOn(own, port, { walk, next }), terminated]),
+    // As on a server, nobody of it waits for anything any more.
+    end: Promise.race([walkOn(own, port, { walk, next }).finally(port.forget), terminated]),
     cancel: () => walk.cancel("the parent cancelled it"),
     hold: (holds) => void port.attended(walk.pause.hold(holds)),
   };

@@ -1,21 +1,15 @@
 import { expect, test } from "@jest/globals";
 import { limits } from "../../contracts/limits.ts";
 import { casesOf } from "../cases.ts";
-import { Bank, boom } from "./bank.ts";
+import { Bank } from "./bank.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
+import { boom } from "./answers.ts";
+import { definition, payOnce, toolOnce } from "./steps.ts";
 
 const count = casesOf(limits.foreachItemsMax, "UNDONE");
 const input = Array.from({ length: count }, (_, n) => n);
-const tool = (id: string, more: object = {}) => ({
-  id,
-  type: "tool",
-  tool: "test.echo",
-  arguments: {},
-  retry: { maxAttempts: 1 },
-  ...more,
-});
-const pay = tool("pay", { compensate: [tool("undo", { arguments: { what: "${output}" } })] });
-const steps = [{ id: "each", type: "foreach", items: "${input}", concurrency: 200, steps: [pay] }, tool("bad")];
+const pay = payOnce();
+const steps = [{ id: "each", type: "foreach", items: "${input}", concurrency: 200, steps: [pay] }, toolOnce("bad")];
 
 /** One in three cannot be undone: nothing of it is alike for long. */
 const isLeft = (path: string): boolean => path.endsWith("undo") && Number(/\[(\d+)\]/.exec(path)![1]) % 3 === 0;
@@ -24,8 +18,7 @@ test(`of ${count} items most are undone, and paid again by a retry under other k
   const bank = new Bank();
   let isBad = true;
   const answer = bank.answer((path) => ((path === "bad" && isBad) || isLeft(path) ? boom : undefined));
-  const run = (more: object = {}): Promise<PlainRun> =>
-    runPlain({ name: "test", version: "1.0.0", steps }, { continues: 2_000, input, answer, ...more });
+  const run = (more: object = {}): Promise<PlainRun> => runPlain(definition(steps), { continues: 2_000, input, answer, ...more });
   const first = await run();
   expect(first.end.error).toMatchObject({ type: "tool", instance: "bad" });
   expect(JSON.stringify(first.end.error).length).toBeLessThan(20_000);

@@ -1,25 +1,18 @@
 import { expect, test } from "@jest/globals";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import { casesOf, firstSeedOf } from "../cases.ts";
-import { Bank, boom } from "./bank.ts";
+import { Bank } from "./bank.ts";
 import type { PlainPort } from "./plain-port.ts";
 import { createRandom } from "./random-definition.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
+import { boom } from "./answers.ts";
+import { payOnce, toolOnce } from "./steps.ts";
 
 const cases = casesOf(300, "UNDONE_RANDOM");
 const firstSeed = firstSeedOf("UNDONE_RANDOM");
 
 type Random = () => number;
 const chance = (random: Random, share: number): boolean => random() < share;
-const tool = (id: string, more: object = {}) => ({
-  id,
-  type: "tool",
-  tool: "test.echo",
-  arguments: {},
-  retry: { maxAttempts: 1 },
-  ...more,
-});
-const pay = (id: string) => tool(`${id}_pay`, { compensate: [tool("undo", { arguments: { what: "${output}" } })] });
 const raise = { id: "no", type: "raise" };
 const again = (random: Random) => ({ retry: { maxAttempts: 1 + Math.floor(random() * 3), initialInterval: "1s", jitter: 0 } });
 
@@ -32,8 +25,8 @@ function definition(seed: number): JsonObject {
   const step = (depth: number): JsonObject => {
     const id = newId();
     const kind = random();
-    if (depth > 2 || kind < 0.35) return { ...pay(id), ...(chance(random, 0.15) ? { if: "${input % 2 == 0}" } : {}) };
-    if (kind < 0.55) return tool(`${id}_may`);
+    if (depth > 2 || kind < 0.35) return { ...payOnce(`${id}_pay`), ...(chance(random, 0.15) ? { if: "${input % 2 == 0}" } : {}) };
+    if (kind < 0.55) return toolOnce(`${id}_may`);
     const scope = { id, ...(chance(random, 0.6) ? again(random) : {}), steps: block(depth + 1) };
     if (kind > 0.7)
       return { ...scope, type: "foreach", items: [0, 1, 2], concurrency: 1 + Math.floor(random() * 3), isolate: chance(random, 0.7) };
@@ -41,7 +34,7 @@ function definition(seed: number): JsonObject {
       ...scope,
       type: "try",
       undo: !mends(seed) && chance(random, 0.7),
-      catch: [{ steps: mends(seed) && chance(random, 0.5) ? [tool("mend")] : [raise] }],
+      catch: [{ steps: mends(seed) && chance(random, 0.5) ? [toolOnce("mend")] : [raise] }],
     };
   };
   return {

@@ -1,23 +1,17 @@
 import { describe, expect, jest, test } from "@jest/globals";
 import type { Json } from "../../contracts/json.ts";
 import { casesOf } from "../cases.ts";
-import { Bank, boom } from "./bank.ts";
+import { Bank } from "./bank.ts";
 import type { Answer, PlainPort } from "./plain-port.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
+import { boom } from "./answers.ts";
+import { definition, payOnce, toolOnce } from "./steps.ts";
 
 jest.setTimeout(60_000);
 
 /** What was undone is done again under another key, what was not is not: whichever way a `foreach` is done. */
 
-const tool = (id: string, more: object = {}) => ({
-  id,
-  type: "tool",
-  tool: "test.echo",
-  arguments: {},
-  retry: { maxAttempts: 1 },
-  ...more,
-});
-const pay = tool("pay", { compensate: [tool("undo", { arguments: { what: "${output}" } })] });
+const pay = payOnce();
 const raise = { id: "no", type: "raise" };
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const each = (steps: object[], more: object = {}) => ({ id: "each", type: "foreach", items: "${input}", steps, ...more });
@@ -30,7 +24,6 @@ const undoing = (count: number, steps: object[]) => ({
   steps,
   catch: [{ steps: [raise] }],
 });
-const definition = (steps: object[]) => ({ name: "test", version: "1.0.0", steps });
 
 /** Fails so many times at a path. */
 function failing(bad: string, times = 1): (path: string) => Answer | undefined {
@@ -62,7 +55,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test.each([1, 2, 3])("that a `try` has undone %s times are paid once in the end", async (times) => {
       const bank = new Bank();
-      const ended = await run([undoing(4, [each([pay, tool("may")], how)])], bank.answer(failing(`t.each${bad}.may`, times)));
+      const ended = await run([undoing(4, [each([pay, toolOnce("may")], how)])], bank.answer(failing(`t.each${bad}.may`, times)));
       expect(ended.end.result.status).toBe("completed");
       expect(bank.wrong(true)).toEqual([]);
       expect(keysOf(ended, `t.each${bad}.pay`)).toEqual(
@@ -77,7 +70,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
     test("that were finished and undone are done again, those with nothing to undo are kept", async () => {
       const bank = new Bank();
       const late = failing(`t.each${bad}.may`);
-      const items = each([tool("look"), { ...pay, if: "${index % 2 == 0}" }, tool("may")], how);
+      const items = each([toolOnce("look"), { ...pay, if: "${index % 2 == 0}" }, toolOnce("may")], how);
       const answer = bank.answer((path) => {
         const given = late(path);
         return given && { ...given, afterMs: 60_000 };
@@ -91,7 +84,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("are kept when the `foreach` is tried again: nothing has undone them", async () => {
       const bank = new Bank();
-      const ended = await run([each([pay, tool("may")], { ...how, ...attempts(4) })], bank.answer(failing(`each${bad}.may`, 3)));
+      const ended = await run([each([pay, toolOnce("may")], { ...how, ...attempts(4) })], bank.answer(failing(`each${bad}.may`, 3)));
       expect(ended.end.result.status).toBe("completed");
       expect(bank.wrong(true)).toEqual([]);
       expect(bank.size).toBe(count);
@@ -100,7 +93,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("are kept when a person says retry", async () => {
       const bank = new Bank();
-      const ended = await run([each([pay, tool("may")], { ...how, onError: "park" })], bank.answer(failing(`each${bad}.may`)), {
+      const ended = await run([each([pay, toolOnce("may")], { ...how, onError: "park" })], bank.answer(failing(`each${bad}.may`)), {
         steer: (walk, port) => {
           port.heard = ({ type }) => {
             if (type === "step.parked")
@@ -115,7 +108,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("stand when a `try` without `undo` takes the error", async () => {
       const bank = new Bank();
-      const caught = { id: "t", type: "try", steps: [each([pay, tool("may")], how)], catch: [{ steps: [tool("mend")] }] };
+      const caught = { id: "t", type: "try", steps: [each([pay, toolOnce("may")], how)], catch: [{ steps: [toolOnce("mend")] }] };
       const ended = await run([caught], bank.answer(failing(`t.each${bad}.may`)));
       expect(ended.end.result.status).toBe("completed");
       expect(keysOf(ended, ".undo")).toEqual([]);
@@ -123,7 +116,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("are all undone when the run fails, each once", async () => {
       const bank = new Bank();
-      const ended = await run([each([pay, tool("may")], how)], bank.answer(failing(`each${bad}.may`)));
+      const ended = await run([each([pay, toolOnce("may")], how)], bank.answer(failing(`each${bad}.may`)));
       expect(ended.end.result.status).toBe("failed");
       expect(bank.wrong(false)).toEqual([]);
       expect(keysOf(ended, ".undo")).toHaveLength(bank.size);
@@ -141,7 +134,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("that undid themselves go on counting, and what the run undoes after that counts on", async () => {
       const bank = new Bank();
-      const own = { id: "own", type: "try", undo: true, ...attempts(2), steps: [pay, tool("may")], catch: [{ steps: [raise] }] };
+      const own = { id: "own", type: "try", undo: true, ...attempts(2), steps: [pay, toolOnce("may")], catch: [{ steps: [raise] }] };
       const ended = await run([undoing(2, [each([own], how)])], bank.answer(failing(`t.each${bad}.own.may`, 2)));
       expect(ended.end.result.status).toBe("completed");
       expect(bank.wrong(true)).toEqual([]);
@@ -150,9 +143,9 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
 
     test("that undid themselves once and are undone by the run after that are undone twice", async () => {
       const bank = new Bank();
-      const own = { id: "own", type: "try", undo: true, ...attempts(2), steps: [pay, tool("may")], catch: [{ steps: [raise] }] };
+      const own = { id: "own", type: "try", undo: true, ...attempts(2), steps: [pay, toolOnce("may")], catch: [{ steps: [raise] }] };
       const fails = [failing(`t.each${bad}.own.may`), failing(`t.each${bad}.later`)];
-      const steps = [undoing(2, [each([own, tool("later")], how)])];
+      const steps = [undoing(2, [each([own, toolOnce("later")], how)])];
       const ended = await run(
         steps,
         bank.answer((path) => fails[0]!(path) ?? fails[1]!(path)),
@@ -167,10 +160,10 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
     test("are done again by a retry of the run, which goes on counting", async () => {
       const bank = new Bank();
       const answer = bank.answer(failing(`each${bad}.may`, 3));
-      let last = await run([each([pay, tool("may")], how)], answer);
+      let last = await run([each([pay, toolOnce("may")], how)], answer);
       for (const status of ["failed", "failed", "completed"]) {
         expect(bank.wrong(false)).toEqual([]);
-        last = await run([each([pay, tool("may")], how)], answer, { retryOf: last });
+        last = await run([each([pay, toolOnce("may")], how)], answer, { retryOf: last });
         expect(last.end.result.status).toBe(status);
       }
       expect(bank.wrong(true)).toEqual([]);
@@ -180,7 +173,7 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
     test("of a retry whose `foreach` is tried again keep what stands, and do again what was undone", async () => {
       const bank = new Bank();
       const answer = bank.answer(failing(`t.each${bad}.may`, 3));
-      const steps = [undoing(1, [each([pay, tool("may")], { ...how, ...attempts(2) })])];
+      const steps = [undoing(1, [each([pay, toolOnce("may")], { ...how, ...attempts(2) })])];
       const first = await run(steps, answer);
       expect(first.end.result.status).toBe("failed");
       const second = await run(steps, answer, { retryOf: first });
@@ -199,21 +192,21 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   const terminating = (_: unknown, port: PlainPort): void =>
     port.at(500, () =>
       allPorts(port)
-        .find(({ run: id }) => id.endsWith("each_from1"))!
+        .find(({ run: id }) => id.endsWith("each-from1"))!
         .terminate(),
     );
   const wait = { id: "w", type: "wait", duration: "1s" };
 
   test.each([1, 2])("windows within windows, undone %s times, are paid once in the end", async (times) => {
     const bank = new Bank();
-    const inner = { id: "inner", type: "foreach", items: "${[0, 1, 2]}", steps: [pay, tool("may")], ...isolated };
-    const ended = await run([undoing(3, [each([inner, tool("after")], isolated)])], bank.answer(failing("t.each[2].after", times)));
+    const inner = { id: "inner", type: "foreach", items: "${[0, 1, 2]}", steps: [pay, toolOnce("may")], ...isolated };
+    const ended = await run([undoing(3, [each([inner, toolOnce("after")], isolated)])], bank.answer(failing("t.each[2].after", times)));
     expect(ended.end.result.status).toBe("completed");
     expect(bank.wrong(true)).toEqual([]);
     expect(bank.size).toBeGreaterThan(12);
-    const failed = await run([each([inner, tool("after")], isolated)], bank.answer(failing("each[2].inner[1].may")));
+    const failed = await run([each([inner, toolOnce("after")], isolated)], bank.answer(failing("each[2].inner[1].may")));
     expect(failed.end.result.status).toBe("failed");
-    const again = await run([each([inner, tool("after")], isolated)], bank.answer(), { retryOf: failed });
+    const again = await run([each([inner, toolOnce("after")], isolated)], bank.answer(), { retryOf: failed });
     expect(again.end.result.status).toBe("completed");
     expect(bank.wrong(true)).toEqual([]);
   });
@@ -237,7 +230,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const bank = new Bank();
     const fails = [failing("t.each[3].may"), failing("t.each[0].pay.compensate.undo")];
     const ended = await run(
-      [undoing(2, [each([pay, tool("may")], { ...isolated, concurrency: 1 })])],
+      [undoing(2, [each([pay, toolOnce("may")], { ...isolated, concurrency: 1 })])],
       bank.answer((path) => fails[0]!(path) ?? fails[1]!(path)),
     );
     expect(ended.end.result.status).toBe("completed");
