@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
+import type { Duration } from "@temporalio/common";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
 import { messageSignals } from "../../contracts/agent-messages.ts";
@@ -23,7 +24,7 @@ export interface Histories {
   settle(tenant: string, run: string): Promise<void>;
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
-  startPlan(plan: Json): Promise<string>;
+  startPlan(plan: Json, taskTimeout?: Duration): Promise<string>;
   executions(tenant: string, run: string): Promise<number>;
   listed(query: string): Promise<string[]>;
   details(tenant: string, run: string): Promise<string>;
@@ -140,10 +141,11 @@ const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuin
     await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
     return id;
   },
-  async startPlan(plan) {
+  async startPlan(plan, taskTimeout) {
     const id = `r_${randomBytes(13).toString("hex")}`;
     const args: RunArguments = { ...argumentsOf(tenant, id), workflow: "broken", input: {}, plan };
-    await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args] });
+    const lasts = taskTimeout === undefined ? {} : { workflowTaskTimeout: taskTimeout };
+    await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args], ...lasts });
     return id;
   },
 });

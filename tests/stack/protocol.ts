@@ -1,3 +1,4 @@
+import type { Duration } from "@temporalio/common";
 import type { Json } from "../../contracts/json.ts";
 import type { Origin, UpdateArguments } from "../../contracts/messages.ts";
 import type { CampaignName } from "../chaos/campaigns.ts";
@@ -70,8 +71,8 @@ export interface HostCommands {
   fillMailbox(tenant: string, run: string, count: number): Promise<void>;
   /** Start a run that goes on in a new execution whenever its history has more events than this. */
   startContinuing(workflow: string, input: Json, events: number, origin?: Origin): Promise<string>;
-  /** Start a run with a plan that no checker has seen. */
-  startPlan(plan: Json): Promise<string>;
+  /** Start a run with a plan that no checker has seen, or whose tasks are handed in when they have lasted four fifths of a time. */
+  startPlan(plan: Json, taskTimeout?: Duration): Promise<string>;
   /** Runs that the list of the Temporal Web UI finds with a filter. */
   listed(query: string): Promise<string[]>;
   /** What the Temporal Web UI shows of a run as its current details. */

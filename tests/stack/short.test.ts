@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import type { JsonObject } from "../../contracts/json.ts";
+import type { Json, JsonObject } from "../../contracts/json.ts";
 import { limits } from "../../contracts/limits.ts";
 import { inScopes } from "../recorded-definitions.ts";
+import { planOf } from "../walk/plan-of.ts";
 import { admin, host } from "./client.ts";
 
 const short = (id: string, args: JsonObject = {}, more: JsonObject = {}): JsonObject => ({
@@ -145,6 +146,26 @@ describe("short steps of branches beside each other", () => {
       runs.map(({ id }) => id),
     );
     expect(replays).toEqual({ count: runs.length, broken: [] });
+  });
+});
+
+describe("short steps under way when their task is handed in", () => {
+  const double = (id: string): JsonObject => ({ id, type: "tool", tool: "test.double", arguments: { n: 1 } });
+  const works = Array.from({ length: 8 }, (_, n) => [short(`a${n}`, { ms: 250 }), ...(n % 2 === 0 ? [] : [double(`d${n}`)])]);
+  const comes = Array.from({ length: 8 }, (_, n) => [
+    { id: `w${n}`, type: "wait", duration: `${150 + 40 * n}ms` },
+    n % 2 === 0 ? short(`b${n}`) : double(`c${n}`),
+  ]);
+
+  test("go on in a replay after what had come meanwhile, as they did", async () => {
+    const plan = planOf({
+      name: "beats",
+      version: "1.0.0",
+      steps: [{ id: "p", type: "parallel", branches: { works: works.flat(), comes: comes.flat() } }],
+    });
+    const ids = await Promise.all(Array.from({ length: 4 }, () => host.startPlan(plan as unknown as Json, "1s")));
+    await Promise.all(ids.map((id) => admin.run(id).end()));
+    expect(await host.replays("default", ids)).toEqual({ count: ids.length, broken: [] });
   });
 });
 
