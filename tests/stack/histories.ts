@@ -54,6 +54,7 @@ export async function openHistories(address: string, stateDir: string): Promise<
   return {
     reconcile,
     ...startsOf(workflow),
+    ...lossesOf(workflow, reconcile),
     ...looksOf(connection, workflow),
     async sizeOf(tenant, run) {
       const { historyLength, historySize } = await handleOf(tenant, run).describe();
@@ -95,13 +96,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
         runs.map((run) => workflowIdOf(tenant, run)),
       );
     },
-    wearLock: (tenant, key) =>
-      wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),
-    wearMailbox: (tenant, agent) => wear(workflow, mailboxWorkflowId(tenant, agent), { signal: messageSignals.receive, argument: [] }),
-    async loseMailbox(tenant, agent) {
-      await workflow.getHandle(mailboxWorkflowId(tenant, agent)).terminate();
-      await reconcile();
-    },
     async ofType(type) {
       if (type === workflowTypes.maintenance) await reconcile();
       // Some live on; the others are looked at when they have ended.
@@ -118,7 +112,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
 
 const tenant = "default";
 
-/** Starts that no route of the API makes. */
 /** Begin an execution anew behind its first workflow task. */
 async function reset({ workflowService }: Connection, handle: WorkflowHandle): Promise<void> {
   const { events } = await handle.fetchHistory();
@@ -133,6 +126,7 @@ async function reset({ workflowService }: Connection, handle: WorkflowHandle): P
   });
 }
 
+/** Starts that no route of the API makes. */
 const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuing" | "startPlan"> => ({
   async startContinuing(name, input, continueAfterEvents, origin) {
     const id = `r_${randomBytes(13).toString("hex")}`;
@@ -147,6 +141,20 @@ const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuin
     const lasts = taskTimeout === undefined ? {} : { workflowTaskTimeout: taskTimeout };
     await workflow.start(workflowTypes.run, { workflowId: workflowIdOf(tenant, id), taskQueue: queues.runs, args: [args], ...lasts });
     return id;
+  },
+});
+
+/** What becomes of workflows that live for ever. */
+const lossesOf = (
+  workflow: Client["workflow"],
+  reconcile: Histories["reconcile"],
+): Pick<Histories, "wearLock" | "wearMailbox" | "loseMailbox"> => ({
+  wearLock: (tenant, key) =>
+    wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),
+  wearMailbox: (tenant, agent) => wear(workflow, mailboxWorkflowId(tenant, agent), { signal: messageSignals.receive, argument: [] }),
+  async loseMailbox(tenant, agent) {
+    await workflow.getHandle(mailboxWorkflowId(tenant, agent)).terminate();
+    await reconcile();
   },
 });
 
