@@ -76,11 +76,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    async executions(of, run) {
-      let count = 0;
-      for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
-      return count;
-    },
     reset: (tenant, run) => reset(connection, handleOf(tenant, run)),
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
@@ -159,7 +154,15 @@ const lossesOf = (
 });
 
 /** What people see in the Temporal Web UI. */
-const looksOf = (connection: Connection, workflow: Client["workflow"]): Pick<Histories, "listed" | "details" | "forget"> => ({
+const looksOf = (
+  connection: Connection,
+  workflow: Client["workflow"],
+): Pick<Histories, "executions" | "listed" | "details" | "forget"> => ({
+  async executions(of, run) {
+    let count = 0;
+    for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
+    return count;
+  },
   async listed(query) {
     const found: string[] = [];
     for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
