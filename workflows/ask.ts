@@ -85,7 +85,7 @@ async function people(
 ): Promise<string[]> {
   const named = template ? await walk.value(template, context.frame) : [];
   const list = typeof named === "string" ? [named] : named;
-  if (Array.isArray(list) && list.length <= limits.assigneesMax && list.every(isPerson)) return list as string[];
+  if (Array.isArray(list) && list.length <= limits.assigneesMax && list.every(isPerson)) return [...(list as string[])];
   throw new Fault(
     "expression",
     `\`${field}\` of ${path} must be a list of at most ${limits.assigneesMax} names or "role:…", of ${limits.assigneeMax} characters each.`,
