@@ -54,6 +54,7 @@ export async function openHistories(address: string, stateDir: string): Promise<
   return {
     reconcile,
     ...startsOf(workflow),
+    ...lossesOf(workflow, reconcile),
     ...looksOf(connection, workflow),
     async sizeOf(tenant, run) {
       const { historyLength, historySize } = await handleOf(tenant, run).describe();
@@ -75,11 +76,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
       for (let at = 0; at < count; at += 50)
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
-    async executions(of, run) {
-      let count = 0;
-      for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
-      return count;
-    },
     reset: (tenant, run) => reset(connection, handleOf(tenant, run)),
     async jsonOf(tenant, run) {
       const handle = handleOf(tenant, run);
@@ -94,13 +90,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
         stateDir,
         runs.map((run) => workflowIdOf(tenant, run)),
       );
-    },
-    wearLock: (tenant, key) =>
-      wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),
-    wearMailbox: (tenant, agent) => wear(workflow, mailboxWorkflowId(tenant, agent), { signal: messageSignals.receive, argument: [] }),
-    async loseMailbox(tenant, agent) {
-      await workflow.getHandle(mailboxWorkflowId(tenant, agent)).terminate();
-      await reconcile();
     },
     async ofType(type) {
       if (type === workflowTypes.maintenance) await reconcile();
@@ -118,7 +107,6 @@ export async function openHistories(address: string, stateDir: string): Promise<
 
 const tenant = "default";
 
-/** Starts that no route of the API makes. */
 /** Begin an execution anew behind its first workflow task. */
 async function reset({ workflowService }: Connection, handle: WorkflowHandle): Promise<void> {
   const { events } = await handle.fetchHistory();
@@ -133,6 +121,7 @@ async function reset({ workflowService }: Connection, handle: WorkflowHandle): P
   });
 }
 
+/** Starts that no route of the API makes. */
 const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuing" | "startPlan"> => ({
   async startContinuing(name, input, continueAfterEvents, origin) {
     const id = `r_${randomBytes(13).toString("hex")}`;
@@ -150,8 +139,30 @@ const startsOf = (workflow: Client["workflow"]): Pick<Histories, "startContinuin
   },
 });
 
+/** What becomes of workflows that live for ever. */
+const lossesOf = (
+  workflow: Client["workflow"],
+  reconcile: Histories["reconcile"],
+): Pick<Histories, "wearLock" | "wearMailbox" | "loseMailbox"> => ({
+  wearLock: (tenant, key) =>
+    wear(workflow, lockWorkflowId(tenant, "step", key)!, { signal: lockSignals.release, argument: { run: "r_nobody", ticket: "none" } }),
+  wearMailbox: (tenant, agent) => wear(workflow, mailboxWorkflowId(tenant, agent), { signal: messageSignals.receive, argument: [] }),
+  async loseMailbox(tenant, agent) {
+    await workflow.getHandle(mailboxWorkflowId(tenant, agent)).terminate();
+    await reconcile();
+  },
+});
+
 /** What people see in the Temporal Web UI. */
-const looksOf = (connection: Connection, workflow: Client["workflow"]): Pick<Histories, "listed" | "details" | "forget"> => ({
+const looksOf = (
+  connection: Connection,
+  workflow: Client["workflow"],
+): Pick<Histories, "executions" | "listed" | "details" | "forget"> => ({
+  async executions(of, run) {
+    let count = 0;
+    for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
+    return count;
+  },
   async listed(query) {
     const found: string[] = [];
     for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));

@@ -33,20 +33,11 @@ const eventually = async <T>(read: () => Promise<T>, isThere: (value: T) => bool
   }
 };
 
-const limited = async (place: Place, concurrency: object): Promise<string> =>
-  admin.publish({ concurrency, steps: [{ id: "call", type: "http", method: "POST", url: place.url, body: "${input.n}" }] });
-
-/** A run that has the only place of its workflow for a minute, and one that waits for it. */
-async function queued(): Promise<{ place: Place; first: Run; second: Run }> {
-  const place = new Place();
-  await place.script({ delayMs: 60_000 });
-  const workflow = await limited(place, {});
-  const first = await admin.start(workflow, { n: 1 });
-  await place.calls(1);
-  const second = await admin.start(workflow, { n: 2 });
-  await second.until("run.queued");
-  return { place, first, second };
-}
+const isStatus = (run: Run, status: string) =>
+  eventually(
+    () => run.read(),
+    (body) => body.status === status,
+  );
 
 afterEach(async () => host.heal());
 
@@ -156,18 +147,15 @@ describe("a lock comes free", () => {
     expect((await after.calls()).map(({ body }) => body)).toEqual(["last"]);
   });
 
-  // Both at once: locks look after their holders every half a minute.
-  test("when its holder is terminated, and a place of `concurrency` when its run is", async () => {
+  test("when its holder is terminated", async () => {
     const key = uniqueName("key");
     const [place, after] = [new Place(), new Place()];
     await place.script({ delayMs: 60_000 });
     const holder = await holding(place, key);
     const next = await admin.begin({ steps: [locked(after, key)] });
-    const { first, second } = await queued();
     await waitsFor(next, `lock ${key}`);
-    await Promise.all([holder.terminate(), first.terminate()]);
-    const ends = await Promise.all([next.end(), second.end()]);
-    expect(ends.map(({ status }) => status)).toEqual(["completed", "completed"]);
+    await holder.terminate();
+    expect((await next.end()).status).toBe("completed");
   });
 
   test("when who is next in line was terminated meanwhile", async () => {
@@ -245,6 +233,9 @@ onLinux("a worker killed by kill -9", () => {
 });
 
 describe("`concurrency` of a definition", () => {
+  const limited = async (place: Place, concurrency: object): Promise<string> =>
+    admin.publish({ concurrency, steps: [{ id: "call", type: "http", method: "POST", url: place.url, body: "${input.n}" }] });
+
   test("`queue`: the next run is queued until the one before has ended", async () => {
     const place = new Place();
     await place.script({ delayMs: 1_500 });
@@ -271,7 +262,13 @@ describe("`concurrency` of a definition", () => {
   });
 
   test("a queued run can be cancelled", async () => {
-    const { place, first, second } = await queued();
+    const place = new Place();
+    await place.script({ delayMs: 60_000 });
+    const workflow = await limited(place, {});
+    const first = await admin.start(workflow, { n: 1 });
+    await place.calls(1);
+    const second = await admin.start(workflow, { n: 2 });
+    await second.until("run.queued");
     await second.cancel();
     expect((await second.end()).status).toBe("canceled");
     await first.cancel();
@@ -314,5 +311,17 @@ describe("`concurrency` of a definition", () => {
     await place.calls(1);
     const newest = await admin.start(workflow, { n: 2 });
     expect([(await oldest.end()).status, (await newest.end()).status]).toEqual(["canceled", "completed"]);
+  });
+
+  test("a terminated run gives its place up", async () => {
+    const place = new Place();
+    await place.script({ delayMs: 60_000 });
+    const workflow = await limited(place, {});
+    const first = await admin.start(workflow, { n: 1 });
+    await place.calls(1);
+    const second = await admin.start(workflow, { n: 2 });
+    await second.until("run.queued");
+    await first.terminate();
+    expect((await isStatus(second, "completed")).output).toMatchObject({ status: 200 });
   });
 });

@@ -1,9 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { admin, host, Place, type Page, type Run, type RunBody } from "./client.ts";
+import { admin, host, Place, type Page, type RunBody } from "./client.ts";
 import { begun, broken, call, failed } from "./going-on.ts";
 
-// Without a heartbeat a call whose worker was killed is made again when its 30 s are over.
-const often = { heartbeat: "4s", retry: { maxAttempts: 5, initialInterval: "100ms" } };
+const often = { retry: { maxAttempts: 5, initialInterval: "100ms" } };
 
 /** What windows did, undone and done again, as a server sees it that honours `Idempotency-Key`. */
 class Bank {
@@ -59,19 +58,6 @@ const each = (steps: object[], more: object = {}) => ({
 });
 const isolated = { isolate: true, concurrency: 3 };
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-
-/** A run whose window was terminated when its only item had paid. */
-async function bereft(more: object = {}): Promise<{ bank: Bank; run: Run }> {
-  const [bank, slow] = [new Bank(), new Place()];
-  await slow.script({ status: 200, delayMs: 60_000 });
-  const run = await admin.begin({ steps: [each([bank.pay, call("slow", slow)], { ...isolated, ...more })] }, { items: [0] });
-  await slow.calls(1);
-  const { body } = await admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}`);
-  const window = admin.run(body.data[0]!.id);
-  await window.until("compensation.registered");
-  await window.terminate();
-  return { bank, run };
-}
 
 describe("items of windows", () => {
   test("that a `try` has undone are paid once in the end, also when the worker is killed meanwhile", async () => {
@@ -145,14 +131,30 @@ describe("items of windows", () => {
     expect(await bank.paid.calls()).toHaveLength(6);
   });
 
-  // Both at once: that a child has ended without a word is found out twice a minute.
-  test("of a terminated window stand, and its next attempt keeps them; where it has none they are undone, as all others", async () => {
-    const [kept, undone] = await Promise.all([bereft(again), bereft()]);
-    const ends = await Promise.all([kept.run.end(), undone.run.end()]);
-    expect(ends).toMatchObject([{ status: "completed" }, { status: "failed" }]);
-    expect(await kept.bank.paid.calls()).toHaveLength(1);
-    expect(await kept.bank.refunded.calls()).toHaveLength(0);
-    expect(await undone.bank.wrong(false)).toEqual([]);
+  test("of a terminated window stand, and its next attempt keeps them", async () => {
+    const [bank, slow] = [new Bank(), new Place()];
+    await slow.script({ status: 200, delayMs: 60_000 });
+    const run = await admin.begin({ steps: [each([bank.pay, call("slow", slow)], { ...isolated, ...again })] }, { items: [0] });
+    await slow.calls(1);
+    const { body } = await admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}`);
+    const [window] = body.data;
+    await admin.run(window!.id).until("compensation.registered");
+    await admin.run(window!.id).terminate();
+    expect(await run.end()).toMatchObject({ status: "completed" });
+    expect(await bank.paid.calls()).toHaveLength(1);
+    expect(await bank.refunded.calls()).toHaveLength(0);
+  });
+
+  test("of a terminated window are undone when the run fails, as all others", async () => {
+    const [bank, slow] = [new Bank(), new Place()];
+    await slow.script({ status: 200, delayMs: 60_000 });
+    const run = await admin.begin({ steps: [each([bank.pay, call("slow", slow)], isolated)] }, { items: [0] });
+    await slow.calls(1);
+    const { body } = await admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}`);
+    await admin.run(body.data[0]!.id).until("compensation.registered");
+    await admin.run(body.data[0]!.id).terminate();
+    expect(await run.end()).toMatchObject({ status: "failed" });
+    expect(await bank.wrong(false)).toEqual([]);
   });
 
   test("of a run that was terminated stand, and its retry undoes them when it fails", async () => {
