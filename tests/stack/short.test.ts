@@ -163,7 +163,7 @@ describe("short steps under way when their task is handed in", () => {
       version: "1.0.0",
       steps: [{ id: "p", type: "parallel", branches: { works: works.flat(), comes: comes.flat() } }],
     });
-    const ids = await Promise.all(Array.from({ length: 4 }, () => host.startPlan(plan as unknown as Json, "1s")));
+    const ids = await Promise.all(Array.from({ length: 8 }, () => host.startPlan(plan as unknown as Json, "1s")));
     await Promise.all(ids.map((id) => admin.run(id).end()));
     expect(await host.replays("default", ids)).toEqual({ count: ids.length, broken: [] });
   });
