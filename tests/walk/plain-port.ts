@@ -134,7 +134,7 @@ export class PlainPort implements Port {
     const { id, path, input, part } = request;
     if (part) this.#running.set(id, this.#begin!(request, this));
     const running = this.#running.get(id);
-    if (running) return this.#part(running, scope, told);
+    if (running) return this.#part(running, { scope, told, isStarted: part === undefined });
     const known = this.#children.get(id);
     const { answer, startedAt } = known ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
     this.#children.set(id, { answer, startedAt });
@@ -259,8 +259,13 @@ export class PlainPort implements Port {
     });
   }
 
-  async #part({ end, cancel }: RunningPart, scope: Scope, told: ChildWatch): Promise<Json> {
+  async #part(
+    { end, cancel }: RunningPart,
+    { scope, told, isStarted }: { scope: Scope; told: ChildWatch; isStarted: boolean },
+  ): Promise<Json> {
     told.started();
+    // The end of one that an earlier execution has started is asked for by an activity: known no sooner than what the walk does by itself.
+    if (isStarted) await this.#time.later<void>({ scope: new Scope(), ms: 0, owner: this }, (resolve) => resolve());
     const execution = this.#executions;
     const release = scope.onCancel(cancel);
     try {
