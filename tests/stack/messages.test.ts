@@ -50,9 +50,9 @@ const read = async (id: string): Promise<MessageBody> => (await admin.get<Messag
 const list = async (query: string, by: Client = admin): Promise<MessageBody[]> =>
   (await by.get<Page<MessageBody>>(`/api/v2/messages?limit=200&${query}`)).body.data;
 
-/** The message's first delivery, once it has come so far. */
+/** The message's first delivery, once it has come so far: a server that has just come back may take no word yet, and what is forgotten is looked for twice a minute. */
 async function delivered(id: string, ...statuses: string[]): Promise<DeliveryBody> {
-  for (const patience = Date.now() + 30_000; ; await new Promise((later) => setTimeout(later, 20))) {
+  for (const patience = Date.now() + 75_000; ; await new Promise((later) => setTimeout(later, 20))) {
     const [delivery] = (await read(id)).deliveries;
     if (statuses.includes(delivery!.status)) return delivery!;
     if (Date.now() > patience) throw new Error(`Message ${id}: ${JSON.stringify(delivery)}`);
