@@ -93,9 +93,9 @@ async function onLast(port: PlainPort, type: string, act: (path: string) => Prom
 
 function change(seed: number, { walk, steered, definitions }: Around): void {
   const after = changed(steered.definition, seed);
-  const plan = compiled(after);
-  if (!plan) return;
-  plan.hash = `hash${seed}`;
+  const made = compiled(after);
+  if (!made) return;
+  const plan = { ...made, hash: `hash${seed}` };
   definitions.set(plan.hash, after);
   walk.leaving.changePlan({ plan, kind: "patch", by: "ada" });
 }
