@@ -29,6 +29,7 @@ const budgets: Record<string, Budget> = {
   switch: { events: 6, tasks: 2 },
   parallel: { events: 10 },
   "parallel-any": { events: 8, tasks: 2 },
+  "parallel-short": { events: 29 },
   foreach: { events: 19 },
   "foreach-short": { events: 5, tasks: 1 },
   "foreach-collect": { events: 4, tasks: 1 },
