@@ -121,7 +121,7 @@ export interface Port {
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;
   /** Resolves in another workflow task; nothing cancels it. */
-  rest(): Promise<void>;
+  nextTask(): Promise<void>;
   /** Resolves at a quiet moment (nothing left to do right now) at which the predicate holds. */
   until(predicate: () => boolean): Promise<void>;
   /** Send an event to another run of the tenant; durable once resolved. */

@@ -4,7 +4,7 @@ import { condition as uncounted, type TimerOptions } from "@temporalio/workflow"
 /** How often a condition has let something go on, in any run: compared within one activation, in which only one is at work. */
 let passed = 0;
 
-/** Temporal's `condition`, counted. The only one that is used, or `rest` would overlook what it lets go on. */
+/** Temporal's `condition`, counted. The only one that is used, or `atRest` would overlook what it lets go on. */
 export function condition(predicate: () => boolean): Promise<void>;
 export function condition(predicate: () => boolean, timeoutMs: number, options: TimerOptions): Promise<boolean>;
 export function condition(predicate: () => boolean, timeoutMs?: number, options: TimerOptions = {}): Promise<boolean | void> {
@@ -34,7 +34,7 @@ export async function until(predicate: () => boolean): Promise<void> {
  * Resolves when nothing in the run can go on before something else comes in. Temporal looks at all conditions, lets all promises go on,
  * and looks again, until a look finds none that holds: the look at which only ours did is that one.
  */
-export async function rest(): Promise<void> {
+export async function atRest(): Promise<void> {
   for (let before = -1; before !== passed;) {
     before = passed;
     await uncounted(notAtOnce(() => true));

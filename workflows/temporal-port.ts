@@ -1,6 +1,5 @@
 import {
   ActivityCancellationType,
-  CancellationScope,
   allHandlersFinished,
   getExternalWorkflowHandle,
   isCancellation,
@@ -20,7 +19,7 @@ import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { faultOfActivity, faultOfCall } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
-import { activityId, cancellable, timeouts } from "./operation.ts";
+import { activityId, cancellable, timeouts, uncancelled } from "./operation.ts";
 import { quick, slow } from "./quick.ts";
 import { until } from "./quiet.ts";
 import type { BroadcastRequest, ForeignRequest, Port } from "./port.ts";
@@ -45,7 +44,7 @@ export function createTemporalPort(run: RunArguments): Port {
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
-    rest: () => CancellationScope.nonCancellable(() => sleep(1, { summary: "go on in another task" })),
+    nextTask: () => uncancelled(() => sleep(1, { summary: "go on in another task" })),
     until,
     send: (to, event, scope) => slots.hold(jsonBytes(event.data), scope, () => cancellable(scope, () => send(tenant, to, event))),
     ...createLockPort(run),

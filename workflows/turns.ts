@@ -1,5 +1,5 @@
 import { CancellationScope } from "@temporalio/workflow";
-import { rest } from "./quiet.ts";
+import { atRest } from "./quiet.ts";
 
 /**
  * Results of local activities: each goes on when nothing else in the run can, one at a time, in the order in which they came.
@@ -33,7 +33,7 @@ function turn(line: Line): Promise<void> {
 async function move(line: Line): Promise<void> {
   line.isMoving = true;
   while (line.waiting.length > 0) {
-    await rest();
+    await atRest();
     line.waiting.shift()!();
   }
   line.isMoving = false;

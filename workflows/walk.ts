@@ -245,7 +245,7 @@ export class Walk {
 
   /** Fill a template; one whose expressions read inside stored values is filled outside, by a local activity. */
   async value(template: Template, frame: Frame): Promise<Json> {
-    while (frame.pace.isSpent) await this.outside(() => frame.pace.rest(this.port));
+    while (frame.pace.isSpent) await this.outside(() => frame.pace.nextTask(this.port));
     try {
       return frame.fill(template);
     } catch (error) {

@@ -114,7 +114,7 @@ export class PlainPort implements Port {
   sleep: Port["sleep"] = (ms, _, scope) => this.#time.later<void>({ scope, ms, owner: this }, (resolve) => resolve());
   /** How often the walk went on in another task. */
   rests = 0;
-  rest: Port["rest"] = () => {
+  nextTask: Port["nextTask"] = () => {
     this.rests += 1;
     return this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve());
   };
