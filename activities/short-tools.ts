@@ -1,17 +1,60 @@
 import { ApplicationFailure } from "@temporalio/activity";
-import type { Activities, ShortAnswer } from "../contracts/activities.ts";
+import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepDone } from "../contracts/activities.ts";
 import { isProblem } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
+import { viewOf } from "../contracts/step-view.ts";
+import { fill } from "../language/expression/evaluate.ts";
+import type { Template } from "../language/plan.ts";
 
-/** Short tools beside each other, each of which is a step's whole activity: it does the work and records it. */
+/**
+ * Short tools beside each other, each with those after it. Each is a step's whole activity: it does the work and records it.
+ *
+ * Those after one are called while they can be: the one before has succeeded, their arguments read no stored value, and there is time.
+ * The walk calls what has no answer by itself, and finds out what is wrong with it.
+ */
 export const createShortTools =
   (tool: Activities["tool"]): Activities["shortTools"] =>
   (calls) =>
-    Promise.all(calls.map((call) => tool(call).then((done) => ({ done }), answerOf)));
+    Promise.all(calls.map((each) => inARow(tool, each)));
+
+async function inARow(tool: Activities["tool"], { call, next }: ShortCall): Promise<ShortAnswer> {
+  const startedAt = Date.now();
+  const answer = await answerOf(tool(call));
+  if (!answer.done || !next) return answer;
+  const answers: ShortAnswer[] = [];
+  const seen = new Map(Object.entries(next.steps));
+  let before: { id: string; done: StepDone } = { id: next.after, done: answer.done };
+  for (const { id, call: following, arguments: template } of next.calls) {
+    if (Date.now() - startedAt > limits.localStepMs / 2) break;
+    seen.set(before.id, viewOf({ status: "completed", exports: {}, ...before.done }));
+    const given = filled(template, next.roots, seen);
+    if (given === undefined) break;
+    const { done, failed } = await answerOf(tool({ ...following, fields: { ...following.fields, arguments: given } }));
+    answers.push({ ...(done ? { done } : {}), ...(failed ? { failed } : {}) });
+    if (!done) break;
+    before = { id, done };
+  }
+  return { ...answer, next: answers };
+}
+
+/** Nothing when it reads a stored value, or cannot be told. */
+function filled(template: Json, roots: ShortCalls["roots"], steps: ReadonlyMap<string, Json>): Json | undefined {
+  try {
+    return fill(template as unknown as Template, { name: (name) => roots[name], step: (id) => steps.get(id) });
+  } catch {
+    return undefined;
+  }
+}
 
 /** What the tool itself said; nothing when it was not asked, or was not recorded. */
-function answerOf(error: unknown): ShortAnswer {
-  if (!(error instanceof ApplicationFailure)) return {};
-  const problem = error.details?.[0];
-  if (!isProblem(problem)) return {};
-  return { failed: { problem, isFinal: error.nonRetryable === true, retryAfterMs: Number(error.nextRetryDelay ?? 1) } };
+async function answerOf(work: Promise<StepDone>): Promise<ShortAnswer> {
+  try {
+    return { done: await work };
+  } catch (error) {
+    if (!(error instanceof ApplicationFailure)) return {};
+    const problem = error.details?.[0];
+    if (!isProblem(problem)) return {};
+    return { failed: { problem, isFinal: error.nonRetryable === true, retryAfterMs: Number(error.nextRetryDelay ?? 1) } };
+  }
 }

@@ -8,12 +8,17 @@ export interface StackPorts {
   redis: number;
 }
 
-/** Ports nobody uses now, for stacks beside the one on the fixed ports: tests, benchmarks. */
+/**
+ * Ports nobody uses now, for stacks beside the one on the fixed ports: tests, benchmarks. Below those that systems give to whoever
+ * connects or asks for any: in the second until a server takes its own, somebody else would now and then be given it.
+ */
 export async function freePorts(): Promise<StackPorts> {
-  // Held together until all are known, or the system may give the same one twice.
-  const held = await Promise.all(Array.from({ length: 5 }, () => listen(0)));
-  const [api, temporal, temporalUi, postgres, redis] = held.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(held.map((server) => new Promise((closed) => server.close(closed))));
+  const found: number[] = [];
+  while (found.length < 5) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    if (!found.includes(port) && (await isFree(port))) found.push(port);
+  }
+  const [api, temporal, temporalUi, postgres, redis] = found;
   return { api: api!, temporal: temporal!, temporalUi: temporalUi!, postgres: postgres!, redis: redis! };
 }
 

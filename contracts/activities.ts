@@ -69,6 +69,26 @@ export interface StepDone {
   delay?: Delay;
   /** What guardrails decided: shown in the Temporal Web UI. */
   guarded?: string[];
+  /** How many of the calls after it have been made with it. */
+  made?: number;
+  /** It was made with the one before it: what it carried is not in the log. */
+  isMade?: true;
+}
+
+/** A short tool's call, and those of the steps right after it, which need nothing but what came before. */
+export interface ShortCall {
+  call: StepCall<ToolFields>;
+  next?: ShortCalls;
+}
+
+export interface ShortCalls {
+  /** The step that all of them come after. */
+  after: string;
+  /** In their order; `arguments` is the template of `fields.arguments`. */
+  calls: { id: string; call: StepCall<Omit<ToolFields, "arguments">>; arguments: Json }[];
+  /** What the templates read, apart from each other's results. May hold references. */
+  roots: JsonObject;
+  steps: JsonObject;
 }
 
 /** Of a short tool beside the walk; neither: it has given no answer. */
@@ -76,6 +96,8 @@ export interface ShortAnswer {
   done?: StepDone;
   /** `isFinal`: another attempt would not help. */
   failed?: { problem: Problem; isFinal: boolean; retryAfterMs: number };
+  /** Of the steps after it, as many as have one. */
+  next?: ShortAnswer[];
 }
 
 export interface Delay {
@@ -248,8 +270,11 @@ export interface BriefedStep {
 export interface Activities {
   llm(call: StepCall<LlmFields>): Promise<StepDone>;
   tool(call: StepCall<ToolFields>): Promise<StepDone>;
-  /** Short ones beside each other, as one local activity; the answers in the order of the calls. A failed one fails none of the others. */
-  shortTools(calls: StepCall<ToolFields>[]): Promise<ShortAnswer[]>;
+  /**
+   * Short ones beside each other, each with those after it, as one local activity; the answers in the order of the calls. A failed one
+   * fails none beside it, and nothing is called after it.
+   */
+  shortTools(calls: ShortCall[]): Promise<ShortAnswer[]>;
   /** One turn of an agent: one model call; the conversation is kept outside of the history. */
   think(call: StepCall<ThinkFields>): Promise<StepDone>;
   http(call: StepCall<HttpFields>): Promise<StepDone>;

@@ -57,6 +57,17 @@ const calls = (place: Place): Record<string, Recording> => ({
   },
   tool: { steps: [{ id: "t", type: "tool", tool: "test.double", arguments: { n: 2 } }] },
   short: { steps: [short("a"), http("b"), short("c")] },
+  // Of the three that are made with the first, the second fails at first.
+  "short-row": {
+    steps: [
+      short("a"),
+      { ...short("b"), arguments: { said: "${steps.a.output.word}" } },
+      { ...short("c"), arguments: { failures: 1 }, retry: { maxAttempts: 2, initialInterval: "1ms" } },
+      short("d"),
+      http("e"),
+      { id: "f", type: "foreach", items: "${range(3)}", concurrency: 3, steps: [short("s"), short("t")] },
+    ],
+  },
   http: { steps: [http("a"), http("b", { method: "POST", body: { of: "${steps.a.output.status}" } })] },
   activity: { steps: [{ id: "sum", type: "activity", activity: "add", taskQueue: place.foreignQueue, arguments: [1, 2] }] },
   set: { steps: [{ ...set("a", "${1 + 1}"), export: { n: "${output}" } }, set("b", "${vars.n}")], more: { vars: { n: 0 } } },

@@ -1,7 +1,8 @@
 import type { Json } from "../contracts/json.ts";
+import { viewOf } from "../contracts/step-view.ts";
 import type { Block, Step } from "../language/plan.ts";
 import { budgetsOfStep } from "./budgets.ts";
-import { stepPath, viewOf, type Context, type Entry } from "./context.ts";
+import { stepPath, type Context, type Entry } from "./context.ts";
 import { resumeRest } from "./fan-out.ts";
 import { isEnd } from "./ledger.ts";
 import { Rest } from "./rest.ts";
@@ -23,7 +24,7 @@ async function runSteps(walk: Walk, block: Block, around: Context): Promise<Entr
   const byId = new Map(block.steps.map((step) => [step.id, step]));
   const start = (step: Step): Promise<Entry> => {
     const needs = (): Promise<Entry>[] => step.needs.map((id) => start(byId.get(id)!));
-    const context = { ...around, rest, ...(watchdogs && step.background ? { scope: watchdogs } : {}) };
+    const context = { ...around, rest, block, ...(watchdogs && step.background ? { scope: watchdogs } : {}) };
     const running = started.get(step.id) ?? afterAll(needs()).then(() => settle(walk, step, context));
     started.set(step.id, running);
     return running;

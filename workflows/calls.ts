@@ -1,6 +1,6 @@
 import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { HttpFields, LlmFields, StepCall, StepDone, Told, ToolFields } from "../contracts/activities.ts";
+import type { HttpFields, LlmFields, StepDone, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
@@ -9,8 +9,11 @@ import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
-import type { CallKind } from "./port.ts";
+import { NextCalls } from "./next-calls.ts";
+import type { CallKind, CallRequest } from "./port.ts";
+import type { Scope } from "./scope.ts";
 import { noteRefused, sinceOf } from "./since.ts";
+import { hostsOf, stepCall, toolFields } from "./step-call.ts";
 import type { Walk } from "./walk.ts";
 
 export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome> {
@@ -38,17 +41,12 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
   const { step, path, context } = here;
   const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
   const fields: ToolFields = {
-    tool: step.tool,
-    ...(step.version === undefined ? {} : { version: step.version }),
-    ...(step.server === undefined ? {} : { server: step.server }),
-    ...(step.agent === undefined ? {} : { agent: step.agent }),
-    ...(step.memory ? { memory: step.memory } : {}),
-    ...hostsOf(walk),
+    ...toolFields(walk, here),
     arguments: await walk.value(step.arguments, context.frame),
     ...(told ? { told } : {}),
   };
   try {
-    return await call(walk, "tool", here, { fields });
+    return await call(walk, "tool", here, { fields, next: NextCalls.of(walk, here) });
   } catch (error) {
     if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
     return settle(walk, here, { fields, error });
@@ -129,7 +127,7 @@ export async function callThink(
 }
 
 /** One that has not begun is made again when its turn has come. */
-async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, { fields, chain }: Calling): Promise<Outcome> {
+async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, { fields, chain, next }: Calling): Promise<Outcome> {
   const { context, step, path } = here;
   for (;;) {
     const turn = walk.ledger.place(path)?.["turn"] as Turn | undefined;
@@ -147,15 +145,21 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       options: chain ? attemptsOf(step, chain) : step,
       ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
       summary: step.summary ? await summaryOf(walk, here) : path,
+      ...(next ? { next: next.calls } : {}),
     };
-    const { delay, ...done } = await counted(walk, here, chain && given, () =>
-      walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
+    const { delay, isMade, ...done } = await counted(walk, here, chain && given, () =>
+      walk.outside(() => walk.inspector.busy(() => make(walk, request, { scope: context.scope, next })), isLong(step)),
     );
-    walk.journal.acknowledge(carried);
+    if (!isMade) walk.journal.acknowledge(carried);
     if (done.guarded) walk.inspector.note(shownAt(path), done.guarded);
     if (!delay) return { ...done, isRecorded: true };
     walk.ledger.note(path, { turn: { for: delay.for, at: walk.clock.now() + delay.ms } });
   }
+}
+
+function make(walk: Walk, request: CallRequest, { scope, next }: { scope: Scope; next: NextCalls | undefined }): Promise<StepDone> {
+  const made = (): Promise<StepDone> => walk.port.call(request, scope);
+  return next ? next.with(made) : made();
 }
 
 /** What it has asked of models counts, also when it has failed. */
@@ -187,6 +191,7 @@ interface Calling {
   fields: LlmFields | ToolFields | HttpFields | ThinkFields;
   /** Of a call of models: how many there are to ask, and how often each may mend its answer. */
   chain?: { models: number; repairs: number; judges: number };
+  next?: NextCalls | undefined;
 }
 
 /** An activity that asks models makes one call per attempt; what the step says of attempts holds for each model. */
@@ -197,32 +202,12 @@ function attemptsOf(options: CallOptions, chain: NonNullable<Calling["chain"]>):
 
 const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;
 
-function stepCall(walk: Walk, here: Here<Step & CallOptions>, fields: Json, carried: StepCall<unknown>["carried"]): StepCall<unknown> {
-  const { step, path, attempt, context } = here;
-  const { while: retryWhile, ...retry } = step.retry;
-  return {
-    run: walk.journal.reference,
-    path,
-    attempt,
-    ...(walk.options.plan.record ? { record: walk.options.plan.record } : {}),
-    idempotencyKey: walk.effectKey(path),
-    carried,
-    retry,
-    ...(context.budgets.length > 0 ? { budgets: context.budgets.map(({ scope, caps, onExceed }) => ({ scope, caps, onExceed })) } : {}),
-    ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
-    ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
-    fields,
-  };
-}
-
 /** What the Temporal Web UI shows beside the event: the step's path, then the author's own words. */
 export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>): Promise<string> {
   if (!step.summary) return path;
   const words = await walk.value(step.summary, context.frame);
   return `${path} · ${typeof words === "string" ? words : JSON.stringify(words)}`;
 }
-
-const hostsOf = ({ options: { plan } }: Walk): { hosts?: string[] } => (plan.policy?.hosts ? { hosts: plan.policy.hosts } : {});
 
 /** What an expression named could not be held against the policy when the definition was published. */
 export function refuseModels({ options: { plan } }: Walk, { path }: Here<Step>, models: string[]): void {

@@ -1,8 +1,8 @@
 import type { BudgetRef } from "../contracts/budgets.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
-import type { Entry, Usage } from "../contracts/activities.ts";
-import type { Step, StepFields, StepType } from "../language/plan.ts";
+import type { Usage } from "../contracts/activities.ts";
+import type { Block, Step, StepFields, StepType } from "../language/plan.ts";
 import type { Frame } from "./frame.ts";
 import type { Lane } from "./outbox.ts";
 import type { Rest } from "./rest.ts";
@@ -23,6 +23,8 @@ export interface Context {
   rest: Rest;
   /** What calls in here may spend. */
   budgets: readonly BudgetRef[];
+  /** Whose steps these are. */
+  block: Block;
   /** The error being handled: what `raise` without `error` passes on. */
   handling?: Problem;
 }
@@ -67,10 +69,3 @@ export class Ended extends Error {
     this.output = output;
   }
 }
-
-export const viewOf = (entry: Entry): Json => ({
-  output: entry.output,
-  status: entry.status,
-  error: (entry.error ?? null) as Json,
-  usage: (entry.usage ?? null) as unknown as Json,
-});

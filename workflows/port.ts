@@ -1,6 +1,16 @@
 import type { Outgoing } from "../contracts/agent-messages.ts";
 import type { AgentOrder, Approved, Settled } from "../contracts/agent-task.ts";
-import type { Activities, BriefedStep, LeftByWindow, Listed, ListRequest, RunRef, StepCall, StepDone } from "../contracts/activities.ts";
+import type {
+  Activities,
+  BriefedStep,
+  LeftByWindow,
+  Listed,
+  ListRequest,
+  RunRef,
+  ShortCalls,
+  StepCall,
+  StepDone,
+} from "../contracts/activities.ts";
 import type { BudgetRef, Raise } from "../contracts/budgets.ts";
 import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
@@ -25,6 +35,8 @@ export interface CallRequest {
   fairnessKey?: string;
   /** Shown in the Temporal Web UI. */
   summary: string;
+  /** May be made with it; how many were, the result says. Each is asked for as any other all the same, and has its answer at once then. */
+  next?: ShortCalls;
 }
 
 export interface ForeignRequest {

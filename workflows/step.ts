@@ -45,7 +45,6 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
     const here: Here<Step> = { step, path, attempt: walk.ledger.attempt(path), context: { ...context, frame, budgets, exports: {} } };
     const entry = await attempt(walk, here);
     if (entry !== "again") return entry;
-    if (walk.pause.isPaused) await walk.pause.over(context.scope);
   }
 }
 
@@ -53,7 +52,7 @@ async function attempt(walk: Walk, here: Here<Step>): Promise<Entry | "again"> {
   const { path } = here;
   const { failed, retryAt } = walk.ledger.place(path) ?? {};
   if (failed) return afterError(walk, { ...here, attempt: here.attempt - 1 }, failed as Problem);
-  if (retryAt !== undefined) await untilRetry(walk, here, retryAt as number);
+  if (retryAt !== undefined) await unlessLeft(walk, here, untilRetry(walk, here, retryAt as number));
   try {
     return await attemptOnce(walk, here);
   } catch (error) {
@@ -168,11 +167,12 @@ function passBy(walk: Walk, problem: Problem): Entry {
 /** What a person makes of it; nothing when they let it fail. */
 async function park(walk: Walk, here: Here<Step>, problem: Problem): Promise<Entry | "again" | undefined> {
   walk.inspector.set(here.path, here.step.type, "needs_attention", here.attempt);
-  const { action, by, result = null } = await waitAndAsk(walk, here, problem).catch((error: unknown) => tellLeft(walk, here, error));
+  const { action, by, result = null } = await unlessLeft(walk, here, waitAndAsk(walk, here, problem));
   if (action === "skip") return skip(walk, here, "a person skipped it");
   if (action === "fail") return undefined;
   const kept = keptAfter(problem, walk.ledger.place(here.path));
   walk.ledger.again(here.path);
+  walk.ledger.note(here.path, { retryAt: walk.clock.now() });
   if (kept) walk.ledger.note(here.path, kept);
   if (problem.type === EFFECT_UNKNOWN) {
     const effect = problem["effect"];
@@ -196,7 +196,11 @@ function problemOf(walk: Walk, here: Here<Step>, error: unknown): Problem {
   return tellLeft(walk, here, error);
 }
 
-/** The step is left before it has ended, at its work or while it waits for a person. */
+/** It waits: for a person, or to be tried again. */
+const unlessLeft = <T>(walk: Walk, here: Here<Step>, waited: Promise<T>): Promise<T> =>
+  waited.catch((error: unknown) => tellLeft(walk, here, error));
+
+/** The step is left before it has ended, at its work or while it waits. */
 function tellLeft(walk: Walk, { step, path, attempt, context }: Here<Step>, error: unknown): never {
   if (error instanceof Canceled || error instanceof Ended) {
     walk.tell("step.canceled", { path, lane: context.lane, attempt }, { type: step.type, reason: error.message });

@@ -1,6 +1,6 @@
 import { proxyActivities, sleep } from "@temporalio/workflow";
 import { defaults, limits } from "../contracts/limits.ts";
-import type { Activities, StepCall, StepDone } from "../contracts/activities.ts";
+import type { Activities, ShortAnswer, StepCall, StepDone } from "../contracts/activities.ts";
 import { faultOfCall, faultOfProblem, isTimeout } from "./failures.ts";
 import { activityId, cancellable, timeouts } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
@@ -17,9 +17,11 @@ export class Calls {
 
   // Not async, nor are those below: each layer costs the workflow thread two promises per step.
   make(request: CallRequest, scope: Scope): Promise<StepDone> {
-    if (!request.options.local || this.#local >= limits.localStepsMax) return this.#remotely(request, scope);
+    if (!request.options.local) return this.#remotely(request, scope);
+    const made = this.#tools.take(request);
+    if (!made && this.#local >= limits.localStepsMax) return this.#remotely(request, scope);
     this.#local += 1;
-    return locally(this.#tools, request, { scope, otherwise: (again) => this.#remotely(again, scope) });
+    return locally(made ?? this.#tools.call(request, scope), request, { scope, otherwise: (again) => this.#remotely(again, scope) });
   }
 
   #remotely(request: CallRequest, scope: Scope): Promise<StepDone> {
@@ -50,13 +52,12 @@ function remotely({ kind, call, options, fairnessKey, summary }: CallRequest, sc
 
 /** First beside the walk. `otherwise` makes the call as all others are made: at once when it had no answer, after the pause its failure asks for. */
 async function locally(
-  tools: ShortTools,
+  answer: ShortAnswer | Promise<ShortAnswer>,
   request: CallRequest,
   { scope, otherwise }: { scope: Scope; otherwise: (again: CallRequest) => Promise<StepDone> },
 ): Promise<StepDone> {
   const { call, options } = request;
-  scope.throwIfCanceled();
-  const { done, failed } = await tools.call(request, scope);
+  const { done, failed } = await answer;
   if (done) return done;
   scope.throwIfCanceled();
   const again = { ...call, again: true as const };

@@ -325,6 +325,7 @@ export class Walk {
       takes: () => false,
       budgets: budgetsOfRun(this.options),
       exports: {},
+      block: plan.body,
       rest: new Rest(this.#root),
     };
     let end: () => Json;

@@ -83,6 +83,37 @@ describe("a short step", () => {
   });
 });
 
+describe("short steps in a row", () => {
+  const word = (id: string): string => `\${steps.${id}.output.word}`;
+
+  test("are made as one, each with what the one before gave", async () => {
+    const ids = ["a", "b", "c", "d"];
+    const steps = ids.map((id, index) => short(id, index === 0 ? {} : { said: word(ids[index - 1]!) }));
+    const run = await admin.begin({ steps });
+    const alone = await admin.begin({ steps: [short("a")] });
+    await Promise.all([run.end(), alone.end()]);
+    const said = await Promise.all(ids.map(async (id) => (await run.step(id)).output as JsonObject));
+    expect(said.map(({ said }) => said)).toEqual(["", ...said.slice(0, -1).map(({ word }) => word)]);
+    expect(await markers(run.id)).toBe(await markers(alone.id));
+  });
+
+  test("of which one fails: nothing after it is called before it is good, and nothing before it again", async () => {
+    const run = await admin.begin({ steps: [short("a"), short("b", { failures: 1 }, { retry: { ...soon, maxAttempts: 2 } }), short("c")] });
+    await run.end();
+    const calls = await Promise.all(["a", "b", "c"].map(async (id) => ((await run.step(id)).output as JsonObject)["call"]));
+    expect([calls, await activities(run.id)]).toEqual([[1, 2, 1], 1]);
+    const told = (await run.events()).filter(({ type }) => type === "step.completed").map(({ step }) => step);
+    expect(told).toEqual(["a", "b", "c"]);
+  });
+
+  test("of which one reads a stored value", async () => {
+    const large = short("a", { said: "x".repeat(2 * limits.inlineBytesMax) });
+    const run = await admin.begin({ steps: [large, short("b", { said: word("a") }), short("c", { said: word("b") })] });
+    const { output } = await run.end();
+    expect((output as JsonObject)["said"]).toBe(((await run.step("b")).output as JsonObject)["word"]);
+  });
+});
+
 describe("short steps of the items of a list", () => {
   test("that begin together are made as one", async () => {
     const runs = await Promise.all(

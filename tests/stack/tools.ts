@@ -85,15 +85,15 @@ export const tools = [
   defineTool({
     name: "test.short",
     description: "Answers after a while, each time with another word; fails the first times it is called with one key.",
-    input: z.strictObject({ ms: z.int().default(0), failures: z.int().default(0) }),
+    input: z.strictObject({ ms: z.int().default(0), failures: z.int().default(0), said: z.string().default("") }),
     effect: "read",
     short: true,
-    async run({ ms, failures }, { idempotencyKey }) {
+    async run({ ms, failures, said }, { idempotencyKey }) {
       const call = (calls.get(idempotencyKey) ?? 0) + 1;
       calls.set(idempotencyKey, call);
       await new Promise((later) => setTimeout(later, ms));
       if (call <= failures) throw new Error("not yet");
-      return { word: randomUUID(), call };
+      return { word: randomUUID(), call, said };
     },
   }),
   ...["1.0.0", "1.2.0", "2.0.0", ...(existsSync(newerTools(process.env["TENUTO_HTTP_ALLOW"]!.split(",")[0]!)) ? ["1.9.0"] : [])].map(

@@ -7,8 +7,10 @@ import { limits } from "../../contracts/limits.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
-import type { Delay, StepCall, Usage } from "../../contracts/activities.ts";
+import type { Delay, ShortCalls, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
+import { viewOf } from "../../contracts/step-view.ts";
 import { fill } from "../../language/expression/evaluate.ts";
+import type { Template } from "../../language/plan.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, ChildWatch, Port, RaiseRequest } from "../../workflows/port.ts";
 import { PlainLocks } from "./plain-locks.ts";
@@ -105,6 +107,7 @@ export class PlainPort implements Port {
   forget = (): void => {
     this.#time.forget(this);
     this.#executions += 1;
+    this.#made.clear();
     this.#calls = 0;
   };
 
@@ -139,12 +142,9 @@ export class PlainPort implements Port {
     const { answer, startedAt } = known ?? { answer: this.#answers(path, input, 1), startedAt: this.now() };
     this.#children.set(id, { answer, startedAt });
     told.started();
-    return this.#perform(
-      path,
-      { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) },
-      scope,
-      known !== undefined,
-    );
+    return this.#perform(path, { ...answer, afterMs: Math.max(0, startedAt + (answer.afterMs ?? 1) - this.now()) }, scope, {
+      isStarted: known !== undefined,
+    });
   };
   hold: Port["hold"] = async (id, holds) => {
     this.held.push({ at: this.now(), id, holds });
@@ -213,8 +213,48 @@ export class PlainPort implements Port {
   isUnattended: Port["isUnattended"] = () => this.#attending === 0;
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
-  call: Port["call"] = async ({ call }, scope) => {
-    const { path, fields, attempt, carried, idempotencyKey, since, retryOf, budgets = [] } = call as StepCall<unknown>;
+  /** Answers of calls that were made with the one before them. */
+  readonly #made = new Map<string, StepDone>();
+  readonly #foreseen = new Map<string, Answer>();
+
+  call: Port["call"] = async ({ call, next }, scope) => {
+    const key = `${call.path}#${call.attempt}`;
+    const known = this.#made.get(key);
+    this.#made.delete(key);
+    if (known) return { ...known, isMade: true };
+    const begunAt = this.now();
+    const done = await this.#call(call as StepCall<unknown>, { scope, begunAt });
+    return next ? { ...done, made: await this.#callNext(next, done, begunAt) } : done;
+  };
+
+  /** Those after a short one, until one does not succeed. They have begun with it. */
+  async #callNext({ after, calls, roots, steps }: ShortCalls, first: StepDone, begunAt: number): Promise<number> {
+    const seen: JsonObject = { ...steps };
+    let before = { id: after, done: first };
+    for (const [index, { id, call, arguments: template }] of calls.entries()) {
+      seen[before.id] = viewOf({ status: "completed", exports: {}, ...before.done });
+      const filled = this.#filled(template, roots, seen);
+      if (filled === undefined) return index;
+      const given = { ...call, fields: { ...call.fields, arguments: filled } };
+      const answer = this.#answers(call.path, given.fields, call.attempt, call.idempotencyKey);
+      this.#foreseen.set(call.idempotencyKey, answer);
+      if ("problem" in answer || "delay" in answer) return index;
+      before = { id, done: await this.#call(given, { scope: new Scope(), begunAt }) };
+      this.#made.set(`${call.path}#${call.attempt}`, before.done);
+    }
+    return calls.length;
+  }
+
+  #filled(template: Json, roots: JsonObject, steps: JsonObject): Json | undefined {
+    try {
+      return fill(template as unknown as Template, { name: (name) => roots[name], step: (id) => steps[id] });
+    } catch {
+      return undefined;
+    }
+  }
+
+  async #call(call: StepCall<unknown>, { scope, begunAt }: { scope: Scope; begunAt: number }): Promise<StepDone> {
+    const { path, fields, attempt, carried, idempotencyKey, since, retryOf, budgets = [] } = call;
     this.budgets.set(
       path,
       budgets.map(({ scope }) => scope),
@@ -223,8 +263,9 @@ export class PlainPort implements Port {
     this.#calls += 1;
     this.since.push(since);
     this.retryOf.push(retryOf);
-    const answer = this.#answers(path, fields, attempt, idempotencyKey);
-    const output = await this.#perform(path, answer, scope);
+    const answer = this.#foreseen.get(idempotencyKey) ?? this.#answers(path, fields, attempt, idempotencyKey);
+    this.#foreseen.delete(idempotencyKey);
+    const output = await this.#perform(path, answer, scope, { begunAt });
     if ("delay" in answer) {
       this.#append(carried);
       return { output, delay: answer.delay! };
@@ -232,7 +273,7 @@ export class PlainPort implements Port {
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
     return { output, ...("usage" in answer ? { usage: answer.usage! } : {}) };
-  };
+  }
 
   acquire: Port["acquire"] = async (request, scope) => {
     // In no time: what waits for it before the run goes on elsewhere shall not be late.
@@ -245,9 +286,9 @@ export class PlainPort implements Port {
     return fill(template, { name: (name) => allRoots![name], step: (id) => allSteps![id] });
   };
 
-  #perform(path: string, answer: Answer, scope: Scope, isStarted = false): Promise<Json> {
-    const note = (what: "start" | "end" | "cancel"): void => void this.trace.push({ at: this.now(), what, path });
-    if (!isStarted) note("start");
+  #perform(path: string, answer: Answer, scope: Scope, { isStarted = false, begunAt = this.now() } = {}): Promise<Json> {
+    const note = (what: "start" | "end" | "cancel", at = this.now()): void => void this.trace.push({ at, what, path });
+    if (!isStarted) note("start", begunAt);
     const running = this.#time.later<Json>({ scope, ms: answer.afterMs ?? 1, owner: this }, (resolve, reject) => {
       note("end");
       if ("problem" in answer) reject(Fault.of({ ...answer.problem, instance: path }));

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../../contracts/json.ts";
+import type { Json, JsonObject } from "../../contracts/json.ts";
 
 /** A small seeded generator (mulberry32): the same seed gives the same definition for ever. */
 export function createRandom(seed: number): () => number {
@@ -64,6 +64,13 @@ function anyStep(maker: Maker, id: string, sight: string[], depth: number): Json
   const { leaves, scopes } = maker.kinds ?? plainKinds;
   const kinds = depth >= 4 || maker.stepsLeft <= 0 ? leaves : [...leaves, ...leaves, ...scopes];
   return pick(maker, kinds)(maker, id, sight, depth);
+}
+
+/** Some of its calls, many of which follow each other: these are made together. */
+export function shortenSome(value: Json, random: () => number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value) && value["type"] === "tool" && random() < 0.8) value["short"] = true;
+  for (const inner of Object.values(value)) shortenSome(inner, random);
 }
 
 export type Make = (maker: Maker, id: string, sight: string[], depth: number) => JsonObject;

@@ -14,6 +14,7 @@ import {
   pick,
   sequence,
   set,
+  shortenSome,
   upTo,
   type Make,
   type Maker,
@@ -34,6 +35,11 @@ export function richDefinition(seed: number): JsonObject {
   const budget = dear() < 0.3 && { tokens: 1, onExceed: "ask" };
   if (budget) makeSomeDear(steps, dear);
   isolateSome(steps, createRandom(seed ^ 0x1501));
+  if (seed % 2 === 0) {
+    const random = createRandom(seed ^ 0x54a7);
+    makeRows(steps, random);
+    shortenSome(steps, random);
+  }
   return {
     name: "random",
     version: "1.0.0",
@@ -59,6 +65,25 @@ function isolateSome(value: Json, random: () => number): void {
     value["isolate"] = true;
   for (const inner of Object.values(value)) isolateSome(inner, random);
 }
+
+/** In place of some that only reckon: calls in a row, each with what the one before gave. */
+function makeRows(value: Json, random: () => number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (!Array.isArray(value) && value["type"] === "set" && random() < 0.5) {
+    const { values, id } = value as { values: string; id: string };
+    delete value["values"];
+    const row = [values, `\${steps.${id}_a.output + 1}`, `\${steps.${id}_b.output + steps.${id}_a.output}`];
+    const call = { type: "tool", tool: random() < 0.1 ? "test.flaky" : "test.number", retry: { maxAttempts: 1 } };
+    Object.assign(value, {
+      type: "sequence",
+      steps: row.map((n, index) => ({ ...call, id: `${id}_${"abc"[index]!}`, arguments: { n } })),
+    });
+    return;
+  }
+  for (const inner of Object.values(value)) makeRows(inner, random);
+}
+
+export const isInRow = (id: string): boolean => id.includes("_");
 
 const asking = /"type":"(listen|approval|end)"|"(join|until|rest|isolate)":|park|test\.dear/;
 

@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from "../../contracts/json.ts";
+import { isInRow } from "./rich-definition.ts";
 
 /**
  * Every call comes after a wait of its own length: the time passes in waits, which outlast an execution. No two items
@@ -8,7 +9,8 @@ export function timedByWaits(value: JsonObject, indices: readonly string[] = [])
   const { id, type, if: condition, needs, background, ...rest } = value;
   if (type === "foreach" || type === "loop") return withOwnIndex(value, indices);
   if (type === "wait") return { ...value, duration: ownLength(id as string, indices) };
-  if (type !== "tool") return timedInside(value, indices);
+  // Steps in a row stay one.
+  if (type !== "tool" || isInRow(id as string)) return timedInside(value, indices);
   const own = {
     ...(condition === undefined ? {} : { if: condition }),
     ...(needs === undefined ? {} : { needs }),
