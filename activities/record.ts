@@ -2,7 +2,7 @@ import { limits } from "../contracts/limits.ts";
 import { logNews, runChannel } from "../contracts/messages.ts";
 import type { RunKey, RunRef } from "../contracts/activities.ts";
 import type { RunEvent } from "../contracts/events.ts";
-import type { Database } from "../prisma/client.ts";
+import { rowsOf, type Database } from "../prisma/client.ts";
 import { jsonbText } from "../prisma/storable.ts";
 
 /** Says "this run's log has grown" to whoever listens; may be lost, readers look into Postgres. */
@@ -55,9 +55,7 @@ export function createRecord(database: Database, announce: Announce): Record {
   }
 
   async function appendAll(groups: Group[]): Promise<void> {
-    const rows = await database.$queryRaw<Row[]>`/* append_events */
-      SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements(${jsonbText(groups.map(({ run, events }) => ({ run, events })))}::jsonb)
-        WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
+    const rows = await rowsOf<Row>(database, appendEvents, [jsonbText(groups.map(({ run, events }) => ({ run, events })))]);
     for (const [index, row] of rows.entries()) {
       const { run, events, appends } = groups[index]!;
       tell(run, row);
@@ -82,6 +80,10 @@ export function createRecord(database: Database, announce: Announce): Record {
     },
   };
 }
+
+const appendEvents = `/* append_events */
+  SELECT r.status, r.last_seq, r.appended FROM jsonb_array_elements($1::jsonb)
+    WITH ORDINALITY AS a(value, n), LATERAL append_events(a.value -> 'run', a.value -> 'events') AS r ORDER BY a.n`;
 
 /** More than one connection only when more waits than one statement takes. */
 const sendersMax = 4;
