@@ -42,6 +42,8 @@ export async function startServer(answer: (request: Recorded) => Reply, port = 0
   const server = createServer((request, response) => {
     serve(request, response, requests, answer).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
   });
+  // Who comes back late would meet it in the moment in which it hangs up.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
   const address = server.address() as AddressInfo;
   return {

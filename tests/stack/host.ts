@@ -89,6 +89,8 @@ const commands: HostCommands = {
 const control = createServer((request, response) => {
   void answer(request).then((result) => response.setHeader("content-type", "application/json").end(JSON.stringify(result)));
 });
+// A test that comes back late would meet it in the moment in which it hangs up.
+control.keepAliveTimeout = 0;
 await new Promise<void>((listening) => control.listen(0, "127.0.0.1", listening));
 
 const facts: Facts = {
