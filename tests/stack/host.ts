@@ -12,6 +12,7 @@ import type { Recorded } from "../servers/scripted-server.ts";
 import { openStage, type Stage } from "../chaos/stage.ts";
 import { runTrial } from "../chaos/trial.ts";
 import { startForeignWorker } from "./foreign-worker.ts";
+import { HeldRows } from "./held-rows.ts";
 import { openHistories } from "./histories.ts";
 import { ModelScripts } from "./model-scripts.ts";
 import { canaries, WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
@@ -49,6 +50,7 @@ const [histories, foreign] = await Promise.all([
 ]);
 
 let stage: Promise<Stage> | undefined;
+const heldRows = new HeldRows(stack.databaseUrl);
 
 const commands: HostCommands = {
   chaos: async (name, options) => runTrial(await (stage ??= openStage(started)), name, options),
@@ -66,7 +68,9 @@ const commands: HostCommands = {
   heal: () => parts.heal(),
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
   decide: (tenant, run, decision) => histories.decide(tenant, run, decision),
-  holdRow: (run, ms) => holdRow(run, ms),
+  holdRow: (run) => heldRows.hold(run),
+  untilRowWanted: (run) => heldRows.untilWanted(run),
+  releaseRow: (run) => heldRows.release(run),
   loseEnd: (run) => loseEnd(run),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
@@ -156,21 +160,6 @@ async function answer(request: IncomingMessage): Promise<HostAnswer> {
   } catch (error) {
     return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
-}
-
-async function holdRow(run: string, ms: number): Promise<void> {
-  const database = openDatabase(stack.databaseUrl);
-  await new Promise<void>((held) => {
-    const holding = database.$transaction(
-      async (transaction) => {
-        await transaction.$queryRaw`SELECT id FROM runs WHERE id = ${run} FOR UPDATE`;
-        held();
-        await new Promise((over) => setTimeout(over, ms));
-      },
-      { timeout: ms + 10_000 },
-    );
-    void holding.then(() => database.$disconnect());
-  });
 }
 
 async function forgetAnswers(key: string): Promise<void> {

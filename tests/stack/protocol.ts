@@ -63,8 +63,11 @@ export interface HostCommands {
   decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<unknown>;
   /** Resolves when the run's workflow has nothing left to do at the moment: no call in flight, no task waiting. */
   settle(tenant: string, run: string): Promise<void>;
-  /** Nobody can write about the run for so long; resolves when that is so. */
-  holdRow(run: string, ms: number): Promise<void>;
+  /** Nobody can write about the run from now on. */
+  holdRow(run: string): Promise<void>;
+  /** Resolves when somebody wants to. */
+  untilRowWanted(run: string): Promise<void>;
+  releaseRow(run: string): Promise<void>;
   /** What there is when the worker dies between Temporal's close and the log's last event. */
   loseEnd(run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */
