@@ -16,6 +16,8 @@ export interface Reply {
   delayMs?: number;
   /** Held back until this resolves. */
   until?: Promise<void>;
+  /** The second half of its pieces is held back until this resolves. */
+  halfUntil?: Promise<void>;
   /** Break the connection: before an answer, or in the middle of its body. */
   cut?: "before" | "middle";
 }
@@ -81,7 +83,8 @@ async function stream(request: IncomingMessage, response: ServerResponse, pieces
   response.writeHead(reply.status ?? 200, { ...reply.headers });
   response.flushHeaders();
   const sent = reply.cut === "middle" ? pieces.slice(0, Math.ceil(pieces.length / 2)) : pieces;
-  for (const piece of sent) {
+  for (const [index, piece] of sent.entries()) {
+    if (index === Math.floor(sent.length / 2)) await reply.halfUntil;
     response.write(piece);
     reply.onPiece?.(piece);
     if (reply.pauseMs) await sleep(reply.pauseMs, undefined, { ref: false });

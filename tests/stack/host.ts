@@ -4,7 +4,9 @@ import type { AddressInfo } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { Redis } from "ioredis";
 import { untilTold } from "../../cli/stack.ts";
+import { liveChannel } from "../../contracts/messages.ts";
 import { openDatabase } from "../../prisma/client.ts";
 import { startMcpServer } from "../servers/mcp-server.ts";
 import { startModelServer } from "../servers/model-server.ts";
@@ -58,6 +60,9 @@ const commands: HostCommands = {
   ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
   scriptModel: (name, replies) => scripts.add(name, replies),
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
+  holdModel: (name, reply) => scripts.hold(name, reply),
+  releaseModel: (name) => scripts.release(name),
+  untilWatched: (run) => untilWatched(run),
   modelAnswered: (name, times) => scripts.answered(name, times),
   mcpCalls: (path) => mcp.calls(path),
   mcpLists: (path) => mcp.lists(path),
@@ -160,6 +165,12 @@ async function answer(request: IncomingMessage): Promise<HostAnswer> {
   } catch (error) {
     return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
+}
+
+async function untilWatched(run: string): Promise<void> {
+  const redis = new Redis(stack.redisUrl!);
+  while (Number((await redis.pubsub("NUMSUB", liveChannel(run)))[1]) === 0) await new Promise((later) => setTimeout(later, 5));
+  redis.disconnect();
 }
 
 async function forgetAnswers(key: string): Promise<void> {

@@ -44,6 +44,11 @@ export interface HostCommands {
   /** The next answers of the model `openai/<name>`; afterwards it echoes. */
   scriptModel(name: string, replies: ScriptedAnswer[]): void;
   modelCalls(name: string, atLeast: number): Promise<Recorded[]>;
+  /** The next answer, a stream: held back until it is released, and its second half until it is released again. */
+  holdModel(name: string, reply: ScriptedAnswer): void;
+  releaseModel(name: string): void;
+  /** Resolves when somebody is told what is said in a run while it is said. */
+  untilWatched(run: string): Promise<void>;
   /** Resolves when the model has had time to answer so often. */
   modelAnswered(name: string, times: number): Promise<void>;
   mcpCalls(path: string): McpCall[];
