@@ -81,6 +81,7 @@ const runs = (place: { child: string; agent: string }): Record<string, Recording
 
 interface HistoryEvent {
   eventType: string;
+  eventTime: string;
   userMetadata?: { summary?: { data: string } };
 }
 
@@ -90,8 +91,16 @@ beforeAll(async () => {
   const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] });
   const agent = uniqueName("agent");
   await admin.post("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
-  for (const [name, recording] of Object.entries(runs({ child, agent }))) histories.set(name, await historyOf(recording));
-});
+  for (const [name, recording] of Object.entries(runs({ child, agent }))) histories.set(name, await undisturbed(recording));
+}, 300_000);
+
+/** What has not ended within 2 s goes on in another way, which costs more: the run of a machine that stood still so long is made again. */
+async function undisturbed(recording: Recording, tries = 3): Promise<HistoryEvent[]> {
+  const history = await historyOf(recording);
+  const times = history.map(({ eventTime }) => Date.parse(eventTime));
+  const stoodStill = times.some((time, index) => time - (times[index - 1] ?? time) > 1_500);
+  return stoodStill && tries > 1 ? undisturbed(recording, tries - 1) : history;
+}
 
 async function historyOf({ steps, input = {}, more = {}, during, child }: Recording): Promise<HistoryEvent[]> {
   const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
