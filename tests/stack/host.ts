@@ -76,6 +76,7 @@ const commands: HostCommands = {
   holdRow: (run) => heldRows.hold(run),
   untilRowWanted: (run) => heldRows.untilWanted(run),
   releaseRow: (run) => heldRows.release(run),
+  reconcile: () => histories.reconcile(),
   loseEnd: (run) => loseEnd(run),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),

@@ -73,6 +73,8 @@ export interface HostCommands {
   /** Resolves when somebody wants to. */
   untilRowWanted(run: string): Promise<void>;
   releaseRow(run: string): Promise<void>;
+  /** Compare Temporal with the record now. */
+  reconcile(): Promise<void>;
   /** What there is when the worker dies between Temporal's close and the log's last event. */
   loseEnd(run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */
