@@ -342,6 +342,9 @@ export class Place {
   calls = (atLeast = 0) => host.ledgerCalls(this.path, atLeast);
   /** The next answers. */
   script = (...replies: Parameters<HostCommands["scriptLedger"]>[1]) => host.scriptLedger(this.path, replies);
+  /** Answer nothing until it is released. */
+  hold = () => host.holdLedger(this.path);
+  release = () => host.releaseLedger(this.path);
 }
 
 /** A model of one test's own. */

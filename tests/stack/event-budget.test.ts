@@ -102,11 +102,14 @@ async function undisturbed(recording: Recording, tries = 3): Promise<HistoryEven
   return stoodStill && tries > 1 ? undisturbed(recording, tries - 1) : history;
 }
 
-async function historyOf({ steps, input = {}, more = {}, during, child }: Recording): Promise<HistoryEvent[]> {
-  const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
+async function historyOf({ steps, input = {}, more = {}, during, isCallHeld, child }: Recording): Promise<HistoryEvent[]> {
+  const place = new Place();
+  if (isCallHeld) await place.hold();
+  const run = await admin.begin({ ...more, steps }, { url: place.url, ...input });
   // What is done to a run that has come to rest is always done at the same place.
   if (during) await host.settle("default", run.id);
   await during?.(run, admin);
+  if (isCallHeld) await place.release();
   await run.end();
   const history = await host.history("default", child === undefined ? run.id : `${run.id}.${child}`);
   return (history as { events: HistoryEvent[] }).events;

@@ -8,6 +8,7 @@ import { Redis } from "ioredis";
 import { untilTold } from "../../cli/stack.ts";
 import { liveChannel } from "../../contracts/messages.ts";
 import { openDatabase } from "../../prisma/client.ts";
+import type { Hold } from "../servers/ledger-server.ts";
 import { startMcpServer } from "../servers/mcp-server.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
@@ -52,11 +53,18 @@ const [histories, foreign] = await Promise.all([
 ]);
 
 let stage: Promise<Stage> | undefined;
+const holds = new Map<string, Hold>();
 const heldRows = new HeldRows(stack.databaseUrl);
 
 const commands: HostCommands = {
   chaos: async (name, options) => runTrial(await (stage ??= openStage(started)), name, options),
   scriptLedger: (where, replies) => ledger.script(where, ...replies),
+  holdLedger: (where) =>
+    void holds.set(
+      where,
+      ledger.hold((path) => path === where),
+    ),
+  releaseLedger: (where) => holds.get(where)!.release(),
   ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
   scriptModel: (name, replies) => scripts.add(name, replies),
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),

@@ -39,6 +39,9 @@ export interface HostCommands {
   chaos(campaign: CampaignName, options: TrialOptions): Promise<Verdict>;
   /** The next answers for a path of the ledger. */
   scriptLedger(path: string, replies: Reply[]): void;
+  /** Answer nothing at a path of the ledger until it is released. */
+  holdLedger(path: string): void;
+  releaseLedger(path: string): void;
   /** Resolves when a path has been called so often; gives all its calls. */
   ledgerCalls(path: string, atLeast: number): Promise<Recorded[]>;
   /** The next answers of the model `openai/<name>`; afterwards it echoes. */
