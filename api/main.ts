@@ -92,7 +92,11 @@ function onEnd(end: () => Promise<void>): void {
 }
 
 function openRedis(url: string, log: Logger): Redis {
-  const redis = new Redis(url, { maxRetriesPerRequest: 1, retryStrategy: (times) => Math.min(100 * times, 2_000) });
+  const redis = new Redis(url, {
+    connectionName: "tenuto-api",
+    maxRetriesPerRequest: 1,
+    retryStrategy: (times) => Math.min(100 * times, 2_000),
+  });
   let isDown = false;
   redis.on("ready", () => (isDown = false));
   redis.on("error", (error) => {

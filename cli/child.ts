@@ -49,7 +49,7 @@ export function startChild(spec: ChildSpec): Child {
 }
 
 /** Wait for a sign that the child serves; an end before that, or no sign in time, is an error with the tail of its log. */
-export async function untilReady(child: Child, ready: (signal: AbortSignal) => Promise<void>, limitMs = 30_000): Promise<void> {
+export async function untilReady(child: Child, ready: (signal: AbortSignal) => Promise<void>, limitMs = 60_000): Promise<void> {
   const abort = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {

@@ -67,7 +67,8 @@ export const tuning: Partial<WorkerOptions> = {
   maxConcurrentLocalActivityExecutions: 100,
   // A run that a dead worker held is taken up by another after this long. Shorter, and a busy worker loses its own cache.
   stickyQueueScheduleToStartTimeout: "2s",
-  // Cancelling reaches a running call with its next heartbeat.
-  maxHeartbeatThrottleInterval: "2s",
+  // Cancelling reaches a running call with its next heartbeat. The SDK holds heartbeats back for four fifths of the time after which the
+  // call counts as gone, or for this long: with more, a `heartbeat` of 2 s would leave a busy machine 0.4 s.
+  maxHeartbeatThrottleInterval: "500ms",
   defaultHeartbeatThrottleInterval: "2s",
 };

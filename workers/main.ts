@@ -100,6 +100,7 @@ function redactOutput(redact: Redact): void {
 function openRedis(url: string | undefined): Redis | undefined {
   if (url === undefined) return undefined;
   const redis = new Redis(url, {
+    connectionName: "tenuto-worker",
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     // A Redis that is there and does not answer must not hold up a call.

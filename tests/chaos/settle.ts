@@ -51,7 +51,7 @@ function haveEnded({ starts }: Trial, { rows, executions }: Books): boolean {
 }
 
 /** Temporal first: what it has closed, the others must know. */
-async function collect({ stage, workflows, starts, cancels, caller, id }: Trial): Promise<Evidence> {
+async function collect({ stage, workflows, starts, cancels, caller, id, options }: Trial): Promise<Evidence> {
   const asked = starts.map(({ run }) => run);
   const executions = await executionsOf(stage.temporal, workflows, asked);
   const rows = await rowsOf(stage.database, workflows);
@@ -59,7 +59,8 @@ async function collect({ stage, workflows, starts, cancels, caller, id }: Trial)
     stage.database,
     rows.map(({ run }) => run),
   );
-  return { starts, cancels, answers: caller.answers, requests: requestsOf(stage.ledger, id), executions, rows, ...details };
+  const { patience } = options;
+  return { starts, cancels, patience, answers: caller.answers, requests: requestsOf(stage.ledger, id), executions, rows, ...details };
 }
 
 /** How long rows and executions have disagreed; what is still under way at one look may agree at the next. */
@@ -74,7 +75,7 @@ class Lags {
 
   look(books: Books): string[] {
     const now = Date.now();
-    const lagging = agreeingStatuses({ ...books, starts: [], answers: [], requests: [], steps: [], events: [], cancels: [] });
+    const lagging = agreeingStatuses({ ...books, starts: [], answers: [], requests: [], steps: [], events: [], cancels: [], patience: 1 });
     for (const sentence of this.#since.keys()) if (!lagging.includes(sentence)) this.#since.delete(sentence);
     for (const sentence of lagging) {
       const since = this.#since.get(sentence) ?? now;

@@ -54,6 +54,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
     await transport.handleRequest(request, response);
   };
   const http = createServer((request, response) => void serve(request, response).catch(() => response.destroy()));
+  http.keepAliveTimeout = 0;
   await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,

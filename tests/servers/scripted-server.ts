@@ -16,6 +16,8 @@ export interface Reply {
   delayMs?: number;
   /** Held back until this resolves. */
   until?: Promise<void>;
+  /** The second half of its pieces is held back until this resolves. */
+  halfUntil?: Promise<void>;
   /** Break the connection: before an answer, or in the middle of its body. */
   cut?: "before" | "middle";
 }
@@ -42,6 +44,8 @@ export async function startServer(answer: (request: Recorded) => Reply, port = 0
   const server = createServer((request, response) => {
     serve(request, response, requests, answer).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
   });
+  // Who comes back late would meet it in the moment in which it hangs up.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
   const address = server.address() as AddressInfo;
   return {
@@ -79,7 +83,8 @@ async function stream(request: IncomingMessage, response: ServerResponse, pieces
   response.writeHead(reply.status ?? 200, { ...reply.headers });
   response.flushHeaders();
   const sent = reply.cut === "middle" ? pieces.slice(0, Math.ceil(pieces.length / 2)) : pieces;
-  for (const piece of sent) {
+  for (const [index, piece] of sent.entries()) {
+    if (index === Math.floor(sent.length / 2)) await reply.halfUntil;
     response.write(piece);
     reply.onPiece?.(piece);
     if (reply.pauseMs) await sleep(reply.pauseMs, undefined, { ref: false });

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from "@jest/globals";
 import { limits } from "../../contracts/limits.ts";
 import { loadAgent, stateOf } from "../../prisma/agents.ts";
 import { openDatabase } from "../../prisma/client.ts";
-import { admin, facts, uniqueName, type Answer, type Client, type Page } from "./client.ts";
+import { admin, facts, insist, uniqueName, type Answer, type Client, type Page } from "./client.ts";
 
 const path = (name: string, rest = ""): string => `/api/v2/agents/${name}${rest}`;
 const minimal = { version: "1.0.0", instructions: "Answer in one word." };
@@ -51,10 +51,11 @@ describe("publishing an agent", () => {
 
   test("20 at once of one version make it once, of one name leave one highest", async () => {
     const name = uniqueName("agent");
-    const same = await Promise.all(Array.from({ length: 20 }, () => admin.post("/api/v2/agents", { ...minimal, name })));
+    const publishOne = (version: string): Promise<Answer> => insist(() => admin.post("/api/v2/agents", { ...minimal, name, version }));
+    const same = await Promise.all(Array.from({ length: 20 }, () => publishOne("1.0.0")));
     expect(same.filter(({ status }) => status !== 200)).toMatchObject([{ status: 201 }]);
     const versions = Array.from({ length: 10 }, (_, index) => `1.${index + 1}.0`);
-    await Promise.all(versions.map((version) => admin.post("/api/v2/agents", { ...minimal, name, version })));
+    await Promise.all(versions.map(publishOne));
     const { body } = await admin.get(path(name));
     expect(body).toMatchObject({ version: "1.10.0", revision: 1, versions: [...versions.toReversed(), "1.0.0"], page: { hasMore: false } });
     const first = await admin.get<{ page: { next: string } }>(`${path(name)}?limit=10`);

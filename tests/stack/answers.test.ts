@@ -1,29 +1,39 @@
-import { describe, expect, test } from "@jest/globals";
+import { afterAll, describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
 import { callsOf, risk, say } from "./asking.ts";
 import { admin, host, Model, type Run } from "./client.ts";
 import { readStream } from "./sse.ts";
 
-/** What a watcher of a run is sent until the run has ended. */
-async function watch(run: Run): Promise<{ id: string; event: string; data: JsonObject }[]> {
+/**
+ * What a watcher of a run is sent until the run has ended. Its model begins to speak when somebody listens, and says no more than half
+ * until a word was heard.
+ */
+async function watch(run: Run, model: Model): Promise<{ id: string; event: string; data: JsonObject }[]> {
   const response = await admin.fetch("GET", `${run.path}/events`, { headers: { accept: "text/event-stream" } });
-  const sent = [];
-  for await (const { id, event, data } of readStream(response)) sent.push({ id, event, data: JSON.parse(data) as JsonObject });
+  await host.untilWatched(run.id);
+  await host.releaseModel(model.name);
+  const sent: { id: string; event: string; data: JsonObject }[] = [];
+  for await (const { id, event, data } of readStream(response)) {
+    if (event === "model.delta" && sent.every((earlier) => earlier.event !== event)) await host.releaseModel(model.name);
+    sent.push({ id, event, data: JSON.parse(data) as JsonObject });
+  }
   return sent;
 }
 
 const textOf = (hints: { data: JsonObject }[]): string => hints.map(({ data }) => String(data["text"] as string)).join("");
 
 describe("a streamed answer", () => {
+  afterAll(() => host.heal());
+
   const words = "one two three four five six seven eight nine ten ";
 
   test("is seen as it comes, without a number, before it stands in the log", async () => {
     const model = new Model();
-    await model.script({ text: words, pauseMs: 100, delayMs: 1_000 });
+    await host.holdModel(model.name, { text: words, pauseMs: 20 });
     const run = await admin.begin({ steps: [say(model, { stream: true })] });
-    const sent = await watch(run);
+    const sent = await watch(run, model);
     const deltas = sent.filter(({ event }) => event === "model.delta");
-    expect(deltas.length).toBeGreaterThan(3);
+    expect(deltas.length).toBeGreaterThan(1);
     expect(textOf(deltas)).toBe(words);
     expect(deltas.map(({ data }) => data["index"])).toEqual(deltas.map((_, index) => index));
     expect(deltas[0]).toMatchObject({ id: "", data: { step: "say", attempt: 1, call: 0, kind: "text" } });
@@ -35,9 +45,10 @@ describe("a streamed answer", () => {
 
   test("that breaks off is taken back when the next call begins", async () => {
     const model = new Model();
-    await model.script({ text: words, pauseMs: 50, delayMs: 1_000, cut: "middle" }, { text: "whole" });
+    await host.holdModel(model.name, { text: words, cut: "middle" });
+    await model.script({ text: "whole" });
     const run = await admin.begin({ steps: [say(model, { stream: true })] });
-    const sent = await watch(run);
+    const sent = await watch(run, model);
     const hints = sent.filter(({ event }) => event.startsWith("model."));
     const reset = hints.findIndex(({ event }) => event === "model.reset");
     expect(reset).toBeGreaterThan(0);
@@ -48,7 +59,7 @@ describe("a streamed answer", () => {
 
   test("of another tenant is not seen", async () => {
     const model = new Model();
-    await model.script({ text: words, pauseMs: 50, delayMs: 500 });
+    await model.script({ text: words });
     const stranger = await admin.withKey({ principal: "mallory", kind: "person", roles: ["admin"], tenant: "strangers" });
     const run = await admin.begin({ steps: [say(model, { stream: true })] });
     const refused = await stranger.fetch("GET", `${run.path}/events`, { headers: { accept: "text/event-stream" } });
@@ -62,7 +73,6 @@ describe("a streamed answer", () => {
     await host.kill("redis");
     const run = await admin.begin({ steps: [say(model, { stream: true })] });
     expect((await run.end()).output).toBe(words);
-    await host.heal();
   });
 });
 
@@ -92,7 +102,7 @@ describe("a cached answer", () => {
     await stranger.finish({ steps: [say(model, { cache: { ttl: "1h" }, prompt: "one" })] });
     expect(await model.calls()).toHaveLength(4);
     const short = new Model();
-    const definition = { steps: [say(short, { cache: { ttl: "50ms" } })] };
+    const definition = { steps: [say(short, { cache: { ttl: "1ms" } })] };
     await admin.finish(definition);
     await admin.finish(definition);
     expect(await short.calls()).toHaveLength(2);

@@ -293,26 +293,25 @@ describe("what is decided", () => {
 
 describe("time", () => {
   test("assignees are reminded, then others may decide too, then it expires", async () => {
-    const boss = await admin.withKey({ principal: "boss", kind: "person", roles: ["board"] });
-    const { run, id } = await asked({
-      assignees: ["nobody"],
-      remindAfter: "1s",
-      escalate: { after: "1500ms", to: ["role:board"] },
-      expiresAfter: "3500ms",
-    });
-    expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 403 });
+    const escalate = { after: "1500ms", to: ["role:board"] };
+    const { run, id } = await asked({ assignees: ["nobody"], remindAfter: "1s", escalate, expiresAfter: "2500ms" });
     await run.until("approval.reminded");
     await run.until("approval.escalated");
     expect(await read(id)).toMatchObject({ assignees: ["nobody", "role:board"], escalatedAt: expect.any(String) });
     await run.end();
     expect(await read(id)).toMatchObject({ status: "expired" });
-    expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_closed" } });
-    expect((await run.events()).filter(({ type }) => type === "approval.reminded")).toHaveLength(3);
+    expect(await admin.decide(id, { decision: "approve" })).toMatchObject({ status: 409, body: { code: "approval_closed" } });
+    const counts = (await run.events()).filter(({ type }) => type === "approval.reminded").map(({ data }) => data["count"]);
+    // A busy machine may miss one: that an idle one does not, `workflows/ask.test.ts` shows.
+    expect([[1], [1, 2]]).toContainEqual(counts);
   });
 
-  test("who came in with the escalation decides", async () => {
+  test("who comes in with the escalation decides, and not before", async () => {
     const boss = await admin.withKey({ principal: "boss", kind: "person", roles: ["board"] });
-    const { run, id } = await asked({ assignees: ["nobody"], escalate: { after: "100ms", to: ["role:board"] } });
+    const escalated = (after: string) => asked({ assignees: ["nobody"], escalate: { after, to: ["role:board"] } });
+    const early = await escalated("1h");
+    expect(await boss.decide(early.id, { decision: "approve" })).toMatchObject({ status: 403 });
+    const { run, id } = await escalated("100ms");
     await run.until("approval.escalated");
     expect(await boss.decide(id, { decision: "approve" })).toMatchObject({ status: 200 });
     expect((await run.end()).output).toMatchObject({ by: "boss" });

@@ -68,4 +68,4 @@ test("orders in what an agent reads reach no tool that it was not given, and no 
   expect(tools.body.data.filter(({ runId }) => runId === run.id)).toEqual([]);
   const asked = (await run.events()).filter(({ type }) => type === "approval.requested");
   expect(asked.map(({ step }) => step?.endsWith("approve"))).toEqual(asked.map(() => true));
-}, 120_000);
+}, 180_000);

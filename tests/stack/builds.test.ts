@@ -10,4 +10,4 @@ test("a run stays with the build that it began on when another becomes the curre
   const { stdout } = await promisify(execFile)(process.execPath, nodeArguments(program));
   const builds = JSON.parse(stdout.split("\n").at(-1)!) as BuildsOf;
   expect(builds).toEqual({ before: ["none", "1"], first: ["1"], second: ["2"], lock: ["none", "1", "2"] });
-});
+}, 300_000);

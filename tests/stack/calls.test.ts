@@ -1,9 +1,17 @@
-import { describe, expect, test } from "@jest/globals";
-import { admin, facts, Model, Place } from "./client.ts";
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { admin, facts, Model, Place, type Run } from "./client.ts";
 import { FOREIGN_QUEUE } from "./protocol.ts";
 
 const soon = { initialInterval: "10ms", maxAttempts: 3 };
 const risk = { type: "object", required: ["risk"], properties: { risk: { type: "number" } } };
+
+/** It lasts while the others are tested. A worker that a busy machine lets stand still for 3 s has yet to beat in time. */
+let long: Run;
+beforeAll(async () => {
+  const place = new Place();
+  await place.script({ delayMs: 5_000 });
+  long = await admin.begin({ steps: [{ id: "call", type: "http", url: place.url, heartbeat: "4s", retry: { maxAttempts: 1 } }] });
+});
 
 describe("llm", () => {
   test("a model's words are the step's output", async () => {
@@ -289,13 +297,6 @@ describe("retry", () => {
     });
     expect(run.output).toBe(3);
   });
-
-  test("a call longer than its heartbeat goes on while its worker lives", async () => {
-    const place = new Place();
-    await place.script({ delayMs: 2_500 });
-    const run = await admin.finish({ steps: [{ id: "call", type: "http", url: place.url, heartbeat: "1s", retry: { maxAttempts: 1 } }] });
-    expect(run.error).toBeNull();
-  });
 });
 
 describe("headers of calls", () => {
@@ -346,6 +347,10 @@ describe("headers of calls", () => {
     const [call] = await model.calls(1);
     expect(call!.headers).toMatchObject({ "x-run-id": run.id, "idempotency-key": `${run.id}:say` });
   });
+});
+
+test("a call longer than its heartbeat goes on while its worker lives", async () => {
+  expect((await long.end()).error).toBeNull();
 });
 
 const keysOf = (calls: { headers: Record<string, string> }[]): Set<string | undefined> =>

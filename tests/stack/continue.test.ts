@@ -36,7 +36,7 @@ test("an approval, an event and a timer that are open when the run goes on elsew
   };
   const run = await beginContinuing({ steps: [{ id: "p", type: "parallel", branches }, number("last")] });
   await run.until("step.completed", "p.busy.n3");
-  expect((await admin.post(`${run.path}/signals`, { event: "ping", data: 7 })).status).toBeLessThan(300);
+  await run.signal("ping", 7);
   expect((await admin.decide(`${run.id}~p.ask.ask`, { decision: "approve" })).status).toBeLessThan(300);
   const ended = await run.end();
   expect(ended.status).toBe("completed");
@@ -73,7 +73,7 @@ test("a cancelled run still puts things back in the executions that follow", asy
   ];
   const run = await beginContinuing({ steps });
   await run.until("wait.started");
-  await admin.post(`${run.path}/cancel`);
+  await run.cancel();
   expect((await run.end()).status).toBe("canceled");
   expect(await run.step("t.finally.three")).toMatchObject({ status: "completed" });
 });

@@ -15,13 +15,17 @@ test("a run whose workflow code fails again and again is told as needing attenti
   // No checker lets such a plan pass: `bad` has nothing to set.
   const steps = [step("w", { type: "wait", duration: { lit: "200ms" } }), step("bad", { type: "set", needs: ["w"] })];
   const id = await host.startPlan({ format: 1, name: "broken", version: "1.0.0", hash: "none", vars: [], catch: [], body: { steps } });
+  const run = admin.run(id);
   // Temporal waits longer before each new attempt.
-  while ((await admin.run(id).read()).status !== "needs_attention") await host.historyOfType("maintenance");
-  const told = await admin.run(id).until("run.needs_attention");
+  while ((await run.read()).status !== "needs_attention") {
+    await host.reconcile();
+    await new Promise((later) => setTimeout(later, 500));
+  }
+  const told = await run.until("run.needs_attention");
   expect(told.data["for"]).toEqual([{ path: "", for: expect.stringContaining("mended workflow code") }]);
   const notices = async () => (await host.ledgerCalls(NOTICES, 0)).filter(({ body }) => body.includes(id));
   while ((await notices()).length === 0) await new Promise((later) => setTimeout(later, 100));
   expect((await admin.finish({ steps: [{ id: "a", type: "set", values: 1 }] })).output).toBe(1);
-  await admin.post(`/api/v2/runs/${id}/terminate`);
+  await run.terminate();
   expect(lineOf("workflows/perform.ts", JSON.stringify(await host.history("default", id)))).toContain("walk.value(step.values");
 }, 180_000);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
-import { admin, facts, uniqueName, type Client, type Page } from "./client.ts";
+import { admin, facts, insist, uniqueName, type Client, type Page } from "./client.ts";
 
 const folder = new URL("../definitions/", import.meta.url);
 const one = { steps: [{ id: "a", type: "set", values: 1 }] };
@@ -38,7 +38,7 @@ describe("publishing", () => {
 
   test("20 at once of one definition make it once", async () => {
     const definition = { name: uniqueName(), version: "1.0.0", ...one };
-    const answers = await Promise.all(Array.from({ length: 20 }, () => admin.post("/api/v2/workflows", definition)));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => insist(() => admin.post("/api/v2/workflows", definition))));
     expect(answers.filter(({ status }) => status !== 200)).toMatchObject([{ status: 201 }]);
   });
 

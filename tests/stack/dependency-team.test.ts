@@ -29,4 +29,4 @@ test("the agents of the example review a package, stop for a person, stay below 
   await again.until("step.completed", "report.brief");
   expect((await again.step("report.brief")).output).toMatchObject({ context: { memories: { found: 1, given: 1 } } });
   await again.cancel();
-}, 90_000);
+}, 180_000);

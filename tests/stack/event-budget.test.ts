@@ -81,6 +81,7 @@ const runs = (place: { child: string; agent: string }): Record<string, Recording
 
 interface HistoryEvent {
   eventType: string;
+  eventTime: string;
   userMetadata?: { summary?: { data: string } };
 }
 
@@ -90,14 +91,25 @@ beforeAll(async () => {
   const child = await admin.publish({ steps: [{ id: "a", type: "set", values: "${input.n + 1}" }] });
   const agent = uniqueName("agent");
   await admin.post("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "Answer.", model: "local/extractive" });
-  for (const [name, recording] of Object.entries(runs({ child, agent }))) histories.set(name, await historyOf(recording));
-});
+  for (const [name, recording] of Object.entries(runs({ child, agent }))) histories.set(name, await undisturbed(recording));
+}, 300_000);
 
-async function historyOf({ steps, input = {}, more = {}, during, child }: Recording): Promise<HistoryEvent[]> {
-  const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
+/** What has not ended within 2 s goes on in another way, which costs more: the run of a machine that stood still so long is made again. */
+async function undisturbed(recording: Recording, tries = 3): Promise<HistoryEvent[]> {
+  const history = await historyOf(recording);
+  const times = history.map(({ eventTime }) => Date.parse(eventTime));
+  const stoodStill = times.some((time, index) => time - (times[index - 1] ?? time) > 1_500);
+  return stoodStill && tries > 1 ? undisturbed(recording, tries - 1) : history;
+}
+
+async function historyOf({ steps, input = {}, more = {}, during, isCallHeld, child }: Recording): Promise<HistoryEvent[]> {
+  const place = new Place();
+  if (isCallHeld) await place.hold();
+  const run = await admin.begin({ ...more, steps }, { url: place.url, ...input });
   // What is done to a run that has come to rest is always done at the same place.
   if (during) await host.settle("default", run.id);
   await during?.(run, admin);
+  if (isCallHeld) await place.release();
   await run.end();
   const history = await host.history("default", child === undefined ? run.id : `${run.id}.${child}`);
   return (history as { events: HistoryEvent[] }).events;

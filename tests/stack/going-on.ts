@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { expect } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
-import { admin, type Answer, type Definition, type Model, type Place, type Run, type RunBody } from "./client.ts";
+import { admin, insist, type Answer, type Definition, type Model, type Place, type Run, type RunBody } from "./client.ts";
 
 /** What tests of retry and fork share: steps whose calls are counted, and new runs from old ones. */
 
@@ -35,7 +36,8 @@ export const ask = <Body = RunBody>(run: Run, verb: "retry" | "fork", body: Json
 
 /** The new run. */
 export async function begun(run: Run, verb: "retry" | "fork", body: JsonObject = {}): Promise<Run> {
-  const answer = await ask(run, verb, body);
+  const key = randomUUID();
+  const answer = await insist(() => ask(run, verb, body, key));
   if (answer.status !== 202) throw new Error(`Not started: ${JSON.stringify(answer.body)}`);
   return admin.run(answer.body.id);
 }

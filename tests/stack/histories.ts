@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { Client, Connection, type WorkflowHandle } from "@temporalio/client";
+import { Client, Connection, WorkflowNotFoundError, type WorkflowHandle } from "@temporalio/client";
 import type { Duration } from "@temporalio/common";
 import { historyToJSON } from "@temporalio/common/lib/proto-utils.js";
 import { ENGINE_VERSION } from "../../contracts/engine.ts";
@@ -158,11 +158,7 @@ const looksOf = (
   connection: Connection,
   workflow: Client["workflow"],
 ): Pick<Histories, "executions" | "listed" | "details" | "forget"> => ({
-  async executions(of, run) {
-    let count = 0;
-    for await (const _ of workflow.list({ query: `WorkflowId = "${workflowIdOf(of, run)}"` })) count += 1;
-    return count;
-  },
+  executions: (of, run) => countExecutions(workflow, workflowIdOf(of, run)),
   async listed(query) {
     const found: string[] = [];
     for await (const { workflowId } of workflow.list({ query })) found.push(workflowId.split(".").slice(2).join("."));
@@ -188,6 +184,26 @@ const looksOf = (
 
 // In proto3 JSON: plain JSON.stringify gives something that does not load again.
 const toJson = (history: Parameters<typeof historyToJSON>[0]): unknown => JSON.parse(historyToJSON(history)) as unknown;
+
+/** Counted from the first one on: a list learns of the last ones a little later. */
+async function countExecutions(workflow: Client["workflow"], workflowId: string): Promise<number> {
+  let count = 0;
+  for (let runId = await firstExecution(workflow, workflowId); runId; count += 1) {
+    const { events } = await workflow.getHandle(workflowId, runId).fetchHistory();
+    runId = events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId;
+  }
+  return count;
+}
+
+/** Undefined when there is none. */
+async function firstExecution(workflow: Client["workflow"], workflowId: string): Promise<string | null | undefined> {
+  try {
+    return (await workflow.getHandle(workflowId).describe()).raw.workflowExecutionInfo?.firstRunId;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
 
 /** By signals that mean nothing, as many as it takes. Gives how many executions it has had then. */
 async function wear(

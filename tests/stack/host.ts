@@ -4,14 +4,18 @@ import type { AddressInfo } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { Redis } from "ioredis";
 import { untilTold } from "../../cli/stack.ts";
+import { liveChannel } from "../../contracts/messages.ts";
 import { openDatabase } from "../../prisma/client.ts";
+import type { Hold } from "../servers/ledger-server.ts";
 import { startMcpServer } from "../servers/mcp-server.ts";
 import { startModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
 import { openStage, type Stage } from "../chaos/stage.ts";
 import { runTrial } from "../chaos/trial.ts";
 import { startForeignWorker } from "./foreign-worker.ts";
+import { HeldRows } from "./held-rows.ts";
 import { openHistories } from "./histories.ts";
 import { ModelScripts } from "./model-scripts.ts";
 import { canaries, WEBHOOK_SECRET, type Facts, type HostAnswer, type HostCommands } from "./protocol.ts";
@@ -49,13 +53,24 @@ const [histories, foreign] = await Promise.all([
 ]);
 
 let stage: Promise<Stage> | undefined;
+const holds = new Map<string, Hold>();
+const heldRows = new HeldRows(stack.databaseUrl);
 
 const commands: HostCommands = {
   chaos: async (name, options) => runTrial(await (stage ??= openStage(started)), name, options),
   scriptLedger: (where, replies) => ledger.script(where, ...replies),
+  holdLedger: (where) =>
+    void holds.set(
+      where,
+      ledger.hold((path) => path === where),
+    ),
+  releaseLedger: (where) => holds.get(where)!.release(),
   ledgerCalls: (where, atLeast) => untilCalled(() => ledger.calls(where), atLeast),
   scriptModel: (name, replies) => scripts.add(name, replies),
   modelCalls: (name, atLeast) => untilCalled(() => scripts.calls(name), atLeast),
+  holdModel: (name, reply) => scripts.hold(name, reply),
+  releaseModel: (name) => scripts.release(name),
+  untilWatched: (run) => untilWatched(run),
   modelAnswered: (name, times) => scripts.answered(name, times),
   mcpCalls: (path) => mcp.calls(path),
   mcpLists: (path) => mcp.lists(path),
@@ -66,7 +81,10 @@ const commands: HostCommands = {
   heal: () => parts.heal(),
   historySize: (tenant, run) => histories.sizeOf(tenant, run),
   decide: (tenant, run, decision) => histories.decide(tenant, run, decision),
-  holdRow: (run, ms) => holdRow(run, ms),
+  holdRow: (run) => heldRows.hold(run),
+  untilRowWanted: (run) => heldRows.untilWanted(run),
+  releaseRow: (run) => heldRows.release(run),
+  reconcile: () => histories.reconcile(),
   loseEnd: (run) => loseEnd(run),
   settle: (tenant, run) => histories.settle(tenant, run),
   fillMailbox: (tenant, run, count) => histories.fillMailbox(tenant, run, count),
@@ -89,6 +107,8 @@ const commands: HostCommands = {
 const control = createServer((request, response) => {
   void answer(request).then((result) => response.setHeader("content-type", "application/json").end(JSON.stringify(result)));
 });
+// A test that comes back late would meet it in the moment in which it hangs up.
+control.keepAliveTimeout = 0;
 await new Promise<void>((listening) => control.listen(0, "127.0.0.1", listening));
 
 const facts: Facts = {
@@ -156,19 +176,10 @@ async function answer(request: IncomingMessage): Promise<HostAnswer> {
   }
 }
 
-async function holdRow(run: string, ms: number): Promise<void> {
-  const database = openDatabase(stack.databaseUrl);
-  await new Promise<void>((held) => {
-    const holding = database.$transaction(
-      async (transaction) => {
-        await transaction.$queryRaw`SELECT id FROM runs WHERE id = ${run} FOR UPDATE`;
-        held();
-        await new Promise((over) => setTimeout(over, ms));
-      },
-      { timeout: ms + 10_000 },
-    );
-    void holding.then(() => database.$disconnect());
-  });
+async function untilWatched(run: string): Promise<void> {
+  const redis = new Redis(stack.redisUrl!);
+  while (Number((await redis.pubsub("NUMSUB", liveChannel(run)))[1]) === 0) await new Promise((later) => setTimeout(later, 5));
+  redis.disconnect();
 }
 
 async function forgetAnswers(key: string): Promise<void> {

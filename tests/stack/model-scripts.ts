@@ -7,6 +7,7 @@ export class ModelScripts {
   readonly #answers = new Map<string, ModelReply[]>();
   readonly #due = new Map<string, number[]>();
   readonly #calls = new Map<string, Recorded[]>();
+  readonly #held = new Map<string, (() => void)[]>();
 
   constructor(server: ModelServer) {
     server.answerWith(({ body, recorded }) => {
@@ -20,6 +21,16 @@ export class ModelScripts {
   add(model: string, replies: ModelReply[]): void {
     this.#answers.set(model, [...(this.#answers.get(model) ?? []), ...replies]);
   }
+
+  /** The next answer, a stream, is held back until it is released, and its second half until it is released again. */
+  hold(model: string, reply: ModelReply): void {
+    const releases: (() => void)[] = [];
+    const [until, halfUntil] = [1, 2].map(() => new Promise<void>((release) => releases.push(release)));
+    this.#held.set(model, releases);
+    this.add(model, [{ ...reply, until: until!, halfUntil: halfUntil! }]);
+  }
+
+  release = (model: string): void => this.#held.get(model)!.shift()!();
 
   /** Resolves when an answer has been sent and whoever waited for it has had time to try and keep it. */
   async answered(model: string, times: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll } from "@jest/globals";
@@ -11,18 +11,20 @@ import { readSettings } from "../../settings.ts";
 export function ownPostgres(use: (database: Database) => unknown, connections?: number): void {
   let stack: Stack | undefined;
   let database: Database | undefined;
+  let stateDir = "";
 
   beforeAll(async () => {
-    const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-postgres-"));
+    stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-postgres-"));
     const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
     stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
     await migrate(stack.databaseUrl);
     database = openDatabase(stack.databaseUrl, connections);
     use(database);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await database?.$disconnect();
     await stack?.stop();
+    await rm(stateDir, { recursive: true, force: true });
   });
 }

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import net from "node:net";
+import { Redis } from "ioredis";
 import type { Stack } from "../../cli/stack.ts";
 import type { Part, Server } from "./protocol.ts";
 
@@ -65,11 +66,21 @@ export class Parts {
     if (this.#workers.length === 0) await this.start("worker");
     while (this.#workers.length > 1) await this.kill("worker", "SIGTERM");
     await this.ready();
+    await this.#rejoined();
   }
 
   /** Resolves when the API says that all it needs is there. */
   async ready(): Promise<void> {
     while (!(await isReady(this.#stack.apiUrl))) await new Promise((later) => setTimeout(later, 20));
+  }
+
+  /** Resolves when API and worker, which may have lost Redis, have come back to it: until then what is said live is lost. */
+  async #rejoined(): Promise<void> {
+    if (!this.#servers.has("redis")) return;
+    const redis = new Redis(this.#stack.redisUrl!);
+    const isThere = (clients: string): boolean => ["tenuto-api", "tenuto-worker"].every((name) => clients.includes(` name=${name} `));
+    while (!isThere((await redis.client("LIST")) as string)) await new Promise((later) => setTimeout(later, 20));
+    redis.disconnect();
   }
 
   /** End what was started here; the stack ends its own. */

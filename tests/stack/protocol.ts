@@ -39,11 +39,19 @@ export interface HostCommands {
   chaos(campaign: CampaignName, options: TrialOptions): Promise<Verdict>;
   /** The next answers for a path of the ledger. */
   scriptLedger(path: string, replies: Reply[]): void;
+  /** Answer nothing at a path of the ledger until it is released. */
+  holdLedger(path: string): void;
+  releaseLedger(path: string): void;
   /** Resolves when a path has been called so often; gives all its calls. */
   ledgerCalls(path: string, atLeast: number): Promise<Recorded[]>;
   /** The next answers of the model `openai/<name>`; afterwards it echoes. */
   scriptModel(name: string, replies: ScriptedAnswer[]): void;
   modelCalls(name: string, atLeast: number): Promise<Recorded[]>;
+  /** The next answer, a stream: held back until it is released, and its second half until it is released again. */
+  holdModel(name: string, reply: ScriptedAnswer): void;
+  releaseModel(name: string): void;
+  /** Resolves when somebody is told what is said in a run while it is said. */
+  untilWatched(run: string): Promise<void>;
   /** Resolves when the model has had time to answer so often. */
   modelAnswered(name: string, times: number): Promise<void>;
   mcpCalls(path: string): McpCall[];
@@ -63,8 +71,13 @@ export interface HostCommands {
   decide(tenant: string, run: string, decision: UpdateArguments["decide"]): Promise<unknown>;
   /** Resolves when the run's workflow has nothing left to do at the moment: no call in flight, no task waiting. */
   settle(tenant: string, run: string): Promise<void>;
-  /** Nobody can write about the run for so long; resolves when that is so. */
-  holdRow(run: string, ms: number): Promise<void>;
+  /** Nobody can write about the run from now on. */
+  holdRow(run: string): Promise<void>;
+  /** Resolves when somebody wants to. */
+  untilRowWanted(run: string): Promise<void>;
+  releaseRow(run: string): Promise<void>;
+  /** Compare Temporal with the record now. */
+  reconcile(): Promise<void>;
   /** What there is when the worker dies between Temporal's close and the log's last event. */
   loseEnd(run: string): Promise<void>;
   /** Put events into a run's mailbox as other runs do, by signals. */

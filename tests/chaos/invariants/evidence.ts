@@ -10,6 +10,8 @@ export interface Evidence {
   events: EventRow[];
   executions: Execution[];
   cancels: Cancel[];
+  /** Factor on the times by which something must have happened. */
+  patience: number;
 }
 
 /** A run that was asked for. */

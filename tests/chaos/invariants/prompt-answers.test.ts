@@ -2,7 +2,10 @@ import { expect, test } from "@jest/globals";
 import type { Answered } from "./evidence.ts";
 import { answersNotCut, promptAnswers } from "./prompt-answers.ts";
 
-const answered = (change: Partial<Answered>) => ({ answers: [{ what: "list", ms: 9_999, status: 200, isProblem: false, ...change }] });
+const answered = (change: Partial<Answered>) => ({
+  answers: [{ what: "list", ms: 9_999, status: 200 as const, isProblem: false, ...change }],
+  patience: 1,
+});
 
 test.each<Partial<Answered>>([{}, { status: 503, isProblem: true }, { status: "refused" }])("%j holds", (change) =>
   expect(promptAnswers(answered(change))).toEqual([]),

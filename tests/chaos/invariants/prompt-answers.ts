@@ -7,9 +7,9 @@ const promptMs = 10_000;
  * That nobody listens (`refused`) or that a killed process cuts a connection is the fault's own doing; campaigns that
  * kill no API take `answersNotCut` along.
  */
-export const promptAnswers = ({ answers }: Pick<Evidence, "answers">): string[] =>
+export const promptAnswers = ({ answers, patience }: Pick<Evidence, "answers" | "patience">): string[] =>
   answers.flatMap(({ what, ms, status, isProblem }) => {
-    if (status === "late" || ms >= promptMs) return [`${what} was not answered within ${promptMs / 1_000} s`];
+    if (status === "late" || ms >= promptMs * patience) return [`${what} was not answered within ${(promptMs * patience) / 1_000} s`];
     if (typeof status === "string" || status < 300) return [];
     if (status !== 503) return [`${what} was answered ${status}`];
     return isProblem ? [] : [`${what} was answered 503 without a problem`];

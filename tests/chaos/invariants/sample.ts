@@ -21,4 +21,5 @@ export const wellRun = (): Evidence => ({
   ],
   executions: [{ run: "r", status: "completed" }],
   cancels: [],
+  patience: 1,
 });
