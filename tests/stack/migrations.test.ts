@@ -15,7 +15,7 @@ beforeAll(async () => {
   const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
   const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
   stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-}, 60_000);
+});
 
 afterAll(() => stack.stop());
 

@@ -60,4 +60,4 @@ test("whenever the worker is killed, no answer that was kept is asked for again"
   }
   // Otherwise this test has shown nothing.
   expect(books.reduce((sum, { lost }) => sum + lost, 0)).toBeGreaterThan(0);
-});
+}, 300_000);

@@ -41,4 +41,4 @@ test("a run that needs a person is told outside, signed, again until it is taken
   while ((await run.attend("pay", "skip")).status === 503);
   expect((await run.end()).status).toBe("completed");
   expect(await noticesOf(run.id, 3)).toHaveLength(3);
-}, 120_000);
+});
