@@ -9,11 +9,11 @@ import { openDatabase, type Database } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { connectTemporal } from "../temporal-config/connection.ts";
 import { createApp } from "./app.ts";
+import { close } from "./closing.ts";
 import type { Deps } from "./deps.ts";
 import { syncSchedules } from "./triggers.ts";
 import { makeWakeups } from "./wakeups.ts";
 
-const SHUTDOWN_MS = 5_000;
 const SWEEP_MS = 3_600_000;
 
 const settings = readSettings();
@@ -44,6 +44,7 @@ async function serve(settings: Settings, log: Logger): Promise<void> {
   onEnd(async () => {
     clearInterval(sweep);
     clearInterval(schedules);
+    // Waits are cut and streams ended.
     closing.abort();
     await close(server);
     subscriber?.disconnect();
@@ -67,17 +68,6 @@ async function listen(deps: Deps): Promise<Server> {
   deps.log.info({ host: deps.settings.HOST, port }, "ready");
   process.send?.({ ready: true, port });
   return server;
-}
-
-/** Waits are cut and streams ended by `closing`; what is at work gets its answer. */
-async function close(server: Server): Promise<void> {
-  const ended = new Promise<void>((resolve) => server.close(() => resolve()));
-  // Kept-alive connections become idle one by one, as their last answers go out.
-  const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const late = setTimeout(() => server.closeAllConnections(), SHUTDOWN_MS);
-  await ended;
-  clearInterval(idle);
-  clearTimeout(late);
 }
 
 /** Once, whichever comes first. A parent that died says so by `disconnect`. */

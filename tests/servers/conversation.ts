@@ -162,7 +162,7 @@ function testConnection(talk: Talk): void {
     const socket = await sent;
     if (way === "chat") stop.abort();
     await expect(asked).rejects.toBeDefined();
-    if (!socket.closed) await once(socket, "close", { signal: AbortSignal.timeout(2_000) });
+    if (!socket.closed) await once(socket, "close", { signal: AbortSignal.timeout(30_000) });
   });
 }
 

@@ -259,5 +259,5 @@ describe("a worker that is killed while a guardrail is judged", () => {
     await host.start("worker");
     expect((await run.end()).output).toBe("Hello.");
     expect([(await model.calls()).length, (await first.calls()).length, (await second.calls()).length]).toEqual([1, 1, 2]);
-  }, 60_000);
+  });
 });

@@ -27,6 +27,7 @@ const pathsOf = async (run: Run): Promise<string[]> => (await run.steps()).map((
 
 describe("an agent that hands its conversation over", () => {
   test("is followed by the other, with its own instructions, model and tools and none of the first one's", async () => {
+    const began = new Date().toISOString();
     const [first, second] = [new Model(), new Model()];
     const clerk = await publish(second, { tools: ["test.list"], description: "Counts." });
     const desk = await publish(first, { tools: ["test.double"], handoffs: [clerk] });
@@ -47,7 +48,9 @@ describe("an agent that hands its conversation over", () => {
       step: "work[1].act[0].call",
       data: { from: desk, to: clerk, reason: "It counts." },
     });
-    const { body } = await admin.get<{ data: { agent: string | null; calls: number }[] }>("/api/v2/usage?groupBy=agent");
+    const { body } = await admin.get<{ data: { agent: string | null; calls: number }[] }>(
+      `/api/v2/usage?groupBy=agent&limit=200&from=${began}`,
+    );
     expect(body.data.find(({ agent }) => agent === clerk)).toMatchObject({ calls: 2 });
   });
 

@@ -14,7 +14,7 @@ interface HistoryEvent {
 
 /** The list of the Temporal Web UI is up to date a moment later. */
 async function untilListed(query: string, id: string): Promise<string[]> {
-  for (let patience = 0; patience < 100; patience++) {
+  for (const patience = Date.now() + 60_000; Date.now() < patience;) {
     const found = await host.listed(query);
     if (found.includes(id)) return found;
     await new Promise((later) => setTimeout(later, 100));
@@ -97,7 +97,7 @@ describe("the list of the Temporal Web UI", () => {
   test("finds a run by the version it was migrated to", async () => {
     const workflow = await admin.publish({ steps: [listen("l")] });
     const run = await admin.start(workflow);
-    await untilListed(filters(workflow, 'TenutoStatus = "waiting"'), run.id);
+    await run.until("run.waiting");
     await admin.publishVersion(workflow, "2.0.0", [listen("l"), set("more")]);
     await admin.post(`/api/v2/workflows/${workflow}/migrate`, { to: "2.0.0" });
     await untilListed(filters(workflow, 'TenutoVersion = "2.0.0"'), run.id);

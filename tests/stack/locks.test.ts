@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { admin, host, Place, uniqueName, type Answer, type Definition, type Run } from "./client.ts";
+import { admin, host, Place, uniqueName, type Answer, type Definition, type Run, type RunBody } from "./client.ts";
 
 const onLinux = process.platform === "linux" ? describe : describe.skip;
 
@@ -18,13 +18,29 @@ const holding = async (place: Place, key: string, more?: object): Promise<Run> =
   return run;
 };
 
+/** Holds it in a call that is not answered while a test lasts. */
+const calling = async (key: string): Promise<Run> => {
+  const place = new Place();
+  await place.script({ delayMs: 60_000 });
+  return holding(place, key);
+};
+
+/** Holds it until it is sent `go`. */
+const keeping = async (key: string, more: object = {}): Promise<Run> => {
+  const run = await admin.begin({ steps: [{ id: "held", type: "sequence", lock: { key, ...more }, steps: [untilGo] }] });
+  await run.until("listen.started");
+  return run;
+};
+
+const untilGo = { id: "go", type: "listen", one: { event: "go" } };
+
 const waitsFor = async (run: Run, what: string): Promise<void> => {
   await run.until("run.waiting");
   expect((await run.read()).waitingFor).toEqual([{ path: "work", for: what }]);
 };
 
 const eventually = async <T>(read: () => Promise<T>, isThere: (value: T) => boolean): Promise<T> => {
-  const patience = Date.now() + 40_000;
+  const patience = Date.now() + 90_000;
   for (;;) {
     const value = await read();
     if (isThere(value)) return value;
@@ -45,36 +61,35 @@ describe("a step with a lock", () => {
   test("runs alone, and those that wait run in the order of asking", async () => {
     const key = uniqueName("key");
     const place = new Place();
-    await place.script({ delayMs: 3_000 });
-    const first = await holding(place, key);
+    const first = await keeping(key);
     const others: Run[] = [];
     for (const n of [1, 2, 3]) {
       const run = await admin.begin({ steps: [locked(place, key, { method: "POST", body: n })] });
       await waitsFor(run, `lock ${key}`);
       others.push(run);
     }
+    expect(await place.calls()).toEqual([]);
+    await first.signal("go");
     await Promise.all([first, ...others].map((run) => run.end()));
-    const calls = await place.calls();
-    expect(calls.map(({ body }) => body)).toEqual(["", "1", "2", "3"]);
+    expect((await place.calls()).map(({ body }) => body)).toEqual(["1", "2", "3"]);
   });
 
   test("beside `limit - 1` others of its key", async () => {
     const key = uniqueName("key");
-    const places = [new Place(), new Place(), new Place()];
-    for (const place of places) await place.script({ delayMs: 1_500 });
-    const lock = { lock: { key, limit: 2 } };
-    const runs = [await holding(places[0]!, key, lock), await holding(places[1]!, key, lock)];
-    const third = await admin.begin({ steps: [locked(places[2]!, key, lock)] });
+    const place = new Place();
+    const [first, second] = [await keeping(key, { limit: 2 }), await keeping(key, { limit: 2 })];
+    const third = await admin.begin({ steps: [locked(place, key, { lock: { key, limit: 2 } })] });
     await waitsFor(third, `lock ${key}`);
-    expect(await places[2]!.calls()).toEqual([]);
-    await Promise.all([...runs, third].map((run) => run.end()));
+    expect(await place.calls()).toEqual([]);
+    await second.signal("go");
+    expect((await third.end()).status).toBe("completed");
+    await first.signal("go");
+    expect((await first.end()).status).toBe("completed");
   });
 
   test("keys of any text do not meet, those of another tenant neither", async () => {
     const key = uniqueName("a b/ü:_");
-    const place = new Place();
-    await place.script({ delayMs: 60_000 });
-    const held = await holding(place, key);
+    const held = await calling(key);
     const other = await admin.withKey({ principal: "o", kind: "service", roles: ["admin"], tenant: "locks-other" });
     const free = { steps: [{ id: "a", type: "set", values: 1, lock: undefined }] };
     const sequence = (of: string): Definition => ({ steps: [{ id: "s", type: "sequence", lock: { key: of }, steps: free.steps }] });
@@ -122,12 +137,11 @@ describe("a step with a lock", () => {
   });
 });
 
-/** Three in the order of asking. The first calls for so long; `after` is told by whose turn comes. */
-async function line(heldMs: number): Promise<{ holder: Run; quitter: Run; last: Run; after: Place }> {
+/** Three in the order of asking; `after` is told by whose turn comes. */
+async function line(hold: (key: string) => Promise<Run>): Promise<{ holder: Run; quitter: Run; last: Run; after: Place }> {
   const key = uniqueName("key");
-  const [place, after] = [new Place(), new Place()];
-  await place.script({ delayMs: heldMs });
-  const holder = await holding(place, key);
+  const after = new Place();
+  const holder = await hold(key);
   const waiting = async (body: string): Promise<Run> => {
     const run = await admin.begin({ steps: [locked(after, key, { method: "POST", body })] });
     await waitsFor(run, `lock ${key}`);
@@ -139,7 +153,7 @@ async function line(heldMs: number): Promise<{ holder: Run; quitter: Run; last: 
 
 describe("a lock comes free", () => {
   test("when its holder is cancelled; who is cancelled waiting leaves the line", async () => {
-    const { holder, quitter, last, after } = await line(60_000);
+    const { holder, quitter, last, after } = await line(calling);
     await quitter.cancel();
     expect((await quitter.end()).status).toBe("canceled");
     await holder.cancel();
@@ -149,9 +163,8 @@ describe("a lock comes free", () => {
 
   test("when its holder is terminated", async () => {
     const key = uniqueName("key");
-    const [place, after] = [new Place(), new Place()];
-    await place.script({ delayMs: 60_000 });
-    const holder = await holding(place, key);
+    const after = new Place();
+    const holder = await calling(key);
     const next = await admin.begin({ steps: [locked(after, key)] });
     await waitsFor(next, `lock ${key}`);
     await holder.terminate();
@@ -159,8 +172,9 @@ describe("a lock comes free", () => {
   });
 
   test("when who is next in line was terminated meanwhile", async () => {
-    const { holder, quitter, last, after } = await line(1_500);
+    const { holder, quitter, last, after } = await line(keeping);
     await quitter.terminate();
+    await holder.signal("go");
     expect([(await holder.end()).status, (await last.end()).status]).toEqual(["completed", "completed"]);
     expect((await after.calls()).map(({ body }) => body)).toEqual(["last"]);
   });
@@ -178,16 +192,19 @@ describe("a run that goes on in new executions", () => {
     const callers = (await place.calls()).filter(({ headers }) => !String(headers["idempotency-key"]).endsWith(":before"));
     const turns = callers.map(({ headers }) => headers["x-run-id"]).filter((caller, index, all) => caller !== all[index - 1]);
     expect([turns.length, callers.length]).toEqual([3, 6]);
-    for (const id of runs) expect(await host.executions("default", id)).toBeGreaterThan(2);
+    // Temporal's lists are up to date a moment later.
+    for (const id of runs)
+      await eventually(
+        () => host.executions("default", id),
+        (count) => count > 2,
+      );
   });
 });
 
 test("a lock that continues as new keeps who holds it and who waits", async () => {
   const key = uniqueName("key");
   const after = new Place();
-  const listen = { id: "go", type: "listen", one: { event: "go" } };
-  const holder = await admin.begin({ steps: [{ id: "held", type: "sequence", lock: { key }, steps: [listen] }] });
-  await holder.until("listen.started");
+  const holder = await keeping(key);
   const waiting = await admin.begin({ steps: [locked(after, key)] });
   await waitsFor(waiting, `lock ${key}`);
   expect(await host.wearLock("default", key)).toBeGreaterThan(1);
@@ -233,12 +250,16 @@ onLinux("a worker killed by kill -9", () => {
 });
 
 describe("`concurrency` of a definition", () => {
+  /** Runs that call, and end when they are sent `go`. */
   const limited = async (place: Place, concurrency: object): Promise<string> =>
-    admin.publish({ concurrency, steps: [{ id: "call", type: "http", method: "POST", url: place.url, body: "${input.n}" }] });
+    admin.publish({
+      concurrency,
+      steps: [{ id: "call", type: "http", method: "POST", url: place.url, body: "${input.n}" }, untilGo],
+      output: "${steps.call.output.status}",
+    });
 
   test("`queue`: the next run is queued until the one before has ended", async () => {
     const place = new Place();
-    await place.script({ delayMs: 1_500 });
     const workflow = await limited(place, { key: "${input.customer}" });
     const customer = uniqueName("customer");
     const first = await admin.start(workflow, { customer, n: 1 });
@@ -246,6 +267,9 @@ describe("`concurrency` of a definition", () => {
     const second = await admin.start(workflow, { customer, n: 2 });
     await second.until("run.queued");
     expect(await second.read()).toMatchObject({ status: "queued", waitingFor: [{ for: `concurrency key ${customer}` }] });
+    await second.signal("go");
+    expect(await place.calls()).toHaveLength(1);
+    await first.signal("go");
     expect([(await first.end()).status, (await second.end()).status]).toEqual(["completed", "completed"]);
     const log = (await second.events()).map(({ type }) => type);
     expect(log.filter((type) => type.startsWith("run."))).toEqual(["run.started", "run.queued", "run.running", "run.completed"]);
@@ -253,17 +277,17 @@ describe("`concurrency` of a definition", () => {
 
   test("runs of other keys are not in its way", async () => {
     const place = new Place();
-    await place.script({ delayMs: 60_000 });
     const workflow = await limited(place, { key: "${input.customer}" });
     const first = await admin.start(workflow, { customer: uniqueName(), n: 1 });
     await place.calls(1);
-    expect((await (await admin.start(workflow, { customer: uniqueName(), n: 2 })).end()).status).toBe("completed");
+    const second = await admin.start(workflow, { customer: uniqueName(), n: 2 });
+    await second.signal("go");
+    expect((await second.end()).status).toBe("completed");
     await first.terminate();
   });
 
   test("a queued run can be cancelled", async () => {
     const place = new Place();
-    await place.script({ delayMs: 60_000 });
     const workflow = await limited(place, {});
     const first = await admin.start(workflow, { n: 1 });
     await place.calls(1);
@@ -278,25 +302,38 @@ describe("`concurrency` of a definition", () => {
 
   test("`reject`: one more is 429, and nothing was started", async () => {
     const place = new Place();
-    await place.script({ delayMs: 1_500 });
     const workflow = await limited(place, { limit: 1, onLimit: "reject" });
     const first = await admin.start(workflow, { n: 1 });
     await place.calls(1);
-    const key = uniqueName("key");
-    const start = (): Promise<Answer> => admin.post("/api/v2/runs", { workflow, input: { n: 2 } }, key);
-    expect(await start()).toMatchObject({ status: 429, body: { code: "concurrency" } });
+    const start = (key: string): Promise<Answer> => admin.post("/api/v2/runs", { workflow, input: { n: 2 } }, key);
+    const tries = async (): Promise<{ key: string; answer: Answer }> => {
+      const key = uniqueName("key");
+      return { key, answer: await start(key) };
+    };
+    // A lock that does not answer within a second is not waited for: then the run is started, and refused by the lock itself.
+    const { key, answer } = await eventually(tries, (tried) => tried.answer.status !== 202);
+    expect(answer).toMatchObject({ status: 429, body: { code: "concurrency" } });
+    await first.signal("go");
     await first.end();
     // Nothing was done under the key, so that it does the work now.
-    const later = await eventually(start, ({ status }) => status === 202);
-    expect((await admin.run(later.body["id"] as string).end()).status).toBe("completed");
+    const later = await eventually(
+      () => start(key),
+      ({ status }) => status === 202,
+    );
+    const run = admin.run(later.body["id"] as string);
+    await run.signal("go");
+    expect((await run.end()).status).toBe("completed");
+    expect(await place.calls()).toHaveLength(2);
   });
 
   test("`reject`: of many at once exactly the limit runs, the others fail by `concurrency`", async () => {
     const place = new Place();
-    await place.script(...[1, 2].map(() => ({ delayMs: 3_000 })));
     const workflow = await limited(place, { limit: 2, onLimit: "reject" });
     const answers = await Promise.all([1, 2, 3, 4, 5].map((n) => admin.post("/api/v2/runs", { workflow, input: { n } })));
     const started = answers.filter(({ status }) => status === 202).map(({ body }) => admin.run(body["id"] as string));
+    const read = (): Promise<RunBody[]> => Promise.all(started.map((run) => run.read()));
+    const seen = await eventually(read, (runs) => runs.filter(({ endedAt }) => endedAt === null).length <= 2);
+    await Promise.all(seen.filter(({ endedAt }) => endedAt === null).map(({ id }) => admin.run(id).signal("go")));
     const ends = await Promise.all(started.map((run) => run.end()));
     const refused = ends.filter(({ status }) => status === "failed");
     expect(refused.map(({ error }) => error?.code)).toEqual(refused.map(() => "concurrency"));
@@ -305,23 +342,23 @@ describe("`concurrency` of a definition", () => {
 
   test("`cancelOldest`: the newest takes the place of the oldest", async () => {
     const place = new Place();
-    await place.script({ delayMs: 60_000 });
     const workflow = await limited(place, { onLimit: "cancelOldest" });
     const oldest = await admin.start(workflow, { n: 1 });
     await place.calls(1);
     const newest = await admin.start(workflow, { n: 2 });
+    await newest.signal("go");
     expect([(await oldest.end()).status, (await newest.end()).status]).toEqual(["canceled", "completed"]);
   });
 
   test("a terminated run gives its place up", async () => {
     const place = new Place();
-    await place.script({ delayMs: 60_000 });
     const workflow = await limited(place, {});
     const first = await admin.start(workflow, { n: 1 });
     await place.calls(1);
     const second = await admin.start(workflow, { n: 2 });
     await second.until("run.queued");
+    await second.signal("go");
     await first.terminate();
-    expect((await isStatus(second, "completed")).output).toMatchObject({ status: 200 });
+    expect((await isStatus(second, "completed")).output).toBe(200);
   });
 });

@@ -128,7 +128,7 @@ describe("a tool of an MCP server over HTTP", () => {
 
   test("that gives no answer in time may have done its work", async () => {
     const server = await Mcp.at();
-    const run = await admin.begin({ steps: [server.step("slow", {}, { ...once, timeout: "1s" })] });
+    const run = await admin.begin({ steps: [server.step("slow", {}, { ...once, timeout: "3s" })] });
     await run.until("step.parked", "m");
     await run.attend("m", "take", { result: { text: "done" } });
     expect(await run.end()).toMatchObject({ status: "completed", output: { text: "done" } });

@@ -309,6 +309,14 @@ describe("where vectors can be compared", () => {
     const search = async (agent: string, text: string, by: Client = admin) =>
       (await by.get<{ data: Memory[]; byMeaning: boolean }>(path(agent, `memories/search?text=${encodeURIComponent(text)}`))).body;
 
+    /** Words have to do where the model takes longer than a second, as it may on a busy machine. Gives how often it was asked. */
+    const searchByMeaning = async (agent: string, text: string) => {
+      for (let asked = 1; ; asked += 1) {
+        const { data: found, byMeaning } = await search(agent, text);
+        if (byMeaning) return { found, asked };
+      }
+    };
+
     test("finds what an agent has remembered, in its tasks and over the API, on the account of the run that wrote it", async () => {
       const [agent, model] = [await publish({ tools: all, memory: { recall: 3 } }), new Model()];
       await model.script({ toolCalls: [call("remember", { text: "Ada drives a Volvo." })] }, { text: "noted" });
@@ -322,9 +330,12 @@ describe("where vectors can be compared", () => {
       });
 
       const alike = "Alan's daily vehicle?";
-      expect(await search(agent, alike)).toMatchObject({ data: [{ text: "Ada drives a Volvo." }], byMeaning: true });
-      await (await begin({ model, agent, prompt: alike })).end();
-      expect(data((await told(model)).at(-1)!, "memories")).toContain("Volvo");
+      expect(await searchByMeaning(agent, alike)).toMatchObject({ found: [{ text: "Ada drives a Volvo." }] });
+      const recalled = async (): Promise<string> => {
+        await (await begin({ model, agent, prompt: alike })).end();
+        return data((await told(model)).at(-1)!, "memories");
+      };
+      while (!(await recalled()).includes("Volvo"));
       const stranger = await admin.withKey({ principal: "s", kind: "person", roles: ["admin"], tenant: uniqueName("t") });
       await stranger.post("/api/v2/agents", { name: agent, version: "1.0.0", instructions: "x" });
       expect(await search(agent, alike, stranger)).toEqual({ data: [], byMeaning: false });
@@ -333,7 +344,7 @@ describe("where vectors can be compared", () => {
     });
 
     test("goes by words until the model that was away has embedded what was written meanwhile, once", async () => {
-      const agent = await publish();
+      const [agent, began] = [await publish(), new Date().toISOString()];
       const text = "Eve paints icons daily.";
       await host.scriptModel("embedder", [{ status: 500 }]);
       const { id } = (await add(agent, { text })).body;
@@ -343,11 +354,12 @@ describe("where vectors can be compared", () => {
       // Its time has come.
       await database.memory.update({ where: { id }, data: { embedAt: new Date() } });
       await caughtUp(async () => (await embeddedBy(id)) === "openai/embedder");
-      expect(await search(agent, "Each picture is done")).toMatchObject({ data: [{ id }], byMeaning: true });
+      const { found, asked } = await searchByMeaning(agent, "Each picture is done");
+      expect(found).toMatchObject([{ id }]);
       await host.historyOfType("maintenance");
       expect(await embedder(text)).toBe(2);
-      const usage = (await admin.get<Page<JsonObject>>(`/api/v2/usage?groupBy=agent&limit=200`)).body.data;
-      expect(usage.find((group) => group["agent"] === agent)).toMatchObject({ calls: 3, openCalls: 0, costUsd: 0.00002 });
+      const usage = (await admin.get<Page<JsonObject>>(`/api/v2/usage?groupBy=agent&limit=200&from=${began}`)).body.data;
+      expect(usage.find((group) => group["agent"] === agent)).toMatchObject({ calls: 2 + asked, openCalls: 0, knownCostUsd: 0.00002 });
     });
   });
 
@@ -371,6 +383,6 @@ describe("where vectors can be compared", () => {
         (await database.modelCall.findMany({ where: { agent, wanted: "embedding" } })).map(({ status }) => status);
       await caughtUp(async () => (await statuses()).toSorted().join() === "answered,lost");
       expect(await database.memory.findFirst({ where: { agent } })).toMatchObject({ embeddedBy: "openai/embedder" });
-    }, 90_000);
+    });
   });
 });

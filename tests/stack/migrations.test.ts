@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -9,15 +9,19 @@ import { readSettings } from "../../settings.ts";
 
 // Databases of its own on a server of its own: what is compared here must not depend on what other tests did.
 let stack: Stack;
+let stateDir: string;
 let databases = 0;
 
 beforeAll(async () => {
-  const stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
+  stateDir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
   const settings = readSettings({ TENUTO_STATE_DIR: stateDir, TENUTO_API_KEY: "a key that nobody uses here" });
   stack = await startStack({ settings, ports: await freePorts(), stateDir, only: ["postgres"], log: () => undefined });
-}, 60_000);
+});
 
-afterAll(() => stack.stop());
+afterAll(async () => {
+  await stack.stop();
+  await rm(stateDir, { recursive: true, force: true });
+});
 
 describe("the migrations", () => {
   test("lead to the tables and indexes of the schema", async () => {
@@ -98,7 +102,7 @@ async function newDatabase(): Promise<string> {
 }
 
 async function folder(migrations: Record<string, string>): Promise<string> {
-  const dir = await mkdtemp(path.join(os.tmpdir(), "tenuto-migrations-"));
+  const dir = await mkdtemp(path.join(stateDir, "migrations-"));
   for (const [name, sql] of Object.entries(migrations)) {
     await mkdir(path.join(dir, name));
     await writeFile(path.join(dir, name, "migration.sql"), sql);

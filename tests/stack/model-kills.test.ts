@@ -6,6 +6,7 @@ import { admin, host, Model } from "./client.ts";
 
 const runs = 10;
 const kills = 4;
+const patient = { heartbeat: "2s", retry: { maxAttempts: 20, initialInterval: "20ms", maxInterval: "100ms" } };
 const seed = Number(process.env["MODEL_KILLS_SEED"] ?? 4_711);
 
 afterAll(() => host.heal());
@@ -18,6 +19,8 @@ test("whenever the worker is killed, no answer that was kept is asked for again"
   const random = new Random(seed);
   const pairs = Array.from({ length: runs }, () => ({ poor: new Model(), good: new Model() }));
   const slow = (json: unknown) => ({ json, delayMs: random.upTo(400) });
+  const [{ poor: held }] = pairs as [(typeof pairs)[number]];
+  await held.script({ json: { risk: "high" }, delayMs: 60_000 });
   for (const { poor, good } of pairs) {
     await poor.script(...Array.from({ length: 20 }, () => slow({ risk: "high" })));
     await good.script(...Array.from({ length: 20 }, () => slow({ risk: 0.5 })));
@@ -25,10 +28,12 @@ test("whenever the worker is killed, no answer that was kept is asked for again"
   const begun = await Promise.all(
     pairs.map(({ poor, good }) =>
       admin.begin({
-        steps: [say(poor, { fallbacks: [good.wanted], outputSchema: risk, repairs: 1, heartbeat: "2s", retry: { maxAttempts: 20 } })],
+        steps: [say(poor, { fallbacks: [good.wanted], outputSchema: risk, repairs: 1, ...patient })],
       }),
     ),
   );
+  // Whenever the others are killed: this call is under way when the worker dies for the first time.
+  await held.calls(1);
   for (let kill = 0; kill < kills; kill++) {
     await sleep(random.upTo(900));
     await host.kill("worker");
@@ -55,4 +60,4 @@ test("whenever the worker is killed, no answer that was kept is asked for again"
   }
   // Otherwise this test has shown nothing.
   expect(books.reduce((sum, { lost }) => sum + lost, 0)).toBeGreaterThan(0);
-});
+}, 300_000);

@@ -6,7 +6,7 @@ import { NOTICES, WEBHOOK_SECRET } from "./protocol.ts";
 
 /** What was sent out about a run, as often as it was sent. */
 async function noticesOf(run: string, atLeast: number) {
-  for (const patience = Date.now() + 60_000; Date.now() < patience; await new Promise((later) => setTimeout(later, 100))) {
+  for (const patience = Date.now() + 100_000; Date.now() < patience; await new Promise((later) => setTimeout(later, 100))) {
     const sent = (await host.ledgerCalls(NOTICES, 0)).filter(({ body }) => (JSON.parse(body) as Notice).data["run"] === run);
     if (sent.length >= atLeast) return sent;
   }
@@ -16,6 +16,8 @@ async function noticesOf(run: string, atLeast: number) {
 test("a run that needs a person is told outside, signed, again until it is taken, and once", async () => {
   const place = new Place();
   await place.script({ status: 400 });
+  // Notices of other runs go to the same place: those that are still under way must not take the answers that are meant for this one.
+  while ((await host.listed('WorkflowType = "notice" AND ExecutionStatus = "Running"')).length > 0);
   await host.scriptLedger(NOTICES, [{ status: 500 }, { status: 302, headers: { location: place.url } }]);
   const run = await admin.begin({ steps: [{ id: "pay", type: "http", url: place.url, onError: "park" }] });
   await run.until("run.needs_attention");
@@ -36,7 +38,7 @@ test("a run that needs a person is told outside, signed, again until it is taken
     const signature = createHmac("sha256", key).update(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.${body}`).digest("base64");
     expect(headers["webhook-signature"]).toBe(`v1,${signature}`);
   }
-  await run.attend("pay", "skip");
+  while ((await run.attend("pay", "skip")).status === 503);
   expect((await run.end()).status).toBe("completed");
   expect(await noticesOf(run.id, 3)).toHaveLength(3);
-}, 120_000);
+});
