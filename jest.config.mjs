@@ -13,6 +13,8 @@ const common = {
 
 /** @type {import("jest").Config} */
 export default {
+  // Also of hooks. Jest reads it only here and ignores it in a project without a word.
+  testTimeout: 120_000,
   projects: [
     {
       ...common,
@@ -24,7 +26,6 @@ export default {
       ...common,
       displayName: "stack",
       testMatch: ["<rootDir>/tests/stack/**/*.test.ts"],
-      setupFilesAfterEnv: ["<rootDir>/tests/stack-timeout.ts"],
       globalSetup: "<rootDir>/tests/stack/setup.ts",
       globalTeardown: "<rootDir>/tests/stack/teardown.ts",
     },

@@ -23,7 +23,7 @@ const whyNot = (check: Promise<Mismatch[]>): Promise<string> =>
 test("a value is held against a schema in another thread", async () => {
   expect(await schemas.check(tenant, { type: "object", required: ["a"] }, { a: 1 })).toEqual([]);
   expect(await schemas.check(tenant, { type: "object", required: ["a"] }, {})).toEqual([{ pointer: "/a", message: "is missing" }]);
-}, 30_000);
+});
 
 test("a schema that asks for endless work is given up, and the next one is checked", async () => {
   const ticks: number[] = [];
@@ -32,27 +32,27 @@ test("a schema that asks for endless work is given up, and the next one is check
   clearInterval(ticking);
   expect(ticks.length).toBeGreaterThan(1);
   expect(await schemas.check(tenant, { type: "string" }, "x")).toEqual([]);
-}, 20_000);
+});
 
 test("one that asks for endless memory ends its thread and nothing else", async () => {
   const strings: JsonSchema = { items: { anyOf: [{ type: "string" }, { type: "boolean" }, { type: "object" }] } };
   const numbers = Array.from({ length: 500_000 }, (_, n) => n);
   await expect(schemas.check(tenant, strings, numbers)).rejects.toMatchObject({ code: "limit" });
   expect(await schemas.check(tenant, { type: "string" }, "x")).toEqual([]);
-}, 30_000);
+});
 
 test("a stranger's schema that is none of ours lets everything pass; of a definition only references cost a thread", async () => {
   expect(await schemas.check(tenant, { type: "string", pattern: "x".repeat(100) }, 1)).toEqual([]);
   expect(await schemas.checkPublished(tenant, { type: "string" }, 1)).toMatchObject([{ pointer: "" }]);
   expect(await whyNot(schemas.checkPublished(tenant, endless, deep))).toMatch(givenUp);
-}, 30_000);
+});
 
 test("a pattern is looked for at once in a short text, and in another thread in a long one", async () => {
   expect(await schemas.findSpans(tenant, "\\d+", "a 12 b")).toEqual([{ from: 2, to: 4 }]);
-  const long = `${"x ".repeat(100_000)}12`;
-  expect(await schemas.findSpans(tenant, "\\d+", long)).toEqual([{ from: 200_000, to: 200_002 }]);
+  const long = `${"x ".repeat(35_000)}12`;
+  expect(await schemas.findSpans(tenant, "\\d+", long)).toEqual([{ from: 70_000, to: 70_002 }]);
   await expect(schemas.findSpans(tenant, "(x?y?x?y?){40}z", "x".repeat(900_000))).rejects.toMatchObject({ code: "limit" });
-}, 20_000);
+});
 
 test("tenants have their checks by turns", async () => {
   const done: string[] = [];
@@ -62,7 +62,7 @@ test("tenants have their checks by turns", async () => {
   };
   await Promise.all(["a1", "a2", "a3", "a4", "b1", "b2", "c1"].map(ask));
   expect(done).toEqual(["a1", "a2", "b1", "c1", "a3", "b2", "a4"]);
-}, 20_000);
+});
 
 test("who has waited too long is told so, unless something has happened already", async () => {
   const own = new IsolatedSchemas(300);
@@ -72,4 +72,4 @@ test("who has waited too long is told so, unless something has happened already"
   await Promise.all([slow, before]);
   expect(await own.check({ tenant: "b" }, { type: "number" }, 2)).toEqual([]);
   await own.close();
-}, 20_000);
+});

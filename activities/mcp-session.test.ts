@@ -23,20 +23,20 @@ async function offerOf(path: string, timeoutMs: number) {
 }
 
 test("a server's tools are listed", async () => {
-  expect((await offerOf("/plain", 5_000)).tools.map(({ name }) => name)).toContain("add");
+  expect((await offerOf("/plain", 60_000)).tools.map(({ name }) => name)).toContain("add");
   expect(server.lists("/plain")).toBe(1);
 });
 
 test("a list that begins again, or has no end, is refused", async () => {
   const refused = { code: "limit", message: expect.stringContaining("without an end") };
-  await expect(offerOf("/circle", 10_000)).rejects.toMatchObject(refused);
+  await expect(offerOf("/circle", 60_000)).rejects.toMatchObject(refused);
   expect(server.lists("/circle")).toBe(2);
-  await expect(offerOf("/endless", 10_000)).rejects.toMatchObject(refused);
+  await expect(offerOf("/endless", 60_000)).rejects.toMatchObject(refused);
   expect(server.lists("/endless")).toBe(limits.mcpPagesMax);
-}, 20_000);
+});
 
 test("its pages share one deadline", async () => {
-  const startedAt = performance.now();
   await expect(offerOf("/tardy", 300)).rejects.toMatchObject({ code: "timeout" });
-  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  // Each takes 100 ms.
+  expect(server.lists("/tardy")).toBeLessThanOrEqual(3);
 });

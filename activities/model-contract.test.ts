@@ -177,12 +177,11 @@ describe.each(ways)("%s by %s", (provider, way) => {
   });
 
   test("ends when it is told to, also in the middle of an answer", async () => {
-    server.script(way === "chat" ? { delayMs: 5_000, text: "late" } : { text: "word ".repeat(100), pauseMs: 50 });
+    // It would take many minutes.
+    server.script(way === "chat" ? { delayMs: 600_000, text: "late" } : { text: "word ".repeat(10_000), pauseMs: 50 });
     const stop = new AbortController();
     setTimeout(() => stop.abort(new Error("left")), 120);
-    const startedAt = Date.now();
     await expect(ask({ signal: stop.signal })).rejects.toBeDefined();
-    expect(Date.now() - startedAt).toBeLessThan(2_000);
   });
 
   test("tells a refusal from an answer", async () => {
@@ -205,8 +204,7 @@ describe.each(ways)("%s by %s", (provider, way) => {
     const fault = await faultOf(ask());
     expect(fault.code).toBe("limit");
     expect(fault.message).toContain(String(limits.modelAnswerBytesMax));
-    // A line of megabytes costs the SDKs' stream readers seconds on a busy machine.
-  }, 60_000);
+  });
 
   test("estimates tokens when the server does not count them, and says so", async () => {
     server.script({ text: "a".repeat(400), usage: null });

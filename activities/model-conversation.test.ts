@@ -1,4 +1,4 @@
-import { afterAll, jest, test } from "@jest/globals";
+import { afterAll, test } from "@jest/globals";
 import { LLMock } from "@copilotkit/aimock";
 import { readSettings } from "../settings.ts";
 import { converse, type Partner, type Trait } from "../tests/servers/conversation.ts";
@@ -6,8 +6,6 @@ import { startModelServer, type ModelServer } from "../tests/servers/model-serve
 import type { ModelReply, ModelRequestBody } from "../tests/servers/model-reply.ts";
 import type { Recorded } from "../tests/servers/scripted-server.ts";
 import { createModels, type ModelSettings } from "./models.ts";
-
-jest.setTimeout(60_000);
 
 const closing: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closing.map((close) => close())));

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "@jest/globals";
+import { afterEach, describe, expect, jest, test } from "@jest/globals";
 import { makeProblem, type Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { ModelHealth } from "./model-health.ts";
@@ -93,6 +93,8 @@ describe("which model answers", () => {
 });
 
 describe("a model that keeps failing", () => {
+  const stopClock = () => jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "queueMicrotask"] });
+  afterEach(() => void jest.useRealTimers());
   const settings = { OPENAI_API_KEY: "k", TENUTO_MODELS: ["pair=openai/a|openai/b"] };
 
   test("is left for the others of its alias, and is asked again after an answer", async () => {
@@ -120,25 +122,26 @@ describe("a model that keeps failing", () => {
     const health = new ModelHealth(undefined, { openSeconds: 1, probeSeconds: 1 });
     const all = models(settings, health);
     const openFor = async (): Promise<number> => (await all.route("openai/a", need)).openForMs ?? 0;
-    const timeIsOver = () => new Promise((over) => setTimeout(over, 1_100));
+    stopClock();
     for (let failures = 0; failures < 5; failures++) await health.failed("openai/a");
     expect(await openFor()).toBeGreaterThan(500);
-    await timeIsOver();
+    jest.advanceTimersByTime(1_100);
     expect([await openFor(), (await openFor()) > 0, (await openFor()) > 0]).toEqual([0, true, true]);
     // The one that tried has failed.
     await health.failed("openai/a");
     expect(await openFor()).toBeGreaterThan(500);
-    await timeIsOver();
+    jest.advanceTimersByTime(1_100);
     expect(await openFor()).toBe(0);
     await health.answered("openai/a", 10);
     expect([await openFor(), await openFor(), await openFor()]).toEqual([0, 0, 0]);
   });
 
   test("is tried by one call only, however many come at the same moment", async () => {
+    stopClock();
     const health = new ModelHealth(undefined, { openSeconds: 1, probeSeconds: 1 });
     const all = models(settings, health);
     for (let failures = 0; failures < 5; failures++) await health.failed("openai/a");
-    await new Promise((over) => setTimeout(over, 1_100));
+    jest.advanceTimersByTime(1_100);
     const routed = await Promise.all(Array.from({ length: 50 }, () => all.route("openai/a", need)));
     expect(routed.filter(({ openForMs }) => openForMs === undefined)).toHaveLength(1);
   });

@@ -31,7 +31,7 @@ test("a rule of one tool sees its results, also when all calls have one id", asy
   const brief = { instructions: "", prompt: "", tools: [...tools, { ...tools[0]!, name: "peek", tool: "peek" }] };
   const { question } = await passAdded(guard, brief, { before, added: [result("a", "nothing"), result("a", "secret")] });
   expect(question).toMatchObject({ payload: "secret" });
-}, 30_000);
+});
 
 test.each([
   [["password", "discount"], "role:security"],

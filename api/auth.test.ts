@@ -1,7 +1,9 @@
-import { expect, test } from "@jest/globals";
+import { afterEach, expect, jest, test } from "@jest/globals";
 import type { Database } from "../prisma/client.ts";
 import { sha256 } from "../prisma/hash.ts";
 import { makeAuthenticator, requireScope, scopesOf, type Scope } from "./auth.ts";
+
+afterEach(() => void jest.useRealTimers());
 
 const settings = { TENUTO_API_KEY: "the-platforms-own-key", TENUTO_TENANT: "acme" };
 
@@ -36,9 +38,10 @@ test("a stored key is known by its hash and belongs to its own tenant", async ()
 test("a revoked key is refused within a second", async () => {
   const row: Row = { tenant: "acme", principal: "ada", kind: "person", roles: [], revokedAt: null };
   const authenticator = makeAuthenticator(keysInMemory({ key: row }), settings);
+  jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "queueMicrotask"] });
   const caller = await authenticator.authenticate("Bearer key");
   row.revokedAt = new Date();
-  await new Promise((later) => setTimeout(later, 1_001));
+  jest.advanceTimersByTime(1_001);
   await expect(authenticator.authenticate("Bearer key")).rejects.toMatchObject({ code: "unauthenticated" });
   expect(await authenticator.isValid(caller)).toBe(false);
 });

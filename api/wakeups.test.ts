@@ -1,16 +1,19 @@
 import { EventEmitter } from "node:events";
-import { expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import type { Redis } from "ioredis";
 import { liveChannel, logNews, mayHaveEnded, runChannel } from "../contracts/messages.ts";
 import { makeWakeups } from "./wakeups.ts";
 
 const never = new AbortController().signal;
 
+beforeEach(() => void jest.useFakeTimers({ doNotFake: ["nextTick", "setImmediate", "queueMicrotask"] }));
+afterEach(() => void jest.useRealTimers());
+
 test("news that comes between reading and waiting is not slept through", async () => {
   const redis = new Subscriber();
   const watch = makeWakeups(redis.asRedis()).watch("r_1");
   redis.say("r_1");
-  expect(await elapsed(() => watch.next({ signal: never }))).toBeLessThan(100);
+  expect(await isOver(watch.next({ signal: never }))).toBe(true);
 });
 
 test("who waits for the run's end sleeps through what comes before it, and not through what says nothing of it", async () => {
@@ -18,7 +21,11 @@ test("who waits for the run's end sleeps through what comes before it, and not t
   const watch = makeWakeups(redis.asRedis()).watch("r_1", mayHaveEnded);
   const wakes = async (news: string): Promise<boolean> => {
     redis.say("r_1", news);
-    return (await elapsed(() => watch.next({ signal: never, deadline: Date.now() + 200 }))) < 100;
+    const wait = watch.next({ signal: never, deadline: Date.now() + 200 });
+    const hasWoken = await isOver(wait);
+    jest.advanceTimersByTime(200);
+    await wait;
+    return hasWoken;
   };
   // Having subscribed is news, too.
   await watch.next({ signal: never });
@@ -53,9 +60,19 @@ test("what happens in a run and is not kept reaches those who watch that run, an
 
 test("without Redis a wait ends at the poll interval, at its deadline or when nobody listens any more", async () => {
   const watch = makeWakeups().watch("r_1");
-  expect(await elapsed(() => watch.next({ signal: never }))).toBeGreaterThan(450);
-  expect(await elapsed(() => watch.next({ signal: never, deadline: Date.now() + 50 }))).toBeLessThan(300);
-  expect(await elapsed(() => watch.next({ signal: AbortSignal.timeout(50) }))).toBeLessThan(300);
+  const stop = new AbortController();
+  const polled = watch.next({ signal: never });
+  jest.advanceTimersByTime(499);
+  expect(await isOver(polled)).toBe(false);
+  jest.advanceTimersByTime(1);
+  expect(await isOver(polled)).toBe(true);
+  const dated = watch.next({ signal: never, deadline: Date.now() + 50 });
+  jest.advanceTimersByTime(50);
+  expect(await isOver(dated)).toBe(true);
+  const left = watch.next({ signal: stop.signal });
+  expect(await isOver(left)).toBe(false);
+  stop.abort();
+  expect(await isOver(left)).toBe(true);
 });
 
 class Subscriber extends EventEmitter {
@@ -77,8 +94,10 @@ class Subscriber extends EventEmitter {
   asRedis = (): Redis => this as unknown as Redis;
 }
 
-async function elapsed(act: () => Promise<void>): Promise<number> {
-  const from = Date.now();
-  await act();
-  return Date.now() - from;
+/** Without a wait for anything else. */
+async function isOver(wait: Promise<void>): Promise<boolean> {
+  let over = false;
+  void wait.then(() => (over = true));
+  await new Promise((soon) => setImmediate(soon));
+  return over;
 }

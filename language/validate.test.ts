@@ -2,6 +2,7 @@ import { expect, test } from "@jest/globals";
 import { z } from "zod";
 import type { Json, JsonSchema } from "../contracts/json.ts";
 import { checkSchema, validateValue } from "./index.ts";
+import { processorTime } from "../tests/processor-time.ts";
 
 const person: JsonSchema = {
   type: "object",
@@ -36,9 +37,9 @@ test("a schema that zod made is accepted, whatever its formats", () => {
 });
 
 test("a pattern never blocks the process", () => {
-  const startedAt = performance.now();
+  const spentMs = processorTime();
   expect(validateValue({ pattern: "(a|aa)+$" }, `${"a".repeat(4_000)}b`)).toHaveLength(1);
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(spentMs()).toBeLessThan(2_000);
   expect(validateValue({ pattern: "^a+$", allOf: [{ pattern: "^b+$" }] }, "aa")).toHaveLength(1);
 });
 
@@ -101,9 +102,9 @@ test.each<[string, JsonSchema, Json]>([
   ["has many choices", { items: { anyOf: Array.from({ length: 2_000 }, (_, index) => ({ const: index })) } }, lists],
   ["looks for a pattern in many texts", { items: patterned }, Array.from({ length: 500 }, () => "abcd".repeat(1_000))],
 ])("checking against a schema that %s comes to an end", (_, schema, value) => {
-  const before = process.cpuUsage();
+  const spentMs = processorTime();
   expect(validateValue(schema, value)).toMatchObject([{ pointer: "", message: expect.stringMatching(/takes more than/) }]);
-  expect(process.cpuUsage(before).user / 1_000).toBeLessThan(8_000);
+  expect(spentMs()).toBeLessThan(8_000);
 });
 
 test("a large value that a schema takes is checked whole", () => {

@@ -8,6 +8,6 @@ export const testContext = (more: Partial<WorkContext> = {}): WorkContext => ({
   path: "step",
   attempt: 1,
   signal: new AbortController().signal,
-  timeoutMs: 5_000,
+  timeoutMs: 60_000,
   ...more,
 });

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import type { UpdateArguments } from "../contracts/messages.ts";
 import type { Json } from "../contracts/json.ts";
@@ -7,8 +7,6 @@ import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import { definition, tool } from "../tests/walk/steps.ts";
 import type { Decision } from "./approvals.ts";
 import type { Walk } from "./walk.ts";
-
-jest.setTimeout(60_000);
 
 const root = "r_00000000000000000000000000";
 const budget = { usd: 1 };

@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { makeProblem } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
@@ -7,8 +7,6 @@ import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import { boom } from "../tests/walk/answers.ts";
 import { definition, toolOnce } from "../tests/walk/steps.ts";
-
-jest.setTimeout(60_000);
 
 describe("a run that remembers much goes on in another execution", () => {
   /** Of each call 14 KB are remembered to undo it. */

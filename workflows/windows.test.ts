@@ -1,12 +1,10 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import { boom } from "../tests/walk/answers.ts";
 import { definition, tool } from "../tests/walk/steps.ts";
-
-jest.setTimeout(60_000);
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const each = (more: object = {}) => ({

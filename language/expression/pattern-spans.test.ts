@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { findSpans } from "./pattern-spans.ts";
+import { processorTime } from "../../tests/processor-time.ts";
 
 const found = (text: string, pattern: string): string[] => findSpans(text, pattern).map(({ from, to }) => text.slice(from, to));
 
@@ -30,10 +31,10 @@ describe("the places of a pattern in a text", () => {
   });
 
   test("take time in proportion to the text, also where JavaScript's own would take for ever", () => {
-    const startedAt = performance.now();
+    const spentMs = processorTime();
     expect(findSpans("a".repeat(50_000), "(a|aa)+$")).toHaveLength(1);
     expect(findSpans(`${"a".repeat(50_000)}!`, "(a*)*b")).toEqual([]);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(spentMs()).toBeLessThan(5_000);
   });
 });
 

@@ -34,7 +34,9 @@ export class ModelScripts {
 
   /** Resolves when an answer has been sent and whoever waited for it has had time to try and keep it. */
   async answered(model: string, times: number): Promise<void> {
-    const due = this.#due.get(model)?.[times - 1] ?? 0;
+    const answered = (): number | undefined => this.#due.get(model)?.[times - 1];
+    while (answered() === undefined) await new Promise((later) => setTimeout(later, 5));
+    const due = answered()!;
     await new Promise((later) => setTimeout(later, Math.max(0, due + 500 - Date.now())));
   }
 

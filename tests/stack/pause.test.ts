@@ -19,9 +19,9 @@ const audited = async (object: string, by: Client = admin): Promise<string[]> =>
 const post = (run: Run, verb: string, body: object, by: Client = admin): Promise<Answer> => by.post(`${run.path}/${verb}`, body);
 const reasons = async (run: Run): Promise<string[]> => (await run.read()).holds.map(({ reason }) => reason).toSorted();
 
-/** As soon as it holds; what the caller then finds, or fails on, is what there is after half a minute. */
-async function until<T>(read: () => Promise<T>, holds: (value: T) => boolean, patienceMs = 30_000): Promise<T> {
-  const end = Date.now() + patienceMs;
+/** As soon as it holds; what the caller then finds, or fails on, is what there is after all patience. */
+async function until<T>(read: () => Promise<T>, holds: (value: T) => boolean): Promise<T> {
+  const end = Date.now() + 90_000;
   for (;;) {
     const value = await read();
     if (holds(value) || Date.now() > end) return value;
@@ -34,6 +34,24 @@ const statusOf = (run: Run, status: string): Promise<RunBody> =>
     () => run.read(),
     (body) => body.status === status,
   );
+const timesOf = async (run: Run, types: string[]): Promise<number[]> => {
+  const events = await run.events();
+  return types.map((wanted) => Date.parse(events.find(({ type }) => type === wanted)!.time));
+};
+
+/** A run whose deadline stands still. Where the machine was too slow to pause it before it passed, one with more time. */
+async function frozenInTime(): Promise<{ run: Run; deadlineMs: number }> {
+  for (let deadlineMs = 3_000; ; deadlineMs *= 4) {
+    const late = { timeout: `${deadlineMs}ms`, onTimeout: [{ id: "late", type: "set", values: "late" }] };
+    const run = await admin.begin({ steps: [listen("l", late)] });
+    await run.until("listen.started");
+    const { status } = await post(run, "pause", { timers: "freeze", why: "an incident" });
+    if (status !== 202) continue;
+    const [began, paused] = await timesOf(run, ["listen.started", "run.paused"]);
+    if (paused! - began! < deadlineMs) return { run, deadlineMs };
+  }
+}
+
 const countOf = async (workflow: string, status: string, by: Client = admin): Promise<number> =>
   (await by.get<Page<RunBody>>(`/api/v2/runs?workflow=${workflow}&status=${status}&limit=200`)).body.data.length;
 
@@ -45,18 +63,16 @@ afterEach(async () => host.heal());
 
 describe("a run", () => {
   test("with frozen timers keeps what is left of a deadline, and goes on with it", async () => {
-    const run = await admin.begin({ steps: [listen("l", { timeout: "3s", onTimeout: [{ id: "late", type: "set", values: "late" }] })] });
-    await run.until("listen.started");
-    await post(run, "pause", { timers: "freeze", why: "an incident" });
-    await later(4_000);
+    const { run, deadlineMs } = await frozenInTime();
+    await later(deadlineMs + 1_000);
     expect(await run.read()).toMatchObject({
       status: "paused",
       holds: [{ reason: "run", by: "admin", timers: "freeze", why: "an incident" }],
     });
-    const resumed = Date.now();
     await post(run, "resume", {});
     expect(await run.end()).toMatchObject({ status: "completed", output: "late", holds: [] });
-    expect(Date.now() - resumed).toBeGreaterThan(1_000);
+    const [began, paused, resumed, ended] = await timesOf(run, ["listen.started", "run.paused", "run.resumed", "run.completed"]);
+    expect(paused! - began! + (ended! - resumed!)).toBeGreaterThanOrEqual(deadlineMs - 10);
   });
 
   test("with frozen timers moves the expiry of what people are asked", async () => {
@@ -125,13 +141,16 @@ describe("a tree", () => {
     await statusOf(grandchild, "running");
     expect((await post(run, "pause", { scope: "tree" })).status).toBe(202);
     // All have heard it, and what was under way has ended.
-    const children = () => admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}&status=paused`);
-    await until(children, ({ body }) => body.data.length === 21);
+    const paused = () => admin.get<Page<RunBody>>(`/api/v2/runs?parentId=${run.id}&status=paused`);
+    const { body: children } = await until(paused, ({ body }) => body.data.length === 21);
     await statusOf(grandchild, "paused");
-    await later(1_500);
+    const allRest = async (): Promise<void> => {
+      for (const { id } of [run, ...children.data, grandchild]) await host.settle("default", id);
+    };
+    await allRest();
     const before = (await place.calls()).length;
     expect((await run.signal("go")).status).toBe(202);
-    await later(2_000);
+    await allRest();
     expect((await place.calls()).length).toBe(before);
     expect(await reasons(grandchild)).toEqual([`tree:${run.id}`]);
     await post(run, "resume", { scope: "tree" });
@@ -176,37 +195,30 @@ describe("a workflow", () => {
   test("all runs of it are told although the worker is killed in the middle", async () => {
     const workflow = await admin.publish({ steps: [listen("go")] });
     const runs = await Promise.all(Array.from({ length: 120 }, () => admin.start(workflow)));
-    await until(
-      () => countOf(workflow, "waiting"),
-      (count) => count === 120,
-      60_000,
-    );
-    await admin.post(`/api/v2/workflows/${workflow}/pause`);
-    await until(
-      () => countOf(workflow, "paused"),
-      (count) => count > 0,
-    );
-    await host.kill("worker");
-    const reached = await countOf(workflow, "paused");
-    await host.start("worker");
-    expect(
+    const all = (status: string): Promise<number> =>
+      until(
+        () => countOf(workflow, status),
+        (count) => count === 120,
+      );
+    expect(await all("waiting")).toBe(120);
+    // Where they were told faster than anybody could look, once more.
+    let reached = 120;
+    for (let tries = 0; reached === 120 && tries < 5; tries += 1) {
+      await admin.post(`/api/v2/workflows/${workflow}/pause`);
       await until(
         () => countOf(workflow, "paused"),
-        (count) => count === 120,
-        60_000,
-      ),
-    ).toBe(120);
+        (count) => count > 0,
+      );
+      await host.kill("worker");
+      reached = await countOf(workflow, "paused");
+      await host.start("worker");
+      expect(await all("paused")).toBe(120);
+      await admin.post(`/api/v2/workflows/${workflow}/resume`);
+      expect(await all("waiting")).toBe(120);
+    }
     expect(reached).toBeLessThan(120);
-    await admin.post(`/api/v2/workflows/${workflow}/resume`);
-    expect(
-      await until(
-        () => countOf(workflow, "waiting"),
-        (count) => count === 120,
-        60_000,
-      ),
-    ).toBe(120);
     await Promise.all(runs.map((run) => run.terminate()));
-  });
+  }, 300_000);
 
   test("of whose runs 95 in 100 fail pauses itself, says so, and is resumed by a person", async () => {
     const by = await tenantOfItsOwn();
@@ -215,8 +227,10 @@ describe("a workflow", () => {
     expect((await by.request("PUT", `/api/v2/workflows/${workflow}/auto-pause`, { body: rule })).status).toBe(200);
     const runs = await Promise.all(Array.from({ length: 20 }, (_, n) => by.start(workflow, { n: n === 0 ? 1 : 0 })));
     await Promise.all(runs.map((run) => run.end()));
+    // A run that is terminated has the next round of reconcile begin at once.
+    await (await by.begin({ steps: [listen("l")] })).terminate();
     const pauses = () => by.get<Page<{ workflow: string; by: string; why: string }>>("/api/v2/pauses");
-    const { body } = await until(pauses, ({ body: { data } }) => data.length > 0, 60_000);
+    const { body } = await until(pauses, ({ body: { data } }) => data.length > 0);
     expect(body.data).toMatchObject([{ workflow, by: "auto-pause", why: expect.stringMatching(/^19 of the last 20 runs failed/) }]);
     expect(await audited(workflow, by)).toEqual(["ada autoPause.set", "auto-pause definition.paused"]);
     const told = async () => (await host.ledgerCalls(NOTICES, 0)).filter(({ body: text }) => text.includes(`"workflow":"${workflow}"`));

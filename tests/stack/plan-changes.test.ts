@@ -5,7 +5,6 @@ import { admin, uniqueName, type Run } from "./client.ts";
 const set = (id: string, values: unknown) => ({ id, type: "set", values });
 const listen = (id: string) => ({ id, type: "listen", one: { event: id } });
 const patch = (run: Run, body: object) => admin.request<JsonObject>("PATCH", `${run.path}/plan`, { body });
-const signal = (run: Run, event: string) => admin.post(`${run.path}/signals`, { event });
 
 async function waiting(steps: object[] = [listen("go"), set("last", "old")]): Promise<{ run: Run; workflow: string }> {
   const workflow = await admin.publish({ steps });
@@ -27,7 +26,7 @@ test("a waiting run takes added and replaced steps, and its plan can be read", a
   expect(answer).toMatchObject({ status: 200, body: { accepted: true, refusals: [] } });
   await run.until("plan.changed");
   expect((await admin.get<JsonObject>(`${run.path}/plan`)).body).toMatchObject({ planHash: answer.body["planHash"], version: "1.0.0" });
-  await signal(run, "go");
+  await run.signal("go");
   expect(await run.end()).toMatchObject({ status: "completed", output: 2 });
 });
 
@@ -49,7 +48,7 @@ test("changes of started steps, of unknown paths, of an old plan and of ended ru
     status: 409,
     body: { code: "conflict" },
   });
-  await signal(run, "go");
+  await run.signal("go");
   await run.end();
   expect(await patch(run, { operations: [{ op: "remove", path: "go" }] })).toMatchObject({ status: 409, body: { code: "run_ended" } });
 });
@@ -68,7 +67,7 @@ test("a lock that is held is neither removed nor changed: the answer names it", 
       status: 409,
       body: { code: "plan_refused", detail: expect.stringMatching(`^held: The step holds lock ${key}, .* wait until the step has ended`) },
     });
-  await signal(run, "go");
+  await run.signal("go");
   expect(await run.end()).toMatchObject({ status: "completed", output: 1 });
 });
 
@@ -78,7 +77,7 @@ test("runs migrate in bulk: those who can take the new branch, and each of the o
   const runs = await Promise.all(Array.from({ length: 12 }, () => admin.start(workflow, { kind: 1 })));
   await Promise.all(runs.map((run) => run.until("listen.started", "pass")));
   const [passed, before] = [runs.slice(0, 3), runs.slice(3)];
-  await Promise.all(passed.map((run) => signal(run, "pass")));
+  await Promise.all(passed.map((run) => run.signal("pass")));
   await Promise.all(passed.map((run) => run.until("listen.started", "go")));
   const migrate = (body: object) => admin.post<JsonObject>(`/api/v2/workflows/${workflow}/migrate`, body);
   // Version 2 changes a step that all have passed, version 3 one that some have.
@@ -91,8 +90,8 @@ test("runs migrate in bulk: those who can take the new branch, and each of the o
   expect(new Set(refused.map(({ runId }) => runId))).toEqual(new Set(passed.map(({ id }) => id)));
   for (const run of refused) expect(run).toMatchObject({ refusals: [{ path: "middle" }], error: expect.stringContaining("middle") });
   await Promise.all(before.map((run) => run.until("plan.changed")));
-  await Promise.all(before.map((run) => signal(run, "pass")));
-  await Promise.all(runs.map((run) => signal(run, "go")));
+  await Promise.all(before.map((run) => run.signal("pass")));
+  await Promise.all(runs.map((run) => run.signal("go")));
   const ends = await Promise.all(runs.map((run) => run.end()));
   expect(ends.map(({ output, version }) => [output, version])).toEqual([
     ...passed.map(() => ["old", "1.0.0"]),

@@ -24,7 +24,15 @@ export async function replay(client: Client, stateDir: string, workflowIds: stri
 }
 
 async function* historiesOf({ workflow }: Client, workflowIds: string[]): ReplayHistoriesIterable {
-  for (const id of workflowIds)
+  for (const id of workflowIds) {
+    await untilListed(workflow, id);
     for await (const { workflowId, runId } of workflow.list({ query: `WorkflowId STARTS_WITH "${id}"` }))
       yield { workflowId, history: await workflow.getHandle(workflowId, runId).fetchHistory() };
+  }
+}
+
+/** Lists learn of a workflow and of its end a while after them. */
+async function untilListed(workflow: Client["workflow"], workflowId: string): Promise<void> {
+  const query = `WorkflowId = "${workflowId}" AND ExecutionStatus != "Running"`;
+  while ((await workflow.count(query)).count === 0) await new Promise((later) => setTimeout(later, 20));
 }

@@ -162,11 +162,15 @@ describe("a retry", () => {
   test("goes on with what a join had left when the run failed beside it", async () => {
     const [bad, won, left] = [new Place(), new Place(), new Place()];
     await bad.script({ status: 400 });
-    const branches = { won: [call("win", won)], left: [call("begin", won), { id: "w", type: "wait", duration: "1s" }, call("end", left)] };
-    const run = await failed({
-      steps: [{ id: "p", type: "parallel", join: "any", rest: "finish", maxConcurrency: 1, branches }, call("bad", bad)],
-    });
+    const listen = (id: string) => ({ id, type: "listen", one: { event: id } });
+    const branches = { won: [call("win", won)], left: [call("begin", won), listen("on"), call("end", left)] };
+    const parallel = { id: "p", type: "parallel", join: "any", rest: "finish", maxConcurrency: 1, branches };
+    const run = await admin.begin({ steps: [parallel, listen("go"), call("bad", bad)] });
+    await run.until("listen.started", "p.left.on");
+    await run.signal("go");
+    expect(await run.end()).toMatchObject({ status: "failed" });
     const second = await begun(run, "retry");
+    await second.signal("on");
     expect(await second.end()).toMatchObject({ status: "completed" });
     const steps = await second.steps();
     const statuses = Object.fromEntries(steps.map(({ path, status }) => [path, status]));
@@ -276,7 +280,7 @@ describe("a retry", () => {
     expect(await third.end()).toMatchObject({ status: "completed" });
     expect((await place.calls()).at(-1)?.headers["idempotency-key"]).toBe(`${third.id}:each[300].send`);
     expect(await place.calls()).toHaveLength(602);
-  }, 120_000);
+  });
 
   test("does again what was undone in windows", async () => {
     const [paid, refunded, bad] = [new Place(), new Place(), new Place()];

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await hook(`${canaries.webhook} no more`);
   // What is written in batches.
   await new Promise((later) => setTimeout(later, 1_500));
-}, 90_000);
+});
 
 afterAll(async () => {
   redis.disconnect();

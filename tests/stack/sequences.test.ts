@@ -99,9 +99,9 @@ async function answer(run: Run): Promise<void> {
   const answers: Promise<unknown>[] = [];
   for await (const { type, step, data, seq } of untilItsEnd(run)) {
     const spread = hash(`${step}${seq}`);
-    const soon = async (act: () => Promise<unknown>): Promise<void> => {
+    const soon = async (act: () => Promise<{ status: number }>): Promise<void> => {
       await later(spread % 300);
-      await act();
+      await heard(act);
     };
     if (type === "listen.started")
       for (const event of data["events"] as string[])
@@ -133,7 +133,7 @@ async function steer(seed: number, run: Run): Promise<void> {
     if (kind < 0.5) {
       await admin.post(`${run.path}/pause`, { timers: random() < 0.5 ? "run" : "freeze" });
       await later(random() * 500);
-      await run.resume();
+      await heard(run.resume);
     } else if (kind < 0.6) await run.cancel();
     else if (kind < 0.8) await admin.post(`${run.path}/signals`, { event: "nobody", data: null, id: `${n}` });
     else {
@@ -142,6 +142,11 @@ async function steer(seed: number, run: Run): Promise<void> {
       });
     }
   }
+}
+
+/** Again when the run does not answer yet, as clients should: it would wait for ever. */
+async function heard(act: () => Promise<{ status: number }>): Promise<void> {
+  while ((await act()).status === 503) await later(50);
 }
 
 const later = (ms: number): Promise<void> => new Promise((wake) => setTimeout(wake, ms));

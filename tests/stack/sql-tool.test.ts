@@ -1,6 +1,7 @@
 import { mkdtemp } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createSqlTool } from "../../activities/sql-tool.ts";
 import { performTool } from "../../activities/tool.ts";
@@ -30,7 +31,7 @@ beforeAll(async () => {
     "default/away": "postgres://nobody:geheim@127.0.0.1:1/x",
     "other/bank": stack.databaseUrl,
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   await database.$disconnect();
@@ -45,8 +46,8 @@ const ask = async (query: string, more: JsonObject = {}, context: object = {}) =
   };
 };
 
-const count = async (): Promise<number> =>
-  database.$queryRaw<{ n: number }[]>`SELECT count(*)::int AS n FROM orders`.then(([row]) => row!.n);
+const numberOf = async (rows: string): Promise<number> =>
+  database.$queryRawUnsafe<{ n: number }[]>(`SELECT count(*)::int AS n FROM ${rows}`).then(([row]) => row!.n);
 
 test("a query gives its rows, with values that never become a part of it", async () => {
   expect(await ask("SELECT id, customer, at FROM orders WHERE customer = $1 AND id < $2 ORDER BY id", { values: ["c1", 5] })).toEqual({
@@ -74,11 +75,20 @@ test("an answer that no worker could hold is cut while it comes", async () => {
 
 test("whoever is cancelled while all connections are in use takes none with it", async () => {
   const all = (query: string, timeoutMs: number) => Promise.allSettled(Array.from({ length: 5 }, () => ask(query, {}, { timeoutMs })));
-  const busy = all("SELECT pg_sleep(1)", 10_000);
-  await new Promise((soon) => setTimeout(soon, 300));
-  expect((await all("SELECT 1", 100)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "rejected"));
-  await busy;
-  expect((await all("SELECT 1", 3_000)).map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => "fulfilled"));
+  const statusesOf = (ends: PromiseSettledResult<unknown>[]): string[] => ends.map(({ status }) => status);
+  const each = (status: string): string[] => Array.from({ length: 5 }, () => status);
+  let busy: ReturnType<typeof all> | undefined;
+  await database.$transaction(
+    async (holding) => {
+      await holding.$executeRaw`LOCK TABLE orders`;
+      busy = all("SELECT id FROM orders LIMIT 1", 60_000);
+      while ((await numberOf("pg_locks WHERE NOT granted")) < 5) await sleep(10);
+      expect(statusesOf(await all("SELECT 1", 100))).toEqual(each("rejected"));
+    },
+    { timeout: 60_000 },
+  );
+  expect(statusesOf(await busy!)).toEqual(each("fulfilled"));
+  expect(statusesOf(await all("SELECT 1", 30_000))).toEqual(each("fulfilled"));
 });
 
 describe("nothing is changed", () => {
@@ -97,7 +107,7 @@ describe("nothing is changed", () => {
   ])("%s", async (query) => {
     await database.$executeRawUnsafe("CREATE SEQUENCE IF NOT EXISTS s");
     await expect(ask(query)).rejects.toMatchObject({ code: "tool_input" });
-    expect(await count()).toBe(500);
+    expect(await numberOf("orders")).toBe(500);
   });
 });
 
@@ -110,10 +120,11 @@ test("what is wrong with a query is said to whoever wrote it", async () => {
 });
 
 test("a query that takes too long is ended in the database, too", async () => {
-  await expect(ask("SELECT pg_sleep(30)", {}, { timeoutMs: 300 })).rejects.toMatchObject({ code: "timeout" });
-  const atWork = await database.$queryRaw<{ n: number }[]>`
-    SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()`;
-  expect(atWork[0]!.n).toBe(0);
+  await expect(ask("SELECT pg_sleep(600)", {}, { timeoutMs: 300 })).rejects.toMatchObject({ code: "timeout" });
+  const atWork = "pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()";
+  // By its own clock, which begins a moment later.
+  for (const patience = Date.now() + 60_000; (await numberOf(atWork)) > 0 && Date.now() < patience;) await sleep(20);
+  expect(await numberOf(atWork)).toBe(0);
 });
 
 test("another tenant's connection is not there, and one that is away tells no address", async () => {

@@ -30,7 +30,7 @@ const stranger = (): Promise<Client> =>
 
 /** They are written a moment after the call. */
 async function executionsOf(name: string, run: string, client = admin): Promise<Execution[]> {
-  for (const patience = Date.now() + 10_000; ;) {
+  for (const patience = Date.now() + 60_000; ;) {
     const { body } = await client.get<Page<Execution>>(`/api/v2/tools/${name}/executions?limit=200`);
     const own = body.data.filter(({ runId }) => runId === run);
     if (own.length > 0 || Date.now() > patience) return own;

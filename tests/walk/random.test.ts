@@ -36,7 +36,7 @@ test(`${cases} random definitions give the same output and the same calls at the
   // The generator must not only make runs that fail at once.
   expect((ends.get("completed") ?? 0) + (ends.get("completed_with_errors") ?? 0)).toBeGreaterThan(cases / 3);
   expect(ends.get("tool") ?? 0).toBeGreaterThan(cases / 100);
-}, 120_000);
+});
 
 const toldBy = ({ result, error }: RunEnd): object => (error ? { error: error.type } : { output: plain(result.output) });
 const nameOf = ({ path, start }: { path: string; start: number }): string => `${path}@${start}`;

@@ -25,7 +25,7 @@ test("a run that is picked up from its ledger at any moment ends the same, and r
     const finished = new Set(ledger.entries.map(([path]) => path));
     expect(second.port.trace.filter(({ path }) => finished.has(path))).toEqual([]);
   }
-}, 120_000);
+});
 
 async function ledgerAt(ms: number, definition: unknown): Promise<LedgerSeed> {
   let seed: LedgerSeed = { entries: [], places: [] };

@@ -19,7 +19,7 @@ describe("random definitions, continued from their log", () => {
       const log = await logAt(random() * whole.port.now(), definition);
       await expectContinued({ seed, definition, log, whole });
     });
-  }, 120_000);
+  });
 
   test("failed at any call, they end as if it had not failed and repeat no call that was kept", async () => {
     let failed = 0;
@@ -34,7 +34,7 @@ describe("random definitions, continued from their log", () => {
       await expectContinued({ seed, definition, log: first.port.log, whole });
     });
     expect(failed).toBeGreaterThan(cases / 4);
-  }, 120_000);
+  });
 });
 
 describe("variables", () => {

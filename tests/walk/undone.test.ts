@@ -1,4 +1,4 @@
-import { describe, expect, jest, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import type { Json } from "../../contracts/json.ts";
 import { casesOf } from "../cases.ts";
 import { Bank } from "./bank.ts";
@@ -6,8 +6,6 @@ import type { Answer, PlainPort } from "./plain-port.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
 import { boom } from "./answers.ts";
 import { definition, payOnce, toolOnce } from "./steps.ts";
-
-jest.setTimeout(60_000);
 
 /** What was undone is done again under another key, what was not is not: whichever way a `foreach` is done. */
 
