@@ -1,32 +1,35 @@
-import { ApplicationFailure } from "@temporalio/activity";
-import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepDone } from "../contracts/activities.ts";
+import { ApplicationFailure, Context } from "@temporalio/activity";
+import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepDone, ToolFields } from "../contracts/activities.ts";
 import { isProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
 import { viewOf } from "../contracts/step-view.ts";
 import { fill } from "../language/expression/evaluate.ts";
 import type { Template } from "../language/plan.ts";
+import { attemptEndsAt } from "./patience.ts";
+import type { StepActivity } from "./step.ts";
 
 /**
  * Short tools beside each other, each with those after it. Each is a step's whole activity: it does the work and records it.
  *
- * Those after one are called while they can be: the one before has succeeded, their arguments read no stored value, and there is time.
- * The walk calls what has no answer by itself, and finds out what is wrong with it.
+ * Those after one are called while they can be: the one before has succeeded, their arguments read no stored value, and half of the time
+ * is left. The walk calls what has no answer by itself, and finds out what is wrong with it. All end before Temporal would cut the
+ * activity: one that is late must not cost those before it their answers.
  */
 export const createShortTools =
-  (tool: Activities["tool"]): Activities["shortTools"] =>
-  (calls) =>
-    Promise.all(calls.map((each) => inARow(tool, each)));
+  (tool: StepActivity<ToolFields>): Activities["shortTools"] =>
+  (calls) => {
+    const endsAt = attemptEndsAt();
+    return Promise.all(calls.map((each) => inARow((call) => tool(call, endsAt), each, (Date.now() + endsAt) / 2)));
+  };
 
-async function inARow(tool: Activities["tool"], { call, next }: ShortCall): Promise<ShortAnswer> {
-  const startedAt = Date.now();
+async function inARow(tool: Activities["tool"], { call, next }: ShortCall, until: number): Promise<ShortAnswer> {
   const answer = await answerOf(tool(call));
   if (!answer.done || !next) return answer;
   const answers: ShortAnswer[] = [];
   const seen = new Map(Object.entries(next.steps));
   let before: { id: string; done: StepDone } = { id: next.after, done: answer.done };
   for (const { id, call: following, arguments: template } of next.calls) {
-    if (Date.now() - startedAt > limits.localStepMs / 2) break;
+    if (Date.now() > until || Context.current().cancellationSignal.aborted) break;
     seen.set(before.id, viewOf({ status: "completed", exports: {}, ...before.done }));
     const given = filled(template, next.roots, seen);
     if (given === undefined) break;

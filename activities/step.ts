@@ -76,6 +76,9 @@ export interface StepContext extends WorkContext {
   asksAgain(output: Json): boolean;
 }
 
+/** `endsAt`: sooner than the activity, when it has others to do. */
+export type StepActivity<Fields> = (call: StepCall<Fields>, endsAt?: number) => Promise<StepDone>;
+
 /** Work above this size is not kept in heartbeats: Temporal takes 2 MB. */
 const heartbeatBytesMax = 1_000_000;
 
@@ -88,18 +91,17 @@ const recordAnswersMs = 1_000;
  * What was done once is not done again: a later attempt finds the result in the record, or, when Postgres was away at
  * that moment, in the heartbeat of the attempt before. Faults leave as ApplicationFailures with their Problem.
  */
-export function createStepActivity<Fields>(
-  type: string,
-  deps: StepDeps,
-  work: Work<Fields>,
-): (call: StepCall<Fields>) => Promise<StepDone> {
-  return async (call) => {
+export function createStepActivity<Fields>(type: string, deps: StepDeps, work: Work<Fields>): StepActivity<Fields> {
+  return async (call, endsAt = attemptEndsAt()) => {
     const teller = new Teller(type, call, deps.record);
-    const desk = new Desk();
+    const desk = new Desk(endsAt);
     const beating = setInterval(() => desk.beat(), beatEveryMs());
     try {
       const known = isAgain(call) ? await patiently(desk.endsAt, () => finishedStep(deps.database, call)) : null;
-      return known ?? (await perform(deps, call, { desk, teller, work }));
+      if (!known) return await perform(deps, call, { desk, teller, work });
+      // Told since then.
+      await patiently(desk.endsAt, () => teller.carry());
+      return known;
     } catch (error) {
       if (error instanceof Delayed) {
         await patiently(desk.endsAt, () => teller.delay(error.delay));
@@ -117,11 +119,15 @@ export function createStepActivity<Fields>(
 
 /** What this attempt has in hand. */
 class Desk {
-  readonly endsAt = attemptEndsAt();
+  readonly endsAt: number;
   readonly #before = handedOver();
   #worked = this.#before.worked;
   #left = this.#before.left;
   #soon: NodeJS.Timeout | undefined;
+
+  constructor(endsAt: number) {
+    this.endsAt = endsAt;
+  }
 
   get left(): Json | undefined {
     return this.#before.left;

@@ -44,6 +44,11 @@ export class Teller {
     await this.#append([...this.#call.carried, ...this.#own("wait.started", now, { for: what, until }, now)]);
   }
 
+  /** What the walk gave along, alone. */
+  async carry(): Promise<void> {
+    await this.#append(this.#call.carried);
+  }
+
   /** What was decided before the end. */
   async note(kind: EventType, ordinal: number, data: JsonObject): Promise<void> {
     await this.#append([...this.#beginning(), ...this.#own(kind, Date.now(), data, ordinal)]);

@@ -69,10 +69,6 @@ export interface StepDone {
   delay?: Delay;
   /** What guardrails decided: shown in the Temporal Web UI. */
   guarded?: string[];
-  /** How many of the calls after it have been made with it. */
-  made?: number;
-  /** It was made with the one before it: what it carried is not in the log. */
-  isMade?: true;
 }
 
 /** A short tool's call, and those of the steps right after it, which need nothing but what came before. */

@@ -5,7 +5,10 @@ import { PrismaClient } from "./generated/client.ts";
 export type Database = PrismaClient;
 export { Prisma } from "./generated/client.ts";
 
-/** The one way to reach Postgres. `poolMax` connections at most, opened when needed; a server that hangs is given up after 30 s. */
+/**
+ * The one way to reach Postgres. `poolMax` connections at most, opened when needed; a server that hangs is given up after 30 s.
+ * After `$disconnect` it is over.
+ */
 export function openDatabase(url: string, poolMax = 10): Database {
   const factory = new PrismaPg(
     { connectionString: url, max: poolMax, connectionTimeoutMillis: 5_000, query_timeout: 30_000 },

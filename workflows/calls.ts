@@ -9,9 +9,8 @@ import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
-import { NextCalls } from "./next-calls.ts";
-import type { CallKind, CallRequest } from "./port.ts";
-import type { Scope } from "./scope.ts";
+import { isCalled, nextCalls } from "./next-calls.ts";
+import type { CallKind, NextCalls } from "./port.ts";
 import { noteRefused, sinceOf } from "./since.ts";
 import { hostsOf, stepCall, toolFields } from "./step-call.ts";
 import type { Walk } from "./walk.ts";
@@ -39,6 +38,9 @@ async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, fra
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
   const { step, path, context } = here;
+  // Before its fields are filled: it has happened, whatever they would be by now.
+  const made = step.local && walk.port.made(here);
+  if (made) return { ...made, isRecorded: true };
   const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
   const fields: ToolFields = {
     ...toolFields(walk, here),
@@ -46,7 +48,7 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
     ...(told ? { told } : {}),
   };
   try {
-    return await call(walk, "tool", here, { fields, next: NextCalls.of(walk, here) });
+    return await call(walk, "tool", here, { fields, next: nextCalls(walk, here) });
   } catch (error) {
     if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
     return settle(walk, here, { fields, error });
@@ -139,27 +141,22 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       kind,
       call: {
         ...stepCall(walk, here, given, carried),
-        ...(turn ? { again: true as const } : {}),
+        ...(turn || isCalled(walk, path) ? { again: true as const } : {}),
         ...(chain ? sinceOf(walk, here, given) : {}),
       },
       options: chain ? attemptsOf(step, chain) : step,
       ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
       summary: step.summary ? await summaryOf(walk, here) : path,
-      ...(next ? { next: next.calls } : {}),
+      ...(next ? { next } : {}),
     };
-    const { delay, isMade, ...done } = await counted(walk, here, chain && given, () =>
-      walk.outside(() => walk.inspector.busy(() => make(walk, request, { scope: context.scope, next })), isLong(step)),
+    const { delay, ...done } = await counted(walk, here, chain && given, () =>
+      walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
     );
-    if (!isMade) walk.journal.acknowledge(carried);
+    walk.journal.acknowledge(carried);
     if (done.guarded) walk.inspector.note(shownAt(path), done.guarded);
     if (!delay) return { ...done, isRecorded: true };
     walk.ledger.note(path, { turn: { for: delay.for, at: walk.clock.now() + delay.ms } });
   }
-}
-
-function make(walk: Walk, request: CallRequest, { scope, next }: { scope: Scope; next: NextCalls | undefined }): Promise<StepDone> {
-  const made = (): Promise<StepDone> => walk.port.call(request, scope);
-  return next ? next.with(made) : made();
 }
 
 /** What it has asked of models counts, also when it has failed. */

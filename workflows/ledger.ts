@@ -138,6 +138,11 @@ export class Ledger {
     this.#places.set(path, { ...this.#places.get(path), ...more });
   }
 
+  /** It has not begun after all. */
+  unnote(path: string): void {
+    this.#places.delete(path);
+  }
+
   /** Which attempt comes next. No two tell the same, also when all that was known of the step was forgotten in between. */
   attempt(path: string): number {
     let attempt = (this.#badEnds.get(path) ?? 0) + 1;

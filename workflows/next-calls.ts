@@ -1,8 +1,9 @@
-import type { ShortCalls, StepCall, StepDone, ToolFields } from "../contracts/activities.ts";
+import type { ShortCalls, StepCall, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Block } from "../language/plan.ts";
 import { stepPath, type HereOf, type StepOf } from "./context.ts";
+import type { NextCalls } from "./port.ts";
 import { stepCall, toolFields } from "./step-call.ts";
 import type { Walk } from "./walk.ts";
 
@@ -10,65 +11,55 @@ import type { Walk } from "./walk.ts";
  * The steps right after a short one that are called together with it, each with what the one before gave: twelve in a row cost little
  * more than one. From then on they have begun: no pause holds them, and no change of the plan takes them away.
  */
-export class NextCalls {
-  readonly calls: ShortCalls;
-  readonly #walk: Walk;
-  readonly #paths: string[];
-
-  private constructor(walk: Walk, calls: ShortCalls) {
-    this.#walk = walk;
-    this.calls = calls;
-    this.#paths = calls.calls.map(({ call }) => call.path);
+export function nextCalls(walk: Walk, here: HereOf<"tool">): NextCalls | undefined {
+  const { ledger } = walk;
+  // One that was called with another, and has failed or has no answer, is called alone.
+  if (isCalled(walk, here.path)) return undefined;
+  const read = { roots: {}, steps: {} };
+  const calls: ShortCalls["calls"] = [];
+  for (const step of stepsAfter(here)) {
+    const next = { ...here, step, path: stepPath(here.context, step.id) };
+    // What is known of it stands.
+    if (ledger.get(next.path) || ledger.place(next.path) || ledger.thrown(next.path)) break;
+    const { roots, steps } = here.context.frame.rootsOf(step.arguments);
+    Object.assign(read.roots, roots);
+    Object.assign(read.steps, steps);
+    calls.push(callOf(walk, { ...next, attempt: ledger.attempt(next.path) }));
   }
-
-  /** Undefined when there are none. */
-  static of(walk: Walk, here: HereOf<"tool">): NextCalls | undefined {
-    const calls: ShortCalls["calls"] = [];
-    const read = { roots: {}, steps: {} };
-    const { frame } = here.context;
-    for (const step of stepsAfter(here)) {
-      const next: HereOf<"tool"> = { ...here, step, path: stepPath(here.context, step.id), attempt: 1 };
-      // What is known of it stands.
-      if (walk.ledger.get(next.path) || walk.ledger.place(next.path) || walk.ledger.thrown(next.path)) break;
-      next.attempt = walk.ledger.attempt(next.path);
-      const { roots, steps } = frame.rootsOf(step.arguments);
-      Object.assign(read.roots, roots);
-      Object.assign(read.steps, steps);
-      const call = stepCall(walk, next, toolFields(walk, next) as unknown as Json, []) as StepCall<Omit<ToolFields, "arguments">>;
-      calls.push({ id: step.id, call, arguments: step.arguments as unknown as Json });
-    }
-    return calls.length === 0 || jsonBytes(read) > limits.inlineBytesMax
-      ? undefined
-      : new NextCalls(walk, { after: here.step.id, calls, ...read });
-  }
-
-  /** The work, with these. Those that have no answer then have not begun after all. */
-  async with(work: () => Promise<StepDone>): Promise<StepDone> {
-    const { ledger } = this.#walk;
-    for (const path of this.#paths) ledger.note(path, { isCalled: true });
-    let answered = 0;
-    try {
-      const { made = 0, ...done } = await work();
-      answered = made;
-      return done;
-    } finally {
-      for (const path of this.#paths.slice(answered)) ledger.drop(path);
-    }
-  }
+  if (calls.length === 0 || jsonBytes(read) > limits.inlineBytesMax) return undefined;
+  const paths = calls.map(({ call }) => call.path);
+  return {
+    calls: { after: here.step.id, calls, ...read },
+    begin: () => paths.forEach((path) => ledger.note(path, { isCalled: true })),
+    made: (count) => paths.slice(count).forEach((path) => ledger.unnote(path)),
+  };
 }
 
-function stepsAfter({ step, context }: HereOf<"tool">): StepOf<"tool">[] {
-  const steps: StepOf<"tool">[] = [];
-  for (let next = stepAfter(context.block, step); next && steps.length < limits.localStepsMax - 1; next = stepAfter(context.block, next))
-    steps.push(next);
-  return steps;
+/** It was called with a step before it, or may have been. */
+export const isCalled = ({ ledger }: Walk, path: string): boolean => ledger.place(path)?.["isCalled"] === true;
+
+function callOf(walk: Walk, here: HereOf<"tool">): ShortCalls["calls"][number] {
+  const call = stepCall(walk, here, toolFields(walk, here) as unknown as Json, []);
+  const { id, arguments: template } = here.step;
+  return { id, call: call as StepCall<Omit<ToolFields, "arguments">>, arguments: template as unknown as Json };
 }
 
-/** The only one that waits for this one, when it waits for nothing else and may take as long. */
+function* stepsAfter({ step, context: { block } }: HereOf<"tool">): Generator<StepOf<"tool">> {
+  for (
+    let [next, count] = [stepAfter(block, step), 1];
+    next && count < limits.localStepsMax;
+    [next, count] = [stepAfter(block, next), count + 1]
+  )
+    yield next;
+}
+
+/** The only one that waits for this one, when it waits for nothing else. */
 function stepAfter({ steps }: Block, step: StepOf<"tool">): StepOf<"tool"> | undefined {
-  if (!step.local || step.budget || step.export.length > 0) return undefined;
+  if (!mayShare(step) || step.export.length > 0) return undefined;
   const [next, ...others] = steps.filter(({ needs }) => needs.includes(step.id));
-  if (next?.type !== "tool" || !next.local || others.length > 0 || next.needs.length > 1) return undefined;
-  if (next.if || next.lock || next.compensate || next.budget || next.background) return undefined;
-  return Math.min(next.timeoutMs, step.timeoutMs) >= limits.localStepMs || next.timeoutMs === step.timeoutMs ? next : undefined;
+  if (next?.type !== "tool" || !mayShare(next) || others.length > 0 || next.needs.length > 1) return undefined;
+  return next.if || next.lock || next.compensate || next.background ? undefined : next;
 }
+
+/** One that has less time than the others must have it by itself. */
+const mayShare = ({ local, budget, timeoutMs }: StepOf<"tool">): boolean => local === true && !budget && timeoutMs > limits.localStepMs;

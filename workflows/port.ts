@@ -35,8 +35,16 @@ export interface CallRequest {
   fairnessKey?: string;
   /** Shown in the Temporal Web UI. */
   summary: string;
-  /** May be made with it; how many were, the result says. Each is asked for as any other all the same, and has its answer at once then. */
-  next?: ShortCalls;
+  next?: NextCalls;
+}
+
+/** Calls of the steps right after one, which may be made with it. */
+export interface NextCalls {
+  calls: ShortCalls;
+  /** From now on they may have been made. */
+  begin(): void;
+  /** The first so many have been made, the others have not. Never called: nobody knows. */
+  made(count: number): void;
 }
 
 export interface ForeignRequest {
@@ -125,6 +133,8 @@ export interface Port {
   now(): number;
   uuid(): string;
   call(request: CallRequest, scope: Scope): Promise<StepDone>;
+  /** The result of a call that was made with the one before it, once; one that has failed is asked for as any other. */
+  made(call: Pick<StepCall<unknown>, "path" | "attempt">): StepDone | undefined;
   foreign(request: ForeignRequest, scope: Scope): Promise<Json>;
   child(request: ChildRequest, scope: Scope, told: ChildWatch): Promise<Json>;
   /** Tell a child run what holds it now; nothing happens when it has ended. */

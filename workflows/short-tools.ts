@@ -1,5 +1,5 @@
 import { proxyLocalActivities } from "@temporalio/workflow";
-import type { Activities, ShortAnswer, StepCall } from "../contracts/activities.ts";
+import type { Activities, ShortAnswer, ShortCall, StepCall } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import { activityId, uncancelled } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
@@ -23,20 +23,27 @@ export class ShortTools {
   /** Rejects only when it is cancelled by now. Without an answer the call is to be made as all others are; once made it is awaited. */
   async call(request: CallRequest, scope: Scope): Promise<ShortAnswer> {
     scope.throwIfCanceled();
+    request.next?.begin();
     const { path } = request.call;
     const step = path.replaceAll(/\[\d+\]/g, "[]");
     const answers = await (step === path ? perform([request]) : (this.#gathering.get(step) ?? this.#gather(step)).join(request, scope));
-    const { next = [], ...answer } = answers.get(request) ?? {};
-    for (const [index, made] of next.entries()) this.#made.set(nameOf(request.next!.calls[index]!.call), made);
-    return next.length > 0 && answer.done ? { done: { ...answer.done, made: next.length } } : answer;
+    const answer = answers.get(request);
+    if (!answer) return {};
+    const { next = [], ...own } = answer;
+    request.next?.made(next.length);
+    for (const [index, made] of next.entries()) this.#made.set(nameOf(request.next!.calls.calls[index]!.call), made);
+    return own;
   }
 
-  /** The answer of a call that was made with the one before it. */
-  take({ call }: CallRequest): ShortAnswer | undefined {
-    const name = nameOf(call);
-    const made = this.#made.get(name);
-    this.#made.delete(name);
-    return made?.done ? { done: { ...made.done, isMade: true } } : made;
+  /** The answer of a call that was made with the one before it; once. */
+  take(call: Call): ShortAnswer | undefined {
+    const made = this.#made.get(nameOf(call));
+    this.#made.delete(nameOf(call));
+    return made;
+  }
+
+  hasDone(call: Call): boolean {
+    return this.#made.get(nameOf(call))?.done !== undefined;
   }
 
   #gather(step: string): Group {
@@ -68,12 +75,17 @@ class Group {
   /** Without those that nobody wants any more. */
   begin(): void {
     const wanted = this.#calls.filter(({ scope }) => !scope.isCanceled).map(({ request }) => request);
-    this.#begin(wanted.length === 0 ? Promise.resolve(new Map()) : perform(wanted));
+    const others = this.#calls.filter(({ scope }) => scope.isCanceled).map(({ request }) => [request, {}] as const);
+    this.#begin(
+      wanted.length === 0 ? Promise.resolve(new Map(others)) : perform(wanted).then((answers) => new Map([...answers, ...others])),
+    );
   }
 }
 
-const nameOf = ({ path, attempt }: Pick<StepCall<unknown>, "path" | "attempt">): string => activityId(path, attempt);
+type Call = Pick<StepCall<unknown>, "path" | "attempt">;
+const nameOf = ({ path, attempt }: Call): string => activityId(path, attempt);
 
+/** Without one, the call may have been made all the same: there was no word of it in time. */
 type Answers = ReadonlyMap<CallRequest, ShortAnswer>;
 
 async function perform(requests: CallRequest[]): Promise<Answers> {
@@ -84,19 +96,15 @@ async function perform(requests: CallRequest[]): Promise<Answers> {
     retry: { maximumAttempts: 1 },
     summary: summaryText(summaryOf(requests)),
   });
-  const nextMax = Math.floor(limits.localStepsMax / requests.length) - 1;
-  const calls = requests.map(({ call, next }) => ({
-    call,
-    ...(next && nextMax > 0 ? { next: { ...next, calls: next.calls.slice(0, nextMax) } } : {}),
-  })) as Parameters<Activities["shortTools"]>[0];
+  const calls = requests.map(({ call, next }) => ({ call, ...(next ? { next: next.calls } : {}) })) as ShortCall[];
   // Not cancelled: at work its result would come when it has ended, in a replay at once, before others that came first.
   const answers = await uncancelled(() => inTurn(shortTools(calls))).catch((): ShortAnswer[] => []);
-  return new Map(requests.map((request, index) => [request, answers[index] ?? {}]));
+  return new Map(answers.map((answer, index) => [requests[index]!, answer]));
 }
 
 /** The first, up to which they go, and how many they are. */
 function summaryOf(requests: CallRequest[]): string {
-  const paths = requests.flatMap(({ call, next }) => [call.path, ...(next?.calls ?? []).map((each) => each.call.path)]);
+  const paths = requests.flatMap(({ call, next }) => [call.path, ...(next?.calls.calls ?? []).map((each) => each.call.path)]);
   const { summary } = requests[0]!;
   return paths.length === 1 ? summary : `${summary} · to ${paths.at(-1)!}, ${paths.length} in all`;
 }

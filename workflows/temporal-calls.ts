@@ -18,10 +18,31 @@ export class Calls {
   // Not async, nor are those below: each layer costs the workflow thread two promises per step.
   make(request: CallRequest, scope: Scope): Promise<StepDone> {
     if (!request.options.local) return this.#remotely(request, scope);
-    const made = this.#tools.take(request);
-    if (!made && this.#local >= limits.localStepsMax) return this.#remotely(request, scope);
+    const otherwise = (again: CallRequest): Promise<StepDone> => this.#remotely(again, scope);
+    const made = this.#tools.take(request.call);
+    if (made) return locally(made, request, { scope, otherwise });
+    const room = limits.localStepsMax - this.#local;
+    if (room <= 0) return this.#remotely(request, scope);
+    const fitting = this.#counted(request, room);
+    return locally(this.#tools.call(fitting, scope), request, { scope, otherwise });
+  }
+
+  /** The result of one that was made with the one before it. */
+  made(call: Pick<StepCall<unknown>, "path" | "attempt">): StepDone | undefined {
+    return this.#tools.hasDone(call) ? this.#tools.take(call)!.done : undefined;
+  }
+
+  /** With as many of those after it as there is room for. */
+  #counted({ next, ...request }: CallRequest, room: number): CallRequest {
     this.#local += 1;
-    return locally(made ?? this.#tools.call(request, scope), request, { scope, otherwise: (again) => this.#remotely(again, scope) });
+    if (!next || room === 1) return request;
+    const calls = next.calls.calls.slice(0, room - 1);
+    this.#local += calls.length;
+    const made = (count: number): void => {
+      this.#local = Math.max(0, this.#local - (calls.length - count));
+      next.made(count);
+    };
+    return { ...request, next: { ...next, calls: { ...next.calls, calls }, made } };
   }
 
   #remotely(request: CallRequest, scope: Scope): Promise<StepDone> {

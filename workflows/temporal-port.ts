@@ -37,6 +37,7 @@ export function createTemporalPort(run: RunArguments): Port {
   return {
     now: () => Date.now(),
     uuid: () => uuid4(),
+    made: (call) => calls.made(call),
     call: (request, scope) => slots.hold(jsonBytes(request.call as unknown as Json), scope, () => calls.make(request, scope)),
     foreign: (request, scope) => slots.hold(jsonBytes(request.arguments), scope, () => foreign(request, scope)),
     child: (request, scope, told) => slots.hold(jsonBytes(request.input), scope, () => makeChild(run, request, { scope, told })),

@@ -110,6 +110,22 @@ describe("short steps in a row", () => {
     expect(told).toEqual(["a", "b", "c"]);
   });
 
+  test("of which one is late keep the answers of those before it", async () => {
+    const late = short("b", { ms: limits.localStepMs - 100 });
+    const run = await admin.begin({ steps: [short("a", { ms: limits.localStepMs / 4 }), late, short("c")] });
+    expect((await run.end()).status).toBe("completed");
+    const calls = await Promise.all(["a", "b", "c"].map(async (id) => ((await run.step(id)).output as JsonObject)["call"]));
+    expect([calls, await activities(run.id)]).toEqual([[1, 2, 1], 1]);
+  });
+
+  test("beside rows of others leave room in the command that carries their answers", async () => {
+    const count = limits.localStepsMax;
+    const row = (name: string): JsonObject[] => Array.from({ length: count }, (_, n) => short(`${name}${n}`));
+    const run = await admin.begin({ steps: [{ id: "p", type: "parallel", branches: { a: row("a"), b: row("b") } }] });
+    await run.end();
+    expect(await activities(run.id)).toBeGreaterThan(0);
+  });
+
   test("of which one reads a stored value", async () => {
     const large = short("a", { said: "x".repeat(2 * limits.inlineBytesMax) });
     const run = await admin.begin({ steps: [large, short("b", { said: word("a") }), short("c", { said: word("b") })] });

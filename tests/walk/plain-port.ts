@@ -7,12 +7,13 @@ import { limits } from "../../contracts/limits.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
-import type { Delay, ShortCalls, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
+import type { Delay, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
 import { viewOf } from "../../contracts/step-view.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import type { Template } from "../../language/plan.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
-import type { ChildRequest, ChildWatch, Port, RaiseRequest } from "../../workflows/port.ts";
+import type { ChildRequest, ChildWatch, NextCalls, Port, RaiseRequest } from "../../workflows/port.ts";
+import { hash } from "./answers.ts";
 import { PlainLocks } from "./plain-locks.ts";
 import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
@@ -213,36 +214,56 @@ export class PlainPort implements Port {
   isUnattended: Port["isUnattended"] = () => this.#attending === 0;
   history: Port["history"] = () => ({ events: 0, bytes: 0, isLong: this.#isLong === true || this.#calls >= (this.#isLong || Infinity) });
 
-  /** Answers of calls that were made with the one before them. */
-  readonly #made = new Map<string, StepDone>();
-  readonly #foreseen = new Map<string, Answer>();
+  /** What calls gave that were made with the one before them. */
+  readonly #made = new Map<string, { done: StepDone } | { error: unknown }>();
 
-  call: Port["call"] = async ({ call, next }, scope) => {
-    const key = `${call.path}#${call.attempt}`;
-    const known = this.#made.get(key);
-    this.#made.delete(key);
-    if (known) return { ...known, isMade: true };
-    const begunAt = this.now();
-    const done = await this.#call(call as StepCall<unknown>, { scope, begunAt });
-    return next ? { ...done, made: await this.#callNext(next, done, begunAt) } : done;
+  made: Port["made"] = (call) => {
+    const made = this.#made.get(nameOf(call));
+    return made && "done" in made && this.#made.delete(nameOf(call)) ? made.done : undefined;
   };
 
-  /** Those after a short one, until one does not succeed. They have begun with it. */
-  async #callNext({ after, calls, roots, steps }: ShortCalls, first: StepDone, begunAt: number): Promise<number> {
+  call: Port["call"] = async ({ call, next }, scope) => {
+    const made = this.#made.get(nameOf(call));
+    this.#made.delete(nameOf(call));
+    if (made && "error" in made) throw made.error;
+    const recorded = call.again && this.log.find(({ identity }) => identity === eventIdentity("step.completed", call.path, call.attempt));
+    if (recorded) {
+      this.#append(call.carried);
+      return { output: recorded.data["output"]! };
+    }
+    const given = call as StepCall<unknown>;
+    return next ? this.#callRow(given, next, scope) : this.#call(given, { scope, begunAt: this.now() });
+  };
+
+  /** With those after it, until one does not succeed. They have begun with it. Now and then there is no word of them. */
+  async #callRow(call: StepCall<unknown>, next: NextCalls, scope: Scope): Promise<StepDone> {
+    const begunAt = this.now();
+    const made = new Map<string, { done: StepDone } | { error: unknown }>();
+    next.begin();
+    const done = await this.#call(call, { scope, begunAt }).catch((error: unknown) => {
+      next.made(0);
+      throw error;
+    });
+    const { after, calls, roots, steps } = next.calls;
     const seen: JsonObject = { ...steps };
-    let before = { id: after, done: first };
-    for (const [index, { id, call, arguments: template }] of calls.entries()) {
+    let before = { id: after, done };
+    for (const { id, call, arguments: template } of calls) {
       seen[before.id] = viewOf({ status: "completed", exports: {}, ...before.done });
       const filled = this.#filled(template, roots, seen);
-      if (filled === undefined) return index;
+      if (filled === undefined) break;
       const given = { ...call, fields: { ...call.fields, arguments: filled } };
-      const answer = this.#answers(call.path, given.fields, call.attempt, call.idempotencyKey);
-      this.#foreseen.set(call.idempotencyKey, answer);
-      if ("problem" in answer || "delay" in answer) return index;
-      before = { id, done: await this.#call(given, { scope: new Scope(), begunAt }) };
-      this.#made.set(`${call.path}#${call.attempt}`, before.done);
+      const answer = await this.#call(given, { scope: new Scope(), begunAt }).then(
+        (done) => ({ done }),
+        (error: unknown) => ({ error }),
+      );
+      made.set(nameOf(call), answer);
+      if ("error" in answer) break;
+      before = { id, done: answer.done };
     }
-    return calls.length;
+    if (hash(call.path) % 5 === 0) return done;
+    next.made(made.size);
+    for (const [name, answer] of made) this.#made.set(name, answer);
+    return done;
   }
 
   #filled(template: Json, roots: JsonObject, steps: JsonObject): Json | undefined {
@@ -263,8 +284,7 @@ export class PlainPort implements Port {
     this.#calls += 1;
     this.since.push(since);
     this.retryOf.push(retryOf);
-    const answer = this.#foreseen.get(idempotencyKey) ?? this.#answers(path, fields, attempt, idempotencyKey);
-    this.#foreseen.delete(idempotencyKey);
+    const answer = this.#answers(path, fields, attempt, idempotencyKey);
     const output = await this.#perform(path, answer, scope, { begunAt });
     if ("delay" in answer) {
       this.#append(carried);
@@ -340,6 +360,8 @@ export class PlainPort implements Port {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#load(item)]));
   }
 }
+
+const nameOf = ({ path, attempt }: Pick<StepCall<unknown>, "path" | "attempt">): string => `${path}#${attempt}`;
 
 /** The same thing may be told again later: only the time differs. */
 const isOther = (event: RunEvent, known: RunEvent | undefined): boolean =>
