@@ -4,10 +4,12 @@ import { Fault } from "../contracts/faults.ts";
 /** Our own timeout comes this much before Temporal's: it knows what was paid so far, Temporal's does not. */
 const leadMaxMs = 500;
 
-/** When this attempt must have answered, in milliseconds since 1970. */
+/** When this attempt must have answered, in milliseconds since 1970. A local one is cut by the time since it was asked for. */
 export function attemptEndsAt(): number {
-  const { startToCloseTimeoutMs } = Context.current().info;
-  return Date.now() + startToCloseTimeoutMs - Math.min(leadMaxMs, startToCloseTimeoutMs / 10);
+  const { startToCloseTimeoutMs, scheduleToCloseTimeoutMs, scheduledTimestampMs, isLocal } = Context.current().info;
+  const lead = Math.min(leadMaxMs, startToCloseTimeoutMs / 10);
+  const endsAt = Date.now() + startToCloseTimeoutMs - lead;
+  return isLocal ? Math.min(endsAt, scheduledTimestampMs + scheduleToCloseTimeoutMs - lead) : endsAt;
 }
 
 /**

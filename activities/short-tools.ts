@@ -1,5 +1,5 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
-import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepDone, ToolFields } from "../contracts/activities.ts";
+import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepCall, StepDone, ToolFields } from "../contracts/activities.ts";
 import { isProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { viewOf } from "../contracts/step-view.ts";
@@ -19,11 +19,14 @@ export const createShortTools =
   (tool: StepActivity<ToolFields>): Activities["shortTools"] =>
   (calls) => {
     const endsAt = attemptEndsAt();
-    return Promise.all(calls.map((each) => inARow((call) => tool(call, endsAt), each, (Date.now() + endsAt) / 2)));
+    const answered = (call: StepCall<ToolFields>): Promise<ShortAnswer> => answerBy(endsAt + graceMs, tool(call, endsAt));
+    return Promise.all(calls.map((each) => inARow(answered, each, (Date.now() + endsAt) / 2)));
   };
 
-async function inARow(tool: Activities["tool"], { call, next }: ShortCall, until: number): Promise<ShortAnswer> {
-  const answer = await answerOf(tool(call));
+type Answered = (call: StepCall<ToolFields>) => Promise<ShortAnswer>;
+
+async function inARow(answered: Answered, { call, next }: ShortCall, until: number): Promise<ShortAnswer> {
+  const answer = await answered(call);
   if (!answer.done || !next) return answer;
   const answers: ShortAnswer[] = [];
   const seen = new Map(Object.entries(next.steps));
@@ -33,7 +36,7 @@ async function inARow(tool: Activities["tool"], { call, next }: ShortCall, until
     seen.set(before.id, viewOf({ status: "completed", exports: {}, ...before.done }));
     const given = filled(template, next.roots, seen);
     if (given === undefined) break;
-    const { done, failed } = await answerOf(tool({ ...following, fields: { ...following.fields, arguments: given } }));
+    const { done, failed } = await answered({ ...following, fields: { ...following.fields, arguments: given } });
     answers.push({ ...(done ? { done } : {}), ...(failed ? { failed } : {}) });
     if (!done) break;
     before = { id, done };
@@ -47,6 +50,19 @@ function filled(template: Json, roots: ShortCalls["roots"], steps: ReadonlyMap<s
     return fill(template as unknown as Template, { name: (name) => roots[name], step: (id) => steps.get(id) });
   } catch {
     return undefined;
+  }
+}
+
+/** A record that hangs is left alone: what it comes to, the next attempt finds. */
+const graceMs = 50;
+
+async function answerBy(time: number, work: Promise<StepDone>): Promise<ShortAnswer> {
+  let late: NodeJS.Timeout | undefined;
+  const noWord = new Promise<ShortAnswer>((resolve) => (late = setTimeout(() => resolve({}), time - Date.now())));
+  try {
+    return await Promise.race([answerOf(work), noWord]);
+  } finally {
+    clearTimeout(late);
   }
 }
 

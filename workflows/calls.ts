@@ -9,7 +9,7 @@ import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
-import { isCalled, nextCalls } from "./next-calls.ts";
+import { forgetCalled, isCalled, nextCalls } from "./next-calls.ts";
 import type { CallKind, NextCalls } from "./port.ts";
 import { noteRefused, sinceOf } from "./since.ts";
 import { hostsOf, stepCall, toolFields } from "./step-call.ts";
@@ -37,22 +37,37 @@ async function cacheOf(walk: Walk, cache: { key?: Template; ttlMs: number }, fra
 }
 
 export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
-  const { step, path, context } = here;
-  // Before its fields are filled: it has happened, whatever they would be by now.
-  const made = step.local && walk.port.made(here);
-  if (made) return { ...made, isRecorded: true };
-  const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
-  const fields: ToolFields = {
-    ...toolFields(walk, here),
-    arguments: await walk.value(step.arguments, context.frame),
-    ...(told ? { told } : {}),
-  };
+  const { step } = here;
+  if (step.local) return callShort(walk, here);
+  const fields = await fieldsOf(walk, here);
   try {
-    return await call(walk, "tool", here, { fields, next: nextCalls(walk, here) });
+    return await call(walk, "tool", here, { fields });
   } catch (error) {
-    if (step.effect === "read" || step.local || !mayHaveHappened(error)) throw error;
+    if (step.effect === "read" || !mayHaveHappened(error)) throw error;
     return settle(walk, here, { fields, error });
   }
+}
+
+async function callShort(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
+  // Before its fields are filled: it has happened, whatever they would be by now.
+  const made = walk.port.made(here);
+  if (made) return { ...made, isRecorded: true };
+  try {
+    const fields = await fieldsOf(walk, here);
+    return await call(walk, "tool", here, { fields, next: nextCalls(walk, here) });
+  } catch (error) {
+    forgetCalled(walk, here);
+    throw error;
+  }
+}
+
+async function fieldsOf(walk: Walk, here: HereOf<"tool">): Promise<ToolFields> {
+  const told = walk.ledger.place(here.path)?.["told"] as unknown as Told | undefined;
+  return {
+    ...toolFields(walk, here),
+    arguments: await walk.value(here.step.arguments, here.context.frame),
+    ...(told ? { told } : {}),
+  };
 }
 
 /** No attempt is left that could say what the last one has done. */
@@ -147,7 +162,7 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       options: chain ? attemptsOf(step, chain) : step,
       ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
       summary: step.summary ? await summaryOf(walk, here) : path,
-      ...(next ? { next } : {}),
+      ...(next && !walk.isHeld ? { next } : {}),
     };
     const { delay, ...done } = await counted(walk, here, chain && given, () =>
       walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),

@@ -30,9 +30,28 @@ export function nextCalls(walk: Walk, here: HereOf<"tool">): NextCalls | undefin
   const paths = calls.map(({ call }) => call.path);
   return {
     calls: { after: here.step.id, calls, ...read },
-    begin: () => paths.forEach((path) => ledger.note(path, { isCalled: true })),
-    made: (count) => paths.slice(count).forEach((path) => ledger.unnote(path)),
+    begin: (count) => paths.slice(0, count).forEach((path) => ledger.note(path, { isCalled: true })),
+    made(count) {
+      for (const path of paths.slice(0, count)) ledger.note(path, { isMade: true });
+      for (const path of paths.slice(count)) ledger.unnote(path);
+    },
   };
+}
+
+/** The step has ended without a result: what was called after it, with one that nobody knows, is not what comes after the next attempt. */
+export function forgetCalled(walk: Walk, here: HereOf<"tool">): void {
+  for (const { id } of stepsAfter(here)) {
+    const path = stepPath(here.context, id);
+    if (!isCalled(walk, path)) return;
+    walk.ledger.countBadEnd(path);
+    walk.ledger.unnote(path);
+  }
+}
+
+/** Whatever holds steps does not hold it: it has its answer, or has begun otherwise. */
+export function hasBegun({ ledger }: Walk, path: string): boolean {
+  const place = ledger.place(path);
+  return place !== undefined && (place["isCalled"] !== true || place["isMade"] === true);
 }
 
 /** It was called with a step before it, or may have been. */

@@ -41,8 +41,8 @@ export interface CallRequest {
 /** Calls of the steps right after one, which may be made with it. */
 export interface NextCalls {
   calls: ShortCalls;
-  /** From now on they may have been made. */
-  begin(): void;
+  /** From now on the first so many may have been made. */
+  begin(count: number): void;
   /** The first so many have been made, the others have not. Never called: nobody knows. */
   made(count: number): void;
 }

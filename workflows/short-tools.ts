@@ -23,7 +23,7 @@ export class ShortTools {
   /** Rejects only when it is cancelled by now. Without an answer the call is to be made as all others are; once made it is awaited. */
   async call(request: CallRequest, scope: Scope): Promise<ShortAnswer> {
     scope.throwIfCanceled();
-    request.next?.begin();
+    request.next?.begin(request.next.calls.calls.length);
     const { path } = request.call;
     const step = path.replaceAll(/\[\d+\]/g, "[]");
     const answers = await (step === path ? perform([request]) : (this.#gathering.get(step) ?? this.#gather(step)).join(request, scope));

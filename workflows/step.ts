@@ -8,6 +8,7 @@ import { Ended, type Context, type Entry, type Here, type Outcome } from "./cont
 import { letPass } from "./end.ts";
 import { Frame } from "./frame.ts";
 import { findHandler, runHandler } from "./handlers.ts";
+import { hasBegun } from "./next-calls.ts";
 import { withLock } from "./locks.ts";
 import { perform } from "./perform.ts";
 import { Canceled } from "./scope.ts";
@@ -34,7 +35,7 @@ const stepCost = 200;
 export async function runStep(walk: Walk, step: Step, path: string, context: Context): Promise<Entry> {
   context.frame.pace.spend(stepCost);
   // One that has a place was let in before, by the execution that this one continues.
-  if (!walk.ledger.place(path)) {
+  if (!hasBegun(walk, path)) {
     walk.gate(context.scope);
     // What takes no time need not wait for another execution, only for the end of a pause.
     if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
