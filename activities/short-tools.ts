@@ -20,19 +20,22 @@ export const createShortTools =
   (calls) => {
     const endsAt = attemptEndsAt();
     const answered = (call: StepCall<ToolFields>): Promise<ShortAnswer> => answerBy(endsAt + graceMs, tool(call, endsAt));
-    return Promise.all(calls.map((each) => inARow(answered, each, (Date.now() + endsAt) / 2)));
+    const until = (Date.now() + endsAt) / 2;
+    const mayGoOn = (): boolean => Date.now() <= until && !Context.current().cancellationSignal.aborted;
+    return Promise.all(calls.map((each) => inARow(each, answered, mayGoOn)));
   };
 
 type Answered = (call: StepCall<ToolFields>) => Promise<ShortAnswer>;
 
-async function inARow(answered: Answered, { call, next }: ShortCall, until: number): Promise<ShortAnswer> {
+/** A call, and those after it while each has a result and they may go on. */
+export async function inARow({ call, next }: ShortCall, answered: Answered, mayGoOn: () => boolean): Promise<ShortAnswer> {
   const answer = await answered(call);
   if (!answer.done || !next) return answer;
   const answers: ShortAnswer[] = [];
   const seen = new Map(Object.entries(next.steps));
   let before: { id: string; done: StepDone } = { id: next.after, done: answer.done };
   for (const { id, call: following, arguments: template } of next.calls) {
-    if (Date.now() > until || Context.current().cancellationSignal.aborted) break;
+    if (!mayGoOn()) break;
     seen.set(before.id, viewOf({ status: "completed", exports: {}, ...before.done }));
     const given = filled(template, next.roots, seen);
     if (given === undefined) break;

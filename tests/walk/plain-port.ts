@@ -7,10 +7,9 @@ import { limits } from "../../contracts/limits.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
-import type { Delay, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
-import { viewOf } from "../../contracts/step-view.ts";
+import { inARow } from "../../activities/short-tools.ts";
+import type { Delay, ShortAnswer, ShortCall, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
-import type { Template } from "../../language/plan.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
 import type { ChildRequest, ChildWatch, NextCalls, Port, RaiseRequest } from "../../workflows/port.ts";
 import { hash } from "./answers.ts";
@@ -235,48 +234,31 @@ export class PlainPort implements Port {
     return next ? this.#callRow(given, next, scope) : this.#call(given, { scope, begunAt: this.now() });
   };
 
-  /** With those after it, until one does not succeed. They have begun with it. Now and then there is no word of them, however far they came. */
+  /** With those after it, as the activity does. They have begun with it. Now and then there is no word of them, however far they came. */
   async #callRow(call: StepCall<unknown>, next: NextCalls, scope: Scope): Promise<StepDone> {
     const begunAt = this.now();
-    const made = new Map<string, { done: StepDone } | { error: unknown }>();
-    next.begin(next.calls.calls.length);
-    const done = await this.#call(call, { scope, begunAt }).catch((error: unknown) => {
-      next.made(0);
-      throw error;
-    });
-    const { after, calls, roots, steps } = next.calls;
-    const seen: JsonObject = { ...steps };
-    let before = { id: after, done };
-    const isLost = hash(call.path) % 5 === 0;
-    const reached = isLost ? calls.slice(0, hash(call.path) % 3) : calls;
-    for (const { id, call, arguments: template } of reached) {
-      seen[before.id] = viewOf({ status: "completed", exports: {}, ...before.done });
-      const filled = this.#filled(template, roots, seen);
-      if (filled === undefined) break;
-      const given = { ...call, fields: { ...call.fields, arguments: filled } };
-      const answer = await this.#call(given, { scope: new Scope(), begunAt }).then(
+    const errors = new Map<string, unknown>();
+    const answered = (given: StepCall<unknown>): Promise<ShortAnswer> =>
+      this.#call(given, { scope: given === call ? scope : new Scope(), begunAt }).then(
         (done) => ({ done }),
-        (error: unknown) => ({ error }),
+        (error: unknown) => (errors.set(nameOf(given), error), {}),
       );
-      made.set(nameOf(call), answer);
-      if ("error" in answer) break;
-      before = { id, done: answer.done };
-    }
-    if (isLost) {
+    const isLost = hash(call.path) % 5 === 0;
+    let room = isLost ? hash(call.path) % 3 : Number.POSITIVE_INFINITY;
+    next.begin(next.calls.calls.length);
+    const row = { call, next: next.calls } as ShortCall;
+    const { done, next: made = [] } = await inARow(row, answered, () => room-- > 0);
+    if (isLost && done) {
       scope.throwIfCanceled();
       return done;
     }
-    next.made(made.size);
-    for (const [name, answer] of made) this.#made.set(name, answer);
-    return done;
-  }
-
-  #filled(template: Json, roots: JsonObject, steps: JsonObject): Json | undefined {
-    try {
-      return fill(template as unknown as Template, { name: (name) => roots[name], step: (id) => steps[id] });
-    } catch {
-      return undefined;
+    next.made(made.length);
+    for (const [index, { done }] of made.entries()) {
+      const name = nameOf(next.calls.calls[index]!.call);
+      this.#made.set(name, done ? { done } : { error: errors.get(name) });
     }
+    if (!done) throw errors.get(nameOf(call));
+    return done;
   }
 
   async #call(call: StepCall<unknown>, { scope, begunAt }: { scope: Scope; begunAt: number }): Promise<StepDone> {
