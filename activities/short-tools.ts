@@ -7,6 +7,7 @@ import { fill } from "../language/expression/evaluate.ts";
 import type { Template } from "../language/plan.ts";
 import { attemptEndsAt } from "./patience.ts";
 import type { StepActivity } from "./step.ts";
+import type { UnderWay } from "./under-way.ts";
 
 /**
  * Short tools beside each other, each with those after it. Each is a step's whole activity: it does the work and records it.
@@ -14,16 +15,33 @@ import type { StepActivity } from "./step.ts";
  * Those after one are called while they can be: the one before has succeeded, their arguments read no stored value, and half of the time
  * is left. The walk calls what has no answer by itself, and finds out what is wrong with it. All end before Temporal would cut the
  * activity: one that is late must not cost those before it their answers.
+ *
+ * None has an answer when a worker died of them, or with them: as activities of their own they have attempts that count.
  */
 export const createShortTools =
-  (tool: StepActivity<ToolFields>): Activities["shortTools"] =>
-  (calls) => {
-    const endsAt = attemptEndsAt();
-    const answered = (call: StepCall<ToolFields>): Promise<ShortAnswer> => answerBy(endsAt + graceMs, tool(call, endsAt));
-    const until = (Date.now() + endsAt) / 2;
-    const mayGoOn = (): boolean => Date.now() <= until && !Context.current().cancellationSignal.aborted;
-    return Promise.all(calls.map((each) => inARow(each, answered, mayGoOn)));
+  (tool: StepActivity<ToolFields>, underWay: UnderWay): Activities["shortTools"] =>
+  async (calls) => {
+    const name = nameOf(calls);
+    if (!(await underWay.begin(name))) return calls.map(() => ({}));
+    try {
+      return await callAll(tool, calls);
+    } finally {
+      underWay.end(name);
+    }
   };
+
+function callAll(tool: StepActivity<ToolFields>, calls: ShortCall[]): Promise<ShortAnswer[]> {
+  const endsAt = attemptEndsAt();
+  const answered = (call: StepCall<ToolFields>): Promise<ShortAnswer> => answerBy(endsAt + graceMs, tool(call, endsAt));
+  const until = (Date.now() + endsAt) / 2;
+  const mayGoOn = (): boolean => Date.now() <= until && !Context.current().cancellationSignal.aborted;
+  return Promise.all(calls.map((each) => inARow(each, answered, mayGoOn)));
+}
+
+function nameOf([first]: ShortCall[]): string {
+  const { path, attempt } = first!.call;
+  return `${Context.current().info.workflowExecution!.runId}/${path}#${attempt}`;
+}
 
 type Answered = (call: StepCall<ToolFields>) => Promise<ShortAnswer>;
 
