@@ -1,5 +1,6 @@
 import { ApplicationFailure, Context } from "@temporalio/activity";
 import type { Activities, ShortAnswer, ShortCall, ShortCalls, StepCall, StepDone, ToolFields } from "../contracts/activities.ts";
+import { activityId } from "../contracts/ids.ts";
 import { isProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { viewOf } from "../contracts/step-view.ts";
@@ -48,7 +49,9 @@ type Answered = (call: StepCall<ToolFields>) => Promise<ShortAnswer>;
 /** A call, and those after it while each has a result and they may go on. */
 export async function inARow({ call, next }: ShortCall, answered: Answered, mayGoOn: () => boolean): Promise<ShortAnswer> {
   const answer = await answered(call);
-  if (!answer.done || !next) return answer;
+  if (!answer.done) return answer;
+  const own = { ...answer, id: activityId(call.path, call.attempt) };
+  if (!next) return own;
   const answers: ShortAnswer[] = [];
   const seen = new Map(Object.entries(next.steps));
   let before: { id: string; done: StepDone } = { id: next.after, done: answer.done };
@@ -58,11 +61,11 @@ export async function inARow({ call, next }: ShortCall, answered: Answered, mayG
     const given = filled(template, next.roots, seen);
     if (given === undefined) break;
     const { done, failed } = await answered({ ...following, fields: { ...following.fields, arguments: given } });
-    answers.push({ ...(done ? { done } : {}), ...(failed ? { failed } : {}) });
+    answers.push({ ...(done ? { done, id: activityId(following.path, following.attempt) } : {}), ...(failed ? { failed } : {}) });
     if (!done) break;
     before = { id, done };
   }
-  return { ...answer, next: answers };
+  return { ...own, next: answers };
 }
 
 /** Nothing when it reads a stored value, or cannot be told. */
