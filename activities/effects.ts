@@ -222,7 +222,8 @@ function unknown(detail: string, { tool, key, token }: StandingEffect, { asked, 
   return new Fault("effect_unknown", detail, { cause, extra: { tool, effectKey: key, effect: token, ...more } });
 }
 
-const settledFault = (path: string): Fault =>
+/** It was asked what has become of it, not for another call. */
+export const settledFault = (path: string): Fault =>
   new Fault("timeout", `Step ${path} gave no answer in time; it may be done again.`, { extra: { retryable: false, isSettled: true } });
 
 const isUndoing = (path: string): boolean => path.includes(".compensate.");

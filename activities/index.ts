@@ -47,6 +47,7 @@ import { createTool } from "./tool.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import { createDescribeTools, createFindTool } from "./tool-finder.ts";
 import type { ToolRegistry } from "./tool-registry.ts";
+import type { UnderWay } from "./under-way.ts";
 import { Threads } from "./threads.ts";
 import { createValues } from "./values.ts";
 
@@ -68,6 +69,7 @@ export interface ActivityDeps {
   redact: Redact;
   /** Takes down how they are called. */
   calls: ToolCalls;
+  underWay: UnderWay;
   /** What expressions of scheduled runs see as `env`. */
   env: Record<string, string>;
   /** Hosts that the `http` step may reach although they are private. */
@@ -122,7 +124,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     llm: createStepActivity("llm", step, createLlm(llm, guarding)),
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
-    shortTools: createShortTools(toolStep),
+    shortTools: createShortTools(toolStep, deps.underWay),
     http: createStepActivity("http", step, createHttpStep({ ...deps, http: createHttp({ allow: deps.httpAllow }), budgets })),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),

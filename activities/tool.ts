@@ -8,7 +8,7 @@ import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
-import type { EffectLedger, Effected } from "./effects.ts";
+import { settledFault, type EffectLedger, type Effected } from "./effects.ts";
 import { perhapsDone } from "./http.ts";
 import { noSecrets, type Redact } from "./redact.ts";
 import type { ToolCalls } from "./tool-calls.ts";
@@ -40,7 +40,10 @@ export function createTool({ find, effects, calls, redact, ...asked }: ToolDeps)
         const limited = { ...within, ...(await admitTool(asked, tool, { ...within, agent: fields.agent, isAgain })) };
         return calls.watch(tool, limited, () => performTool(tool, args, limited, redact));
       };
-      if (tool.effect === "read") return { output: await perform(context, false) };
+      if (tool.effect === "read") {
+        if (fields.settle) throw settledFault(context.path);
+        return { output: await perform(context, false) };
+      }
       return await effects.once({ tool, fields, args, call }, context, perform);
     } finally {
       await tool.close?.();

@@ -1,5 +1,6 @@
 import { isGrpcServiceError, type Client } from "@temporalio/client";
-import { workflowIdOf } from "../contracts/ids.ts";
+import { activityId, workflowIdOf } from "../contracts/ids.ts";
+import type { ShortAnswer } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Deps } from "./deps.ts";
 
@@ -18,6 +19,8 @@ interface Wanted {
 type HistoryEvent = NonNullable<
   NonNullable<Awaited<ReturnType<Client["workflowService"]["getWorkflowExecutionHistory"]>>["history"]>["events"]
 >[number];
+
+type Payloads = NonNullable<NonNullable<HistoryEvent["markerRecordedEventAttributes"]>["details"]>[string];
 
 /** One execution's part of the chain: the events that name steps, and the execution that goes on. */
 interface Part {
@@ -43,7 +46,7 @@ export async function eventsOf(
     const part: Part | undefined = await partOf(temporal, { workflowId: workflowIdOf(tenant, run), runId: execution, left, deadline });
     if (!part) break;
     for (const { path, attempt } of steps) {
-      const event = part.events.get(attempt === 1 ? path : `${path}#${attempt}`) ?? part.events.get(path);
+      const event = part.events.get(activityId(path, attempt)) ?? part.events.get(path);
       if (event !== undefined && !found.has(path)) found.set(path, { execution, event });
     }
     left -= part.read;
@@ -94,7 +97,8 @@ async function readPart(temporal: Client, { workflowId, runId, left }: Reading):
       read += 1;
       const named = nameOf(event);
       const places = named?.isAside ? asides : events;
-      if (named && !places.has(named.name)) places.set(named.name, Number(event.eventId));
+      const names = [...(named ? [named.name] : []), ...madeAsOne(event)];
+      for (const name of names) if (!places.has(name)) places.set(name, Number(event.eventId));
       next = event.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? next;
       isClosed = isLast(event);
     }
@@ -105,13 +109,25 @@ async function readPart(temporal: Client, { workflowId, runId, left }: Reading):
 
 /** The step that an event names: its path, for later attempts with their number. */
 function nameOf(event: HistoryEvent): { name: string; isAside: boolean } | undefined {
-  const { data, metadata } = event.userMetadata?.summary ?? {};
-  if (!data || Buffer.from(metadata?.["encoding"] ?? "").toString() !== "json/plain") return undefined;
-  const [, path, more] = stepOf.exec(String(JSON.parse(Buffer.from(data).toString("utf8")))) ?? [];
+  const [, path, more] = stepOf.exec(String(jsonOf({ payloads: [event.userMetadata?.summary ?? {}] }))) ?? [];
   if (path === undefined) return undefined;
   const id = event.activityTaskScheduledEventAttributes?.activityId;
   // A long path is cut in its summary, never in the activity's id.
   return { name: id?.startsWith(path.replace(/…$/, "")) ? id : path, isAside: more === ": " };
+}
+
+/** The steps whose short calls one marker holds, as far as they have a result. */
+function madeAsOne({ markerRecordedEventAttributes: marker }: HistoryEvent): string[] {
+  const { data, result } = marker?.details ?? {};
+  if ((jsonOf(data) as { activity_type?: string } | undefined)?.activity_type !== "shortTools") return [];
+  const answers = jsonOf(result) as ShortAnswer[];
+  return answers.flatMap(({ id, next = [] }) => [id, ...next.map((each) => each.id)]).filter((id) => id !== undefined);
+}
+
+function jsonOf(payloads: Payloads | null | undefined): unknown {
+  const { data, metadata } = payloads?.payloads?.[0] ?? {};
+  if (!data || Buffer.from(metadata?.["encoding"] ?? "").toString() !== "json/plain") return undefined;
+  return JSON.parse(Buffer.from(data).toString("utf8"));
 }
 
 /** What follows the path tells the step itself from what is done for it: its deadline, its large values. */

@@ -5,6 +5,7 @@ import { IsolatedSchemas } from "../activities/isolated-schema.ts";
 import { createActivities } from "../activities/index.ts";
 import { noSecrets } from "../activities/redact.ts";
 import { ToolCalls } from "../activities/tool-calls.ts";
+import { UnderWay } from "../activities/under-way.ts";
 import { createToolRegistry } from "../activities/tool-registry.ts";
 import { queues } from "../contracts/ids.ts";
 import { openDatabase } from "../prisma/client.ts";
@@ -41,6 +42,7 @@ const ours = async () => ({
     mcp: undefined as never,
     schemas: new IsolatedSchemas(),
     calls: new ToolCalls(database),
+    underWay: new UnderWay(),
     tools: createToolRegistry(tools),
     httpAllow: [],
     webhookSecrets: {},

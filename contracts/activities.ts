@@ -94,6 +94,8 @@ export interface ShortAnswer {
   failed?: { problem: Problem; isFinal: boolean; retryAfterMs: number };
   /** Of the steps after it, as many as have one. */
   next?: ShortAnswer[];
+  /** As its activity's would be, when it is done: the history says which calls were made as one. */
+  id?: string;
 }
 
 export interface Delay {

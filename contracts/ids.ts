@@ -100,6 +100,9 @@ export const effectKey = (run: RunId, path: string, undone = 0): string => `${ru
 /** The run that an effect key, and whatever begins with one, is rooted in: ids of runs hold no colon. */
 export const rootOfKey = (key: string): RunId => key.slice(0, key.indexOf(":"));
 
+/** Of a call in Temporal, and of its step beside others that were made as one. */
+export const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
+
 export const approvalIdOf = (run: RunId, path: string): string => `${run}~${slugOf(path)}`;
 
 // Brackets break links; step ids hold no "-", so that no two paths meet.

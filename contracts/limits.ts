@@ -81,7 +81,7 @@ export const limits = {
   refusalsMax: 100,
   patchOperationsMax: 100,
   migrateRunsMax: 200,
-  lockLineMax: 1_000,
+  lockLineBytesMax: 1_000_000,
   lockCheckEveryMs: 30 * second,
   lockCheckIdleMs: hour,
   lockIdleMs: minute,

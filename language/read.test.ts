@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
 import { problemCodes, type DefinitionFormat } from "../contracts/definition.ts";
@@ -33,6 +35,19 @@ test.each(filesOf("bad"))("%s is refused with all its problems at once", (file) 
   const problems = result.ok ? [] : result.problems;
   expect(problems.map(({ code, line, column }) => `${code} ${line}:${column}`)).toEqual(expectedOf(file, text));
   for (const problem of problems) expect(problem.message).toMatch(/^.{10,}[.?]$/s);
+});
+
+test("what was refused leaves nothing in memory", () => {
+  const some = filesOf("bad").filter((_, index) => index % 4 === 0);
+  const texts = some.map((file) => [textOf("bad", file), formatOf(file)] as const);
+  const readAll = (times: number): void => {
+    for (let time = 0; time < times; time++) for (const [text, format] of texts) readDefinition(text, format, { hashOf });
+  };
+  readAll(10);
+  const before = heapUsed();
+  readAll(10);
+  // What V8 keeps of code that has become hot is half of it.
+  expect(heapUsed() - before).toBeLessThan(1_000_000);
 });
 
 test("every problem code has an example", () => {
@@ -118,3 +133,11 @@ test("thousands of aliases are refused in no time, and stand for the last anchor
   expect(spentMs()).toBeLessThan(2_000);
   expect(findings).toEqual([{ code: "alias", path: ["steps", 100], message: "There are more than 100 aliases; write the values out." }]);
 });
+
+/** In bytes, after garbage collection. */
+function heapUsed(): number {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  for (let time = 0; time < 3; time++) gc();
+  return process.memoryUsage().heapUsed;
+}

@@ -13,6 +13,7 @@ import { Quotas } from "../activities/quotas.ts";
 import { Endings } from "../activities/endings.ts";
 import { createRecord, type Announce } from "../activities/record.ts";
 import { createRedact, type Redact } from "../activities/redact.ts";
+import { UnderWay } from "../activities/under-way.ts";
 import { openDatabase, type Database } from "../prisma/client.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import { temporalLink } from "../temporal-config/ui.ts";
@@ -52,6 +53,7 @@ async function main(): Promise<void> {
     ...asking,
     ...toolbox,
     redact,
+    underWay: new UnderWay(redis),
     env: settings.expressionEnv,
     httpAllow: settings.TENUTO_HTTP_ALLOW,
     webhookSecrets: settings.webhookSecrets,

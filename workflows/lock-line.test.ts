@@ -29,10 +29,16 @@ test("who leaves the line is not let in", () => {
   expect(said(line.release({ run: "a", ticket: "t" }))).toEqual(["granted c"]);
 });
 
-test("a full line refuses", () => {
+test("who finds the line full waits without a place, unless it does not want to wait", () => {
   const line = new LockLine("lock k");
-  for (let n = 0; n <= limits.lockLineMax; n += 1) line.ask(ask(`r${n}`));
-  expect(line.ask(ask("late"))).toMatchObject([{ state: "refused", problem: { code: "lock", status: 429 } }]);
+  for (const run of ["a", "b"]) line.ask(ask(run));
+  line.ask(ask("long", { ticket: "x".repeat(limits.lockLineBytesMax / 3) }));
+  expect(said(line.ask(ask("late")))).toEqual(["waiting late"]);
+  expect(line.state.line.map(({ run }) => run)).toEqual(["b", "long"]);
+  expect(line.ask(ask("hasty", { onLimit: "reject" }))).toMatchObject([{ state: "refused", problem: { code: "concurrency" } }]);
+  // It asks again, when there is room.
+  line.forget("long");
+  expect([said(line.ask(ask("late"))), line.state.line.length]).toEqual([["waiting late"], 2]);
 });
 
 test("`reject` waits only until the holders have been looked at", () => {

@@ -48,8 +48,8 @@ export class LockLine {
   ask(ask: LockAsk): Word[] {
     if (this.#holders.some(isFor(ask))) return [{ to: ask, state: "granted" }];
     if (this.#line.some(isFor(ask))) return [{ to: ask, state: "waiting" }];
-    if (this.#line.length >= limits.lockLineMax)
-      return [refusal(ask, "lock", `${limits.lockLineMax} wait for ${this.#title} already; try again later.`)];
+    // It asks again: as long as the line is full, those beyond it have no order among them.
+    if (bytesOf(this.#line) >= limits.lockLineBytesMax) return [ask.onLimit === "reject" ? this.#full(ask) : { to: ask, state: "waiting" }];
     this.#line.push(ask);
     const words = this.#admit();
     if (!this.#line.includes(ask)) return words;
@@ -71,8 +71,12 @@ export class LockLine {
   refuse(asked: LockAsk[]): Word[] {
     const refused = this.#line.filter((ask) => ask.onLimit === "reject" && asked.includes(ask));
     this.#line = this.#line.filter((ask) => !refused.includes(ask));
+    return [...refused.map((ask) => this.#full(ask)), ...this.#admit()];
+  }
+
+  #full(to: LockAsk): Word {
     const detail = `As many as allowed hold ${this.#title}; start again when one of them has ended.`;
-    return [...refused.map((ask) => refusal(ask, "concurrency", detail)), ...this.#admit()];
+    return { to, state: "refused", problem: makeProblem("concurrency", detail) };
   }
 
   #drop(isGone: (ask: LockAsk) => boolean): Word[] {
@@ -106,8 +110,5 @@ const isFor =
   (ask: LockAsk): boolean =>
     ask.run === run && ask.ticket === ticket;
 
-const refusal = (to: LockAsk, code: "lock" | "concurrency", detail: string): Word => ({
-  to,
-  state: "refused",
-  problem: makeProblem(code, detail),
-});
+/** About as long as it is in the arguments of the execution that goes on. */
+const bytesOf = (asks: LockAsk[]): number => asks.reduce((sum, { run, ticket }) => sum + 3 * (run.length + ticket.length) + 100, 0);

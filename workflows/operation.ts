@@ -54,5 +54,3 @@ export const timeouts = (
         priority: { ...(priority === undefined ? {} : { priorityKey: priority }), ...(fairnessKey === undefined ? {} : { fairnessKey }) },
       }),
 });
-
-export const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);

@@ -1,7 +1,8 @@
 import { proxyLocalActivities } from "@temporalio/workflow";
 import type { Activities, ShortAnswer, ShortCall, StepCall } from "../contracts/activities.ts";
+import { activityId } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
-import { activityId, uncancelled } from "./operation.ts";
+import { uncancelled } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
 import { quiet } from "./quiet.ts";
 import type { Scope } from "./scope.ts";

@@ -1,8 +1,9 @@
 import { proxyActivities, sleep } from "@temporalio/workflow";
+import { activityId } from "../contracts/ids.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import type { Activities, ShortAnswer, StepCall, StepDone } from "../contracts/activities.ts";
 import { faultOfCall, faultOfProblem, isTimeout } from "./failures.ts";
-import { activityId, cancellable, timeouts } from "./operation.ts";
+import { cancellable, timeouts } from "./operation.ts";
 import type { CallRequest } from "./port.ts";
 import { quick } from "./quick.ts";
 import type { Scope } from "./scope.ts";

@@ -11,7 +11,7 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { Fault } from "../contracts/faults.ts";
-import { runIdOf, workflowIdOf } from "../contracts/ids.ts";
+import { activityId, runIdOf, workflowIdOf } from "../contracts/ids.ts";
 import { signals, type RunArguments } from "../contracts/messages.ts";
 import { defaults } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -19,7 +19,7 @@ import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { faultOfActivity, faultOfCall } from "./failures.ts";
 import { createLockPort } from "./lock-port.ts";
-import { activityId, cancellable, timeouts, uncancelled } from "./operation.ts";
+import { cancellable, timeouts, uncancelled } from "./operation.ts";
 import { quick, slow } from "./quick.ts";
 import { until } from "./quiet.ts";
 import type { BroadcastRequest, ForeignRequest, Port } from "./port.ts";

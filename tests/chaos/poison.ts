@@ -6,12 +6,16 @@ import type { Stage } from "./stage.ts";
 
 // It lasts as long as the server takes to notice each of the crashes.
 const startEveryMs = 700;
+const attemptsMax = 3;
 
 /** A step that takes the worker with it, each time it is tried. Somebody starts the worker again, as in production. */
 export const poison: Campaign = {
   async act(trial) {
-    const retry = { maxAttempts: 3, initialInterval: "100ms" };
-    const crash = { id: "crash", type: "tool", tool: "chaos.crash", arguments: {}, heartbeat: "2s", retry };
+    const retry = { maxAttempts: attemptsMax, initialInterval: "100ms" };
+    const short = trial.random.upTo(1) === 1;
+    const crash = { id: "crash", type: "tool", tool: "chaos.crash", arguments: {}, short, heartbeat: "2s", retry };
+    // Beside the walk it has no attempts: the crash is noticed, and it is called as any other.
+    const crashesMax = attemptsMax + (short ? 1 : 0);
     const poisoned = await trial.publish([crash], "-poison");
     const workflow = await trial.publish(ordinary(trial));
     const supervisor = supervise(trial.stage);
@@ -24,7 +28,9 @@ export const poison: Campaign = {
     } finally {
       await supervisor.end();
     }
-    return `a step that crashes the worker ${supervisor.crashes()} times`;
+    const crashes = supervisor.crashes();
+    if (crashes > crashesMax) throw new Error(`The worker crashed ${crashes} times, not ${crashesMax} at most.`);
+    return `a ${short ? "short " : ""}step that crashes the worker ${crashes} times`;
   },
 };
 

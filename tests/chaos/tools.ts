@@ -56,8 +56,8 @@ export const tools = [
     name: "chaos.crash",
     description: "Takes the worker with it.",
     input: z.strictObject({}),
-    effect: "write",
-    idempotent: true,
+    effect: "read",
+    short: true,
     run: () => process.kill(process.pid, "SIGKILL"),
   }),
 ];

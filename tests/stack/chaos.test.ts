@@ -19,7 +19,7 @@ const seeds: [CampaignName, number[]][] = [
   ["redis-flush", [1]],
   ["cancel", [1]],
   ["terminate", [1]],
-  ["poison", [1]],
+  ["poison", [1, 2]],
 ];
 
 onLinux("a seeded fault leaves nothing lost, doubled or open", () => {

@@ -49,6 +49,21 @@ describe("a step's link into the Temporal Web UI", () => {
     ]);
   });
 
+  test("leads to the marker of those that were made as one", async () => {
+    const near = (id: string) => tool(id, { tool: "time.now", arguments: {} });
+    const items = { id: "each", type: "foreach", items: [1, 2, 3], concurrency: 3, steps: [near("x")] };
+    const run = await admin.begin({ steps: [near("a"), near("b"), near("c"), items] });
+    await run.end();
+    const { body } = await admin.get<Page<Linked>>(`/api/v2/runs/${run.id}/steps?links=true`);
+    const { events } = (await host.history("default", run.id)) as { events: HistoryEvent[] };
+    const calls = body.data.filter(({ path }) => path !== "each");
+    expect(calls).toHaveLength(6);
+    for (const { links } of calls) {
+      const event = /\/history\/events\/(\d+)$/.exec(links!.temporal)?.[1];
+      expect(events.find(({ eventId }) => eventId === event)?.eventType).toMatch(/MARKER_RECORDED|ACTIVITY_TASK_SCHEDULED/);
+    }
+  });
+
   test("finds its execution when the run went on in several, also in lists when asked for", async () => {
     const workflow = await admin.publish({ steps: [tool("a"), tool("b"), tool("c")] });
     const run = admin.run(await host.startContinuing(workflow, {}, 1));

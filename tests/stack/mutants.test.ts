@@ -59,14 +59,22 @@ async function endOf(mutant: JsonObject, seed: number): Promise<string> {
   const read = readDefinitionValue(named, { hashOf: () => "" });
   const input = read.ok ? sampleOf(read.plan.input) : {};
   const started = await insist<RunBody>("/api/v2/runs", { workflow: named["name"], input });
-  if (started.status !== 202) return `start ${started.status}`;
+  if (started.status !== 202) {
+    expect({ seed, status: started.status, type: started.body["type" as never] }).toEqual({ seed, status: 422, type: "input_invalid" });
+    return "refused at its start";
+  }
   const body = await settled(started.body.id);
   expect({ seed, status: body.status }).toEqual({
     seed,
     status: expect.stringMatching(/^(completed|completed_with_errors|failed|canceled|waiting|needs_attention|running)$/),
   });
   if (body.endedAt === null) {
-    // What has not ended must say for what it waits, or be retrying a call; it can always be cancelled.
+    // What has not ended says for what it waits, or has a step at work; it can always be cancelled.
+    const steps = body.status === "running" ? await admin.run(body.id).steps() : [];
+    expect({ seed, isAtWork: body.waitingFor !== null || steps.some(({ status }) => status === "running") }).toEqual({
+      seed,
+      isAtWork: true,
+    });
     await insist(`/api/v2/runs/${body.id}/cancel`, {});
     const after = await admin.run(body.id).end();
     expect({ seed, status: after.status }).toEqual({ seed, status: "canceled" });

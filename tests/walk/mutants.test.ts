@@ -11,7 +11,7 @@ import { sampleOf } from "./sample.ts";
 import { Stuck } from "./virtual-time.ts";
 import { casesOf, firstSeedOf } from "../cases.ts";
 
-const count = casesOf(1_000, "MUTANT");
+const count = casesOf(10_000, "MUTANT");
 const firstSeed = firstSeedOf("MUTANT");
 
 test(`${count} damaged definitions are refused with a reason, or run to an end`, async () => {
