@@ -1,7 +1,7 @@
 import { Context } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { workflowIdOf } from "../contracts/ids.ts";
-import { signals } from "../contracts/messages.ts";
+import { signals, type ExternalEvent } from "../contracts/messages.ts";
 import type { Activities } from "../contracts/activities.ts";
 import type { Database } from "../prisma/client.ts";
 import { deliverTo, type Progress } from "../prisma/listens.ts";
@@ -13,7 +13,7 @@ export function createBroadcast({ database, client }: { database: Database; clie
     const send = async (run: string): Promise<boolean> => {
       context.cancellationSignal.throwIfAborted();
       try {
-        await client.workflow.getHandle(workflowIdOf(tenant, run)).signal(signals.deliver, event);
+        await client.workflow.getHandle(workflowIdOf(tenant, run)).signal(signals.deliver, { ...event, toAll: true } satisfies ExternalEvent);
         return true;
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return false;

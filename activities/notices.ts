@@ -4,9 +4,9 @@ import { WorkflowExecutionAlreadyStartedError, type Client } from "@temporalio/c
 import { request } from "undici";
 import type { Activities } from "../contracts/activities.ts";
 import type { RunEvent } from "../contracts/events.ts";
-import { noticeWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
+import { approvalIdOf, noticeWorkflowId, queues, workflowIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
-import { workflowTypes, type Notice } from "../contracts/messages.ts";
+import { noticed, workflowTypes, type Notice } from "../contracts/messages.ts";
 import { sha256 } from "../prisma/hash.ts";
 import type { Record as RunRecord } from "./record.ts";
 
@@ -30,13 +30,15 @@ export class Notices {
 
   /** What of a run's events a person must know of. Safe to repeat. */
   async ofEvents({ tenant, id }: { tenant: string; id: string }, events: readonly RunEvent[]): Promise<void> {
-    for (const { type, identity, time, data } of events) {
-      if (type !== "run.needs_attention") continue;
-      const links = { self: `/api/v2/runs/${id}`, temporal: this.#settings.pageOf(workflowIdOf(tenant, id)) };
-      const needs = { run: id, needs: data["for"] ?? [] };
+    if (this.#settings.url === undefined) return;
+    for (const event of events) {
+      const type = noticed.find((each) => each === event.type);
+      if (type === undefined) continue;
+      const temporal = this.#settings.pageOf(workflowIdOf(tenant, id));
+      const { self, data } = event.step === undefined ? needOf(id, event) : questionOf(id, event.step, event);
       await this.#tell(
-        { type, tenant, at: new Date(time).toISOString(), links, data: needs },
-        `${id.slice(0, 150)}.${sha256(`${id} ${identity}`).slice(0, 16)}`,
+        { type, tenant, at: new Date(event.time).toISOString(), links: { self, temporal }, data },
+        `${id.slice(0, 150)}.${sha256(`${id} ${event.identity}`).slice(0, 16)}`,
       );
     }
   }
@@ -69,6 +71,25 @@ export class Notices {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
   }
+}
+
+type Told = Pick<Notice, "data"> & { self: string };
+
+const needOf = (run: string, { data }: RunEvent): Told => ({ self: `/api/v2/runs/${run}`, data: { run, needs: data["for"] ?? [] } });
+
+/** Who is asked, now or again. What exactly, and in which payload, stands behind the link. */
+function questionOf(run: string, path: string, { data }: RunEvent): Told {
+  const approval = approvalIdOf(run, path);
+  const { title, assignees = [], expiresAt } = data;
+  const told = {
+    run,
+    path,
+    approval,
+    assignees,
+    ...(title === undefined ? {} : { title }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+  };
+  return { self: `/api/v2/approvals/${approval}`, data: told };
 }
 
 /** Signed as standardwebhooks.com says, with the same `webhook-id` in each attempt. Taken: any 2xx; 410 ends the attempts. */

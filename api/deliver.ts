@@ -19,7 +19,7 @@ export interface HappenedEvent extends JsonObject {
  */
 export async function deliverToWaiting({ database, temporal }: Deps, tenant: string, happened: HappenedEvent): Promise<number> {
   const { event, id, at, data = null } = happened;
-  const sent: ExternalEvent = { event, id, at: Date.parse(at), data: await keep(database, tenant, data) };
+  const sent: ExternalEvent = { event, id, at: Date.parse(at), data: await keep(database, tenant, data), toAll: true };
   const send = async (run: string): Promise<boolean> => {
     try {
       await reach({ temporal, tenant, run }, (handle) => handle.signal(signals.deliver, sent));

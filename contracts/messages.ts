@@ -32,15 +32,18 @@ export interface Meaning {
   vector: number[];
 }
 
+/** Events of a run's log that a person must know of. */
+export const noticed = ["run.needs_attention", "approval.requested", "approval.reminded", "approval.escalated"] as const;
+
 /** A person is needed; the only argument of workflow type `notice`, and what is sent out. */
 export interface Notice {
-  type: "run.needs_attention" | "workflow.paused";
+  type: (typeof noticed)[number] | "workflow.paused";
   tenant: string;
   /** ISO 8601 */
   at: string;
   /** Path of the API, and where there is one the page in the Temporal Web UI. */
   links: { self: string; temporal?: string };
-  /** Of a run: its id, and what it needs, by step; of a workflow: its name, and why it was paused. */
+  /** Of a run: its id, and what it needs, by step, or who is asked what; of a workflow: its name, and why it was paused. */
   data: JsonObject;
 }
 
@@ -139,6 +142,8 @@ export interface ExternalEvent {
   /** The same id counts once. */
   id: string;
   at: number;
+  /** Sent to all that wait for one of its name: most of them want another. */
+  toAll?: true;
 }
 
 export const updates = {

@@ -12,6 +12,8 @@ import type { Port } from "./port.ts";
 export interface State {
   status: RunStatus;
   approvals: number;
+  /** Steps that wait for somebody to see to them. */
+  parked?: string[];
 }
 
 /** What the next execution of the run must know of what was told. */
@@ -159,14 +161,15 @@ export class Journal {
   }
 
   #differs(state: State): boolean {
-    return areDifferent(state, this.#told);
+    return areDifferent(state, this.#told) || String(state.parked ?? "") !== String(this.#told.parked ?? "");
   }
 
   #tellState(state: State, inspector: Inspector): void {
     const { status } = state;
-    const hasChanged = status !== this.#told.status;
+    const { status: before, parked: known = [] } = this.#told;
     this.#mark(state);
-    if (!hasChanged) return;
+    // Somebody who has been told of one step does not know of the next.
+    if (status === before && !state.parked?.some((path) => !known.includes(path))) return;
     // Pausing has told its own event.
     if (status === "running") return this.tell("run.running", undefined, {});
     if (status === "queued") this.tell("run.queued", undefined, { for: inspector.waits() });

@@ -34,8 +34,15 @@ interface Listener {
   failed: (error: unknown) => void;
 }
 
+interface Unread {
+  event: ExternalEvent;
+  number: number;
+  /** It was sent to all, and somebody here has looked at it and wants another: it goes first when room is needed. */
+  isLeft?: true;
+}
+
 export interface MailboxState {
-  unread: { event: ExternalEvent; number: number }[];
+  unread: Unread[];
   seen: string[];
   received: number;
   opened: number;
@@ -77,6 +84,12 @@ export class Mailbox {
   }
 
   get #isFull(): boolean {
+    if (!this.#isOver) return false;
+    const kept = this.#unread.filter(({ isLeft }) => !isLeft);
+    return kept.length >= limits.mailboxUnreadMax || kept.reduce((sum, { event }) => sum + bytesOf(event), 0) >= limits.mailboxBytesMax;
+  }
+
+  get #isOver(): boolean {
     return this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax;
   }
 
@@ -93,6 +106,7 @@ export class Mailbox {
   deliver(event: ExternalEvent): void {
     if (this.#seen.has(event.id) || (isReply(event.event) && this.#seen.has(event.event))) return;
     this.#remember(event.id);
+    this.#makeRoom();
     this.#received += 1;
     this.#walk.ledger.progress += 1;
     this.#unread.push({ event, number: this.#received });
@@ -100,12 +114,24 @@ export class Mailbox {
     void this.#pump();
   }
 
+  /** The oldest of what was sent to all and is wanted by others. */
+  #makeRoom(): void {
+    while (this.#isOver) {
+      const left = this.#unread.find(({ isLeft }) => isLeft);
+      if (!left) return;
+      this.#drop(left);
+    }
+  }
+
+  #drop(entry: Unread): void {
+    this.#unread = this.#unread.filter((other) => other !== entry);
+    this.#unreadBytes -= bytesOf(entry.event);
+  }
+
   /** Nobody waits for the answer of this name any more: it takes no room when it comes late. */
   close(name: string): void {
     this.#remember(name);
-    const isOver = ({ event }: { event: ExternalEvent }): boolean => event.event === name;
-    for (const { event } of this.#unread.filter(isOver)) this.#unreadBytes -= bytesOf(event);
-    this.#unread = this.#unread.filter((entry) => !isOver(entry));
+    for (const entry of this.#unread.filter(({ event }) => event.event === name)) this.#drop(entry);
   }
 
   /** The place of a step that listens from now on; it keeps it when the run goes on elsewhere. */
@@ -148,9 +174,9 @@ export class Mailbox {
         // Looked at once: asking again would give the same answer and may cost an event in the history.
         listener.since = entry.number + 1;
         const interest = await this.#fitting(listener, entry.event);
+        if (!interest && entry.event.toAll && listener.interests.some(({ event }) => event === entry.event.event)) entry.isLeft = true;
         if (!interest || !this.#listeners.has(listener)) continue;
-        this.#unread = this.#unread.filter((other) => other !== entry);
-        this.#unreadBytes -= bytesOf(entry.event);
+        this.#drop(entry);
         this.#listeners.delete(listener);
         listener.got({ ...entry, interest });
       }

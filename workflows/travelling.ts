@@ -57,8 +57,8 @@ export function exchanged(state: WalkState, exchange: (value: Json) => Json): Wa
     undos: state.undos.map((undo) => ("page" in undo ? undo : { ...undo, names: each(undo.names), steps: each(undo.steps) })),
     mailbox: {
       ...mailbox,
-      unread: mailbox.unread.map(({ event, number }) => ({
-        number,
+      unread: mailbox.unread.map(({ event, ...rest }) => ({
+        ...rest,
         event: isReply(event.event) ? event : { ...event, data: exchange(event.data) },
       })),
     },

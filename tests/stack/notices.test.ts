@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import { expect, test } from "@jest/globals";
+import type { JsonObject } from "../../contracts/json.ts";
 import type { Notice } from "../../contracts/messages.ts";
 import { admin, host, Place } from "./client.ts";
 import { NOTICES, WEBHOOK_SECRET } from "./protocol.ts";
@@ -42,3 +43,41 @@ test("a run that needs a person is told outside, signed, again until it is taken
   expect((await run.end()).status).toBe("completed");
   expect(await noticesOf(run.id, 3)).toHaveLength(3);
 });
+
+test("each step that is parked while others wait is told, and who is asked hears of it, of the reminder and of the escalation", async () => {
+  const [first, second] = [new Place(), new Place()];
+  for (const place of [first, second]) await place.script({ status: 400 });
+  await second.hold();
+  const pay = (id: string, { url }: Place): JsonObject => ({ id, type: "http", url, onError: "park" });
+  const ask = { id: "ask", type: "approval", title: "Go?", assignees: ["ada"], remindAfter: "1s", escalate: { after: "1s", to: ["bob"] } };
+  const run = await admin.begin({
+    steps: [{ id: "p", type: "parallel", branches: { a: [pay("one", first)], b: [pay("two", second)], c: [ask] } }],
+  });
+  await run.until("run.needs_attention");
+  await second.release();
+  const sent = await noticesOf(run.id, 5);
+  const told = sent.map(({ body }) => JSON.parse(body) as Notice).map(({ type, data }) => [type, needed(data)]);
+  const approval = `${run.id}~p.c.ask`;
+  expect(told).toEqual(
+    expect.arrayContaining([
+      ["approval.requested", { approval, title: "Go?", assignees: ["ada"] }],
+      ["approval.reminded", { approval, assignees: ["ada"] }],
+      ["approval.escalated", { approval, assignees: ["ada", "bob"] }],
+      ["run.needs_attention", ["p.a.one"]],
+      ["run.needs_attention", ["p.a.one", "p.b.two"]],
+    ]),
+  );
+  await run.cancel();
+  await run.end();
+});
+
+/** Of the steps those that are parked. */
+function needed({ run: _, path: __, needs, ...question }: JsonObject): unknown {
+  const parked = ({ for: what }: { for: string }): boolean => what.startsWith("a person");
+  return needs === undefined
+    ? question
+    : (needs as { path: string; for: string }[])
+        .filter(parked)
+        .map(({ path }) => path)
+        .toSorted();
+}
