@@ -295,7 +295,14 @@ export interface Activities {
    * A retry or fork begins: enter what it takes over into its own log, and give it. `undone` is what the caller knows and the record
    * may not yet. Fault `limit` when it is too much.
    */
-  loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string; undone?: Counts }): Promise<TakenOver>;
+  loadLedger(call: {
+    run: RunRef;
+    input: Json;
+    origin: Origin;
+    effectRoot: string;
+    budgetRoot?: string;
+    undone?: Counts;
+  }): Promise<TakenOver>;
   /** A stored page, as it is: references inside it stay. */
   loadPage(call: { tenant: string; page: Json }): Promise<Json>;
   /** What a window that has ended leaves; null when it has recorded nothing. `undone` as in `loadLedger`. */

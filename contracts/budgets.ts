@@ -53,7 +53,7 @@ export const toldAs: Record<BudgetUnit, { name: CapName; by: number }> = {
 /** Rounded up; a thousandth of a billionth is the noise of sums of fractions. */
 export const wholeNano = (nanoUsd: number): number => Math.ceil(nanoUsd - 0.001);
 
-/** Scopes. `root`: of a run's idempotency keys, so that its retries and forks go on with its budgets. */
+/** Scopes. `root`: the id of the run, or of the run it goes on from, so that retries and forks go on with its budgets; of a child by its step. */
 export const budgetScopes = {
   run: (root: string): string => `run:${root}`,
   step: (root: string, path: string): string => `step:${root}:${path}`,

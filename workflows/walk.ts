@@ -45,8 +45,10 @@ export interface Given {
   input: Json;
   env: Record<string, string>;
   depth: number;
-  /** Root of the idempotency keys: the run's own id, or its origin's in a retry or fork. */
+  /** Root of the idempotency keys: the run's own id, or its origin's in a retry. */
   effectRoot: string;
+  /** Root of its budgets' scopes, where it is another: its origin's, also in a fork. */
+  budgetRoot?: string;
   /** The run that this one goes on from. */
   origin?: Origin;
   /** This run walks only these items of a `foreach`, for its parent. */
@@ -292,12 +294,13 @@ export class Walk {
   }
 
   #tellStart(): void {
-    const { run, input } = this.options;
+    const { run, input, budgetRoot } = this.options;
     this.tell("run.started", undefined, {
       workflow: run.workflow,
       version: run.version,
       input,
       ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
+      ...(budgetRoot === undefined ? {} : { budgetRoot }),
     });
     this.pause.tellStart();
   }
