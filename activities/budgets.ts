@@ -66,15 +66,14 @@ export class Budgets {
     };
   }
 
-  /** `isHeld`: nobody has given it back yet. A day that is over is not written to. */
+  /** `held`: what nobody has given back yet. `spent` below nothing: less than was booked. A day that is over is not written to. */
   async settle(
     transaction: Transaction,
     tenant: string,
-    { reservation, isHeld, spent }: { reservation: Reservation; isHeld: boolean; spent: Amount },
+    { reservation, held, spent }: { reservation: Reservation; held: Amount; spent: Amount },
   ): Promise<void> {
     const scopes = reservation.scopes.filter(([scope, day]) => day === dayOf(scope)).map(([scope]) => scope);
     const budgets = await lockBudgets(transaction, tenant, scopes);
-    const held = isHeld ? reservation.held : nothing;
     await saveSums(
       transaction,
       tenant,

@@ -20,7 +20,7 @@ import { noUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
 import type { Beat } from "./sweep.ts";
-import type { CallSize } from "./reservation.ts";
+import { less, type CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
 import { storable } from "../prisma/storable.ts";
 
@@ -125,7 +125,7 @@ export class ModelCalls {
     const where = { ...keyOf(owner), attempt: { gte: owner.since, lte: owner.round } };
     const rows = await this.#database.modelCall.findMany({ where, orderBy: { callIndex: "asc" } });
     for (const { status, attempt, callIndex } of rows)
-      if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, { from: ["open"], closed: lost });
+      if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, losing);
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, status: lost.status, error: lostProblem } : row));
   }
 
@@ -215,13 +215,13 @@ export class ModelCalls {
       LIMIT ${limits.budgetsHealedMax}`;
     // One after the other: they lock the same budgets.
     for (const key of rows) {
-      await this.#close(key, { from: ["open"], closed: lost });
+      await this.#close(key, losing);
       beat();
     }
     return rows.length;
   }
 
-  /** The one who ends a call gives back what was set aside for it; what it came to, also one that was thought lost, is spent. */
+  /** The one who ends a call gives back what was set aside for it, and books what it came to: of one that was thought lost, in place of all that. */
   async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<void> {
     if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return;
     await this.#database.$transaction(async (transaction) => {
@@ -233,8 +233,9 @@ export class ModelCalls {
       if (!row) return;
       await closeCall(transaction, key, { from, closed, isReserved: true });
       const { tenant, reservation } = row;
-      const amount = spent ? amountOf(reservation, spent) : nothing;
-      await this.#budgets.settle(transaction, tenant, { reservation, isHeld: row.status === "open", spent: amount });
+      const came = spent ? amountOf(reservation, spent) : nothing;
+      const booking = row.status === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
+      await this.#budgets.settle(transaction, tenant, { reservation, ...booking });
     });
   }
 }
@@ -244,11 +245,11 @@ type Also = ((transaction: Prisma.TransactionClient) => Promise<void>) | undefin
 interface Closing {
   from: ModelCallStatus[];
   closed: ClosedCall;
-  /** Of a call that was made and is not lost. */
+  /** Of a call that was made. */
   spent?: { usage: TokenUsage | null; costUsd: number | null };
 }
 
-/** Of a call whose answer was cut off nobody knows what it has cost: all that was set aside. */
+/** Of a call whose answer was cut off, or whose worker went away, nobody knows what it has cost: all that was set aside. */
 function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing["spent"]>): Amount {
   if (usage === null) return held;
   const nanoUsd = costUsd === null ? held.nanoUsd : wholeNano(costUsd * NANO);
@@ -292,6 +293,9 @@ const lostProblem = {
 };
 
 const lost: ClosedCall = { status: "lost", usage: null, costUsd: null, answer: null, error: lostProblem };
+
+/** Its provider may have answered, and is paid then: an answer that ends each worker would otherwise cost nothing, however often. */
+const losing: Closing = { from: ["open"], closed: lost, spent: { usage: null, costUsd: null } };
 
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {

@@ -134,6 +134,8 @@ function refusal(refusing: readonly BudgetState[], needed: Amount, lacksPrice: b
   return { shortages, onExceed, lacksPrice };
 }
 
+export const less = (a: Amount, b: Amount): Amount => sum(a, b, -1);
+
 const sum = (a: Amount, b: Amount, sign: 1 | -1): Amount => ({
   tokens: a.tokens + sign * b.tokens,
   nanoUsd: a.nanoUsd + sign * b.nanoUsd,
