@@ -8,7 +8,7 @@ import {
   type EarlierAnswer,
   type OpenCall,
 } from "../prisma/model-calls.ts";
-import { NANO, nothing, wholeNano, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { NANO, nothing, wholeNano, type Amount, type BudgetLeft, type BudgetRef } from "../contracts/budgets.ts";
 import { terminalStatuses } from "../contracts/events.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
@@ -38,10 +38,12 @@ export interface CallOwner {
   retryOf?: string;
   /** What its step asks, as a hash. */
   asked: string;
-  /** The published agent that it is made for. */
+  /** On whose behalf. */
   agent?: string;
   /** What it may spend. */
   budgets?: readonly BudgetRef[];
+  /** Told what they leave. */
+  showBudgets?: ((left: BudgetLeft[]) => void) | undefined;
 }
 
 /** How much a call may take, for its budgets. */
@@ -195,7 +197,9 @@ export class ModelCalls {
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
     const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
     const spent = isMade ? { usage: isCut ? null : usage, costUsd } : undefined;
-    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) }, also);
+    const closing: Closing = { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) };
+    const left = await this.#close({ ...keyOf(owner), callIndex: index }, closing, also);
+    if (left) owner.showBudgets?.(left);
     return costUsd;
   }
 
@@ -222,20 +226,21 @@ export class ModelCalls {
   }
 
   /** The one who ends a call gives back what was set aside for it, and books what it came to: of one that was thought lost, in place of all that. */
-  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<void> {
-    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return;
-    await this.#database.$transaction(async (transaction) => {
+  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<BudgetLeft[] | undefined> {
+    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return undefined;
+    return this.#database.$transaction(async (transaction) => {
       await also?.(transaction);
-      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return;
+      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return undefined;
       const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
         SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
           AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
-      if (!row) return;
+      if (!row) return undefined;
       await closeCall(transaction, key, { from, closed, isReserved: true });
       const { tenant, reservation } = row;
       const came = spent ? amountOf(reservation, spent) : nothing;
-      const booking = row.status === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
-      await this.#budgets.settle(transaction, tenant, { reservation, ...booking });
+      const booking =
+        row.status === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
+      return this.#budgets.settle(transaction, tenant, { reservation, ...booking });
     });
   }
 }

@@ -141,8 +141,8 @@ export class Walk {
     this.inspector = new Inspector(port, options, state?.rows);
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
-    this.spent = new Spent(state?.spent);
-    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
+    this.spent = new Spent(budgetsOfRun(options), state?.spent);
+    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines()];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? vars;
     this.passedErrors = state?.passedErrors ?? [];
