@@ -19,9 +19,9 @@ export const requestsOf = (ledger: LedgerServer, trial: string): Effect[] =>
 export async function rowsOf(database: Database, workflows: string[]): Promise<Row[]> {
   const runs = await database.run.findMany({
     where: { tenant, workflow: { in: workflows } },
-    select: { id: true, status: true, parentId: true, waitingFor: true },
+    select: { id: true, status: true, parentId: true, forkOf: true, waitingFor: true },
   });
-  return runs.map(({ id, status, parentId, waitingFor }) => ({ run: id, status: status as RunStatus, parent: parentId, waitingFor }));
+  return runs.map(({ id, status, parentId, ...row }) => ({ run: id, status: status as RunStatus, parent: parentId, ...row }));
 }
 
 /** Steps that call, and the log. */
@@ -29,7 +29,7 @@ export async function detailsOf(database: Database, runs: string[]): Promise<{ s
   const of = { where: { runId: { in: runs } } };
   const [steps, events] = await Promise.all([database.step.findMany(of), database.event.findMany({ ...of, omit: { data: true } })]);
   return {
-    steps: steps.map(({ runId, path, status }) => ({ run: runId, path, status: status as StepRow["status"] })),
+    steps: steps.map(({ runId, path, status, reusedFrom }) => ({ run: runId, path, status: status as StepRow["status"], reusedFrom })),
     events: events.map(({ runId, seq, type, step, time }) => ({ run: runId, seq, type, step, time: time.getTime() })),
   };
 }

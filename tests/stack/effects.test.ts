@@ -304,6 +304,25 @@ describe("a fork", () => {
   });
 });
 
+describe("an execution that was reset", () => {
+  const question = { id: "ask", type: "approval", title: "?", needs: ["pay"] };
+  const answered = async (run: Run): Promise<unknown> => {
+    await admin.decide(await run.approval("ask"), { decision: "approve" });
+    return (await run.end()).output;
+  };
+
+  test.each(["test.pay", "test.payByKey", "test.payAsked"])("finds what it has done in the ledger (%s)", async (tool) => {
+    const place = new Place();
+    const run = await admin.begin({ steps: [pay(place, tool), question], output: "${steps.pay.output}" });
+    await run.approval("ask");
+    await host.settle("default", run.id);
+    await host.reset("default", run.id);
+    await host.settle("default", run.id);
+    expect(await answered(run)).toMatchObject({ n: 1 });
+    expect(await countOf(place)).toBe(1);
+  });
+});
+
 test("a result that nothing can be made of is not asked for again", async () => {
   const place = new Place();
   await place.script({ status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ $tenutoRef: "x" }) });
