@@ -34,8 +34,8 @@ export interface LlmDeps {
 
 /** What is asked, and what its answers are worth. */
 export interface Question {
-  /** On whose behalf. */
-  agent?: string;
+  /** On whose behalf: a published agent, or `ownerOf` a step that describes its own, which no daily budget is of. */
+  agent?: string | undefined;
   /** The wanted model, then its fallbacks. */
   models: string[];
   repairs: number;
@@ -65,7 +65,7 @@ export class Asking {
   #nextIndex = 0;
 
   constructor(deps: LlmDeps, question: Question, context: StepContext) {
-    const { tenant, runId, path, idempotencyKey, attempt, since, retryOf, asked, budgets } = context;
+    const { tenant, runId, path, idempotencyKey, attempt, since, retryOf, asked, budgets, showBudgets } = context;
     this.#deps = deps;
     this.#question = question;
     this.#context = context;
@@ -80,6 +80,7 @@ export class Asking {
       ...(retryOf === undefined ? {} : { retryOf }),
       ...(question.agent === undefined ? {} : { agent: question.agent }),
       ...(budgets ? { budgets } : {}),
+      showBudgets,
     };
     this.#endsAt = Date.now() + context.timeoutMs;
   }

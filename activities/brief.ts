@@ -80,6 +80,7 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
     const { limits: own = {} } = agent ?? {};
     const brief: Brief = {
       ...(agent ? { agent: agent.name } : {}),
+      owner: order.owner,
       instructions: [agent?.instructions ?? "", instructions].filter((text) => text !== "").join("\n\n"),
       prompt,
       ...(messages ? { messages } : {}),
@@ -192,9 +193,10 @@ const rulesOf = (task: Task, rules: Guardrail[]): Promise<Guardrail[]> =>
     }),
   );
 
-const guardOf = ({ order: { policy: { hosts } = {} } }: Task, agent: Agent | undefined, rules: Guardrail[]): GuardOrder => ({
+const guardOf = ({ order: { owner, policy: { hosts } = {} } }: Task, agent: Agent | undefined, rules: Guardrail[]): GuardOrder => ({
   rules,
-  ...(agent ? { ofAgent: agent.guardrails?.length ?? 0, agent: agent.name } : {}),
+  agent: owner,
+  ...(agent ? { ofAgent: agent.guardrails?.length ?? 0 } : {}),
   ...(hosts ? { hosts } : {}),
 });
 

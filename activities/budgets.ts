@@ -1,17 +1,30 @@
-import { budgetScopes, nothing, toldAs, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { budgetScopes, isOfRun, nothing, toldAs, type Amount, type BudgetLeft, type BudgetRef } from "../contracts/budgets.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type Transaction } from "../prisma/budgets.ts";
 import type { Database } from "../prisma/client.ts";
 import { Lately } from "../prisma/lately.ts";
-import { grant, reserved, settled, spend, timeLeft, type BudgetState, type CallSize, type Grant, type Refusal } from "./reservation.ts";
+import {
+  grant,
+  leftOf,
+  reserved,
+  settled,
+  spend,
+  timeLeft,
+  type BudgetState,
+  type CallSize,
+  type Grant,
+  type Refusal,
+} from "./reservation.ts";
 
 /** On whose account something is spent. */
 export interface Spender {
   tenant: string;
   budgets?: readonly BudgetRef[] | undefined;
   agent?: string | undefined;
+  /** Told what it leaves. */
+  showBudgets?: ((left: BudgetLeft[]) => void) | undefined;
 }
 
 /** When a call is cut by its budgets, in milliseconds since 1970, and what it fails with then. */
@@ -66,33 +79,32 @@ export class Budgets {
     };
   }
 
-  /** `isHeld`: nobody has given it back yet. A day that is over is not written to. */
+  /** Gives what is left. `held`: what nobody has given back yet. `spent` below nothing: less than was booked. A day that is over is not written to. */
   async settle(
     transaction: Transaction,
     tenant: string,
-    { reservation, isHeld, spent }: { reservation: Reservation; isHeld: boolean; spent: Amount },
-  ): Promise<void> {
+    { reservation, held, spent }: { reservation: Reservation; held: Amount; spent: Amount },
+  ): Promise<BudgetLeft[]> {
     const scopes = reservation.scopes.filter(([scope, day]) => day === dayOf(scope)).map(([scope]) => scope);
     const budgets = await lockBudgets(transaction, tenant, scopes);
-    const held = isHeld ? reservation.held : nothing;
-    await saveSums(
-      transaction,
-      tenant,
-      budgets.map((budget) => settled(budget, { held, spent })),
-    );
+    const after = budgets.map((budget) => settled(budget, { held, spent }));
+    await saveSums(transaction, tenant, after);
+    return shown(after);
   }
 
   /** A call of a tool: it counts when it begins, whatever comes of it. */
   async spendToolCall(spender: Spender, tool: string): Promise<{ until?: Until }> {
     const scopes = await this.scopesOf(spender);
     if (scopes.length === 0) return {};
-    return this.#database.$transaction(async (transaction) => {
+    const { after, ...until } = await this.#database.$transaction(async (transaction) => {
       const budgets = await lockBudgets(transaction, spender.tenant, scopes);
       const after = spend(budgets, { ...nothing, toolCalls: 1 });
       if ("shortages" in after) throw exceeded(after, tool);
       await saveSums(transaction, spender.tenant, after);
-      return untilOf(budgets, tool);
+      return { after, ...untilOf(budgets, tool) };
     });
+    spender.showBudgets?.(shown(after));
+    return until;
   }
 
   async #standingOf(tenant: string): Promise<Set<string>> {
@@ -103,6 +115,9 @@ export class Budgets {
     return new Set(rows.map(({ scope }) => scope));
   }
 }
+
+const shown = (budgets: readonly BudgetState[]): BudgetLeft[] =>
+  budgets.filter(({ scope }) => isOfRun(scope)).map((budget) => leftOf(budget, Date.now()));
 
 function untilOf(budgets: readonly BudgetState[], label: string): { until?: Until } {
   const time = timeLeft(budgets);

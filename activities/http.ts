@@ -169,8 +169,17 @@ function connectionFault(error: unknown, request: Request): unknown {
   if (error.cause instanceof Fault) return error.cause;
   const detail = `${nameOf(request)} broke off: ${error.message || error.name}`;
   const fault = new Fault("http", detail, { cause: error, extra: { retryable: true } });
-  return "code" in error && neverSent.has(error.code) ? fault : perhapsDone(fault);
+  return wasNeverSent(error) ? fault : perhapsDone(fault);
 }
+
+/** What somebody's client threw says that no connection was made. Many put the socket's error into one of their own. */
+export function wasNeverSent(error: unknown): boolean {
+  for (let inner = error, depth = 0; inner instanceof Error && depth < CAUSES_MAX; inner = inner.cause, depth += 1)
+    if ("code" in inner && typeof inner.code === "string") return neverSent.has(inner.code);
+  return false;
+}
+
+const CAUSES_MAX = 5;
 
 /** No connection was made. */
 const neverSent: ReadonlySet<unknown> = new Set([

@@ -139,7 +139,7 @@ async function keptChildren(database: Database, run: RunRef, { origin, kept, chi
 }
 
 /** Tell the new run's log where it comes from. Told again by a later attempt, it changes nothing. */
-async function enter(record: Record, { run, input, origin, effectRoot }: Call, source: Source): Promise<void> {
+async function enter(record: Record, { run, input, origin, effectRoot, budgetRoot }: Call, source: Source): Promise<void> {
   const parentage = { [`${origin.kind}Of`]: origin.run };
   const lineage = { ...parentage, effectRoot: effectRoot === run.id ? null : effectRoot };
   const started: JsonObject = {
@@ -148,6 +148,7 @@ async function enter(record: Record, { run, input, origin, effectRoot }: Call, s
     input,
     ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
     ...parentage,
+    ...(budgetRoot === undefined ? {} : { budgetRoot }),
     ...(origin.reexecuteEffects ? { reexecuteEffects: true } : {}),
     ...(Object.keys(source.vars).length > 0 ? { vars: source.vars } : {}),
     ...(Object.keys(source.undone).length > 0 ? { undone: source.undone } : {}),

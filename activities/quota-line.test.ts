@@ -24,13 +24,18 @@ interface World {
   under?: (call: Call) => Caller["under"];
   /** How late a call comes back for its turn. */
   lateMs?: (random: number) => number;
+  /** When a call that would come at that moment comes. */
+  goesOn?: (at: number) => number;
   until?: number;
 }
 
 const openaiUnder = (call: Call): Caller["under"] => [{ name: call.model ?? "openai/a", quota: minute, isShared: true }];
 
 /** Every call asks when it comes, and again when it was told to, a little late. */
-function play(calls: Call[], { line = newLine(), under = openaiUnder, lateMs = () => 0, until = Infinity }: World = {}): Went[] {
+function play(
+  calls: Call[],
+  { line = newLine(), under = openaiUnder, lateMs = () => 0, goesOn = (at) => at, until = Infinity }: World = {},
+): Went[] {
   const due = calls.map((call, index) => ({ call, id: `c${index}`, at: call.at, asks: 0 }));
   const went: Went[] = [];
   let chance = 0.5;
@@ -43,7 +48,7 @@ function play(calls: Call[], { line = newLine(), under = openaiUnder, lateMs = (
     const waitMs = ask(line, caller, { now: at, share: 1 });
     chance = (chance * 7.13 + 0.31) % 1;
     if (waitMs === 0) went.push({ ...call, wentAt: at, asks: next.asks + 1 });
-    else due.push({ ...next, at: at + waitMs + lateMs(chance), asks: next.asks + 1 });
+    else due.push({ ...next, at: goesOn(at + waitMs + lateMs(chance)), asks: next.asks + 1 });
   }
   return went;
 }
@@ -75,6 +80,15 @@ describe("a quota of 60 requests and 100,000 tokens a minute", () => {
     expect(200 / (last / 60_000)).toBeGreaterThan(54);
     expect(fullest(went, 60_000).requests).toBeLessThanOrEqual(60);
     expect(Math.max(...went.map(({ asks }) => asks))).toBe(2);
+  });
+
+  test("makes up for workers that stand still, and never lets through more than a window takes", () => {
+    // What comes while they do asks when they go on.
+    const stops = [20_000, 80_000, 140_000].map((from) => ({ from, to: from + 9_000 }));
+    const standing = (at: number): number => stops.find(({ from, to }) => at >= from && at < to)?.to ?? at;
+    const went = play(many(200, "a"), { lateMs: (chance) => 200 + chance * 500, goesOn: standing });
+    expect(200 / (went.at(-1)!.wentAt / 60_000)).toBeGreaterThan(54);
+    expect(fullest(went, 60_000).requests).toBeLessThanOrEqual(60);
   });
 
   test("counts tokens as well", () => {

@@ -1,6 +1,6 @@
 import { limits } from "../contracts/limits.ts";
 import type { Quota } from "../contracts/quotas.ts";
-import { charge, correct, earliest, isIdle, newGauge, requestMs, roomAt, tokensMs, type Gauge } from "./quota-gauge.ts";
+import { charge, correct, earliest, isIdle, lapse, newGauge, requestMs, roomAt, tokensMs, type Gauge } from "./quota-gauge.ts";
 
 /** Whoever waits for a provider's models, and how far their quotas are used up. Plain JSON: workers share it. */
 export interface Line {
@@ -67,7 +67,8 @@ export function ask(line: Line, caller: Caller, moment: Moment): number {
   tidy(line, now);
   for (const { name, quota } of caller.under) {
     const narrowed = narrower(quota, line.told[name]?.quota);
-    line.gauges[name] = { ...(line.gauges[name] ?? newGauge(narrowed)), quota: narrowed };
+    const gauge = (line.gauges[name] = { ...(line.gauges[name] ?? newGauge(narrowed)), quota: narrowed });
+    lapse(gauge, { now, isMissed: line.waiting.some((place) => place.dueAt < now && place.under.includes(name)) });
   }
   const place = placeOf(line, caller, moment);
   if (!place) return limits.quotaWaitMsMax;

@@ -24,6 +24,9 @@ test.each([
   "openai/gpt=1/2@3",
   "openai/gpt=1@1ms",
   "openai/gpt=1/2/3",
+  "Acme Inc:openai/gpt=1/2",
+  ":openai/gpt=1/2",
+  "acme:=1/2",
 ])("a quota that cannot be read ends the process: %s", (entry) => {
   expect(() => quotasOf(entry)).toThrow("TENUTO_MODEL_QUOTAS");
 });
@@ -33,6 +36,15 @@ test("a quota of a provider is that of all its models together", async () => {
   expect(isTurn(await quotas.turn(asker("1")))).toBe(true);
   expect(await quotas.turn(asker("2", { name: "other" }))).toMatchObject({ model: "openai/other", waitMs: expect.any(Number) });
   expect(isTurn(await quotas.turn(asker("3", { provider: "anthropic" })))).toBe(true);
+});
+
+test("a quota of one tenant is beside that of all, and holds up nobody else", async () => {
+  const quotas = quotasOf("openai/llama:8b=-/100000000", "b:openai/llama:8b=1/-", "b:openai=2/-");
+  const ask = (id: string, tenant: string, name = "llama:8b") => quotas.turn(asker(id, { tenant, name }));
+  expect(await ask("1", "b")).toMatchObject({ under: ["b:openai", "openai/llama:8b", "b:openai/llama:8b"] });
+  expect(isTurn(await ask("2", "b"))).toBe(false);
+  expect(await ask("3", "c")).toMatchObject({ under: ["openai/llama:8b"] });
+  expect(await ask("4", "b", "other")).not.toMatchObject({ under: [] });
 });
 
 test("tokens are counted by an estimate, and by what they were when that is known", async () => {

@@ -1,3 +1,4 @@
+import { TENANT_PATTERN } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Quota } from "../contracts/quotas.ts";
 import type { Database } from "../prisma/client.ts";
@@ -40,8 +41,8 @@ export interface Refused {
 }
 
 /**
- * How often models may be asked: by the operator for a provider or a model (`TENUTO_MODEL_QUOTAS`), by tenants for themselves
- * (`PUT /model-quotas`), and by what providers say when they refuse. Nothing here rejects for a Redis that is away.
+ * How often models may be asked: by the operator for a provider or a model (`TENUTO_MODEL_QUOTAS`), of all tenants or of one, by tenants for
+ * themselves (`PUT /model-quotas`), and by what providers say when they refuse. Nothing here rejects for a Redis that is away.
  */
 export class Quotas {
   readonly #database: Database;
@@ -98,9 +99,10 @@ export class Quotas {
   async #quotasOf({ tenant, provider, name }: Asker): Promise<Caller["under"]> {
     const own = await this.#tenants.get(tenant, () => this.#tenantsOf(tenant));
     return [provider, `${provider}/${name}`].flatMap((each) => {
-      const [ours, theirs] = [this.#own.get(each), own.get(each)];
+      const [ours, given, theirs] = [this.#own.get(each), this.#own.get(`${tenant}:${each}`), own.get(each)];
       return [
         ...(ours ? [{ name: each, quota: ours, isShared: true }] : []),
+        ...(given ? [{ name: `${tenant}:${each}`, quota: given, isShared: false }] : []),
         ...(theirs ? [{ name: `${tenant} ${each}`, quota: theirs, isShared: false }] : []),
       ];
     });
@@ -149,18 +151,32 @@ const quotaOf = (requests: number | null, tokens: number | null, windowMs: numbe
   windowMs,
 });
 
-/** `provider/model=requests/tokens` for a minute, or `…@10s`; a provider alone means all its models, `-` no limit. */
+/**
+ * `provider/model=requests/tokens` for a minute, or `…@10s`; a provider alone means all its models, `-` no limit, `tenant:` before it the calls of
+ * one tenant. Names of models hold colons, too: after the slash.
+ */
 function readQuota(entry: string): [string, Quota] {
-  const [, name = "", requests = "", tokens = "-", window] = /^([^=]+)=(\d+|-)(?:\/(\d+|-))?(?:@(\w+))?$/.exec(entry) ?? [];
+  const [, of = "", requests = "", tokens = "-", window] = /^([^=]+)=(\d+|-)(?:\/(\d+|-))?(?:@(\w+))?$/.exec(entry) ?? [];
+  const name = of.trim();
+  const tenant = /^([^:/]*):/.exec(name)?.[1];
+  const isOfTenant = tenant === undefined || isTenant.test(tenant);
   const windowMs = window === undefined ? 60_000 : windowOf(window);
-  const isWrong = name === "" || windowMs === undefined || (requests === "-" && tokens === "-") || [requests, tokens].includes("0");
+  const isWrong =
+    name === "" ||
+    name.endsWith(":") ||
+    !isOfTenant ||
+    windowMs === undefined ||
+    (requests === "-" && tokens === "-") ||
+    [requests, tokens].includes("0");
   if (isWrong)
     throw new Error(
-      `TENUTO_MODEL_QUOTAS: "${entry}" is not provider/model=requests/tokens for each minute (- for no limit; @10s at the end for another window).`,
+      `TENUTO_MODEL_QUOTAS: "${entry}" is not provider/model=requests/tokens for each minute (tenant: before it for the calls of one; - for no limit; @10s at the end for another window).`,
     );
   const number = (text: string): number | null => (text === "-" ? null : Number(text));
-  return [name.trim(), quotaOf(number(requests), number(tokens), windowMs)];
+  return [name, quotaOf(number(requests), number(tokens), windowMs)];
 }
+
+const isTenant = new RegExp(TENANT_PATTERN);
 
 function windowOf(text: string): number | undefined {
   const ms = /^\d+(s|m|h)$/.test(text) ? parseDuration(text) : 0;

@@ -5,6 +5,7 @@ import {
   toldAs,
   wholeNano,
   type Amount,
+  type BudgetLeft,
   type BudgetRef,
   type BudgetUnit,
   type OnExceed,
@@ -102,6 +103,15 @@ export const left = ({ caps, spent, reserved: set }: BudgetState, unit: BudgetUn
   return cap === undefined ? Number.POSITIVE_INFINITY : cap - spent[unit] - set[unit];
 };
 
+/** As people are shown it. */
+export function leftOf(budget: BudgetState, now: number): BudgetLeft {
+  const { scope, caps } = budget;
+  const { wallTimeMs, ...sums } = caps;
+  const amounts = (Object.keys(sums) as BudgetUnit[]).map((unit) => [unit, Math.max(0, left(budget, unit))] as const);
+  const until = wallTimeMs === undefined ? {} : { until: now + left(budget, "wallTimeMs") };
+  return { scope, caps, left: Object.fromEntries(amounts), ...until };
+}
+
 /** No call begins that would be cut at once. */
 const withTime = (amount: Amount): Amount => ({ ...amount, wallTimeMs: limits.budgetWallTimeMinMs });
 
@@ -133,6 +143,8 @@ function refusal(refusing: readonly BudgetState[], needed: Amount, lacksPrice: b
   const onExceed = onExceedKinds.find((kind) => refusing.some((budget) => budget.onExceed === kind)) ?? "pause";
   return { shortages, onExceed, lacksPrice };
 }
+
+export const less = (a: Amount, b: Amount): Amount => sum(a, b, -1);
 
 const sum = (a: Amount, b: Amount, sign: 1 | -1): Amount => ({
   tokens: a.tokens + sign * b.tokens,

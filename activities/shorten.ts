@@ -44,7 +44,7 @@ export function summaryQuestion(
   const conversation = withoutMiddle(before.map(lineOf).join("\n\n"), Math.max(0, room * 4));
   const messages: Message[] = [...system, { role: "user", content: `${conversation}\n\n---\n\n${wantsSummary}` }];
   return {
-    ...(brief.agent === undefined ? {} : { agent: brief.agent }),
+    agent: brief.owner ?? brief.agent,
     models,
     repairs,
     need: { inputTokens: estimateInputTokens({ messages }), task: "text" },

@@ -1,4 +1,5 @@
 import { Context } from "@temporalio/activity";
+import type { BudgetLeft } from "../contracts/budgets.ts";
 import { Fault } from "../contracts/faults.ts";
 import { eventIdentity, type EventType } from "../contracts/events.ts";
 import { defaults, limits, type Retry } from "../contracts/limits.ts";
@@ -124,6 +125,8 @@ class Desk {
   #worked = this.#before.worked;
   #left = this.#before.left;
   #soon: NodeJS.Timeout | undefined;
+  /** What those that it falls under have left. */
+  budgets: BudgetLeft[] = [];
 
   constructor(endsAt: number) {
     this.endsAt = endsAt;
@@ -224,7 +227,8 @@ async function perform<Fields>(
   };
   const isNew = await patiently(desk.endsAt, () => teller.end(told ? { ...done, ...told } : done));
   // Another attempt may have told its end meanwhile; beside the walk also one of a task that was lost. The first stands.
-  if (isNew || !(isAgain(call) || Context.current().info.isLocal)) return done;
+  if (isNew || !(isAgain(call) || Context.current().info.isLocal))
+    return desk.budgets.length > 0 ? { ...done, budgets: desk.budgets } : done;
   return (await patiently(desk.endsAt, () => finishedStep(database, call))) ?? done;
 }
 
@@ -247,6 +251,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     timeoutMs: Math.max(1, desk.endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
     ...(call.budgets ? { budgets: call.budgets } : {}),
+    showBudgets: (left) => (desk.budgets = left),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",
     isAgain: isAgain(call) || call.since !== undefined,

@@ -99,7 +99,7 @@ function questionOf(brief: Brief, fields: ThinkFields, { conversation, guard }: 
   const tools = specsOf(brief);
   const messages = [...systemOf(brief, conversation), ...(tools.length === 0 ? conversation.map(withoutCalls) : conversation)];
   return {
-    ...(brief.agent === undefined ? {} : { agent: brief.agent }),
+    agent: brief.owner ?? brief.agent,
     models: fields.models,
     repairs: fields.repairs,
     // Words that were shown cannot be taken back.

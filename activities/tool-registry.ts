@@ -10,6 +10,9 @@ import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
 import type { WorkContext } from "./work.ts";
 
+// For authors of tools, who import this file alone: how a tool says that it failed.
+export { Fault };
+
 /** Whether calling a tool changes something outside, and whether that needs care. */
 export type Effect = "read" | "write" | "dangerous";
 
@@ -46,7 +49,7 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   version?: string;
   /**
    * With another effect than `read`: calling it twice with one `context.idempotencyKey` is calling it once. Without it an attempt that
-   * gave no answer is not repeated: `verify` says what became of it, or a person.
+   * gave no answer, or threw an Error, is not repeated: `verify` says what became of it, or a person.
    */
   idempotent?: boolean;
   /**
@@ -59,7 +62,11 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
    * it beside the walk, without a task of Temporal's own.
    */
   short?: boolean;
-  /** A plain Error counts as trouble outside (retried); throw a Fault to say more. Gives JSON; `undefined` becomes null. */
+  /**
+   * Gives JSON; `undefined` becomes null. An Error counts as trouble outside: with `effect: "read"` it is tried again, otherwise it may have
+   * happened, unless its code says that no connection was made (`ECONNREFUSED`, …). A Fault is the tool's own word that it failed and nothing
+   * was done; with `extra: { mayHaveHappened: true }` that it cannot tell, with `retryable: false` that another attempt is in vain.
+   */
   run: (args: Arguments<Input>, context: WorkContext) => unknown;
 }
 

@@ -9,7 +9,7 @@ import { admit } from "./admission.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import { settledFault, type EffectLedger, type Effected } from "./effects.ts";
-import { perhapsDone } from "./http.ts";
+import { perhapsDone, wasNeverSent } from "./http.ts";
 import { noSecrets, type Redact } from "./redact.ts";
 import type { ToolCalls } from "./tool-calls.ts";
 import type { FindTool } from "./tool-finder.ts";
@@ -22,7 +22,8 @@ export type ToolCall = (fields: ToolFields, context: WorkContext, call?: number)
 /**
  * Run a tool of the catalogue with checked arguments. Out: its result.
  *
- * Faults: `tool_input` (unknown tool, arguments that do not fit: `pointer`, `errors`), `tool` (whatever it threw), `timeout`,
+ * Faults: `tool_input` (unknown tool, arguments that do not fit: `pointer`, `errors`), `tool` (whatever it threw, with `mayHaveHappened`
+ * when it changes something and its error does not say that nothing was sent), `timeout`,
  * `limit`, `reserved_key`, `effect_unknown` (it may have changed something, and cannot say), and every fault the tool throws itself.
  * Retry: the tool gets the same `context.idempotencyKey` in every attempt; what it has changed outside is not changed again.
  */
@@ -101,8 +102,10 @@ async function runTool(tool: Tool, args: unknown, context: WorkContext): Promise
     return await tool.run(args, context);
   } catch (error) {
     if (error instanceof Fault || context.signal.aborted) throw error;
-    const message = messageOf(error);
-    throw new Fault("tool", `${tool.name}: ${message.slice(0, 1_000) || "failed without a word"}`, { cause: error });
+    const detail = `${tool.name}: ${messageOf(error).slice(0, 1_000) || "failed without a word"}`;
+    const fault = new Fault("tool", detail, { cause: error });
+    // A socket that was reset and an answer that cannot be read are Errors, too: only a Fault is the tool's own word that nothing was done.
+    throw tool.effect === "read" || wasNeverSent(error) ? fault : perhapsDone(fault);
   }
 }
 

@@ -1,6 +1,6 @@
 import { Fault } from "../contracts/faults.ts";
 import type { MemoryScope } from "../contracts/agent-task.ts";
-import type { BudgetRef } from "../contracts/budgets.ts";
+import type { BudgetLeft, BudgetRef } from "../contracts/budgets.ts";
 import { isDeeper, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
@@ -24,6 +24,8 @@ export interface WorkContext {
   hosts?: string[];
   /** What it may spend; with the tenant's and the agent's own. */
   budgets?: readonly BudgetRef[];
+  /** Told what they leave as it ends. */
+  showBudgets?: (left: BudgetLeft[]) => void;
   /** Of a memory tool that an agent calls. */
   memory?: MemoryScope;
   /** When they end it. */

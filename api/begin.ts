@@ -46,7 +46,7 @@ export interface Order extends Start {
 }
 
 /** A run that only has to be started. */
-export interface Prepared extends Pick<RunArguments, "input" | "origin" | "effectRoot"> {
+export interface Prepared extends Pick<RunArguments, "input" | "origin" | "effectRoot" | "budgetRoot"> {
   plan: Plan;
 }
 

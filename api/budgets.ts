@@ -16,14 +16,24 @@ import { limits } from "../contracts/limits.ts";
 import { capsOf, termsOf } from "../language/budget.ts";
 import { findStep } from "../language/plan-steps.ts";
 import { audit } from "../prisma/audit.ts";
-import { dayOf, findBudgets, isCapped, openBudgets, rowOf, stepBudgets, stepsOverBudget, type BudgetRow } from "../prisma/budgets.ts";
+import {
+  budgetRoots,
+  dayOf,
+  findBudgets,
+  isCapped,
+  openBudgets,
+  rowOf,
+  stepBudgets,
+  stepsOverBudget,
+  type BudgetRow,
+} from "../prisma/budgets.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
 import { decodeCursor, encodeCursor, pageOf } from "./cursor.ts";
 import { pageQuery, runParams } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
-import { rootOf, seeRun } from "./run-view.ts";
+import { seeRun } from "./run-view.ts";
 import { update } from "./temporal.ts";
 
 const scopeParams = z.object({
@@ -119,7 +129,7 @@ async function ofRun(call: Call<{ id: string }>): Promise<Answer> {
   const run = await seeRun(call, call.params.id);
   const chain = await runsUpwards(call, run.id);
   const refs = (await Promise.all(chain.map((each) => ownBudget(call, each)))).filter((ref) => ref !== undefined);
-  const roots = chain.length > 0 ? chain.map(rootOf) : [run.id];
+  const roots = chain.length > 0 ? chain.map(({ budgetRoot }) => budgetRoot) : [run.id];
   const known = await findBudgets(deps.database, tenant, [...roots.map(budgetScopes.run), budgetScopes.tenant]);
   const unused = refs.filter(({ scope }) => !known.some((row) => row.scope === scope)).map(freshRow);
   const steps = await stepBudgets(deps.database, tenant, roots[0]!);
@@ -262,13 +272,14 @@ async function letGoOn({ deps, caller }: Call, scope: string): Promise<void> {
 const abroad = limits.updatesUnderWayMax / 4;
 const toldWithinMs = limits.updateDeadlineMs / 2;
 
-type Link = Pick<Prisma.RunGetPayload<object>, "id" | "parentId" | "effectRoot" | "workflow" | "version" | "planHash">;
+type Row = Pick<Prisma.RunGetPayload<object>, "id" | "parentId" | "effectRoot" | "workflow" | "version" | "planHash">;
+type Link = Row & { budgetRoot: string };
 
 /** The run, its parent, and so on. Empty before the run's first record. */
 async function runsUpwards({ deps, caller }: Call, id: string): Promise<Link[]> {
-  const chain: Link[] = [];
+  const chain: Row[] = [];
   for (let next: string | null = id; next !== null && chain.length <= 2 * limits.childDepthMax;) {
-    const row: Link | null = await deps.database.run.findFirst({
+    const row: Row | null = await deps.database.run.findFirst({
       where: { id: next, tenant: caller.tenant },
       select: { id: true, parentId: true, effectRoot: true, workflow: true, version: true, planHash: true },
     });
@@ -276,15 +287,16 @@ async function runsUpwards({ deps, caller }: Call, id: string): Promise<Link[]> 
     chain.push(row);
     next = row.parentId;
   }
-  return chain;
+  const roots = await budgetRoots(deps.database, chain);
+  return chain.map((row) => ({ ...row, budgetRoot: roots.get(row.id)! }));
 }
 
 /** As its definition gives it. A part of a `foreach` has its parent's. */
 async function ownBudget({ deps, caller }: Call, run: Link, step?: string): Promise<BudgetRef | undefined> {
   const { plan } = await new Plans(deps.database).frozen(caller.tenant, run);
-  if (step === undefined) return plan.budget && { scope: budgetScopes.run(rootOf(run)), ...plan.budget };
+  if (step === undefined) return plan.budget && { scope: budgetScopes.run(run.budgetRoot), ...plan.budget };
   const terms = findStep(plan, step)?.budget;
-  return terms && { scope: budgetScopes.step(rootOf(run), step), ...terms };
+  return terms && { scope: budgetScopes.step(run.budgetRoot, step), ...terms };
 }
 
 const freshRow = (ref: BudgetRef): BudgetRow => ({ ...ref, day: null, spent: nothing, reserved: nothing, setBy: null, setAt: null });

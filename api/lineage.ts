@@ -5,6 +5,7 @@ import { limits } from "../contracts/limits.ts";
 import type { Origin } from "../contracts/messages.ts";
 import type { Plan } from "../language/plan.ts";
 import { keep as kept, resolve } from "../prisma/blobs.ts";
+import { budgetRoots } from "../prisma/budgets.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { UNTOLD } from "../prisma/plans.ts";
 import { claimRetry, isAtWork, refuseSecondRetry } from "./one-retry.ts";
@@ -63,7 +64,8 @@ function retry(call: LineageCall<RetryRun>): Promise<Answer> {
     await refuseRetry(call, row);
     const { plan } = await plansOf(call.deps).frozen(row.tenant, row);
     const origin: Origin = { run: row.id, kind: "retry" };
-    return { plan, input: jsonOf(row.input), origin, effectRoot: rootOf(row) };
+    const effectRoot = rootOf(row);
+    return { plan, input: jsonOf(row.input), origin, effectRoot, ...(await budgetsOf(call, row, effectRoot)) };
   });
 }
 
@@ -79,8 +81,14 @@ function fork(call: LineageCall<ForkRun>): Promise<Answer> {
       plan,
       isAllOther: isOther || canonicalJson(plan.vars as Json) !== canonicalJson(before.vars as Json),
     });
-    return { plan, input, origin };
+    return { plan, input, origin, ...(await budgetsOf(call, row)) };
   });
+}
+
+/** What was spent stays spent, whatever is changed. `effectRoot`: of the run's keys, whose budgets they are where nothing else is said. */
+async function budgetsOf({ deps }: LineageCall, row: Row, effectRoot?: string): Promise<Pick<Prepared, "budgetRoot">> {
+  const budgetRoot = (await budgetRoots(deps.database, [row])).get(row.id)!;
+  return budgetRoot === effectRoot ? {} : { budgetRoot };
 }
 
 interface GoOn extends Prepared {

@@ -5,19 +5,24 @@ import { modesOf, walked, type Mode } from "./modes.ts";
 import { withTestBed, type Log } from "./test-bed.ts";
 import { workloads } from "./workloads.ts";
 
+/** More than the run needs: each call locks the row, reserves and settles. */
+const budget = { tokens: 10_000_000, usd: 100 };
+
 /**
- * What the platform adds to a call of a model: its row before and after it, the price, the record, the SDK. Twelve `llm` steps in a row,
- * whose model answers at once, beside twelve hand-written activities that do nothing.
+ * What the platform adds to a call of a model: what is set aside for it in its run's budget, its row before and after it, the price, what it is
+ * settled with, the record, the SDK. Twelve `llm` steps in a row, whose model answers at once, beside twelve hand-written activities that do nothing.
  */
 export async function measureModel({ rounds, log }: { rounds: number; log: Log }): Promise<Figure[]> {
   const model = await startModelServer();
   model.answerWith(() => ({ text: "ok" }));
   try {
-    const needs = { log, only: ["temporal", "postgres", "redis", "worker"] as const, env: { OPENAI_BASE_URL: `${model.url}/v1` } };
+    // A dollar for a million tokens in, two out: without a price a budget in dollars lets nothing through.
+    const env = { OPENAI_BASE_URL: `${model.url}/v1`, TENUTO_MODEL_PRICES: "openai/bench=1/2" };
+    const needs = { log, only: ["temporal", "postgres", "redis", "worker"] as const, env };
     return await withTestBed({ ...needs, only: [...needs.only] }, async (bed) => {
       const theirs = modesOf(workloads.W1, bed.client).find(({ name }) => name === "hand-written")!;
       const steps = workloads.W1.stepsOf({ type: "llm", model: "openai/bench", prompt: "Hi" });
-      const definition = { name: "bench-model", version: "1.0.0", steps };
+      const definition = { name: "bench-model", version: "1.0.0", budget, steps };
       const ours: Mode = { ...theirs, name: "tool", title: "llm", workers: ["ours"], ...walked(definition, bed.client) };
       const samples: Record<"ours" | "theirs", Sample[]> = { ours: [], theirs: [] };
       for (let round = 0; round <= rounds; round++) {

@@ -230,7 +230,7 @@ const meanings: Record<keyof typeof limits, string> = {
   budgetAssigneesMax: "people and roles that may raise a budget: problem `wrong_value`",
   budgetOutputTokensMin: "output tokens that a budget must leave for a call: fault `budget_exceeded`",
   budgetWallTimeMinMs: "time that a budget must leave for a call: fault `budget_exceeded`",
-  budgetLostAfterMs: "after its attempt's end, a call that nobody settled is lost and gives back what was set aside for it",
+  budgetLostAfterMs: "after its attempt's end, a call that nobody settled is lost, and all that was set aside for it is booked",
   budgetsHealedMax: "such calls that one round of reconciling settles; the next goes on",
   budgetsKnownMs: "after it, a worker asks again whether a tenant or its agents have budgets",
   budgetTenantsKnownMax: "tenants that a worker remembers this of",

@@ -1,6 +1,6 @@
 import type { Answer, Mail, OpenedMail, Outgoing, Party } from "./agent-messages.ts";
 import type { AgentOrder, Approved, MemoryScope, Settled, ThinkFields } from "./agent-task.ts";
-import type { BudgetRef, Raise } from "./budgets.ts";
+import type { BudgetLeft, BudgetRef, Raise } from "./budgets.ts";
 import type { Counts } from "./counts.ts";
 import type { Json, JsonObject, JsonSchema } from "./json.ts";
 import type { RunEvent, StepStatus } from "./events.ts";
@@ -69,6 +69,8 @@ export interface StepDone {
   delay?: Delay;
   /** What guardrails decided: shown in the Temporal Web UI. */
   guarded?: string[];
+  /** What its run's budgets left after it: shown there, too. */
+  budgets?: BudgetLeft[];
 }
 
 /** A short tool's call, and those of the steps right after it, which need nothing but what came before. */
@@ -295,7 +297,14 @@ export interface Activities {
    * A retry or fork begins: enter what it takes over into its own log, and give it. `undone` is what the caller knows and the record
    * may not yet. Fault `limit` when it is too much.
    */
-  loadLedger(call: { run: RunRef; input: Json; origin: Origin; effectRoot: string; undone?: Counts }): Promise<TakenOver>;
+  loadLedger(call: {
+    run: RunRef;
+    input: Json;
+    origin: Origin;
+    effectRoot: string;
+    budgetRoot?: string;
+    undone?: Counts;
+  }): Promise<TakenOver>;
   /** A stored page, as it is: references inside it stay. */
   loadPage(call: { tenant: string; page: Json }): Promise<Json>;
   /** What a window that has ended leaves; null when it has recorded nothing. `undone` as in `loadLedger`. */

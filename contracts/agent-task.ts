@@ -28,7 +28,7 @@ export const ASK_HUMAN = "ask_human";
 export const GIVE_ANSWER = "give_answer";
 
 /**
- * Whose memories and threads a step's are: those of the published agent, otherwise the step's own, in all items and iterations. No name of
+ * Whose memories, threads and calls of models a step's are: those of the published agent, otherwise the step's own, in all items and iterations. No name of
  * an agent holds a slash; steps of one id may stand in several scopes.
  */
 export const ownerOf = (agent: string | undefined, workflow: string, path: string): string =>
@@ -123,6 +123,8 @@ export interface Settled {
 /** What the model gets in each turn, settled once for the task and stored: the walk knows its hash. */
 export interface Brief {
   agent?: string;
+  /** Whose calls of models are its: the agent's, or those of the step that describes its own. */
+  owner?: string;
   instructions: string;
   prompt: string;
   /** The whole conversation to begin with, in place of `prompt`. */

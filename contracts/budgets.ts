@@ -27,6 +27,16 @@ export interface BudgetRef extends BudgetTerms {
   scope: string;
 }
 
+/** What a run's budget allows, and what it left as a call under it ended: for people to see. */
+export interface BudgetLeft {
+  scope: string;
+  caps: Caps;
+  /** Of each cap but wall time, which goes on passing. */
+  left: Caps;
+  /** Until when its wall time lets calls begin, in milliseconds since 1970. */
+  until?: number;
+}
+
 /** An amount as people name it, as a cap. */
 export function capOf(name: string, amount: number): Caps {
   const unit = budgetUnits.find((each) => toldAs[each].name === name);
@@ -53,13 +63,16 @@ export const toldAs: Record<BudgetUnit, { name: CapName; by: number }> = {
 /** Rounded up; a thousandth of a billionth is the noise of sums of fractions. */
 export const wholeNano = (nanoUsd: number): number => Math.ceil(nanoUsd - 0.001);
 
-/** Scopes. `root`: of a run's idempotency keys, so that its retries and forks go on with its budgets. */
+/** Scopes. `root`: the id of the run, or of the run it goes on from, so that retries and forks go on with its budgets; of a child by its step. */
 export const budgetScopes = {
   run: (root: string): string => `run:${root}`,
   step: (root: string, path: string): string => `step:${root}:${path}`,
   agent: (name: string): string => `agent:${name}`,
   tenant: "tenant",
 } as const;
+
+/** Those of runs, whose details show what is left. */
+export const isOfRun = (scope: string): boolean => scope.startsWith("run:");
 
 /** Those hold for a day in UTC each, and are set by API. */
 export const isDaily = (scope: string): boolean => scope === budgetScopes.tenant || scope.startsWith("agent:");

@@ -37,7 +37,7 @@ export type StepStatus = (typeof stepStatuses)[number];
 /** Every type an event of a run can have, with what its `data` holds. */
 export const eventTypes = {
   "run.started":
-    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before, `each[0-199].pay` for many at once, reexecuteEffects: a fork does again what its origin has done outside",
+    "workflow, version, input (or its reference), parentId; retryOf or forkOf: the run it goes on from, vars: given by hand, undone: how often steps were undone before, `each[0-199].pay` for many at once, budgetRoot: the run whose budgets it goes on with, where that is not the root of its keys, reexecuteEffects: a fork does again what its origin has done outside",
   "run.queued": "for: the concurrency key that has no free place",
   "run.running": "the run works again after waiting, a pause or needed attention",
   "run.waiting": "for: step paths that wait, each with what it waits for",

@@ -103,6 +103,9 @@ export const rootOfKey = (key: string): RunId => key.slice(0, key.indexOf(":"));
 /** Of a call in Temporal, and of its step beside others that were made as one. */
 export const activityId = (path: string, attempt: number): string => (attempt === 1 ? path : `${path}#${attempt}`);
 
+/** The root of a child run's budgets: by the step that starts it, so that those of its attempts, of retries and of forks are the same. */
+export const budgetRootOfChild = (parentRoot: string, path: string): string => `${parentRoot}.${slugOf(path)}`;
+
 export const approvalIdOf = (run: RunId, path: string): string => `${run}~${slugOf(path)}`;
 
 // Brackets break links; step ids hold no "-", so that no two paths meet.

@@ -66,8 +66,10 @@ export interface RunArguments {
   parentId?: string;
   /** Depth below the run that was started over HTTP. */
   depth: number;
-  /** Root of the idempotency keys; a retry or fork keeps its origin's. */
+  /** Root of the idempotency keys; a retry keeps its origin's. */
   effectRoot?: string;
+  /** Root of its budgets' scopes, where it is another: a retry or fork keeps its origin's. */
+  budgetRoot?: string;
   /** The run walks only these items of a `foreach` of its parent's plan. */
   part?: RunPart;
   /** How often steps of the part's items were undone before. */

@@ -1,3 +1,4 @@
+import type { BudgetLeft } from "./budgets.ts";
 import { eventIdentity, type EventType, type RunEvent } from "./events.ts";
 import type { Problem } from "./faults.ts";
 import type { Json, JsonObject } from "./json.ts";
@@ -11,7 +12,7 @@ export interface RunResult {
   spent?: Spending;
 }
 
-/** What was asked of models. */
+/** What was asked of models, and what budgets left. */
 export interface Spending {
   calls: number;
   inputTokens: number;
@@ -19,6 +20,7 @@ export interface Spending {
   costUsd: number;
   /** Some of the calls were of a model whose price is not known. */
   isPartial?: true;
+  budgets?: BudgetLeft[];
 }
 
 /**

@@ -28,7 +28,10 @@ export const runUsageSchema = z
 
 const usageRowSchema = z
   .object({
-    agent: z.string().nullable().optional(),
+    agent: z.string().nullable().optional().meta({
+      description: "A published agent, or `{workflow}/{path}` of a step that describes its own; null: no agent's.",
+      example: "researcher",
+    }),
     model: z.string().optional().meta({ description: "`provider/model`" }),
     day: z.string().optional().meta({ description: "In UTC.", example: "2026-01-31" }),
     ...totals,

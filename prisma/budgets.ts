@@ -1,3 +1,4 @@
+import { eventIdentity } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import {
   budgetScopes,
@@ -115,6 +116,20 @@ export function rowOf({ scope, caps, onExceed, day, spent, reserved, beganAt, se
 }
 
 const inOrder = (refs: readonly BudgetRef[]): BudgetRef[] => refs.toSorted((a, b) => (a.scope < b.scope ? -1 : a.scope > b.scope ? 1 : 0));
+
+/** By run: the root of its budgets' scopes. Its first event says which it is, where it is not the root of its keys. */
+export async function budgetRoots(
+  database: Database,
+  runs: readonly { id: string; effectRoot: string | null }[],
+): Promise<Map<string, string>> {
+  const told = await database.$queryRaw<{ id: string; root: string }[]>`
+    SELECT run_id AS id, data ->> 'budgetRoot' AS root FROM events
+    WHERE run_id = ANY(${runs.map(({ id }) => id)}) AND identity = ${eventIdentity("run.started")} AND data ? 'budgetRoot'`;
+  return new Map([
+    ...runs.map(({ id, effectRoot }) => [id, effectRoot ?? id] as const),
+    ...told.map(({ id, root }) => [id, root] as const),
+  ]);
+}
 
 /** Of the steps of a run: those that some call has fallen under. */
 export async function stepBudgets(database: Database, tenant: string, root: string): Promise<BudgetRow[]> {

@@ -164,7 +164,11 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       summary: step.summary ? await summaryOf(walk, here) : path,
       ...(next && !walk.isHeld ? { next } : {}),
     };
-    const { delay, ...done } = await counted(walk, here, chain && given, () =>
+    const {
+      delay,
+      budgets: _,
+      ...done
+    } = await counted(walk, here, chain && given, () =>
       walk.outside(() => walk.inspector.busy(() => walk.port.call(request, context.scope)), isLong(step)),
     );
     walk.journal.acknowledge(carried);
@@ -179,6 +183,7 @@ async function counted(walk: Walk, here: Here<Step>, asked: Json | undefined, wo
   try {
     const done = await work();
     walk.spent.add(done.usage as unknown as Json);
+    walk.spent.see(done.budgets);
     return done;
   } catch (error) {
     if (error instanceof Fault) walk.spent.add(error.problem["usage"]);

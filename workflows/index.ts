@@ -137,7 +137,7 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { engine, input, env, depth, part, origin, effectRoot = args.id, holds = [], budgets } = args;
+  const { engine, input, env, depth, part, origin, effectRoot = args.id, budgetRoot, holds = [], budgets } = args;
   return new Walk(
     {
       plan,
@@ -147,6 +147,7 @@ function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
       env,
       depth,
       effectRoot,
+      ...(budgetRoot === undefined ? {} : { budgetRoot }),
       holds,
       ...(origin ? { origin } : {}),
       ...(part ? { part } : {}),
@@ -194,8 +195,15 @@ async function loadPlan({ tenant, workflow, version, planHash, input }: RunArgum
 }
 
 async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Promise<Known> {
-  const { tenant, id, input, effectRoot = id, undone: before } = args;
-  const call = { run, input, origin, effectRoot, ...(before ? { undone: before } : {}) };
+  const { tenant, id, input, effectRoot = id, budgetRoot, undone: before } = args;
+  const call = {
+    run,
+    input,
+    origin,
+    effectRoot,
+    ...(budgetRoot === undefined ? {} : { budgetRoot }),
+    ...(before ? { undone: before } : {}),
+  };
   const { pages, children, undone, ...known } = await slow("loadLedger", [call], `ledger of ${origin.run}`);
   const entries: LedgerSeed["entries"] = [];
   // One at a time: together they would be more than one workflow task can take in.

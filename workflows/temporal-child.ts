@@ -1,6 +1,6 @@
 import { getExternalWorkflowHandle, ParentClosePolicy, proxyActivities, startChild } from "@temporalio/workflow";
 import type { Activities } from "../contracts/activities.ts";
-import { queues, workflowIdOf } from "../contracts/ids.ts";
+import { budgetRootOfChild, queues, workflowIdOf } from "../contracts/ids.ts";
 import type { Json } from "../contracts/json.ts";
 import { workflowTypes, type RunArguments } from "../contracts/messages.ts";
 import type { RunResult } from "../contracts/run-end.ts";
@@ -85,9 +85,18 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.budgets && request.budgets.length > 0 ? { budgets: request.budgets } : {}),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
+    ...budgetRootOf(run, request),
     ...(request.word && request.word.holds.length > 0 ? { holds: [request.word] } : {}),
     ...(run.continueAfterEvents === undefined ? {} : { continueAfterEvents: run.continueAfterEvents }),
   };
+}
+
+/** Only where it is another than that of its keys, which most have: the same as the run's id. */
+function budgetRootOf(run: RunArguments, { id, path, part, effectRoot = id }: ChildRequest): Pick<RunArguments, "budgetRoot"> {
+  const above = run.budgetRoot ?? run.effectRoot ?? run.id;
+  if (part) return run.budgetRoot === undefined ? {} : { budgetRoot: above };
+  const budgetRoot = budgetRootOfChild(above, path);
+  return budgetRoot === effectRoot ? {} : { budgetRoot };
 }
 
 export async function cancelChild(tenant: string, id: string): Promise<void> {

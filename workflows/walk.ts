@@ -45,8 +45,10 @@ export interface Given {
   input: Json;
   env: Record<string, string>;
   depth: number;
-  /** Root of the idempotency keys: the run's own id, or its origin's in a retry or fork. */
+  /** Root of the idempotency keys: the run's own id, or its origin's in a retry. */
   effectRoot: string;
+  /** Root of its budgets' scopes, where it is another: its origin's, also in a fork. */
+  budgetRoot?: string;
   /** The run that this one goes on from. */
   origin?: Origin;
   /** This run walks only these items of a `foreach`, for its parent. */
@@ -139,8 +141,8 @@ export class Walk {
     this.inspector = new Inspector(port, options, state?.rows);
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
-    this.spent = new Spent(state?.spent);
-    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines(options.plan.budget?.caps ?? {})];
+    this.spent = new Spent(budgetsOfRun(options), state?.spent);
+    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines()];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? vars;
     this.passedErrors = state?.passedErrors ?? [];
@@ -297,12 +299,13 @@ export class Walk {
   }
 
   #tellStart(): void {
-    const { run, input } = this.options;
+    const { run, input, budgetRoot } = this.options;
     this.tell("run.started", undefined, {
       workflow: run.workflow,
       version: run.version,
       input,
       ...(run.parentId === undefined ? {} : { parentId: run.parentId }),
+      ...(budgetRoot === undefined ? {} : { budgetRoot }),
     });
     this.pause.tellStart();
   }

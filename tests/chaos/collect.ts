@@ -19,19 +19,36 @@ export const requestsOf = (ledger: LedgerServer, trial: string): Effect[] =>
 export async function rowsOf(database: Database, workflows: string[]): Promise<Row[]> {
   const runs = await database.run.findMany({
     where: { tenant, workflow: { in: workflows } },
-    select: { id: true, status: true, parentId: true, waitingFor: true },
+    select: { id: true, status: true, parentId: true, forkOf: true, waitingFor: true },
   });
-  return runs.map(({ id, status, parentId, waitingFor }) => ({ run: id, status: status as RunStatus, parent: parentId, waitingFor }));
+  return runs.map(({ id, status, parentId, ...row }) => ({ run: id, status: status as RunStatus, parent: parentId, ...row }));
 }
 
 /** Steps that call, and the log. */
 export async function detailsOf(database: Database, runs: string[]): Promise<{ steps: StepRow[]; events: EventRow[] }> {
   const of = { where: { runId: { in: runs } } };
-  const [steps, events] = await Promise.all([database.step.findMany(of), database.event.findMany({ ...of, omit: { data: true } })]);
+  const [steps, events, reused] = await Promise.all([
+    database.step.findMany(of),
+    database.event.findMany({ ...of, omit: { data: true } }),
+    reusedSteps(database, runs),
+  ]);
   return {
-    steps: steps.map(({ runId, path, status }) => ({ run: runId, path, status: status as StepRow["status"] })),
+    steps: steps.map(({ runId, path, status, reusedFrom }) => ({
+      run: runId,
+      path,
+      status: status as StepRow["status"],
+      reusedFrom: reusedFrom ?? reused.get(`${runId} ${path}`) ?? null,
+    })),
     events: events.map(({ runId, seq, type, step, time }) => ({ run: runId, seq, type, step, time: time.getTime() })),
   };
+}
+
+/** Those that ran, and whose tool was answered for by the run that they branched off from. */
+async function reusedSteps(database: Database, runs: string[]): Promise<Map<string, string>> {
+  const rows = await database.$queryRaw<{ run: string; path: string; origin: string }[]>`
+    SELECT run_id AS run, step AS path, data ->> 'reusedFrom' AS origin FROM events
+    WHERE run_id = ANY(${runs}) AND type = 'step.completed' AND data ? 'reusedFrom'`;
+  return new Map(rows.map(({ run, path, origin }) => [`${run} ${path}`, origin]));
 }
 
 /** As a list shows them, which lags a little behind. */

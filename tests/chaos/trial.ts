@@ -102,6 +102,17 @@ export class Trial {
     return start.run;
   }
 
+  /** A run that branches off from one that has ended, asked for until it is accepted. */
+  async fork(of: string, body: object): Promise<void> {
+    const key = `${this.id}-fork-${of}`;
+    const start: Start = { run: runIdFor("default", ["fork", of, key]), isAccepted: false, ends: "completed" };
+    this.starts.push(start);
+    const path = `/api/v2/runs/${of}/fork`;
+    const { status } = await this.caller.insist(path, { method: "POST", key, body }, 60_000 * this.options.patience);
+    if (status !== 202) throw new Error(`Run ${of} was not forked (${status}).`);
+    start.isAccepted = true;
+  }
+
   /** A start that is yet to be sent. */
   prepare(ends?: RunStatus): { key: string; start: Start } {
     const key = `${this.id}-${this.starts.length}`;

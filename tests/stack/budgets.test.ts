@@ -130,6 +130,43 @@ describe("a run's budget", () => {
     expect(await admin.run(again.body.id).end()).toMatchObject({ status: "completed" });
   });
 
+  test("goes on in its forks, and in retries of those", async () => {
+    const model = new Model();
+    const budget = { modelCalls: 1, onExceed: "fail" };
+    const run = await admin.finish({ budget, steps: [say(model), { ...say(model), id: "again", budget: { modelCalls: 1 } }] });
+    const goOn = async (kind: "fork" | "retry", id: string, body: object = {}): Promise<Run> =>
+      admin.run((await admin.post<{ id: string }>(`/api/v2/runs/${id}/${kind}`, body)).body.id);
+    const fork = await goOn("fork", run.id, { from: "say" });
+    expect(await fork.end()).toMatchObject({ status: "failed", error: { code: "budget_exceeded" } });
+    const retry = await goOn("retry", fork.id);
+    expect(await retry.end()).toMatchObject({ status: "failed", error: { code: "budget_exceeded" } });
+    expect(await model.calls()).toHaveLength(1);
+    expect((await budgetsOf(retry))[0]).toMatchObject({ scope: `run:${run.id}`, modelCalls: { spent: 1, left: 0 } });
+    expect((await patch(retry, { modelCalls: 3 })).body.scope).toBe(`run:${run.id}`);
+    const last = await goOn("fork", retry.id);
+    expect(await last.end()).toMatchObject({ status: "completed" });
+    expect((await budgetsOf(last)).map(({ scope }) => scope)).toEqual([`run:${run.id}`, `step:${run.id}:again`]);
+    expect(await model.calls()).toHaveLength(3);
+  });
+
+  test("of a child's own definition goes on in forks of its parent, and of the child alone", async () => {
+    const model = new Model();
+    const child = await admin.publish({ budget: { modelCalls: 1, onExceed: "fail" }, steps: [say(model), { ...say(model), id: "again" }] });
+    const run = await admin.finish({ steps: [{ id: "call", type: "workflow", workflow: child }] });
+    expect(run.status).toBe("failed");
+    const scope = `run:${run.id}.call`;
+    const forks = [
+      [`${run.id}`, { from: "call" }, ".call"],
+      [`${run.id}.call`, { from: "say" }, ""],
+    ] as const;
+    for (const [id, body, below] of forks) {
+      const { body: fork } = await admin.post<{ id: string }>(`/api/v2/runs/${id}/fork`, body);
+      expect(await admin.run(fork.id).end()).toMatchObject({ status: "failed" });
+      expect(await budgetsOf({ id: `${fork.id}${below}` })).toMatchObject([{ scope, modelCalls: { spent: 1, left: 0 } }]);
+    }
+    expect(await model.calls()).toHaveLength(1);
+  });
+
   test("counts calls of tools and of http", async () => {
     const place = new Place();
     const run = await admin.begin({ budget: { toolCalls: 1 }, steps: [echo("a"), call("b", place), echo("c")] });
@@ -152,7 +189,7 @@ describe("a run's budget", () => {
     expect((await budgetsOf(run)).map(({ scope }) => scope)).toEqual([`run:${run.id}`, `step:${run.id}:say`]);
   });
 
-  test("gets back what a killed worker had set aside", async () => {
+  test("is charged all that a killed worker had set aside", async () => {
     const model = new Model();
     await model.script({ ...tokens(10, 10), delayMs: 20_000 }, tokens(10, 10));
     const run = await admin.begin({ budget: { tokens: 30_000 }, steps: [say(model, { heartbeat: "2s" })] });
@@ -163,10 +200,12 @@ describe("a run's budget", () => {
     await host.start("worker");
     expect((await run.end()).status).toBe("completed");
     expect(await statusesOf(run.id)).toEqual(["lost", "answered"]);
-    expect(await budgetsOf(run)).toMatchObject([{ tokens: { spent: 20, reserved: 0 } }]);
+    expect(await budgetsOf(run)).toMatchObject([
+      { tokens: { spent: during!.tokens.reserved + 20, reserved: 0 }, modelCalls: { spent: 2 } },
+    ]);
   });
 
-  test("gets back what a terminated run had set aside", async () => {
+  test("is charged all that a terminated run had set aside, and keeps nothing back", async () => {
     const model = new Model();
     await model.script({ ...tokens(10, 10), delayMs: 60_000 });
     const run = await admin.begin({ budget: { tokens: 30_000 }, steps: [say(model)] });

@@ -27,7 +27,9 @@ const mails = defineTool({
   effect: "dangerous",
   run({ to }) {
     if (to === "nobody") throw new Fault("tool", "No such address.", { extra: { retryable: false } });
-    if (to === "away") throw new Error("connection refused");
+    if (to === "away") throw new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) });
+    if (to === "reset") throw new TypeError("fetch failed", { cause: Object.assign(new Error("reset"), { code: "ECONNRESET" }) });
+    if (to === "odd") throw new SyntaxError("Unexpected end of JSON input");
     if (to === "limbo") throw new Fault("tool", "cut off", { extra: { mayHaveHappened: true } });
     if (to === "nowhere") return new Promise<never>(() => undefined);
     sent.push(to);
@@ -85,11 +87,18 @@ test("a call is made once, whatever its attempts; another call of the same step 
   expect(sent).toEqual(["ada", "ada"]);
 });
 
-test("a tool that says that it failed is called again", async () => {
-  sent = [];
-  for (const to of ["nobody", "away"]) await expect(attempt("r_3", { to })).rejects.toMatchObject({ code: "tool" });
-  await expect(attempt("r_3", { to: "away" })).rejects.toMatchObject({ code: "tool" });
-  expect(sent).toEqual([]);
+test.each(["nobody", "away"])("a tool that says that it failed, or that nothing was sent, is called again (%s)", async (to) => {
+  const isOpen = { problem: expect.objectContaining({ mayHaveHappened: true }) };
+  for (const _ of [1, 2]) {
+    await expect(attempt(`r_3_${to}`, { to })).rejects.toMatchObject({ code: "tool" });
+    expect(await database.effect.findFirst({ where: { runId: `r_3_${to}` } })).toMatchObject({ state: "failed" });
+  }
+  await expect(attempt(`r_3_${to}`, { to })).rejects.not.toMatchObject(isOpen);
+});
+
+test.each(["reset", "odd"])("a tool that throws anything else may have done it (%s)", async (to) => {
+  await expect(attempt(`r_14_${to}`, { to })).rejects.toMatchObject({ code: "tool", problem: { mayHaveHappened: true } });
+  await expect(attempt(`r_14_${to}`, { to })).rejects.toMatchObject({ code: "effect_unknown" });
 });
 
 test("an effect that may have happened is thrown, and asked about by the next attempt", async () => {

@@ -175,6 +175,51 @@ describe("a tool that says itself that it failed", () => {
   });
 });
 
+describe("a tool that throws an Error after its call went out", () => {
+  const retry = { maxAttempts: 3, initialInterval: "10ms" };
+  const breaks = { breaks: "fetch failed" };
+  const broken = async (tool: string, more: object = { retry }): Promise<{ run: Run; place: Place }> => {
+    const place = new Place();
+    return { place, run: await begin(pay(place, tool, more, breaks)) };
+  };
+
+  test.each([
+    ["with attempts left", { retry }],
+    ["in its last attempt", once],
+  ])("is asked what it has done: %s", async (_, more) => {
+    const { run, place } = await broken("test.payAsked", more);
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 1 } });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("and cannot be asked, leaves it to a person", async () => {
+    const { run, place } = await broken("test.pay");
+    expect((await run.until("step.parked", "pay")).data).toMatchObject({ error: { type: "effect_unknown" } });
+    await run.attend("pay", "take", { result: { n: 7 } });
+    expect(await run.end()).toMatchObject({ status: "completed", output: { n: 7 } });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("whose answer is no JSON is asked, too", async () => {
+    const place = new Place();
+    await place.script({ status: 201, body: "" });
+    expect(await (await begin(pay(place, "test.payAsked", { retry }))).end()).toMatchObject({ status: "completed" });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("and honours keys, is called again under the same key", async () => {
+    const { run, place } = await broken("test.payByKey");
+    expect(await run.end()).toMatchObject({ status: "failed", error: { type: "tool" } });
+    expect((await place.calls()).map(({ headers }) => headers["idempotency-key"])).toEqual([1, 2, 3].map(() => `${run.id}:pay`));
+  });
+
+  test("says nothing when no connection was made: it has failed", async () => {
+    const url = "http://127.0.0.1:20009";
+    const run = await begin({ id: "pay", type: "tool", tool: "test.pay", arguments: { url }, retry });
+    expect(await run.end()).toMatchObject({ status: "failed", error: { type: "tool" } });
+  });
+});
+
 test("an answer whose content asks for another attempt is asked for again", async () => {
   const place = new Place();
   const retry = { maxAttempts: 5, initialInterval: "10ms", while: "${output.n < 3}" };
@@ -256,6 +301,25 @@ describe("a fork", () => {
   test("takes `reexecuteEffects` only as a flag", async () => {
     const { run } = await paid();
     expect(await ask(run, "fork", { reexecuteEffects: "yes" })).toMatchObject({ status: 422 });
+  });
+});
+
+describe("an execution that was reset", () => {
+  const question = { id: "ask", type: "approval", title: "?", needs: ["pay"] };
+  const answered = async (run: Run): Promise<unknown> => {
+    await admin.decide(await run.approval("ask"), { decision: "approve" });
+    return (await run.end()).output;
+  };
+
+  test.each(["test.pay", "test.payByKey", "test.payAsked"])("finds what it has done in the ledger (%s)", async (tool) => {
+    const place = new Place();
+    const run = await admin.begin({ steps: [pay(place, tool), question], output: "${steps.pay.output}" });
+    await run.approval("ask");
+    await host.settle("default", run.id);
+    await host.reset("default", run.id);
+    await host.settle("default", run.id);
+    expect(await answered(run)).toMatchObject({ n: 1 });
+    expect(await countOf(place)).toBe(1);
   });
 });
 

@@ -4,9 +4,15 @@ import { z } from "zod";
 import type { Json } from "../../contracts/json.ts";
 import type { Verified } from "../../activities/effects.ts";
 import { newerTools } from "./newer-tools.ts";
-import { defineTool } from "../../activities/tool-registry.ts";
+import { defineTool, Fault } from "../../activities/tool-registry.ts";
 
-const order = z.strictObject({ url: z.string(), amount: z.number().default(1), fails: z.string().optional() });
+/** `fails`: its own word, that nothing was done. `breaks`: what any client may throw after it has sent the order. */
+const order = z.strictObject({
+  url: z.string(),
+  amount: z.number().default(1),
+  fails: z.string().optional(),
+  breaks: z.string().optional(),
+});
 
 type Pay = Parameters<typeof defineTool<typeof order>>[0];
 
@@ -17,10 +23,11 @@ function pay(name: string, more: Partial<Pay>) {
     description: "Pays.",
     input: order,
     effect: "dangerous",
-    async run({ url, amount, fails }, { idempotencyKey, signal }) {
+    async run({ url, amount, fails, breaks }, { idempotencyKey, signal }) {
       const headers = { "idempotency-key": idempotencyKey };
       const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify({ amount }), signal });
-      if (fails !== undefined) throw new Error(fails);
+      if (fails !== undefined) throw new Fault("tool", fails);
+      if (breaks !== undefined) throw new Error(breaks);
       return answer.json();
     },
     ...more,

@@ -64,7 +64,30 @@ describe("usage", () => {
     });
     const caught = { id: "call", type: "workflow", workflow: child, catch: [{ steps: [{ id: "c", type: "set", values: 1 }] }] };
     const run = await admin.finish({ budget: { usd: 5 }, steps: [caught] });
-    expect(await host.details("default", run.id)).toContain("- models: $1.00 of $5.00, 1 call, 1,000,000 tokens");
+    const details = await host.details("default", run.id);
+    expect(details).toContain("- models: $1.00, 1 call, 1,000,000 tokens");
+    expect(details).toContain("$4.00 left of $5.00");
+  });
+
+  test("what budgets leave is shown with the caps of the moment, also in a child, which spends its parent's", async () => {
+    await host.scriptModel("priced", [{ text: "yes", usage: { inputTokens: 1_000_000, outputTokens: 0 } }]);
+    const child = await admin.publish({ steps: [{ id: "say", type: "llm", model: "openai/priced", prompt: "Hi" }] });
+    const run = await admin.begin({
+      budget: { usd: 5, toolCalls: 9 },
+      steps: [
+        { id: "two", type: "tool", tool: "test.double", arguments: { n: 1 } },
+        { id: "ask", type: "approval", title: "?" },
+        { id: "call", type: "workflow", workflow: child },
+      ],
+    });
+    const approval = await run.approval("ask");
+    const detailsOf = async (id: string): Promise<string> => (await host.details("default", id)).replaceAll("\\", "");
+    expect(await detailsOf(run.id)).toContain(`- budget ${run.id}: $5.00 left of $5.00, 8 calls of tools left of 9\n`);
+    await admin.request("PATCH", `/api/v2/runs/${run.id}/budget`, { body: { usd: 8 } });
+    await admin.decide(approval, { decision: "approve" });
+    await run.end();
+    for (const id of [run.id, `${run.id}.call`])
+      expect(await detailsOf(id)).toContain(`- budget ${run.id}: $7.00 left of $8.00, 8 calls of tools left of 9\n`);
   });
 
   test("of the tenant, in groups and page by page", async () => {
@@ -82,6 +105,13 @@ describe("usage", () => {
     expect(body.data.filter(({ agent }) => agent === null)).toHaveLength(1);
     expect((await admin.get("/api/v2/usage?groupBy=moon")).status).toBe(400);
     expect((await admin.get("/api/v2/usage?from=2020-01-01T00:00:00Z")).status).toBe(400);
+  });
+
+  test("of an agent that its step describes is under the step's name, in all its items", async () => {
+    const work = { id: "work", type: "agent", model: new Model().wanted, prompt: "Hi" };
+    const run = await admin.finish({ steps: [{ id: "each", type: "foreach", items: [1, 2], steps: [work] }] });
+    const { body } = await admin.get<Page<{ agent: string | null; calls: number }>>("/api/v2/usage?groupBy=agent&limit=200");
+    expect(body.data.find(({ agent }) => agent === `${run.workflow}/each.work`)).toMatchObject({ calls: 2 });
   });
 
   test("of another tenant is not seen", async () => {

@@ -8,6 +8,7 @@ import { makeReference, referenceHash } from "../../contracts/reference.ts";
 import type { ExternalEvent } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
 import { inARow } from "../../activities/short-tools.ts";
+import type { BudgetLeft } from "../../contracts/budgets.ts";
 import type { Delay, ShortAnswer, ShortCall, StepCall, StepDone, Usage } from "../../contracts/activities.ts";
 import { fill } from "../../language/expression/evaluate.ts";
 import { Canceled, Scope } from "../../workflows/scope.ts";
@@ -18,7 +19,9 @@ import { PlainRecord } from "./plain-record.ts";
 import { VirtualTime } from "./virtual-time.ts";
 
 /** What the far end of a call does: answers or fails, after a while of virtual time. */
-export type Answer = { output: Json; usage?: Usage; delay?: Delay; afterMs?: number } | { problem: Problem; afterMs?: number };
+export type Answer =
+  | { output: Json; usage?: Usage; budgets?: BudgetLeft[]; delay?: Delay; afterMs?: number }
+  | { problem: Problem; afterMs?: number };
 
 export type Answers = (path: string, fields: unknown, attempt: number, key?: string) => Answer;
 
@@ -279,7 +282,8 @@ export class PlainPort implements Port {
     }
     const type = "step.completed" as const;
     this.#append([...carried, { identity: eventIdentity(type, path, attempt), type, time: this.now(), step: path, data: { output } }]);
-    return { output, ...("usage" in answer ? { usage: answer.usage! } : {}) };
+    const { usage, budgets: left } = answer as Exclude<Answer, { problem: Problem }>;
+    return { output, ...(usage ? { usage } : {}), ...(left ? { budgets: left } : {}) };
   }
 
   acquire: Port["acquire"] = async (request, scope) => {

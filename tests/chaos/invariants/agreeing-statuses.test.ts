@@ -6,7 +6,7 @@ import { wellRun } from "./sample.ts";
 const between = (status: RunStatus, inTemporal: RunStatus): string[] =>
   agreeingStatuses({
     ...wellRun(),
-    rows: [{ run: "r", status, parent: null, waitingFor: null }],
+    rows: [{ run: "r", status, parent: null, forkOf: null, waitingFor: null }],
     executions: [{ run: "r", status: inTemporal }],
   });
 

@@ -45,6 +45,7 @@ export interface Row {
   run: string;
   status: RunStatus;
   parent: string | null;
+  forkOf: string | null;
   waitingFor: unknown;
 }
 
@@ -52,6 +53,8 @@ export interface StepRow {
   run: string;
   path: string;
   status: StepStatus;
+  /** The run whose result it took. */
+  reusedFrom: string | null;
 }
 
 export interface EventRow {

@@ -19,7 +19,7 @@ test("a request after the result was recorded breaks it", () =>
 
 test("a completed step without a request breaks it", () => {
   const evidence = wellRun();
-  evidence.steps.push({ run: "s", path: "b", status: "completed" });
+  evidence.steps.push({ run: "s", path: "b", status: "completed", reusedFrom: null });
   expect(oneEffect(evidence)).toEqual(["s b is recorded as completed without a request"]);
 });
 

@@ -2,7 +2,7 @@ import { groupBy, type Effect, type Evidence, type StepRow } from "./evidence.ts
 
 /**
  * One effect per (run, step path): exactly one Idempotency-Key, at least one request if and only if the step is recorded
- * as completed, and none after its result was recorded. A step that failed or was canceled may have got as far as a request.
+ * as completed with a result of its own, and none after that was recorded. A step that failed or was canceled may have got as far as a request.
  */
 export function oneEffect({ requests, steps, events }: Evidence): string[] {
   const effects = groupBy(requests, ({ run, step }) => `${run} ${step}`);
@@ -12,7 +12,7 @@ export function oneEffect({ requests, steps, events }: Evidence): string[] {
   // Only steps that call the outside are asked for a call.
   const callers = new Set(requests.map(({ step }) => step));
   const uncalled = steps
-    .filter(({ path, status }) => callers.has(path) && status === "completed")
+    .filter(({ path, status, reusedFrom }) => callers.has(path) && status === "completed" && reusedFrom === null)
     .filter(({ run, path }) => !effects.has(`${run} ${path}`))
     .map(({ run, path }) => `${run} ${path} is recorded as completed without a request`);
   return [...called, ...uncalled];

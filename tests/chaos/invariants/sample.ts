@@ -8,10 +8,10 @@ export const wellRun = (): Evidence => ({
     { run: "r", step: "a", key: "r:a", time: 1_000 },
     { run: "r", step: "b", key: "r:b", time: 2_000 },
   ],
-  rows: [{ run: "r", status: "completed", parent: null, waitingFor: null }],
+  rows: [{ run: "r", status: "completed", parent: null, forkOf: null, waitingFor: null }],
   steps: [
-    { run: "r", path: "a", status: "completed" },
-    { run: "r", path: "b", status: "completed" },
+    { run: "r", path: "a", status: "completed", reusedFrom: null },
+    { run: "r", path: "b", status: "completed", reusedFrom: null },
   ],
   events: [
     { run: "r", seq: 1, type: "run.started", step: null, time: 900 },
