@@ -5,18 +5,20 @@ import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
 /**
  * A schema as Anthropic holds an answer to it: what it cannot be held to (lengths, ranges, patterns) becomes a part of the description, and
  * is checked here as all answers are. Undefined where the format would say something else: objects of any names, values of any type,
- * references (they may turn in circles), and more open ends than the API takes.
+ * references (they may turn in circles), and more than the API takes.
  */
 export function formatOf(schema: JsonSchema): Anthropic.JSONOutputFormat | undefined {
   if (!isExpressible(schema)) return undefined;
-  const open = openEnds(schema);
-  if (open.optional > OPTIONAL_MAX || open.unions > UNIONS_MAX) return undefined;
+  const { properties, optional, unions } = sizeOf(schema);
+  if (properties > PROPERTIES_MAX || optional > OPTIONAL_MAX || unions > UNIONS_MAX) return undefined;
   return { type: "json_schema", schema: transformJSONSchema(schema) as JsonSchema };
 }
 
 // By the API's own limits: more is refused (400).
 const OPTIONAL_MAX = 24;
 const UNIONS_MAX = 16;
+// Refused is also what makes too large a grammar, of which it does not say how large: this is far from it.
+const PROPERTIES_MAX = 100;
 
 function isExpressible(schema: Json): boolean {
   if (!isObject(schema) || unknown.some((keyword) => schema[keyword] !== undefined)) return false;
@@ -38,20 +40,36 @@ const unknown = ["$ref", "patternProperties", "prefixItems", "allOf", "not", "if
 const plainTypes: Json[] = ["string", "number", "integer", "boolean", "null"];
 
 /** Its names are known. Whoever leaves open whether there may be others wants these. */
-const isFixed = (schema: JsonSchema): boolean =>
-  (schema["additionalProperties"] ?? false) === false && (isObject(schema["properties"]) || schema["additionalProperties"] === false);
+function isFixed(schema: JsonSchema): boolean {
+  const names = isObject(schema["properties"]) ? Object.keys(schema["properties"]) : [];
+  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const isClosed = schema["additionalProperties"] === false;
+  const isOpen = schema["additionalProperties"] === undefined && names.length > 0;
+  return (isClosed || isOpen) && required.every((name) => names.includes(name as string));
+}
 
-function openEnds(schema: Json): { optional: number; unions: number } {
-  if (!isObject(schema)) return { optional: 0, unions: 0 };
-  const required = Array.isArray(schema["required"]) ? schema["required"].length : 0;
-  const own = {
-    optional: propertiesOf(schema).length - Math.min(required, propertiesOf(schema).length),
+interface Size {
+  properties: number;
+  optional: number;
+  unions: number;
+}
+
+function sizeOf(schema: Json): Size {
+  if (!isObject(schema)) return { properties: 0, optional: 0, unions: 0 };
+  const properties = propertiesOf(schema).length;
+  const own: Size = {
+    properties,
+    optional: properties - (Array.isArray(schema["required"]) ? schema["required"].length : 0),
     unions: variantsOf(schema).length > 0 || typesOf(schema).length > 1 ? 1 : 0,
   };
-  return [...propertiesOf(schema), ...variantsOf(schema), schema["items"] ?? null].reduce<typeof own>((sum, child) => {
-    const { optional, unions } = openEnds(child);
-    return { optional: sum.optional + optional, unions: sum.unions + unions };
-  }, own);
+  return [...propertiesOf(schema), ...variantsOf(schema), schema["items"] ?? null].map(sizeOf).reduce(
+    (sum, each) => ({
+      properties: sum.properties + each.properties,
+      optional: sum.optional + each.optional,
+      unions: sum.unions + each.unions,
+    }),
+    own,
+  );
 }
 
 const typesOf = ({ type }: JsonSchema): Json[] => (type === undefined ? [] : ([type].flat() as Json[]));

@@ -80,12 +80,16 @@ describe("how hard Claude is to reason", () => {
     expect([body.thinking, body.output_config]).toEqual([undefined, undefined]);
   });
 
-  test("is not said by a number behind calls without a thought, which is refused", () => {
-    const messages = conversation(1);
-    expect(messageBody(request("claude-haiku-4-5", { reasoning: "low", messages, tools: [weather] })).thinking).toBeUndefined();
+  test("is not said by a number where calls of tools were begun without a thought, which is refused", () => {
+    const thinks = (messages: Message[]): boolean =>
+      messageBody(request("claude-haiku-4-5", { reasoning: "low", messages, tools: [weather] })).thinking !== undefined;
     const thinking = { provider: "anthropic", blocks: [{ type: "thinking", thinking: "Hm.", signature: "s" }] };
-    const thought = messages.map((message) => (message.role === "assistant" ? { ...message, thinking } : message));
-    expect(messageBody(request("claude-haiku-4-5", { reasoning: "low", messages: thought, tools: [weather] })).thinking).toBeDefined();
+    const [system, task, call, ...rest] = conversation(2) as [Message, Message, Message & { role: "assistant" }, ...Message[]];
+    expect(thinks([system, task, call, ...rest])).toBe(false);
+    // It thinks once, before the first of them.
+    expect(thinks([system, task, { ...call, thinking }, ...rest])).toBe(true);
+    expect(thinks([system, task, { ...call, thinking: { ...thinking, provider: "other" } }, ...rest])).toBe(false);
+    expect(thinks([system, task, call, ...rest, { role: "user", content: "And now?" }])).toBe(true);
   });
 
   test("is not said when nobody says it", () => {
@@ -168,6 +172,9 @@ describe("a format", () => {
   test.each<[string, JsonSchema]>([
     ["names that nobody knows", anyNames],
     ["names that nobody has said", { type: "object" }],
+    ["no name at all, where any may be", { type: "object", properties: {} }],
+    ["a name that must be there, but is not said", { ...city, required: ["town"] }],
+    ["so many names that its grammar would be refused", { type: "object", properties: plain(101), required: Object.keys(plain(101)) }],
     ["more names than are said", { ...city, additionalProperties: true }],
     ["anything", inObject({})],
     ["a list of anything", inObject({ type: "array" })],
@@ -181,6 +188,10 @@ describe("a format", () => {
       { type: "object", properties: Object.fromEntries(many(17)), required: many(17).map(([name]) => name) },
     ],
   ])("does not say %s", (_, schema) => expect(formatOf(schema)).toBeUndefined());
+
+  function plain(count: number): Record<string, JsonSchema> {
+    return Object.fromEntries(Array.from({ length: count }, (_, n) => [`p${n}`, { type: "string" }]));
+  }
 
   function many(count: number): [string, JsonSchema][] {
     return Array.from({ length: count }, (_, n) => [`p${n}`, { type: ["string", "null"] }]);

@@ -51,10 +51,10 @@ function thinkingOf({ reasoning, messages }: ChatRequest, { thinking }: ClaudeTr
 const thinkingTokens = { low: 2_048, medium: 8_192, high: 24_576 };
 const THINKING_TOKENS_MIN = 1_024;
 
-/** Such models refuse (400) to go on thinking behind calls that were made without a thought, as another provider's were. */
+/** Such models refuse (400) to go on with calls of tools that they began without a thought, as another provider's were. */
 function lacksThoughts(messages: Message[]): boolean {
-  const last = messages.findLast(({ role }) => role !== "tool");
-  return messages.at(-1)?.role === "tool" && last?.role === "assistant" && last.thinking?.provider !== "anthropic";
+  const first = messages.slice(messages.findLastIndex(({ role }) => role === "user") + 1).find(({ role }) => role === "assistant");
+  return first?.role === "assistant" && first.thinking?.provider !== "anthropic";
 }
 
 // The API wants at least one turn, and the first must be the user's.

@@ -136,24 +136,21 @@ test("a model whose window is too small leaves the question to the next", async 
 
 test("a model that is known not to answer by a schema leaves the question to the next", async () => {
   const models = createModels({ OPENAI_API_KEY: "key", TENUTO_MODELS: [] });
-  const begun: string[] = [];
+  const begun: [wanted: string, outputTokens: number | undefined][] = [];
   const calls = {
-    begin: async (_: unknown, { wanted }: StartedCall) => {
-      begun.push(wanted);
+    begin: async (_: unknown, { wanted }: StartedCall, { outputTokens }: CallNeed) => {
+      begun.push([wanted, outputTokens]);
       throw new Fault("budget_exceeded", "enough");
     },
     made: async () => [],
     earlier: async () => undefined,
   };
   const deps = { quotas: new Quotas(none, new QuotaLines(), []), models, calls } as unknown as LlmDeps;
-  const asking = (chain: string[]) =>
-    new Asking(
-      deps,
-      { ...question, models: chain, need: { inputTokens: 20, task: "structured" } },
-      { ...context, isAgain: true },
-    ).attempt();
+  const structured: Question = { ...question, manner: { maxOutputTokens: 50_000 }, need: { inputTokens: 20, task: "structured" } };
+  const asking = (chain: string[]) => new Asking(deps, { ...structured, models: chain }, { ...context, isAgain: true }).attempt();
   await expect(asking(["openai/gpt-4-turbo", "openai/gpt-4o"])).rejects.toMatchObject({ code: "budget_exceeded" });
-  expect(begun).toEqual(["openai/gpt-4o"]);
+  // Nothing is set aside that the model cannot say.
+  expect(begun).toEqual([["openai/gpt-4o", 16_384]]);
   await expect(asking(["openai/gpt-4-turbo"])).rejects.toMatchObject({ message: expect.stringContaining("cannot do answers by a schema") });
 });
 

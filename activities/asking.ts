@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
-import { limits } from "../contracts/limits.ts";
+import { defaults, limits } from "../contracts/limits.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Manner } from "../contracts/model-calls.ts";
 import type { AnswerCache } from "./answer-cache.ts";
@@ -13,6 +13,7 @@ import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
+import { longestAnswer } from "./model-traits.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
@@ -212,9 +213,9 @@ export class Asking {
       ...(routed.route ? { route: routed.route } : {}),
     };
     const inputTokens = (): number => tokensMax(this.#question.request(next.repairOf));
-    const { maxOutputTokens } = this.#question.manner ?? {};
-    const bound = maxOutputTokens === undefined ? {} : { outputTokens: maxOutputTokens };
-    const need = routed.openForMs ? undefined : { inputTokens, ...bound, endsAt: this.#endsAt };
+    const { maxOutputTokens = defaults.budgetOutputTokens } = this.#question.manner ?? {};
+    const outputTokens = Math.min(maxOutputTokens, longestAnswer(routed));
+    const need = routed.openForMs ? undefined : { inputTokens, outputTokens, endsAt: this.#endsAt };
     try {
       const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
       return { next, routed, call, allowed, turn };

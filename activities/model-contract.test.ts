@@ -7,7 +7,7 @@ import { startModelServer, type ModelServer } from "../tests/servers/model-serve
 import { createAnthropic } from "./model-anthropic.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { createOpenAi } from "./model-openai.ts";
-import type { ChatAnswer, ChatRequest, Delta, Model } from "./model-port.ts";
+import type { ChatAnswer, ChatRequest, Delta, Message, Model } from "./model-port.ts";
 import { fitsStrictMode } from "./openai-request.ts";
 
 /** What every provider promises, whole and as a stream, over real HTTP: its server says what the test wants. */
@@ -286,6 +286,18 @@ describe("anthropic", () => {
     expect(spent).toMatchObject({ inputTokens: 90, cacheWriteTokens: 40, isEstimated: true });
     expect(spent.outputTokens).toBeGreaterThan(5);
     expect(outcomeOfError(fault, request().signal)).toMatchObject({ status: "failed", usage: spent, isCut: true });
+  });
+
+  test("what it thought goes back behind the same words only, to models that look at it", async () => {
+    server.script({ thinking: "Hmm, Bonn.", text: "Bonn." });
+    const model = providers["anthropic"]!();
+    const asked = request({ model: "claude-fable-5-1", outputTokensMax: 1_000, tools: [weather] });
+    const { text: content, thinking } = await model.chat(asked);
+    // As it comes back out of the record.
+    const said = JSON.parse(JSON.stringify({ thinking, content, role: "assistant" })) as Message;
+    await model.chat({ ...asked, messages: [...asked.messages, said, { role: "user", content: "And?" }] });
+    await model.chat({ ...asked, messages: [{ role: "user", content: "In short: Where?" }, said, { role: "user", content: "And?" }] });
+    expect(server.requests.map(({ body }) => body.includes("Hmm, Bonn."))).toEqual([false, true, false]);
   });
 
   test("an answer that may be long comes as a stream, and is the same", async () => {

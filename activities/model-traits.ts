@@ -86,6 +86,13 @@ export function isOpenAis(baseUrl: string | undefined): boolean {
   return /(?:^|\.)(?:openai\.com|openai\.azure\.com|cognitiveservices\.azure\.com|services\.ai\.azure\.com)$/.test(host);
 }
 
+/** The longest answer that a model is known to give; Infinity of one that is not known. */
+export function longestAnswer({ provider, name, baseUrl }: { provider: string; name: string; baseUrl?: string | undefined }): number {
+  const known =
+    provider === "anthropic" ? claudeTraits(name) : provider === "openai" && isOpenAis(baseUrl) ? openAiTraits(name) : undefined;
+  return known?.outputTokensMax ?? Number.POSITIVE_INFINITY;
+}
+
 /** What a model is known not to do, for those who choose among several. */
 export function cannotDo({ provider, name, baseUrl }: { provider: string; name: string; baseUrl?: string | undefined }) {
   if (provider === "anthropic") return ["embedding"] as const;

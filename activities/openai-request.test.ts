@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { ChatRequest } from "./model-port.ts";
-import { cannotDo, isOpenAis } from "./model-traits.ts";
+import { cannotDo, isOpenAis, longestAnswer } from "./model-traits.ts";
 import { chatBody } from "./openai-request.ts";
 
 const weather = { name: "weather", description: "The weather", parameters: { type: "object" } };
@@ -73,6 +73,13 @@ test.each([
   ["https://openai.com.example.com/v1", false],
   ["https://openrouter.ai/api/v1", false],
 ])("whether %s is OpenAI's own: %s", (baseUrl, expected) => expect(isOpenAis(baseUrl)).toBe(expected));
+
+test("the longest answer is known of models that are known, where they are asked at their maker's", () => {
+  expect(longestAnswer({ provider: "openai", name: "gpt-4o" })).toBe(16_384);
+  expect(longestAnswer({ provider: "openai", name: "gpt-4o", baseUrl: "http://127.0.0.1:8000/v1" })).toBe(Infinity);
+  expect(longestAnswer({ provider: "anthropic", name: "claude-haiku-4-5" })).toBe(64_000);
+  expect(longestAnswer({ provider: "local", name: "extractive" })).toBe(Infinity);
+});
 
 test("what a model is known not to do is known to those who choose", () => {
   const openai = (name: string, baseUrl?: string) => cannotDo({ provider: "openai", name, baseUrl });
