@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
-import { defaults, limits } from "../contracts/limits.ts";
+import { limits } from "../contracts/limits.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { Manner } from "../contracts/model-calls.ts";
 import type { AnswerCache } from "./answer-cache.ts";
+import { mannerOf, needOf } from "./call-bounds.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { earlierAnswer } from "./earlier-answer.ts";
 import { SentBack } from "./sent-back.ts";
@@ -13,7 +14,6 @@ import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
 import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
-import { longestAnswer } from "./model-traits.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
 import { nextCall, type CallRules, type Next } from "./next-call.ts";
@@ -212,10 +212,9 @@ export class Asking {
       startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
-    const inputTokens = (): number => tokensMax(this.#question.request(next.repairOf));
-    const { maxOutputTokens = defaults.budgetOutputTokens } = this.#question.manner ?? {};
-    const outputTokens = Math.min(maxOutputTokens, longestAnswer(routed));
-    const need = routed.openForMs ? undefined : { inputTokens, outputTokens, endsAt: this.#endsAt };
+    const { manner = {} } = this.#question;
+    const bounds = { model: routed, manner, endsAt: this.#endsAt };
+    const need = routed.openForMs ? undefined : needOf(() => this.#question.request(next.repairOf), bounds);
     try {
       const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
       return { next, routed, call, allowed, turn };
@@ -302,18 +301,8 @@ export class Asking {
   }
 
   #request(routed: Routed, next: NextCall, signal: AbortSignal): ChatRequest {
-    const { reasoning, maxOutputTokens } = this.#question.manner ?? {};
-    const manner = {
-      ...(reasoning === undefined ? {} : { reasoning }),
-      ...(maxOutputTokens === undefined ? {} : { outputTokensMax: maxOutputTokens }),
-    };
-    return {
-      ...this.#question.request(next.repairOf),
-      ...manner,
-      model: routed.name,
-      signal,
-      headers: runHeaders(this.#context, next.suffix),
-    };
+    const asked = { ...this.#question.request(next.repairOf), ...mannerOf(this.#question.manner ?? {}) };
+    return { ...asked, model: routed.name, signal, headers: runHeaders(this.#context, next.suffix) };
   }
 
   /** A settled call is known to the next attempt whatever becomes of this one. */
@@ -361,14 +350,6 @@ const EARLY_MS = 250;
 /** Of an answer that its budgets have cut short, they are the reason. */
 const cutOutcome = (judged: CallOutcome, { finish, usage }: ChatAnswer, cut: Problem | undefined): CallOutcome =>
   cut && finish === "length" && judged.status !== "answered" ? { status: "failed", usage, error: cut } : judged;
-
-/** A bound, not an estimate: no tokenizer makes more tokens of a text than it has bytes. */
-function tokensMax(request: Pick<ChatRequest, "messages" | "tools" | "outputSchema">): number {
-  return Buffer.byteLength(JSON.stringify(request)) + (request.tools || request.outputSchema ? TOOL_PROMPT_TOKENS : 0);
-}
-
-/** What a provider may add of its own when there are tools. */
-const TOOL_PROMPT_TOKENS = 600;
 
 /** What an attempt leaves to the next when Postgres was away as the answer came. */
 interface Unsettled {
