@@ -50,8 +50,8 @@ export class AnswerCache {
   }
 }
 
-/** What an answer depends on: the models, the schema, and the whole conversation or, when the step gives one, its key. */
-export function requestHash({ models, messages, cache }: LlmFields, schema: JsonSchema | undefined): string {
+/** What an answer depends on: the models, how they are to answer, the schema, and the whole conversation or, when the step gives one, its key. */
+export function requestHash({ models, messages, manner, cache }: LlmFields, schema: JsonSchema | undefined): string {
   const asked = cache?.key === undefined ? { messages } : { key: cache.key };
-  return hashOf({ models, schema: schema ?? null, ...asked } as unknown as Json);
+  return hashOf({ models, schema: schema ?? null, ...(manner ? { manner } : {}), ...asked } as unknown as Json);
 }

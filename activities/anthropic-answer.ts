@@ -2,6 +2,7 @@ import type Anthropic from "@anthropic-ai/sdk";
 import type { TokenUsage } from "../contracts/model-calls.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { OUTPUT_TOOL } from "./anthropic-request.ts";
+import { hashBefore } from "./anthropic-thoughts.ts";
 import { gather, shapeFault } from "./model-fault.ts";
 import {
   estimatedUsage,
@@ -36,7 +37,7 @@ export function readMessage(message: Answer | null, request: ChatRequest, label:
   };
   return {
     ...written,
-    ...(thoughts.length === 0 ? {} : { thinking: { provider: "anthropic", blocks: thoughts as JsonObject[] } }),
+    ...(thoughts.length === 0 ? {} : { thinking: { provider: "anthropic", blocks: thoughts as JsonObject[], after: hashBefore(request) } }),
     usage: readUsage(message.usage) ?? estimatedUsage(request, writtenText(written)),
     finish: finishOf(message.stop_reason, written.toolCalls),
   };

@@ -134,6 +134,26 @@ test("a model whose window is too small leaves the question to the next", async 
   });
 });
 
+test("a model that is known not to answer by a schema leaves the question to the next", async () => {
+  const models = createModels({ OPENAI_API_KEY: "key", TENUTO_MODELS: [] });
+  const begun: [wanted: string, outputTokens: number | undefined][] = [];
+  const calls = {
+    begin: async (_: unknown, { wanted }: StartedCall, { outputTokens }: CallNeed) => {
+      begun.push([wanted, outputTokens]);
+      throw new Fault("budget_exceeded", "enough");
+    },
+    made: async () => [],
+    earlier: async () => undefined,
+  };
+  const deps = { quotas: new Quotas(none, new QuotaLines(), []), models, calls } as unknown as LlmDeps;
+  const structured: Question = { ...question, manner: { maxOutputTokens: 50_000 }, need: { inputTokens: 20, task: "structured" } };
+  const asking = (chain: string[]) => new Asking(deps, { ...structured, models: chain }, { ...context, isAgain: true }).attempt();
+  await expect(asking(["openai/gpt-4-turbo", "openai/gpt-4o"])).rejects.toMatchObject({ code: "budget_exceeded" });
+  // Nothing is set aside that the model cannot say.
+  expect(begun).toEqual([["openai/gpt-4o", 16_384]]);
+  await expect(asking(["openai/gpt-4-turbo"])).rejects.toMatchObject({ message: expect.stringContaining("cannot do answers by a schema") });
+});
+
 test("an answer that was kept before a reset waits for no quota", async () => {
   expect(await asked([answered])).toMatchObject({ output: "kept" });
   expect(await asked([])).toBeInstanceOf(Delayed);

@@ -3,7 +3,9 @@ import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { limits } from "../contracts/limits.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import type { Manner } from "../contracts/model-calls.ts";
 import type { AnswerCache } from "./answer-cache.ts";
+import { mannerOf, needOf } from "./call-bounds.ts";
 import { AnotherAttempt } from "./failures.ts";
 import { earlierAnswer } from "./earlier-answer.ts";
 import { SentBack } from "./sent-back.ts";
@@ -39,12 +41,13 @@ export interface Question {
   /** The wanted model, then its fallbacks. */
   models: string[];
   repairs: number;
+  manner?: Manner;
   stream?: true;
   /** An earlier answer to the same question may stand for its answer. */
   cache?: { hash: string; ttlMs: number };
   need: Need;
   /** With an answer that is to be mended. */
-  request(repairOf: MadeCall | undefined): Omit<ChatRequest, "model" | "signal" | "headers">;
+  request(repairOf: MadeCall | undefined): Pick<ChatRequest, "messages" | "outputSchema" | "tools" | "toolChoice">;
   /** Its `answer` is what `read` understands, also in a later attempt. */
   judge(answer: ChatAnswer, label: string): CallOutcome;
   read(answer: string): Json;
@@ -190,7 +193,7 @@ export class Asking {
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const position = next.position + 1;
-      const isOthers = error.problem["isTooLong"] === true || isDowngraded(error.problem);
+      const isOthers = error.problem["isTooLong"] === true || error.problem["isUnable"] === true || isDowngraded(error.problem);
       if (isOthers && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
       throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
@@ -210,8 +213,9 @@ export class Asking {
       startedAt: new Date(),
       ...(routed.route ? { route: routed.route } : {}),
     };
-    const inputTokens = (): number => tokensMax(this.#question.request(next.repairOf));
-    const need = routed.openForMs ? undefined : { inputTokens, endsAt: this.#endsAt };
+    const { manner = {} } = this.#question;
+    const bounds = { model: routed, manner, endsAt: this.#endsAt };
+    const need = routed.openForMs ? undefined : needOf(() => this.#question.request(next.repairOf), bounds);
     try {
       const allowed = await context.patiently(() => this.#deps.calls.begin(this.#owner, call, need));
       return { next, routed, call, allowed, turn };
@@ -225,7 +229,8 @@ export class Asking {
   async #turn({ provider, name }: Routed): Promise<Turn> {
     const { tenant, idempotencyKey, round } = this.#owner;
     const id = `${idempotencyKey}#${round}#${this.#nextIndex}`;
-    const asker = { id, tenant, provider, name, inputTokens: this.#question.need.inputTokens };
+    const { need, manner } = this.#question;
+    const asker = { id, tenant, provider, name, inputTokens: need.inputTokens, outputTokensMax: manner?.maxOutputTokens };
     for (let tries = 1; ; tries++) {
       const answer = await this.#context.patiently(() => this.#deps.quotas.turn(asker));
       if (isTurn(answer)) return answer;
@@ -297,7 +302,8 @@ export class Asking {
   }
 
   #request(routed: Routed, next: NextCall, signal: AbortSignal): ChatRequest {
-    return { ...this.#question.request(next.repairOf), model: routed.name, signal, headers: runHeaders(this.#context, next.suffix) };
+    const asked = { ...this.#question.request(next.repairOf), ...mannerOf(this.#question.manner ?? {}) };
+    return { ...asked, model: routed.name, signal, headers: runHeaders(this.#context, next.suffix) };
   }
 
   /** A settled call is known to the next attempt whatever becomes of this one. */
@@ -345,14 +351,6 @@ const EARLY_MS = 250;
 /** Of an answer that its budgets have cut short, they are the reason. */
 const cutOutcome = (judged: CallOutcome, { finish, usage }: ChatAnswer, cut: Problem | undefined): CallOutcome =>
   cut && finish === "length" && judged.status !== "answered" ? { status: "failed", usage, error: cut } : judged;
-
-/** A bound, not an estimate: no tokenizer makes more tokens of a text than it has bytes. */
-function tokensMax(request: Pick<ChatRequest, "messages" | "tools" | "outputSchema">): number {
-  return Buffer.byteLength(JSON.stringify(request)) + (request.tools || request.outputSchema ? TOOL_PROMPT_TOKENS : 0);
-}
-
-/** What a provider may add of its own when there are tools. */
-const TOOL_PROMPT_TOKENS = 600;
 
 /** What an attempt leaves to the next when Postgres was away as the answer came. */
 interface Unsettled {

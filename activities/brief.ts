@@ -20,6 +20,7 @@ import { Fault, faults } from "../contracts/faults.ts";
 import { judges, type GuardOrder, type Guardrail } from "../contracts/guardrails.ts";
 import { effectKey } from "../contracts/ids.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
+import type { Manner } from "../contracts/model-calls.ts";
 import { toolName } from "../contracts/policy.ts";
 import type { Definition } from "../contracts/definition.schema.ts";
 import { compile } from "../language/compile.ts";
@@ -78,6 +79,8 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
     const approval = before ? fitting(before.approval, tools) : order.approval;
     const outputSchema = before ? before.outputSchema : order.outputSchema;
     const { limits: own = {} } = agent ?? {};
+    const wanted = before ? before.wanted : order.manner;
+    const manner = mannerOf(wanted, agent);
     const brief: Brief = {
       ...(agent ? { agent: agent.name } : {}),
       owner: order.owner,
@@ -88,6 +91,8 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       ...(rules.length > 0 ? { guard: guardOf(task, agent, rules) } : {}),
       ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
       ...((before?.approval ?? order.approval) ? { approval: before?.approval ?? order.approval! } : {}),
+      ...(manner ? { manner } : {}),
+      ...(wanted ? { wanted } : {}),
       ...(outputSchema ? { outputSchema } : {}),
       ...(order.thread ? { thread: { ...order.thread, owner: order.owner } } : {}),
       ...(asking.memory ? { memory: memoryWord(asking.memory) } : {}),
@@ -108,6 +113,14 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       ...(rules.length > 0 ? { judges: judges(rules) } : {}),
     };
   };
+}
+
+/** Where the step says nothing, the agent does; of two bounds the tighter. */
+function mannerOf(step: Manner = {}, agent: Manner = {}): Manner | undefined {
+  const reasoning = step.reasoning ?? agent.reasoning;
+  const bounds = [step.maxOutputTokens, agent.maxOutputTokens].filter((bound) => bound !== undefined);
+  if (reasoning === undefined && bounds.length === 0) return undefined;
+  return { ...(reasoning ? { reasoning } : {}), ...(bounds.length > 0 ? { maxOutputTokens: Math.min(...bounds) } : {}) };
 }
 
 async function agentOf({ database }: Deps, { tenant, order }: Task): Promise<Agent | undefined> {

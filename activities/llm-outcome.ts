@@ -46,7 +46,8 @@ function unusableBecause({ finish, text, toolCalls }: ChatAnswer, isStructured: 
   if (finish === "refusal") return `refused to answer: ${text.slice(0, 300) || "no reason given"}`;
   if (toolCalls.length === 0 && text.trim() === "") return "gave an empty answer.";
   // Of a value that was cut the check says more; of calls that were cut nobody knows what they were to be.
-  if (finish === "length" && !isStructured) return "reached its output limit; ask for a shorter answer or split the task.";
+  if (finish === "length" && !isStructured)
+    return "reached its output limit; raise `maxOutputTokens`, ask for a shorter answer, or split the task.";
   return undefined;
 }
 

@@ -50,6 +50,7 @@ function questionOf(fields: LlmFields, { wanted, guard }: Wanted, context: StepC
   return {
     models: fields.models,
     repairs: fields.repairs,
+    ...(fields.manner ? { manner: fields.manner } : {}),
     ...(fields.stream && !guard?.looksAt("output") ? { stream: true } : {}),
     ...(fields.cache ? { cache: { hash: requestHash(fields, wanted), ttlMs: fields.cache.ttlMs } } : {}),
     need: { inputTokens: estimateInputTokens(fields), task: envelope ? "structured" : "text" },

@@ -167,8 +167,10 @@ export class ModelCalls {
   async #sizeOf(tenant: string, model: PricedModel, need: CallNeed): Promise<CallSize> {
     const inputTokens = need.inputTokens();
     const { outputTokens = defaults.budgetOutputTokens } = need;
+    // It may be that all of it is written to the provider's cache, which costs more than to read it.
+    const cacheWriteTokens = model.provider === "anthropic" ? inputTokens : 0;
     const cost = (output: number): Promise<number | null> =>
-      this.#prices.cost(tenant, model, { ...noUsage, inputTokens, outputTokens: output });
+      this.#prices.cost(tenant, model, { ...noUsage, inputTokens, cacheWriteTokens, outputTokens: output });
     const [without, whole] = await Promise.all([cost(0), cost(outputTokens)]);
     const isKnown = without !== null && whole !== null;
     const perToken = isKnown && outputTokens > 0 ? ((whole - without) * NANO) / outputTokens : 0;

@@ -7,7 +7,7 @@ import { startModelServer, type ModelServer } from "../tests/servers/model-serve
 import { createAnthropic } from "./model-anthropic.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { createOpenAi } from "./model-openai.ts";
-import type { ChatAnswer, ChatRequest, Delta, Model } from "./model-port.ts";
+import type { ChatAnswer, ChatRequest, Delta, Message, Model } from "./model-port.ts";
 import { fitsStrictMode } from "./openai-request.ts";
 
 /** What every provider promises, whole and as a stream, over real HTTP: its server says what the test wants. */
@@ -243,8 +243,12 @@ describe.each(Object.keys(providers))("a stream of %s", (provider) => {
 describe("anthropic", () => {
   test("what it thought goes back to it as it came, and to nobody else", async () => {
     server.script({ thinking: "Hmm, Bonn.", text: "Bonn." });
-    const { thinking, usage } = await providers["anthropic"]!().chat(request({ thinkingTokens: 2_000 }));
-    expect(thinking).toEqual({ provider: "anthropic", blocks: [{ type: "thinking", thinking: "Hmm, Bonn.", signature: "signed" }] });
+    const { thinking, usage } = await providers["anthropic"]!().chat(request({ reasoning: "low" }));
+    expect(thinking).toEqual({
+      provider: "anthropic",
+      blocks: [{ type: "thinking", thinking: "Hmm, Bonn.", signature: "signed" }],
+      after: expect.any(String),
+    });
     expect(usage.inputTokens).toBe(10);
     const messages = [
       { role: "user" as const, content: "Where?" },
@@ -254,7 +258,7 @@ describe("anthropic", () => {
     await providers["openai"]!().chat(request({ messages }));
     expect(server.requests[1]!.body).toContain("Hmm, Bonn.");
     expect(server.requests[2]!.body).not.toContain("Hmm, Bonn.");
-    expect(server.body(0).thinking).toEqual({ type: "enabled", budget_tokens: 2_000 });
+    expect(server.body(0).thinking).toEqual({ type: "enabled", budget_tokens: 2_048 });
   });
 
   test("a stream brings what it thinks apart from what it says", async () => {
@@ -282,6 +286,47 @@ describe("anthropic", () => {
     expect(spent).toMatchObject({ inputTokens: 90, cacheWriteTokens: 40, isEstimated: true });
     expect(spent.outputTokens).toBeGreaterThan(5);
     expect(outcomeOfError(fault, request().signal)).toMatchObject({ status: "failed", usage: spent, isCut: true });
+  });
+
+  test("what it thought goes back behind the same words only, to models that look at it", async () => {
+    server.script({ thinking: "Hmm, Bonn.", text: "Bonn." });
+    const model = providers["anthropic"]!();
+    const asked = request({ model: "claude-fable-5-1", outputTokensMax: 1_000, tools: [weather] });
+    const { text: content, thinking } = await model.chat(asked);
+    // As it comes back out of the record.
+    const said = JSON.parse(JSON.stringify({ thinking, content, role: "assistant" })) as Message;
+    await model.chat({ ...asked, messages: [...asked.messages, said, { role: "user", content: "And?" }] });
+    await model.chat({ ...asked, messages: [{ role: "user", content: "In short: Where?" }, said, { role: "user", content: "And?" }] });
+    expect(server.requests.map(({ body }) => body.includes("Hmm, Bonn."))).toEqual([false, true, false]);
+  });
+
+  test("an answer that may be long comes as a stream, and is the same", async () => {
+    server.script({ text: "Bonn.", usage: { inputTokens: 7, outputTokens: 3 } });
+    const answer = await providers["anthropic"]!().chat(request({ model: "claude-opus-5" }));
+    expect(server.body(0)).toMatchObject({ stream: true, max_tokens: 32_000 });
+    expect(answer).toMatchObject({ text: "Bonn.", finish: "stop", usage: { inputTokens: 7, outputTokens: 3 } });
+    await providers["anthropic"]!().chat(request({ model: "claude-opus-5", outputTokensMax: 2_000 }));
+    expect(server.body(1)).toMatchObject({ max_tokens: 2_000 });
+    expect(server.body(1).stream).toBeUndefined();
+  });
+
+  test.each(["chat", "stream"] as const)("a value is the answer's text where the model takes a format (%s)", async (way) => {
+    server.script({ json: { city: "Bonn" } });
+    const deltas: Delta[] = [];
+    const model = providers["anthropic"]!();
+    const asked = request({ model: "claude-haiku-4-5", outputSchema: city, outputTokensMax: 1_000 });
+    const answer = way === "chat" ? await model.chat(asked) : await model.stream(asked, (delta) => deltas.push(delta));
+    expect(server.body(0).output_config?.format).toEqual({ type: "json_schema", schema: city });
+    expect(server.body(0).tools).toBeUndefined();
+    expect(answer).toMatchObject({ toolCalls: [], finish: "stop" });
+    expect(JSON.parse(answer.text)).toEqual({ city: "Bonn" });
+    if (way === "stream") expect(deltas.map(({ text }) => text).join("")).toBe(answer.text);
+  });
+
+  test("what was written to its cache and read from it is counted", async () => {
+    server.script({ text: "Bonn.", usage: { inputTokens: 1_000, outputTokens: 3, cacheReadTokens: 600, cacheWriteTokens: 300 } });
+    const { usage } = await providers["anthropic"]!().chat(request({ tools: [weather] }));
+    expect(usage).toMatchObject({ inputTokens: 1_000, cacheReadTokens: 600, cacheWriteTokens: 300 });
   });
 
   test("has no embeddings and says so", async () => {

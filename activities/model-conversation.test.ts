@@ -46,15 +46,12 @@ converse("our own server, as OpenAI", ["key", "embeddings", "connection"], async
 converse("our own server, as Anthropic", ["key", "connection"], async () => partnerOf(asAnthropic(await ownServer())));
 
 /** A server that others wrote: what we take for the providers' words it need not. */
-async function otherServer(outputTool: boolean): Promise<string> {
+async function otherServer(): Promise<string> {
   const mock = new LLMock({ port: 0, auth: { apiKeys: ["key"] } });
   mock.on({ model: "no-such-model" }, { error: { message: "no such model", type: "not_found_error" }, status: 404 });
   mock.on({ userMessage: "weather tool", hasToolResult: true }, { content: "It rains in Bonn." });
   mock.on({ userMessage: "weather tool" }, { toolCalls: [{ name: "weather", arguments: JSON.stringify({ city: "Bonn" }) }] });
-  mock.on(
-    { userMessage: "Extract the person" },
-    outputTool ? { toolCalls: [{ name: "output", arguments: JSON.stringify(person) }] } : { content: JSON.stringify(person) },
-  );
+  mock.on({ userMessage: "Extract the person" }, { content: JSON.stringify(person) });
   mock.onMessage("Count", { content: counted }, { latency: 10 });
   // Without it aimock tells no tokens in Anthropic's words.
   mock.onMessage("hello", { content: "hello", usage: { input_tokens: 9, output_tokens: 2, prompt_tokens: 9, completion_tokens: 2 } });
@@ -63,8 +60,8 @@ async function otherServer(outputTool: boolean): Promise<string> {
   return url;
 }
 
-converse("aimock, as OpenAI", ["key", "connection"], async () => partnerOf(asOpenAi(await otherServer(false))));
-converse("aimock, as Anthropic", ["key", "connection"], async () => partnerOf(asAnthropic(await otherServer(true))));
+converse("aimock, as OpenAI", ["key", "connection"], async () => partnerOf(asOpenAi(await otherServer())));
+converse("aimock, as Anthropic", ["key", "connection"], async () => partnerOf(asAnthropic(await otherServer())));
 
 converse("local", ["embeddings"], () => partnerOf({}, "extractive"));
 

@@ -11,6 +11,7 @@ import {
   type EmbedRequest,
   type Model,
 } from "./model-port.ts";
+import { isOpenAis } from "./model-traits.ts";
 import { chatBody } from "./openai-request.ts";
 import { gatherChunks, readCompletion } from "./openai-answer.ts";
 
@@ -24,22 +25,27 @@ export function createOpenAi(options: { apiKey?: string | undefined; baseUrl?: s
     ...sdkOptions,
     fetch: options.fetch ?? createModelFetch(),
   });
+  const own = isOpenAis(options.baseUrl);
   return {
-    chat: (request) => faulting(labelOf(request), () => chat(client, request)),
-    stream: (request, onDelta) => faulting(labelOf(request), () => stream(client, request, onDelta)),
+    chat: (request) => faulting(labelOf(request), () => chat(client, request, own)),
+    stream: (request, onDelta) => faulting(labelOf(request), () => stream(client, { request, onDelta }, own)),
     embed: (request) => faulting(labelOf(request), () => embed(client, request)),
   };
 }
 
 const labelOf = ({ model }: { model: string }): string => `openai/${model}`;
 
-async function chat(client: OpenAI, request: ChatRequest): Promise<ChatAnswer> {
-  const completion = await client.chat.completions.create(chatBody(request), { headers: request.headers, signal: request.signal });
+async function chat(client: OpenAI, request: ChatRequest, own: boolean): Promise<ChatAnswer> {
+  const completion = await client.chat.completions.create(chatBody(request, own), { headers: request.headers, signal: request.signal });
   return readCompletion(completion, request, labelOf(request));
 }
 
-async function stream(client: OpenAI, request: ChatRequest, onDelta: (delta: Delta) => void): Promise<ChatAnswer> {
-  const body = { ...chatBody(request), stream: true as const, stream_options: { include_usage: true } };
+async function stream(
+  client: OpenAI,
+  { request, onDelta }: { request: ChatRequest; onDelta: (delta: Delta) => void },
+  own: boolean,
+): Promise<ChatAnswer> {
+  const body = { ...chatBody(request, own), stream: true as const, stream_options: { include_usage: true } };
   const chunks = await client.chat.completions.create(body, { headers: request.headers, signal: request.signal });
   return readCompletion(await gatherChunks(chunks, labelOf(request), onDelta), request, labelOf(request));
 }

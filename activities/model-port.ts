@@ -1,4 +1,4 @@
-import type { TokenUsage } from "../contracts/model-calls.ts";
+import type { Manner, TokenUsage } from "../contracts/model-calls.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 
 export interface ToolSpec {
@@ -28,6 +28,8 @@ export const wordOf = (text: string): string => text.replace(/[^A-Za-z0-9_-]/g, 
 export interface Thinking {
   provider: string;
   blocks: JsonObject[];
+  /** Hash of all that stood before it. */
+  after?: string;
 }
 
 export type Message =
@@ -42,10 +44,10 @@ export interface ChatRequest {
   /** Always `type: object`: providers accept nothing else. */
   outputSchema?: JsonSchema;
   tools?: ToolSpec[];
-  /** `auto` without it. `required`: some tool; a name: this one. */
+  /** `auto` without it, and where the model refuses to be held to one. `required`: some tool; a name: this one. */
   toolChoice?: "auto" | "none" | "required" | { name: string };
-  /** Let the model reason, within so many tokens where the provider takes a number. */
-  thinkingTokens?: number;
+  reasoning?: Manner["reasoning"];
+  /** Reasoning included. */
   outputTokensMax?: number;
   signal: AbortSignal;
   /** Sent as they are; hold `idempotency-key` and `x-run-id`. */

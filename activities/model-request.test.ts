@@ -35,7 +35,7 @@ describe("a conversation that a provider would refuse", () => {
   });
 
   test("goes to OpenAI with names that it takes; ids stay, since some models behind compatible servers read theirs", () => {
-    const [, asked, result] = chatBody(conversation).messages;
+    const [, asked, result] = chatBody(conversation, true).messages;
     const names = asked?.role === "assistant" ? asked.tool_calls?.map((call) => call.type === "function" && call.function.name) : [];
     expect(names).toEqual(["multi_tool_use_parallel", "_", "x".repeat(64)]);
     expect(asked).toMatchObject({ tool_calls: [{ id: "functions.search:0" }, {}, {}] });

@@ -7,6 +7,7 @@ import { ModelHealth } from "./model-health.ts";
 import { createLocalModel } from "./model-local.ts";
 import { createOpenAi } from "./model-openai.ts";
 import type { Model } from "./model-port.ts";
+import { cannotDo } from "./model-traits.ts";
 import { listedPrice, listedWindow, type PricedModel } from "./prices.ts";
 import { chooseModel, isTooSmall, type Candidate, type Need, type Preference, type Route } from "./route.ts";
 
@@ -35,7 +36,7 @@ export interface Models {
   embedding: string | undefined;
   /**
    * By alias or `provider/model`. Fault `model`, not retryable, for a name nobody answers to and for a need nobody meets (`isTooLong`: one of
-   * them has too small a window).
+   * them has too small a window; `isUnable`: one cannot do it).
    */
   route(wanted: string, need: Need): Promise<Routed>;
   /** What the smallest of the models that a name stands for can take in, in tokens; undefined when none is known. */
@@ -59,7 +60,7 @@ export function createModels(settings: ModelSettings, health = new ModelHealth()
     return {
       model,
       missing: providers.has(provider) ? undefined : `set ${keyOf(provider)}`,
-      cannot: provider === "anthropic" ? ["embedding"] : undefined,
+      cannot: cannotDo(priced),
       contextTokens: listedWindow(priced),
       // The list takes half a millisecond to ask.
       priceUsd: preference === "price" ? listedPrice(priced) : undefined,
@@ -139,7 +140,7 @@ const preferenceOf = (alias: string): Preference => (Object.hasOwn(preferences, 
 /** What the aliases mean when TENUTO_MODELS does not say. `compatible`: a base URL without a key, most often Ollama. */
 const defaultModels: Record<Provider | "compatible", AliasNames<string>> = {
   openai: { default: "gpt-5.4-mini", fast: "gpt-5.4-mini", smart: "gpt-5.5", cheap: "gpt-5.4-nano", reasoning: "gpt-5.5" },
-  // Not those of 5.5: the list of prices does not know all of them, and they refuse to be held to a tool, as an answer with a schema is.
+  // Not those of 5.5: the list of prices does not know all of them.
   anthropic: {
     default: "claude-sonnet-5",
     fast: "claude-haiku-4-5",
@@ -214,10 +215,10 @@ function soonestOf(candidates: Candidate[], { wanted, candidates: reasons }: Rou
   const failing = candidates.filter(({ openForMs }, index) => openForMs && reasons[index]!.why.startsWith("keeps failing"));
   const [soonest] = failing.toSorted((a, b) => a.openForMs! - b.openForMs!);
   if (soonest) return soonest;
-  throw finalFault(
-    `No model can answer as ${wanted}: ${reasons.map(({ model, why }) => `${model} ${why}`).join("; ")}.`,
-    candidates.some((candidate) => isTooSmall(candidate, need)) ? { isTooLong: true } : {},
-  );
+  throw finalFault(`No model can answer as ${wanted}: ${reasons.map(({ model, why }) => `${model} ${why}`).join("; ")}.`, {
+    ...(candidates.some((candidate) => isTooSmall(candidate, need)) ? { isTooLong: true } : {}),
+    ...(candidates.some(({ cannot }) => cannot?.includes(need.task)) ? { isUnable: true } : {}),
+  });
 }
 
 function unknownModel(wanted: string, aliases: Map<string, unknown>): never {

@@ -1,19 +1,44 @@
 import type OpenAI from "openai";
 import { isObject, type Json, type JsonSchema } from "../contracts/json.ts";
 import { modelName, type ChatRequest, type Message } from "./model-port.ts";
+import { openAiTraits, type OpenAiTraits } from "./model-traits.ts";
 
-/** A chat in OpenAI's words. Nothing that was not asked for is sent: compatible servers refuse fields they do not know. */
-export function chatBody(request: ChatRequest): OpenAI.ChatCompletionCreateParamsNonStreaming {
-  const { model, messages, tools = [], toolChoice, outputSchema, outputTokensMax, thinkingTokens } = request;
+/**
+ * A chat in OpenAI's words. Nothing that was not asked for is sent: compatible servers refuse fields they do not know. `isOpenAis`: it goes to
+ * OpenAI itself.
+ */
+export function chatBody(request: ChatRequest, isOpenAis: boolean): OpenAI.ChatCompletionCreateParamsNonStreaming {
+  const { model, messages, tools = [], toolChoice, outputSchema } = request;
+  const traits = openAiTraits(model);
   return {
     model,
     messages: messages.map(messageOf),
     ...(tools.length === 0 ? {} : { tools: tools.map(toolOf) }),
     ...(tools.length === 0 || toolChoice === undefined ? {} : { tool_choice: choiceOf(toolChoice) }),
     ...(outputSchema ? { response_format: formatOf(outputSchema) } : {}),
-    ...(outputTokensMax === undefined ? {} : { max_completion_tokens: outputTokensMax }),
-    ...(thinkingTokens === undefined ? {} : { reasoning_effort: effortOf(thinkingTokens) }),
+    ...boundOf(request, traits, isOpenAis),
+    ...effortOf(request, traits, isOpenAis),
   };
+}
+
+type Bound = Pick<OpenAI.ChatCompletionCreateParams, "max_tokens" | "max_completion_tokens">;
+
+/** Ollama, and llama.cpp and vLLM as they were for long, keep to `max_tokens` alone; OpenAI's models that reason refuse it. */
+function boundOf({ outputTokensMax }: ChatRequest, traits: OpenAiTraits, isOpenAis: boolean): Bound {
+  if (outputTokensMax === undefined) return {};
+  if (!isOpenAis) return traits.countsReasoning ? { max_completion_tokens: outputTokensMax } : { max_tokens: outputTokensMax };
+  return { max_completion_tokens: Math.min(outputTokensMax, traits.outputTokensMax ?? Number.POSITIVE_INFINITY) };
+}
+
+/** Of a model that is known not to reason nothing is asked. */
+function effortOf(
+  { reasoning, tools = [] }: ChatRequest,
+  { reasons, reasonsWithoutTools }: OpenAiTraits,
+  isOpenAis: boolean,
+): Pick<OpenAI.ChatCompletionCreateParams, "reasoning_effort"> {
+  // Also where nobody asks: the newest reason by themselves, and are refused for it.
+  if (isOpenAis && reasonsWithoutTools && tools.length > 0) return { reasoning_effort: "none" };
+  return reasoning === undefined || reasons === false ? {} : { reasoning_effort: reasoning };
 }
 
 function messageOf(message: Message): OpenAI.ChatCompletionMessageParam {
@@ -45,9 +70,6 @@ const formatOf = (schema: JsonSchema): NonNullable<OpenAI.ChatCompletionCreatePa
   type: "json_schema",
   json_schema: { name: "output", schema, strict: fitsStrictMode(schema) },
 });
-
-// OpenAI takes words where others take a number.
-const effortOf = (tokens: number): "low" | "medium" | "high" => (tokens <= 2_048 ? "low" : tokens <= 8_192 ? "medium" : "high");
 
 /**
  * Strict mode refuses (400) every schema that leaves anything open: objects must be closed and all their properties required.

@@ -15,6 +15,13 @@ describe("what a call costs", () => {
     expect(costAt({ input: 2, output: 10 }, cached)).toBe(12);
   });
 
+  test("by a price that says nothing of the cache, what Anthropic writes to its own a quarter above other input", async () => {
+    const prices = new Prices({ modelPrice: { findMany: async () => [] } } as never, ["anthropic/m=2/10", "openai/m=2/10"]);
+    const written = { ...noUsage, inputTokens: 1_000_000, cacheWriteTokens: 400_000 };
+    expect(await prices.cost("t", { provider: "anthropic", name: "m" }, written)).toBeCloseTo(1.2 + 1, 9);
+    expect(await prices.cost("t", { provider: "openai", name: "m" }, written)).toBeCloseTo(2, 9);
+  });
+
   test("by the built-in list, also of a dated release", () => {
     expect(listedCost(openai("gpt-4o"), small, at)).toBeCloseTo(0.0125, 9);
     expect(listedCost(openai("gpt-4o-2024-08-06"), small, at)).toBeCloseTo(0.0125, 9);

@@ -10,6 +10,7 @@ export interface Price {
   output: number;
   /** As other input, when not said. */
   cacheRead?: number | undefined;
+  /** The same; of Anthropic a quarter more, as of all its models. */
   cacheWrite?: number | undefined;
 }
 
@@ -36,7 +37,7 @@ export class Prices {
     if (model.provider === "local" || usage.inputTokens + usage.outputTokens === 0) return 0;
     const name = `${model.provider}/${model.name}`;
     const given = (await this.#tenants.get(tenant, () => this.#pricesOf(tenant))).get(name) ?? this.#own.get(name);
-    return given ? costAt(given, usage) : listedCost(model, usage, at);
+    return given ? costAt(withWrites(given, model), usage) : listedCost(model, usage, at);
   }
 
   async #pricesOf(tenant: string): Promise<Map<string, Price>> {
@@ -53,6 +54,11 @@ const priceOf = (row: { input: number; output: number; cacheRead: number | null;
   output: row.output,
   cacheRead: row.cacheRead ?? undefined,
   cacheWrite: row.cacheWrite ?? undefined,
+});
+
+const withWrites = ({ cacheWrite, ...price }: Price, { provider }: PricedModel): Price => ({
+  ...price,
+  cacheWrite: cacheWrite ?? price.input * (provider === "anthropic" ? 1.25 : 1),
 });
 
 export function costAt({ input, output, cacheRead = input, cacheWrite = input }: Price, usage: TokenUsage): number {

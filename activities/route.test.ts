@@ -39,7 +39,7 @@ describe("an alias is answered by", () => {
     expect(route.taken).toBe("d/1");
     expect(route.candidates.map(({ why }) => why)).toEqual([
       "not set up: set A_KEY",
-      "its provider has no embedding",
+      "cannot do embeddings",
       "keeps failing; asked again in 2 s",
       "the only one that can answer",
     ]);

@@ -11,7 +11,7 @@ export interface Candidate {
   model: string;
   /** What its provider lacks to be asked at all. */
   missing?: string | undefined;
-  /** Tasks that its provider cannot do. */
+  /** Tasks that it, or its provider, is known not to do. */
   cannot?: readonly Need["task"][] | undefined;
   contextTokens?: number | undefined;
   /** Of a million tokens in and out. */
@@ -50,13 +50,20 @@ export function chooseModel(
   };
 }
 
+const taskWords: Record<Need["task"], string> = {
+  text: "texts",
+  structured: "answers by a schema",
+  tools: "calls of tools",
+  embedding: "embeddings",
+};
+
 export const isTooSmall = ({ contextTokens = Number.POSITIVE_INFINITY }: Candidate, need: Need): boolean =>
   need.inputTokens > contextTokens;
 
 function reasonAgainst(candidate: Candidate, need: Need): string | undefined {
   const { missing, cannot, contextTokens, openForMs } = candidate;
   if (missing !== undefined) return `not set up: ${missing}`;
-  if (cannot?.includes(need.task)) return `its provider has no ${need.task}`;
+  if (cannot?.includes(need.task)) return `cannot do ${taskWords[need.task]}`;
   if (isTooSmall(candidate, need)) return `takes ${contextTokens} tokens, the request has about ${need.inputTokens}`;
   if (openForMs !== undefined && openForMs > 0) return `keeps failing; asked again in ${Math.ceil(openForMs / 1_000)} s`;
   return undefined;

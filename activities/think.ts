@@ -102,9 +102,10 @@ function questionOf(brief: Brief, fields: ThinkFields, { conversation, guard }: 
     agent: brief.owner ?? brief.agent,
     models: fields.models,
     repairs: fields.repairs,
+    ...(brief.manner ? { manner: brief.manner } : {}),
     // Words that were shown cannot be taken back.
     ...(fields.stream && !guard?.looksAt("output") ? { stream: true } : {}),
-    need: { inputTokens: estimateInputTokens({ messages, tools }), task: tools.length > 0 ? "structured" : "text" },
+    need: { inputTokens: estimateInputTokens({ messages, tools }), task: tools.length > 0 ? "tools" : "text" },
     request: (repairOf) => ({
       messages: messagesFor(messages, repairOf, envelope?.schema),
       ...(tools.length > 0 ? { tools } : {}),

@@ -208,6 +208,7 @@ const meanings: Record<keyof typeof limits, string> = {
   httpRedirectsMax: "redirects that an `http` step follows",
   modelAnswerBytesMax: "a model's answer: fault `limit`",
   modelFairMs: "a call that was given less time than this and timed out is no sign that its model fails",
+  outputTokensMax: "`maxOutputTokens` of a step or an agent",
   modelCallsMax: "calls, and attempts, of one `llm` step: it fails with what the last one said",
   fallbacksMax: "`fallbacks` of an `llm` step",
   fallbackWaitMsMax: "a model that asks for a longer wait is left for the next of the chain",

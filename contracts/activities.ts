@@ -10,6 +10,7 @@ import type { GuardOrder } from "./guardrails.ts";
 import type { Holds } from "./holds.ts";
 import type { LockKind } from "./ids.ts";
 import type { LockAsk } from "./locks.ts";
+import type { Manner } from "./model-calls.ts";
 import type { ExternalEvent, Meaning, MemorySearch, Notice, Origin, PausedScope } from "./messages.ts";
 import type { RunResult } from "./run-end.ts";
 
@@ -190,6 +191,7 @@ export interface LlmFields {
   models: string[];
   messages: { role: "system" | "user" | "assistant"; content: string }[];
   repairs: number;
+  manner?: Manner;
   /** Tell what the model says while it says it. */
   stream?: true;
   /** Take an earlier answer to the same request, or to the same key. */

@@ -1,5 +1,6 @@
 import type { GuardOrder, Guardrail, GuardrailQuestion, Judges } from "./guardrails.ts";
 import type { Json, JsonSchema } from "./json.ts";
+import type { Manner } from "./model-calls.ts";
 import { toolName, type Policy } from "./policy.ts";
 
 /** What an `agent` step may call, as its definition says it. */
@@ -87,6 +88,7 @@ export interface AgentOrder {
   guardrails?: Guardrail[];
   /** The whole conversation to begin with, in place of `prompt`. */
   messages?: { role: "system" | "user" | "assistant"; content: Json }[];
+  manner?: Manner;
   outputSchema?: JsonSchema;
   owner: string;
   contextTokens: number;
@@ -135,6 +137,9 @@ export interface Brief {
   /** What the step asks people about, whoever has the conversation. */
   approval?: Asking;
   guard?: GuardOrder;
+  manner?: Manner;
+  /** What the step says of it, whoever has the conversation. */
+  wanted?: Manner;
   outputSchema?: JsonSchema;
   /** Data that comes before the task, a message each. */
   opening?: string[];

@@ -7,6 +7,7 @@ import {
   fixedText,
   grantedAgent,
   handoffs,
+  manner,
   text,
   version,
   versionRange,
@@ -44,6 +45,7 @@ const agentFields = {
     .describe("What the model is told before anything else. Plain text: expressions in it mean nothing."),
   model: fixedText.optional().describe("An alias or `provider/model`; the alias `default` without it."),
   fallbacks: z.array(fixedText).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  ...manner,
   tools: z.array(tool).max(limits.agentToolsMax).optional().describe("What it may call; nothing without it."),
   limits: z
     .strictObject({

@@ -1,6 +1,7 @@
 import { limits } from "./limits.ts";
 import type { GrantedAgent } from "./agent-task.ts";
 import type { Guardrail } from "./guardrails.ts";
+import type { Manner } from "./model-calls.ts";
 import { toolName } from "./policy.ts";
 
 /** An agent as it is published; under its version it never changes. */
@@ -17,6 +18,8 @@ export interface Agent {
   /** An alias or `provider/model`. */
   model?: string;
   fallbacks?: string[];
+  reasoning?: Manner["reasoning"];
+  maxOutputTokens?: number;
   tools?: AgentTool[];
   limits?: AgentLimits;
   approval?: AgentApproval;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { STEP_ID_PATTERN } from "./ids.ts";
 import type { Json } from "./json.ts";
 import { limits } from "./limits.ts";
+import { reasonings } from "./model-calls.ts";
 import { RANGE_PATTERN } from "./semver.ts";
 
 /** Message of a zod issue that stands for "no expression here"; the checker gives it the code `literal_required`. */
@@ -44,6 +45,17 @@ export const grantedAgent = z.strictObject({
   version: versionRange.optional().describe("Its version, or a range; the highest without it."),
   as: identifier.optional().describe("What the model knows it by."),
 });
+
+/** How a model is to answer: in steps and in published agents. */
+export const manner = {
+  reasoning: z
+    .enum(reasonings)
+    .optional()
+    .describe("How hard the model is to reason before it answers, as its maker understands it. Models that cannot are asked for nothing."),
+  maxOutputTokens: count(limits.outputTokensMax)
+    .optional()
+    .describe("The longest answer, reasoning included, of one call: what its budgets set aside. At most what the model can."),
+};
 
 export const handoffs = z
   .array(workflowName)

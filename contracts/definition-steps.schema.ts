@@ -10,6 +10,7 @@ import {
   handoffs,
   identifier,
   jsonSchema,
+  manner,
   priority,
   text,
   timeFields,
@@ -27,6 +28,7 @@ export const llmFields = {
   ...callFields,
   model: text.optional().describe("An alias or `provider/model`. Absent: `defaults.model`, or the alias `default`."),
   fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  ...manner,
   prompt: text.optional().describe("What the user says to the model. Either this or `messages`."),
   messages: z
     .array(
@@ -99,6 +101,7 @@ export const agentFields = {
   version: versionRange.optional().describe("Its version, or a range; the highest there is without it."),
   model: text.optional().describe("An alias or `provider/model`. Absent: the agent's, then `defaults.model`, then the alias `default`."),
   fallbacks: z.array(text).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
+  ...manner,
   instructions: text.optional().describe("Who the agent is and how it works: the system prompt. No model's answer should stand in it."),
   prompt: text.describe("Its task."),
   tools: z

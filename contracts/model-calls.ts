@@ -7,6 +7,16 @@ import { limits } from "./limits.ts";
 export const modelAttemptsMax = (step: { models: number; maxAttempts: number; repairs: number; judges?: number }): number =>
   Math.min(limits.modelCallsMax, step.models * (step.maxAttempts + step.repairs) * (1 + (step.judges ?? 0)));
 
+export const reasonings = ["low", "medium", "high"] as const;
+
+/** How a model is to answer, as far as its step or agent says so. */
+export interface Manner {
+  /** How hard it is to reason before it answers; of a model that cannot, nothing is asked. */
+  reasoning?: (typeof reasonings)[number];
+  /** Of one answer, reasoning included. */
+  maxOutputTokens?: number;
+}
+
 /**
  * How a call ended. `answered`: its answer is the step's. `unfit`: it did not fit `outputSchema`, or a guardrail. `rejected`: `retry.while` asked again.
  * `failed`: by its provider, its time, or what was said. `skipped`: not made, since the provider was failing. `canceled`: cut with its

@@ -113,6 +113,10 @@ export type Guardrail = PlainGuardrail | (Omit<Extract<PlainGuardrail, { type: "
 export interface LlmFields {
   model?: Text;
   fallbacks?: readonly Text[];
+  /** How hard the model is to reason before it answers. */
+  reasoning?: "low" | "medium" | "high";
+  /** The longest answer of one call, reasoning included. */
+  maxOutputTokens?: number;
   prompt?: Text;
   messages?: readonly { role: "system" | "user" | "assistant"; content: Text }[];
   repairs?: number;
@@ -127,6 +131,10 @@ export interface LlmFields {
 export interface AgentFields {
   model?: Text;
   fallbacks?: readonly Text[];
+  /** How hard the model is to reason before it answers. */
+  reasoning?: "low" | "medium" | "high";
+  /** The longest answer of one call, reasoning included. */
+  maxOutputTokens?: number;
   /** Who the agent is and how it works. */
   instructions?: Text;
   prompt: Text;

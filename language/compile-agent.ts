@@ -3,7 +3,7 @@ import type { JsonObject } from "../contracts/json.ts";
 import { defaults as platformDefaults, limits } from "../contracts/limits.ts";
 import { callOptions } from "./compile-lasting.ts";
 import type { Compiling } from "./compile-scopes.ts";
-import { conditionOf, conversationOf, modelsOf, optional, templateOf } from "./compile-values.ts";
+import { conditionOf, conversationOf, mannerOf, modelsOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";
 import type { Block, CallOptions, LoopFields, Step, StepFields } from "./plan.ts";
 
@@ -43,6 +43,7 @@ export const askingFields = (step: StepOf<"llm">, compiling: Compiling): StepFie
         prompt: templateOf(""),
         messages: conversationOf(step),
         guardrails: step.guardrails!,
+        ...mannerOf(step),
         contextTokens: limits.agentContextTokensMax,
         ...(step.outputSchema ? { answerSchema: step.outputSchema } : {}),
       }),
@@ -99,6 +100,7 @@ function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields
     ...(tools ? { tools } : {}),
     ...(guardrails?.length ? { guardrails } : {}),
     ...(handoffs ? { handoffs } : {}),
+    ...mannerOf(step),
     ...(outputSchema ? { answerSchema: outputSchema } : {}),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...optional("thread", thread),

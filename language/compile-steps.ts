@@ -4,7 +4,7 @@ import { defaults as platformDefaults } from "../contracts/limits.ts";
 import { shortTools } from "../contracts/short-tools.ts";
 import { agentFields, askingFields } from "./compile-agent.ts";
 import { scopeFields, type Compiling } from "./compile-scopes.ts";
-import { conditionOf, conversationOf, entriesOf, modelsOf, optional, templateOf } from "./compile-values.ts";
+import { conditionOf, conversationOf, entriesOf, mannerOf, modelsOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";
 import { parseTextParts } from "./expression/parse.ts";
 import { callOptions } from "./compile-lasting.ts";
@@ -21,6 +21,7 @@ export function compileFields(step: AvailableStep, compiling: Compiling): StepFi
         models: modelsOf(step, compiling.defaults),
         messages: conversationOf(step),
         repairs: step.repairs ?? platformDefaults.modelRepairs,
+        ...mannerOf(step),
         ...(step.stream ? { stream: true as const } : {}),
         ...(step.cache ? { cache: { ...optional("key", step.cache.key), ttlMs: parseDuration(step.cache.ttl) ?? 0 } } : {}),
         ...(step.guardrails?.length ? { guardrails: step.guardrails } : {}),

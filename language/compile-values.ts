@@ -1,5 +1,6 @@
 import type { Definition, StepOf } from "../contracts/definition.schema.ts";
 import type { Json } from "../contracts/json.ts";
+import type { Manner } from "../contracts/model-calls.ts";
 import { parseCondition, parseTemplate } from "./expression/parse.ts";
 import type { Expression, Template } from "./plan.ts";
 
@@ -16,6 +17,15 @@ export const entriesOf = (values: Record<string, Json> = {}): [name: string, val
 
 export const modelsOf = ({ model, fallbacks = [] }: StepOf<"llm">, defaults: NonNullable<Definition["defaults"]>): Template[] =>
   [model ?? defaults.model ?? "default", ...fallbacks].map(templateOf);
+
+/** How a model is to answer; no member at all when nothing is said of it. */
+export function mannerOf({ reasoning, maxOutputTokens }: StepOf<"llm" | "agent">): { manner?: Manner } {
+  const manner = {
+    ...(reasoning === undefined ? {} : { reasoning }),
+    ...(maxOutputTokens === undefined ? {} : { maxOutputTokens }),
+  };
+  return Object.keys(manner).length === 0 ? {} : { manner };
+}
 
 export const conversationOf = ({ messages, prompt = "" }: StepOf<"llm">) =>
   (messages ?? [{ role: "user" as const, content: prompt }]).map(({ role, content }) => ({ role, content: templateOf(content) }));

@@ -25,6 +25,21 @@ test("the platform's defaults are frozen into calls", () => {
   });
 });
 
+test("how a model is to answer stands in one place, and nowhere when nothing is said of it", () => {
+  const manner = { reasoning: "high", maxOutputTokens: 2_000 };
+  const asks = [{ name: "p", type: "pattern", pattern: "x", on: ["output"], outcome: "human" }];
+  const llm = { id: "a", type: "llm", prompt: "x" };
+  expect(first([{ ...llm, ...manner }])).toMatchObject({ type: "llm", manner });
+  expect(first([llm])).not.toHaveProperty("manner");
+  for (const step of [
+    { ...llm, guardrails: asks },
+    { id: "a", type: "agent", prompt: "x" },
+  ]) {
+    expect(first([{ ...step, ...manner }])).toMatchObject({ briefing: { steps: [{ type: "brief", manner }] } });
+    expect(first([step])).not.toHaveProperty("briefing.steps.0.manner");
+  }
+});
+
 test("the definition's defaults stand between the platform's and the step's", () => {
   const defaults = { retry: { maxAttempts: 7, initialInterval: "1m" }, timeout: "2h", onError: "park", model: "fast", priority: 2 };
   const steps = [{ id: "a", type: "llm", prompt: "x", retry: { backoff: 3, while: "output == ''" } }];

@@ -2,6 +2,7 @@ import type { GrantedTool, MemoryScope } from "../contracts/agent-task.ts";
 import type { BudgetTerms } from "../contracts/budgets.ts";
 import type { Guardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
+import type { Manner } from "../contracts/model-calls.ts";
 import type { Policy } from "../contracts/policy.ts";
 import type { Retry } from "../contracts/limits.ts";
 
@@ -171,6 +172,7 @@ export type StepFields =
       models: Template[];
       messages: { role: "system" | "user" | "assistant"; content: Template }[];
       repairs: number;
+      manner?: Manner;
       stream?: true;
       cache?: { key?: Template; ttlMs: number };
       guardrails?: Guardrail[];
@@ -201,6 +203,7 @@ export type StepFields =
       handoffs?: string[];
       /** The whole conversation to begin with, in place of `prompt`. */
       messages?: { role: "system" | "user" | "assistant"; content: Template }[];
+      manner?: Manner;
       answerSchema?: JsonSchema;
       contextTokens?: number;
       thread?: Template;

@@ -141,6 +141,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
           },
         }
       : {}),
+    ...(step.manner ? { manner: step.manner } : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
     owner: ownerOf(agent, walk.options.plan.name, task),
     contextTokens,

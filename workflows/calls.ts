@@ -23,6 +23,7 @@ export async function callLlm(walk: Walk, here: HereOf<"llm">): Promise<Outcome>
       step.messages.map(async ({ role, content }) => ({ role, content: (await walk.value(content, context.frame)) as string })),
     ),
     repairs: step.repairs,
+    ...(step.manner ? { manner: step.manner } : {}),
     ...(step.stream ? { stream: true } : {}),
     ...(step.cache ? { cache: await cacheOf(walk, step.cache, context.frame) } : {}),
     ...(step.guardrails ? { guard: { rules: step.guardrails, ...hostsOf(walk) } } : {}),

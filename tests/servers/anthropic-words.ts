@@ -7,7 +7,7 @@ export const anthropicBody = (request: ModelRequestBody, reply: ModelReply): unk
   role: "assistant",
   model: request.model,
   content: blocksOf(request, reply),
-  stop_reason: reasonOf(reply),
+  stop_reason: reasonOf(request, reply),
   stop_sequence: null,
   ...(reply.usage === null ? {} : { usage: { ...inputCounts(reply), output_tokens: usageOf(reply).outputTokens } }),
 });
@@ -31,21 +31,26 @@ export function anthropicEvents(request: ModelRequestBody, reply: ModelReply): s
     ...(reply.errorEvent === undefined ? [] : [event("error", { error: { type: reply.errorEvent, message: "scripted error" } })]),
     ...(reply.lacksEnd || reply.errorEvent !== undefined
       ? []
-      : [event("message_delta", { delta: { stop_reason: reasonOf(reply), stop_sequence: null }, ...ended }), event("message_stop", {})]),
+      : [
+          event("message_delta", { delta: { stop_reason: reasonOf(request, reply), stop_sequence: null }, ...ended }),
+          event("message_stop", {}),
+        ]),
   ];
 }
 
 type Block = { type: string; text?: string; thinking?: string; signature?: string; input?: unknown; id?: string; name?: string };
 
 function blocksOf(request: ModelRequestBody, reply: ModelReply): Block[] {
-  const written = reply.refusal ?? reply.text;
+  // By a format the value is the text; without one it is the input of the output tool.
+  const value = reply.json !== undefined && request.output_config?.format ? JSON.stringify(reply.json) : undefined;
+  const written = reply.refusal ?? reply.text ?? value;
   const calls = (reply.toolCalls ?? []).map(({ id, name, arguments: input }): Block => ({ type: "tool_use", id, name, input }));
   const output: Block = { type: "tool_use", id: "toolu_1", name: request.tools?.at(-1)?.name ?? "output", input: reply.json };
   return [
     ...(reply.thinking === undefined ? [] : [{ type: "thinking", thinking: reply.thinking, signature: "signed" }]),
     ...(written ? [{ type: "text", text: written }] : []),
     ...calls,
-    ...(reply.json === undefined ? [] : [output]),
+    ...(reply.json === undefined || value !== undefined ? [] : [output]),
   ];
 }
 
@@ -77,9 +82,10 @@ function deltasOf(block: Block): object[] {
 
 const event = (type: string, data: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
 
-function reasonOf(reply: ModelReply): string {
+function reasonOf(request: ModelRequestBody, reply: ModelReply): string {
+  const calls = reply.toolCalls || (reply.json !== undefined && !request.output_config?.format);
   if (reply.refusal !== undefined) return "refusal";
-  return reply.isCutShort ? "max_tokens" : reply.toolCalls || reply.json !== undefined ? "tool_use" : "end_turn";
+  return reply.isCutShort ? "max_tokens" : calls ? "tool_use" : "end_turn";
 }
 
 // Anthropic counts what concerns its cache apart.

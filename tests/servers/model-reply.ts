@@ -3,7 +3,7 @@ import type { Reply } from "./scripted-server.ts";
 /** What a model says: plain words, a JSON value, calls of tools, or anything a broken server may send. */
 export interface ModelReply extends Reply {
   text?: string;
-  /** The value of a structured answer; as text for OpenAI, as tool input for Anthropic. */
+  /** The value of a structured answer: as text, or as the input of Anthropic's output tool where no format was asked for. */
   json?: unknown;
   refusal?: string;
   isCutShort?: boolean;
@@ -31,12 +31,16 @@ export interface ModelUsage {
 export interface ModelRequestBody {
   model: string;
   messages: { role: string; content: string; [field: string]: unknown }[];
-  system?: string;
+  system?: unknown;
   stream?: boolean;
   response_format?: { json_schema: { schema: unknown; strict: boolean } };
   tools?: { name?: string; input_schema?: unknown; function?: { name: string; parameters: unknown } }[];
   tool_choice?: unknown;
   thinking?: unknown;
+  output_config?: { effort?: string; format?: { type: string; schema: unknown } };
+  max_tokens?: number;
+  max_completion_tokens?: number;
+  reasoning_effort?: string;
   input?: string[];
 }
 

@@ -226,6 +226,22 @@ describe("a published agent", () => {
     expect(other.error).toMatchObject({ type: "policy" });
   });
 
+  test("is asked to reason and to be short as it was published, or as the step says, within its bound", async () => {
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: ["test.double"], reasoning: "low", maxOutputTokens: 3_000 });
+    await model.script({ toolCalls: [double(4)] });
+    await admin.finish({ steps: [named(name)] });
+    await admin.finish({ steps: [named(name, { reasoning: "high", maxOutputTokens: 9_000 })] });
+    await admin.finish({ steps: [named(name, { maxOutputTokens: 500 })] });
+    const bodies = (await model.calls()).map(({ body }) => JSON.parse(body) as { reasoning_effort: string; max_tokens: number });
+    expect(bodies.map(({ reasoning_effort: effort, max_tokens: tokens }) => [effort, tokens])).toEqual([
+      ["low", 3_000],
+      ["low", 3_000],
+      ["high", 3_000],
+      ["low", 500],
+    ]);
+  });
+
   test("keeps its limits, whatever the step says", async () => {
     const model = new Model();
     const name = await publish({ model: model.wanted, tools: ["test.double"], limits: { maxTurns: 3, toolCalls: 1 } });

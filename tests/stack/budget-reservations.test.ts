@@ -26,7 +26,10 @@ const model = { provider: "openai", name: "plain" };
 
 ownPostgres((opened) => {
   database = opened;
-  calls = new ModelCalls(database, { prices: new Prices(database, ["openai/plain=1/1"]), budgets: new Budgets(database) });
+  calls = new ModelCalls(database, {
+    prices: new Prices(database, ["openai/plain=1/1", "anthropic/plain=1/1"]),
+    budgets: new Budgets(database),
+  });
 }, 20);
 
 beforeEach(() => void (root += 1));
@@ -186,6 +189,21 @@ test("a model without a price is refused under a cap in dollars, and asked under
   });
   const budgets = [dollar({ scope: `step:${root}:b`, caps: { tokens: 100_000 } })];
   expect(await calls.begin(owner("b", budgets), unknown, need(10))).toEqual({ outputTokensMax: 16_384 });
+});
+
+test("what a provider writes to its cache is set aside, and what it has read from it is given back", async () => {
+  const call = { ...started(), model: { provider: "anthropic", name: "plain" } };
+  await calls.begin(owner("a"), call, need(400_000));
+  expect((await row()).reserved.nanoUsd).toBe((500_000 + 16_384) * 1_000);
+  const usage = { ...noUsage, inputTokens: 400_000, cacheWriteTokens: 100_000, outputTokens: 0 };
+  await calls.settle(owner("a"), call, { status: "answered", usage, answer: "yes" });
+  expect(await row()).toMatchObject({ reserved: { nanoUsd: 0 }, spent: { nanoUsd: 425_000_000, tokens: 400_000 } });
+});
+
+test("as long an answer is set aside as the call may have", async () => {
+  const budgets = [dollar({ caps: { tokens: 50_000 } })];
+  expect(await calls.begin(owner("a", budgets), started(), { ...need(10_000), outputTokens: 20_000 })).toEqual({ outputTokensMax: 20_000 });
+  expect((await row()).reserved.tokens).toBe(30_000);
 });
 
 test("a tenant's and an agent's budget are of a day", async () => {

@@ -65,9 +65,22 @@ describe("a run's budget", () => {
     const run = await admin.begin({ budget: { tokens: 1_000 }, steps: [say(model)] });
     await run.until("run.needs_attention");
     const [asked] = await model.calls();
-    expect((JSON.parse(asked!.body) as { max_completion_tokens: number }).max_completion_tokens).toBeLessThan(1_000);
+    expect((JSON.parse(asked!.body) as { max_tokens: number }).max_tokens).toBeLessThan(1_000);
     await patch(run, { tokens: 20_000 });
     expect(await run.end()).toMatchObject({ status: "completed" });
+  });
+
+  test("sets aside as long an answer as the step allows", async () => {
+    const model = new Model();
+    await model.script(tokens(20, 30));
+    const step = (maxOutputTokens: number) => say(model, { maxOutputTokens });
+    const budget = { tokens: 1_000, onExceed: "fail" };
+    expect(await admin.finish({ budget, steps: [step(300)] })).toMatchObject({ status: "completed" });
+    const [asked] = await model.calls();
+    expect(JSON.parse(asked!.body)).toMatchObject({ max_tokens: 300 });
+    const longer = await admin.finish({ budget: { ...budget, tokens: 20_000 }, steps: [step(18_000)] });
+    expect(longer).toMatchObject({ status: "completed" });
+    expect(JSON.parse((await model.calls())[1]!.body)).toMatchObject({ max_tokens: 18_000 });
   });
 
   test("with onExceed fail ends the step with an error that is not tried again and can be caught", async () => {

@@ -113,9 +113,9 @@ describe("an agent that hands its conversation over", () => {
     expect(JSON.stringify(taken!.messages)).not.toContain('\\"n\\":8');
   });
 
-  test("takes along what the step asks of it: its guardrails, its approvals, the shape of its answer", async () => {
+  test("takes along what the step asks of it: its guardrails, its approvals, the shape and length of its answer", async () => {
     const [first, second] = [new Model(), new Model()];
-    const clerk = await publish(second, { tools: ["test.double"] });
+    const clerk = await publish(second, { tools: ["test.double"], reasoning: "low", maxOutputTokens: 4_000 });
     await first.script({ toolCalls: [call(toolName(clerk))] });
     await second.script({ toolCalls: [call("test_double", { n: 4 })] }, { toolCalls: [call("give_answer", { word: "bomb" })] });
     const step = {
@@ -128,10 +128,13 @@ describe("an agent that hands its conversation over", () => {
       approval: { tools: ["test.*"], assignees: ["role:admin"] },
       guardrails: [{ name: "word", type: "pattern", pattern: "bomb", on: ["output"], outcome: "fix", replaceBy: "tea" }],
       outputSchema: { type: "object", required: ["word"], properties: { word: { type: "string" } } },
+      maxOutputTokens: 700,
     };
     const run = await admin.begin({ steps: [step] });
     await admin.decide(await run.approval("work[1].act[0].approve"), { decision: "approve" });
     expect((await run.end()).output).toEqual({ word: "tea" });
+    const asked = (await second.calls()).map(({ body }) => JSON.parse(body) as object);
+    for (const body of asked) expect(body).toMatchObject({ max_tokens: 700, reasoning_effort: "low" });
   });
 });
 

@@ -83,6 +83,14 @@ describe("a chain of models", () => {
     expect(run.error).toMatchObject({ type: "reserved_key" });
   });
 
+  test("is told how hard to reason and how long to answer; an answer that is cut says what to raise", async () => {
+    const model = new Model();
+    await model.script({ text: "and then", isCutShort: true });
+    const run = await admin.finish({ steps: [say(model, { reasoning: "high", maxOutputTokens: 2_000 })] });
+    expect(run.error).toMatchObject({ type: "model_output", detail: expect.stringContaining("raise `maxOutputTokens`") as unknown });
+    expect(JSON.parse((await model.calls())[0]!.body)).toMatchObject({ reasoning_effort: "high", max_tokens: 2_000 });
+  });
+
   test("a list is asked for as a member of an object, which is all that providers answer with", async () => {
     const model = new Model();
     await model.script({ json: { value: ["a", "b"] } });
