@@ -88,7 +88,6 @@ async function versions(call: Call<Named, z.output<typeof pageQuery>>): Promise<
 
 async function executions(call: Call<Named, z.output<typeof pageQuery> & { outcome?: string }>): Promise<Answer> {
   const { deps, caller, params, query } = call;
-  await versionsOf(call);
   const before = decodeCursor(query.cursor, Number.MAX_SAFE_INTEGER)?.[0];
   const rows = await deps.database.toolCall.findMany({
     where: {
@@ -100,6 +99,8 @@ async function executions(call: Call<Named, z.output<typeof pageQuery> & { outco
     orderBy: { id: "desc" },
     take: query.limit + 1,
   });
+  // One that never answered is in no catalogue; that it was called is known all the same.
+  if (rows.length === 0) await versionsOf(call);
   return ok(pageOf(rows, query.limit, { item: execution, cursor: (row) => encodeCursor([Number(row.id), ""]) }));
 }
 
@@ -141,7 +142,7 @@ function healthOf({ server, seenAt }: Pick<Row, "server" | "seenAt">, { successR
 
 const execution = (row: Prisma.ToolCallGetPayload<object>): JsonObject => ({
   id: String(row.id),
-  version: row.version,
+  version: row.version === "" ? null : row.version,
   runId: row.runId,
   step: row.path,
   startedAt: row.startedAt.toISOString(),

@@ -61,12 +61,12 @@ export const toolExecutionPageSchema = paged(
   z
     .object({
       id: z.string(),
-      version: z.string(),
+      version: z.string().nullable().meta({ description: "null: its MCP server was away, or refused, before it could say." }),
       runId: z.string(),
       step: z.string().meta({ description: "Step path." }),
       startedAt: time,
       durationMs: z.int(),
-      outcome: z.string().meta({ description: "`ok`, or the code of the fault." }),
+      outcome: z.string().meta({ description: "`ok`, or the code of the fault; `tool` for a result that says `isError`." }),
       detail: z.string().nullable(),
     })
     .meta({ id: "ToolExecution", description: "One call of a tool. The last second before a worker's sudden end may be missing." }),

@@ -118,14 +118,18 @@ export interface ToolStatistics {
   lastError: JsonObject | null;
 }
 
-/** How tools did for a tenant of late. What its callers did wrong (`tool_input`, `policy`) is not theirs. */
+/**
+ * How tools did for a tenant of late. What its callers did wrong (`tool_input`, `policy`) is not theirs. `policy` of an MCP server's is: it is
+ * not as it was approved, or its secret is missing, for whoever calls it.
+ */
 export async function statisticsOf(database: Database, tenant: string, tools: string[]): Promise<Map<string, ToolStatistics>> {
   const since = new Date(Date.now() - limits.toolStatisticsMs);
   const [sums, errors] = await Promise.all([
     database.$queryRaw<Sums[]>`
       SELECT tool, count(*)::int AS calls, count(*) FILTER (WHERE outcome = 'ok')::int AS good,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95
-      FROM tool_calls WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since} AND outcome NOT IN ('tool_input', 'policy')
+      FROM tool_calls WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since}
+        AND outcome <> 'tool_input' AND (outcome <> 'policy' OR position('/' in tool) > 0)
       GROUP BY tool`,
     database.$queryRaw<LastError[]>`
       SELECT DISTINCT ON (tool) tool, outcome, detail, started_at AS "startedAt", run_id AS "runId" FROM tool_calls
