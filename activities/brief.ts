@@ -255,11 +255,11 @@ async function settle(deps: Deps, task: Task, { granted, scope }: { granted: Gra
 }
 
 /** What it says of itself. A server that does not answer ends the task. */
-async function toolOf({ tenant, run, order, describe }: Task, fields: Parameters<DescribeTool>[0]): ReturnType<DescribeTool> {
+async function toolOf({ tenant, run, step, order, describe }: Task, fields: Parameters<DescribeTool>[0]): ReturnType<DescribeTool> {
   const context = {
-    ...briefing(tenant, run),
+    ...briefing(tenant, step.runId),
     idempotencyKey: `${run}:`,
-    path: "",
+    path: step.path,
     ...(order.policy?.hosts ? { hosts: order.policy.hosts } : {}),
   };
   try {

@@ -98,7 +98,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     brief: createBrief({
       database,
       embeddings,
-      describeTools: createDescribeTools({ find, mcp: deps.mcp }),
+      describeTools: createDescribeTools({ ...deps, find }),
       plans: new Plans(database),
       models: deps.models,
       threads,

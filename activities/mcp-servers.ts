@@ -130,6 +130,7 @@ export class McpServers {
           await this.#checkResult(tenant, offered.output, { structured: result.structured, name: description.name });
         return { ...result, text: textOf(result.content) };
       },
+      complaintIn: (result) => (isObject(result) && result["isError"] === true ? (result["text"] as string) : undefined),
       close: () => session.close(),
     };
   }

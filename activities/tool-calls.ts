@@ -1,9 +1,11 @@
 import { Fault, messageOf } from "../contracts/faults.ts";
+import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Database } from "../prisma/client.ts";
 import { forgetOldCalls, recordCalls, type CallOfTool } from "../prisma/tools.ts";
-import type { WorkContext } from "./work.ts";
 import { storable } from "../prisma/storable.ts";
+import type { Tool } from "./tool-registry.ts";
+import type { WorkContext } from "./work.ts";
 
 /** How calls of tools went, written in batches: figures for people, which no run waits for. */
 export class ToolCalls {
@@ -17,22 +19,27 @@ export class ToolCalls {
   }
 
   /** Do it, and note how it went. */
-  async watch<Result>(tool: { name: string; version: string }, context: WorkContext, work: () => Promise<Result>): Promise<Result> {
+  async watch<Result extends Json>(tool: Called, context: WorkContext, work: () => Promise<Result>): Promise<Result> {
+    const note = this.#noteOf(tool, context);
+    const result = await noting(note, context, work);
+    const complaint = tool.complaintIn?.(result);
+    if (complaint === undefined) note("ok", null);
+    else note("tool", complaint);
+    return result;
+  }
+
+  /** Do what a call needs first. When that fails there is no call, and this is how it went. */
+  before<Result>(tool: Called, context: WorkContext, work: () => Promise<Result>): Promise<Result> {
+    return noting(this.#noteOf(tool, context), context, work);
+  }
+
+  #noteOf({ name, version }: Called, { tenant, runId, path }: WorkContext): Note {
     const startedAt = new Date();
-    const note = (outcome: string, detail: string | null): void => {
-      const { tenant, runId, path } = context;
+    return (outcome, detail) => {
       const durationMs = Date.now() - startedAt.getTime();
-      this.#add({ tenant, tool: tool.name, version: tool.version, runId, path, startedAt, durationMs, outcome, detail });
+      const said = detail === null ? null : storable(detail.slice(0, 500));
+      this.#add({ tenant, tool: name, version, runId, path, startedAt, durationMs, outcome, detail: said });
     };
-    try {
-      const result = await work();
-      note("ok", null);
-      return result;
-    } catch (error) {
-      const code = error instanceof Fault ? error.code : context.signal.aborted ? "canceled" : "defect";
-      note(code, storable(messageOf(error).slice(0, 500)));
-      throw error;
-    }
   }
 
   /** Write what waits. */
@@ -52,6 +59,19 @@ export class ToolCalls {
     this.#waiting.push(call);
     // Should Postgres be away, these calls are missing from the figures.
     this.#timer ??= setTimeout(() => void this.flush().catch(() => undefined), FLUSH_AFTER_MS).unref();
+  }
+}
+
+/** `version`: empty while nobody knows. */
+type Called = Pick<Tool, "name" | "version" | "complaintIn">;
+type Note = (outcome: string, detail: string | null) => void;
+
+async function noting<Result>(note: Note, { signal }: WorkContext, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    note(error instanceof Fault ? error.code : signal.aborted ? "canceled" : "defect", messageOf(error));
+    throw error;
   }
 }
 

@@ -1,11 +1,14 @@
 import type { ToolFields } from "../contracts/activities.ts";
+import { rootOfKey } from "../contracts/ids.ts";
+import { toolName } from "../contracts/policy.ts";
 import type { Database } from "../prisma/client.ts";
 import { settleVersion } from "../prisma/tools.ts";
-import { patiently } from "./patience.ts";
 import type { McpServers } from "./mcp-servers.ts";
+import { patiently } from "./patience.ts";
+import { noSecrets, type Redact } from "./redact.ts";
+import type { ToolCalls } from "./tool-calls.ts";
 import type { Tool, ToolRegistry } from "./tool-registry.ts";
 import type { WorkContext } from "./work.ts";
-import { rootOfKey } from "../contracts/ids.ts";
 
 type Wanted = Pick<ToolFields, "tool" | "version" | "server">;
 
@@ -18,9 +21,12 @@ export type DescribeTool = (
 ) => Promise<Pick<Tool, "description" | "input" | "effect" | "version" | "short">>;
 
 /** The tool that a call means. A range of versions is settled once for a run, whatever workers learn meanwhile. */
-export function createFindTool({ tools, database, mcp }: { tools: ToolRegistry; database: Database; mcp: McpServers }): FindTool {
+export function createFindTool({ tools, database, ...asked }: Asked & { tools: ToolRegistry; database: Database }): FindTool {
   return async ({ tool, version: range, server }, context) => {
-    if (server !== undefined) return mcp.find({ server, tool, version: range }, context);
+    if (server !== undefined) {
+      const wanted = { server, tool, version: range };
+      return askServer(asked, { wanted, context }, () => asked.mcp.find(wanted, context));
+    }
     const { tenant, idempotencyKey, timeoutMs } = context;
     const offered = tools.get(tool, range);
     if (range === undefined || range === offered.version) return offered;
@@ -32,13 +38,36 @@ export function createFindTool({ tools, database, mcp }: { tools: ToolRegistry; 
 
 /** For the length of a task: a server is asked once, however many of its tools are wanted. */
 export const createDescribeTools =
-  ({ find, mcp }: { find: FindTool; mcp: McpServers }): (() => DescribeTool) =>
+  ({ find, ...asked }: Asked & { find: FindTool }): (() => DescribeTool) =>
   () => {
     const servers = new Map<string, ReturnType<McpServers["describe"]>>();
     return async ({ server, ...wanted }, context) => {
       if (server === undefined) return find(wanted, context);
-      const described = servers.get(server) ?? mcp.describe(server, context);
+      const described = servers.get(server) ?? asked.mcp.describe(server, context);
       servers.set(server, described);
-      return (await described)({ ...wanted, server });
+      const ofServer = { ...wanted, server };
+      return askServer(asked, { wanted: ofServer, context }, async () => (await described)(ofServer));
     };
   };
+
+interface Asked {
+  mcp: McpServers;
+  calls: ToolCalls;
+  redact?: Redact | undefined;
+}
+
+/** A server that is away, or that may not be used as it is, fails the calls that then are never made. */
+async function askServer<Answer>(
+  { calls, redact = noSecrets }: Asked,
+  { wanted, context }: { wanted: Wanted; context: WorkContext },
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  return calls.before({ name: toolName(wanted), version: wanted.version ?? "" }, context, async () => {
+    try {
+      return await ask();
+    } catch (error) {
+      // Before anybody notes it.
+      throw redact.error(error);
+    }
+  });
+}

@@ -33,6 +33,8 @@ export interface Tool {
   /** Arguments as the tool wants them, or a promise of them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
+  /** Why a result, which is one for whoever called, counts as a failure of the tool. */
+  complaintIn?: (result: Json) => string | undefined;
   /** Whoever was given the tool is done with it. */
   close?: () => Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { leadingFirst, newestFirst } from "../contracts/semver.ts";
 import type { Prisma } from "../prisma/client.ts";
-import { everyTenant, newestTools, statisticsOf, type ToolRow, type ToolStatistics } from "../prisma/tools.ts";
+import { everyTenant, lastSeenFirst, newestTools, statisticsOf, type ToolRow, type ToolStatistics } from "../prisma/tools.ts";
 import { decodeCursor, encodeCursor, pageOf, pageOfVersions } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
@@ -40,7 +40,7 @@ export const toolRoutes = [
     ...ofTool,
     id: "listToolVersions",
     path: "/api/v2/tools/{name}/versions",
-    summary: "Versions of a tool that workers ever had, page by page",
+    summary: "Versions of a tool that workers ever had, with all contents they had, page by page",
     query: pageQuery,
     answers: { 200: { description: "A page, the highest version first.", schema: toolVersionsSchema } },
     handle: versions,
@@ -73,7 +73,7 @@ async function get(call: Call<Named, { version?: string }>): Promise<Answer> {
   const known = (await versionsOf(call)).toSorted(leadingFirst).map(({ version }) => version);
   const version = query.version ?? known[0]!;
   if (!known.includes(version)) throw new Fault("not_found", `No version ${version} of tool ${params.name}.`);
-  const row = await deps.database.tool.findFirstOrThrow({ where: { ...ownedBy(call), version } });
+  const row = await deps.database.tool.findFirstOrThrow({ where: { ...ownedBy(call), version }, orderBy: [...lastSeenFirst] });
   const statistics = await statisticsOf(deps.database, caller.tenant, [row.name]);
   return ok({ ...view(row), ...schemasOf(row), ...ofLate(row, statistics.get(row.name)!) });
 }
@@ -81,14 +81,15 @@ async function get(call: Call<Named, { version?: string }>): Promise<Answer> {
 async function versions(call: Call<Named, z.output<typeof pageQuery>>): Promise<Answer> {
   const known = await versionsOf(call);
   const { shown, page } = pageOfVersions(known, call.query);
-  const rows = await call.deps.database.tool.findMany({ where: { ...ownedBy(call), version: { in: shown } } });
-  const listed = rows.toSorted(newestFirst).map((row) => ({ ...view(row), ...schemasOf(row) }));
+  const where = { ...ownedBy(call), version: { in: shown } };
+  const rows = await call.deps.database.tool.findMany({ where, orderBy: [...lastSeenFirst] });
+  const contents = shown.flatMap((version) => rows.filter((row) => row.version === version).slice(0, limits.toolContentsMax));
+  const listed = contents.toSorted(newestFirst).map((row) => ({ ...view(row), ...schemasOf(row) }));
   return ok({ name: call.params.name, latest: known.toSorted(leadingFirst)[0]!.version, versions: listed, page });
 }
 
 async function executions(call: Call<Named, z.output<typeof pageQuery> & { outcome?: string }>): Promise<Answer> {
   const { deps, caller, params, query } = call;
-  await versionsOf(call);
   const before = decodeCursor(query.cursor, Number.MAX_SAFE_INTEGER)?.[0];
   const rows = await deps.database.toolCall.findMany({
     where: {
@@ -100,12 +101,14 @@ async function executions(call: Call<Named, z.output<typeof pageQuery> & { outco
     orderBy: { id: "desc" },
     take: query.limit + 1,
   });
+  // One that never answered is in no catalogue; that it was called is known all the same.
+  if (rows.length === 0) await versionsOf(call);
   return ok(pageOf(rows, query.limit, { item: execution, cursor: (row) => encodeCursor([Number(row.id), ""]) }));
 }
 
 /** Which there are. Fault `not_found`. */
 async function versionsOf(call: Call<Named>): Promise<{ version: string }[]> {
-  const rows = await call.deps.database.tool.findMany({ where: ownedBy(call), select: { version: true } });
+  const rows = await call.deps.database.tool.findMany({ where: ownedBy(call), distinct: ["version"], select: { version: true } });
   if (rows.length === 0) throw new Fault("not_found", `No tool ${call.params.name}.`);
   return rows;
 }
@@ -141,7 +144,7 @@ function healthOf({ server, seenAt }: Pick<Row, "server" | "seenAt">, { successR
 
 const execution = (row: Prisma.ToolCallGetPayload<object>): JsonObject => ({
   id: String(row.id),
-  version: row.version,
+  version: row.version === "" ? null : row.version,
   runId: row.runId,
   step: row.path,
   startedAt: row.startedAt.toISOString(),

@@ -268,6 +268,7 @@ const meanings: Record<keyof typeof limits, string> = {
   toolCallsKeepMs: "how long the history of tool calls is kept",
   toolStatisticsMs: "what the figures of a tool are taken from",
   toolCallsWaitingMax: "tool calls of a worker that are yet to be written into the history; further ones are left out",
+  toolContentsMax: "contents of one version of a tool that are listed: it was changed without being counted up",
   toolSeenEveryMs: "how often a worker says that its tools are still there; unseen three times as long they count as absent",
   agentInstructionsMax: "characters of an agent's `instructions`: 422",
   agentDescriptionMax: "characters of its `description`",

@@ -167,6 +167,7 @@ export const limits = {
   toolStatisticsMs: 24 * hour,
   toolCallsWaitingMax: 10_000,
   toolSeenEveryMs: 30 * second,
+  toolContentsMax: 20,
   // agents
   agentInstructionsMax: 64 * KB,
   agentDescriptionMax: 4_000,

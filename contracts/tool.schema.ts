@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { limits } from "./limits.ts";
 import { json, paged, pageSchema, time } from "./api.schema.ts";
 
 /** Answers of the HTTP API about tools. */
@@ -29,7 +30,7 @@ const versionFields = {
   description: z.string(),
   effect: z.enum(["read", "write", "dangerous"]),
   idempotent: z.boolean(),
-  hash: z.string().meta({ description: "SHA-256 of name, description and schemas." }),
+  hash: z.string().meta({ description: "SHA-256 of name, description, schemas and effect." }),
   publishedAt: time,
   seenAt: time.meta({ description: "When a worker last had it." }),
 };
@@ -54,19 +55,22 @@ export const toolVersionsSchema = z
     versions: z.array(z.object({ ...versionFields, ...schemas }).meta({ id: "ToolVersion" })),
     page: pageSchema,
   })
-  .meta({ id: "ToolVersions", description: "A page of the versions of a tool, highest first." });
+  .meta({
+    id: "ToolVersions",
+    description: `A page of the versions of a tool, highest first. One that was changed without counting it up is there once for each content, what was seen last first, up to ${limits.toolContentsMax}; \`publishedAt\` and \`seenAt\` say from when to when.`,
+  });
 
 export const toolExecutionPageSchema = paged(
   "ToolExecutionPage",
   z
     .object({
       id: z.string(),
-      version: z.string(),
+      version: z.string().nullable().meta({ description: "null: its MCP server was away, or refused, before it could say." }),
       runId: z.string(),
       step: z.string().meta({ description: "Step path." }),
       startedAt: time,
       durationMs: z.int(),
-      outcome: z.string().meta({ description: "`ok`, or the code of the fault." }),
+      outcome: z.string().meta({ description: "`ok`, or the code of the fault; `tool` for a result that says `isError`." }),
       detail: z.string().nullable(),
     })
     .meta({ id: "ToolExecution", description: "One call of a tool. The last second before a worker's sudden end may be missing." }),

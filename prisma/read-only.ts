@@ -1,8 +1,8 @@
 import { PrismaPg } from "@prisma/adapter-pg";
-import type { Socket } from "node:net";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { sendCancelRequest, type AtWork } from "./cancel-request.ts";
 
 export interface ReadQuery {
   text: string;
@@ -36,14 +36,15 @@ export class ReadOnlyDatabase {
     // Ends what the server is at; a connection that was cut is not used again.
     let isCut = false;
     const cut = (): void => {
-      if (!isCut) client.release(true);
+      if (isCut) return;
       isCut = true;
+      sendCancelRequest(client);
+      client.release(true);
     };
     signal.addEventListener("abort", cut, { once: true });
-    const page = new Page(client, cut);
+    const page = new Page(client, { endsAt: Date.now() + timeoutMs, cut });
     try {
-      await client.query("BEGIN READ ONLY");
-      await client.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.floor(timeoutMs))}`);
+      await client.query(`BEGIN READ ONLY; ${page.timeout()}`);
       // By the extended protocol, which takes one statement; a cursor takes nothing but a query.
       await client.query({ text: `DECLARE answer NO SCROLL CURSOR FOR ${text}`, values, queryMode: "extended" });
       return await fetchAll(page, rowsMax, bytesMax);
@@ -64,11 +65,11 @@ interface Answer {
   rows: JsonObject[];
 }
 
-interface Connection {
-  query(query: string | { text: string; values: Json[]; queryMode: "extended" }): Promise<Answer>;
+interface Connection extends AtWork {
+  query(query: { text: string; values: Json[]; queryMode: "extended" }): Promise<Answer>;
+  /** Each of several statements has an answer. */
+  query(query: string): Promise<Answer[]>;
   release(isBroken?: boolean): void;
-  /** The driver's own. */
-  connection: { stream: Pick<Socket, "on" | "off"> };
 }
 
 interface Pool {
@@ -90,11 +91,13 @@ const rowsAtOnceMax = 100;
 /** The driver keeps a page whole, however large: what comes is counted, and cut before it is too much. */
 class Page {
   readonly #connection: Connection;
+  readonly #endsAt: number;
   readonly #count: (chunk: Buffer) => void;
   #bytes = 0;
 
-  constructor(connection: Connection, cut: () => void) {
+  constructor(connection: Connection, { endsAt, cut }: { endsAt: number; cut: () => void }) {
     this.#connection = connection;
+    this.#endsAt = endsAt;
     this.#count = ({ length }) => {
       this.#bytes += length;
       if (this.#isTooLarge) cut();
@@ -106,16 +109,22 @@ class Page {
     return this.#bytes > limits.sqlPageBytesMax;
   }
 
-  /** Undefined when it was too large. */
+  /**
+   * Undefined when it was too large. The timeout is set for each: the query itself can set it (`set_config`), which holds from the next
+   * page on. It ends what a worker has begun that is no more.
+   */
   async fetch(rows: number): Promise<Answer | undefined> {
     this.#bytes = 0;
     try {
-      return await this.#connection.query(`FETCH ${rows} FROM answer`);
+      const [, page] = await this.#connection.query(`${this.timeout()}; FETCH ${rows} FROM answer`);
+      return page;
     } catch (error) {
       if (this.#isTooLarge) return undefined;
       throw error;
     }
   }
+
+  timeout = (): string => `SET LOCAL statement_timeout = ${Math.max(1, Math.floor(this.#endsAt - Date.now()))}`;
 
   close(): void {
     this.#connection.connection.stream.off("data", this.#count);

@@ -19,16 +19,23 @@ export interface ToolDescription {
 /** Owner of the tools that workers bring along: every tenant has them. */
 export const everyTenant = "";
 
-/** Tell the catalogue what there is; what was there under the same name and version is replaced. Gives the names of those that differ from before. */
+/**
+ * Tell the catalogue what there is. What was there under the same name and version stays beside it: runs have used it. Gives the names of
+ * those that are not what they ever were.
+ */
 export async function publishTools(
   database: Pick<Database, "tool">,
   tenant: string,
   tools: (ToolDescription & { server?: string })[],
 ): Promise<string[]> {
-  const before = await database.tool.findMany({ where: { tenant, name: { in: tools.map(({ name }) => name) } } });
-  const hashes = new Map(before.map(({ name, version, hash }) => [`${name} ${version}`, hash]));
+  const before = await database.tool.findMany({
+    where: { tenant, name: { in: tools.map(({ name }) => name) } },
+    select: { name: true, version: true, hash: true },
+  });
+  const known = new Set(before.flatMap(({ name, version, hash }) => [`${name} ${version}`, `${name} ${version} ${hash}`]));
   for (const tool of tools) {
     const { name, version, description, input, output, server, effect, idempotent, short } = tool;
+    const hash = hashOfTool(tool);
     const row = {
       description,
       effect,
@@ -37,26 +44,28 @@ export async function publishTools(
       input: input as Prisma.InputJsonValue,
       output: output === undefined ? Prisma.DbNull : (output as Prisma.InputJsonValue),
       server: server ?? null,
-      hash: hashOfTool(tool),
       seenAt: new Date(),
     };
-    const where = { tenant_name_version: { tenant, name, version } };
-    await database.tool.upsert({ where, create: { tenant, name, version, ...row }, update: row });
+    const where = { tenant_name_version_hash: { tenant, name, version, hash } };
+    await database.tool.upsert({ where, create: { tenant, name, version, hash, ...row }, update: row });
   }
-  return tools
-    .filter((tool) => (hashes.get(`${tool.name} ${tool.version}`) ?? hashOfTool(tool)) !== hashOfTool(tool))
-    .map(({ name }) => name);
+  const isOther = (tool: ToolDescription): boolean =>
+    known.has(`${tool.name} ${tool.version}`) && !known.has(`${tool.name} ${tool.version} ${hashOfTool(tool)}`);
+  return tools.filter(isOther).map(({ name }) => name);
 }
 
 /** The workers are still there. */
-export async function touchTools(database: Database, tenant: string, tools: Pick<ToolDescription, "name" | "version">[]): Promise<void> {
-  const OR = tools.map(({ name, version }) => ({ name, version }));
+export async function touchTools(database: Database, tenant: string, tools: ToolDescription[]): Promise<void> {
+  const OR = tools.map((tool) => ({ name: tool.name, version: tool.version, hash: hashOfTool(tool) }));
   if (OR.length > 0) await database.tool.updateMany({ where: { tenant, OR }, data: { seenAt: new Date() } });
 }
 
-/** What a caller of the tool relies on. */
-const hashOfTool = ({ name, description, input, output }: Pick<ToolDescription, "name" | "description" | "input" | "output">): string =>
-  hashOf([name, description, input, output ?? null]);
+/** What a caller of the tool relies on, and what decides how often it is called. */
+const hashOfTool = ({ name, description, input, output, effect, idempotent }: ToolDescription): string =>
+  hashOf([name, description, input, output ?? null, effect, idempotent]);
+
+/** Of several contents of a version the one that was there last. */
+export const lastSeenFirst = [{ seenAt: "desc" }, { publishedAt: "desc" }] as const;
 
 type Row = Prisma.ToolGetPayload<object>;
 type NamesAfter = { after: string; server?: string | undefined; take: number };
@@ -65,11 +74,16 @@ type NamesAfter = { after: string; server?: string | undefined; take: number };
 export async function newestTools(database: Database, tenant: string, { after, server, take }: NamesAfter): Promise<ToolRow[]> {
   const ofServer = server === undefined ? Prisma.empty : Prisma.sql`AND server = ${server}`;
   const named = await database.$queryRaw<{ tenant: string; name: string; versions: string[] }[]>`
-    SELECT tenant, name, array_agg(version) AS versions FROM tools
+    SELECT tenant, name, array_agg(DISTINCT version) AS versions FROM tools
     WHERE tenant IN (${everyTenant}, ${tenant}) AND name > ${after} ${ofServer} GROUP BY tenant, name ORDER BY name LIMIT ${take}`;
   if (named.length === 0) return [];
   const OR = named.map(({ versions, ...owned }) => ({ ...owned, version: leadingOf(versions) }));
-  return database.tool.findMany({ where: { OR }, orderBy: { name: "asc" }, omit: { input: true, output: true } });
+  return database.tool.findMany({
+    where: { OR },
+    distinct: ["tenant", "name"],
+    orderBy: [{ name: "asc" }, ...lastSeenFirst],
+    omit: { input: true, output: true },
+  });
 }
 
 export type ToolRow = Omit<Row, "input" | "output">;
@@ -118,14 +132,18 @@ export interface ToolStatistics {
   lastError: JsonObject | null;
 }
 
-/** How tools did for a tenant of late. What its callers did wrong (`tool_input`, `policy`) is not theirs. */
+/**
+ * How tools did for a tenant of late. What its callers did wrong (`tool_input`, `policy`) is not theirs. `policy` of an MCP server's is: it is
+ * not as it was approved, or its secret is missing, for whoever calls it.
+ */
 export async function statisticsOf(database: Database, tenant: string, tools: string[]): Promise<Map<string, ToolStatistics>> {
   const since = new Date(Date.now() - limits.toolStatisticsMs);
   const [sums, errors] = await Promise.all([
     database.$queryRaw<Sums[]>`
       SELECT tool, count(*)::int AS calls, count(*) FILTER (WHERE outcome = 'ok')::int AS good,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY duration_ms) AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) AS p95
-      FROM tool_calls WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since} AND outcome NOT IN ('tool_input', 'policy')
+      FROM tool_calls WHERE tenant = ${tenant} AND tool = ANY(${tools}) AND started_at > ${since}
+        AND outcome <> 'tool_input' AND (outcome <> 'policy' OR position('/' in tool) > 0)
       GROUP BY tool`,
     database.$queryRaw<LastError[]>`
       SELECT DISTINCT ON (tool) tool, outcome, detail, started_at AS "startedAt", run_id AS "runId" FROM tool_calls

@@ -67,8 +67,9 @@ async function attempt(
   const effects = new EffectLedger(database);
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: [] }), schemas, operator: {}, secrets: {}, env: {} });
-  const find = createFindTool({ tools: createToolRegistry([mails, notes]), database, mcp });
-  const tool = createTool({ database, find, effects, calls: new ToolCalls(database), budgets: new Budgets(database) });
+  const calls = new ToolCalls(database);
+  const find = createFindTool({ tools: createToolRegistry([mails, notes]), database, mcp, calls });
+  const tool = createTool({ database, find, effects, calls, budgets: new Budgets(database) });
   const context = testContext({ runId: run, idempotencyKey: `${run}:step`, ...more });
   const { output, effect } = await tool({ tool: name, arguments: { to }, ...fields }, context, call);
   if (effect) await effects.done(effect, output);

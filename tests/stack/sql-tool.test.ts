@@ -8,6 +8,7 @@ import { performTool } from "../../activities/tool.ts";
 import type { Tool } from "../../activities/tool-registry.ts";
 import { freePorts, startStack, type Stack } from "../../cli/stack.ts";
 import type { JsonObject } from "../../contracts/json.ts";
+import { ReadOnlyDatabase } from "../../prisma/read-only.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
 import { readSettings } from "../../settings.ts";
 import { testContext } from "../work-context.ts";
@@ -119,12 +120,43 @@ test("what is wrong with a query is said to whoever wrote it", async () => {
   expect((await ask("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
 });
 
-test("a query that takes too long is ended in the database, too", async () => {
-  await expect(ask("SELECT pg_sleep(600)", {}, { timeoutMs: 300 })).rejects.toMatchObject({ code: "timeout" });
-  const atWork = "pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()";
-  // By its own clock, which begins a moment later.
-  for (const patience = Date.now() + 60_000; (await numberOf(atWork)) > 0 && Date.now() < patience;) await sleep(20);
-  expect(await numberOf(atWork)).toBe(0);
+describe("a query that is given up is ended in the database, too", () => {
+  /** Of those who ask, also when they only wait; its own clock may be a moment late. */
+  const others = "pg_stat_activity WHERE state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+  const untilNone = async (): Promise<number> => {
+    for (const patience = Date.now() + 20_000; (await numberOf(others)) > 0 && Date.now() < patience;) await sleep(20);
+    return numberOf(others);
+  };
+
+  test("when its time is over", async () => {
+    await expect(ask("SELECT pg_sleep(600)", {}, { timeoutMs: 300 })).rejects.toMatchObject({ code: "timeout" });
+    expect(await untilNone()).toBe(0);
+  });
+
+  test("when its step is cancelled long before", async () => {
+    const step = new AbortController();
+    const asked = ask("SELECT pg_sleep(600)", {}, { timeoutMs: 600_000, signal: step.signal });
+    const ended = expect(asked).rejects.toThrow("canceled");
+    while ((await numberOf(`${others} AND query LIKE 'SET LOCAL%FETCH%' AND wait_event = 'PgSleep'`)) === 0) await sleep(10);
+    step.abort(new Error("canceled"));
+    await ended;
+    expect(await untilNone()).toBe(0);
+  });
+
+  test("when it has switched the database's own timeout off", async () => {
+    const query = "SELECT set_config('statement_timeout', '0', true) UNION ALL SELECT pg_sleep(600)::text";
+    await expect(ask(query, {}, { timeoutMs: 1_000 })).rejects.toMatchObject({ code: "timeout" });
+    expect(await untilNone()).toBe(0);
+  });
+});
+
+test("a query cannot outlast its time where nobody is left to end it", async () => {
+  const query = "SELECT set_config('statement_timeout', '0', true) UNION ALL SELECT pg_sleep(600)::text";
+  const alone = new ReadOnlyDatabase(stack.databaseUrl);
+  const never = new AbortController().signal;
+  const asked = alone.query({ text: query, values: [], rowsMax: 10, bytesMax: 1_000, timeoutMs: 500, signal: never });
+  await expect(asked).rejects.toMatchObject({ code: "57014" });
+  await alone.close();
 });
 
 test("another tenant's connection is not there, and one that is away tells no address", async () => {
