@@ -5,6 +5,8 @@ import { converse, type Partner, type Trait } from "../tests/servers/conversatio
 import { startModelServer, type ModelServer } from "../tests/servers/model-server.ts";
 import type { ModelReply, ModelRequestBody } from "../tests/servers/model-reply.ts";
 import type { Recorded } from "../tests/servers/scripted-server.ts";
+import { createModelFetch } from "./model-fetch.ts";
+import { createOpenAi } from "./model-openai.ts";
 import { createModels, type ModelSettings } from "./models.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -62,6 +64,17 @@ async function otherServer(): Promise<string> {
 
 converse("aimock, as OpenAI", ["key", "connection"], async () => partnerOf(asOpenAi(await otherServer())));
 converse("aimock, as Anthropic", ["key", "connection"], async () => partnerOf(asAnthropic(await otherServer())));
+
+/** What is asked at OpenAI itself, asked there: its newest models with tools by another API. */
+async function newestPartner(): Promise<Partner> {
+  const url = await otherServer();
+  const modelFetch = createModelFetch();
+  const fetch: typeof modelFetch = (input, init) => modelFetch(String(input).replace("https://api.openai.com", url), init);
+  const [model, stranger] = ["key", "sk-nobody-has-this"].map((apiKey) => createOpenAi({ apiKey, fetch }));
+  return { model: model!, stranger: stranger!, name: "gpt-5.5" };
+}
+
+converse("aimock, as OpenAI itself with its newest model", ["key", "connection"], newestPartner);
 
 converse("local", ["embeddings"], () => partnerOf({}, "extractive"));
 
