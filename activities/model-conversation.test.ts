@@ -1,12 +1,11 @@
 import { afterAll, test } from "@jest/globals";
 import { LLMock } from "@copilotkit/aimock";
 import { readSettings } from "../settings.ts";
+import { asOpenAi as openAiAt } from "../tests/servers/as-openai.ts";
 import { converse, type Partner, type Trait } from "../tests/servers/conversation.ts";
 import { startModelServer, type ModelServer } from "../tests/servers/model-server.ts";
 import type { ModelReply, ModelRequestBody } from "../tests/servers/model-reply.ts";
 import type { Recorded } from "../tests/servers/scripted-server.ts";
-import { createModelFetch } from "./model-fetch.ts";
-import { createOpenAi } from "./model-openai.ts";
 import { createModels, type ModelSettings } from "./models.ts";
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -68,10 +67,7 @@ converse("aimock, as Anthropic", ["key", "connection"], async () => partnerOf(as
 /** What is asked at OpenAI itself, asked there: its newest models with tools by another API. */
 async function newestPartner(): Promise<Partner> {
   const url = await otherServer();
-  const modelFetch = createModelFetch();
-  const fetch: typeof modelFetch = (input, init) => modelFetch(String(input).replace("https://api.openai.com", url), init);
-  const [model, stranger] = ["key", "sk-nobody-has-this"].map((apiKey) => createOpenAi({ apiKey, fetch }));
-  return { model: model!, stranger: stranger!, name: "gpt-5.5" };
+  return { model: openAiAt(url, "key"), stranger: openAiAt(url, "sk-nobody-has-this"), name: "gpt-5.5" };
 }
 
 converse("aimock, as OpenAI itself with its newest model", ["key", "connection"], newestPartner);

@@ -17,7 +17,7 @@ export function readResponse(response: Response | null, request: ChatRequest, la
   const written = {
     text: textOf(parts, "output_text", "text"),
     toolCalls: ofType(items, "function_call").map(({ call_id: id, name, arguments: given }) =>
-      toolCallOf(String(id), String(name), typeof given === "string" ? given : JSON.stringify(given ?? {})),
+      toolCallOf(wordIn(id), wordIn(name), typeof given === "string" ? given : JSON.stringify(given ?? {})),
     ),
   };
   return {
@@ -28,6 +28,8 @@ export function readResponse(response: Response | null, request: ChatRequest, la
     finish: finishOf(response, { refusal, calls: written.toolCalls.length }),
   };
 }
+
+const wordIn = (value: Json | undefined): string => (typeof value === "string" ? value : "unnamed");
 
 /** What was said and called stands beside it, and may be changed there. */
 function withoutWords(item: JsonObject): JsonObject {

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { Fault } from "../contracts/faults.ts";
 import type { JsonObject } from "../contracts/json.ts";
+import { asOpenAi } from "../tests/servers/as-openai.ts";
 import { startServer, type Reply, type ScriptedServer } from "../tests/servers/scripted-server.ts";
-import { createModelFetch } from "./model-fetch.ts";
-import { createOpenAi } from "./model-openai.ts";
 import type { ChatAnswer, ChatRequest, Delta, Message, Model } from "./model-port.ts";
 
 /** OpenAI's newest models where they have tools: asked at its own address, answered here. */
@@ -13,11 +12,7 @@ let model: Model;
 beforeEach(async () => {
   replies = [];
   server = await startServer(() => replies.shift() ?? { status: 500 });
-  const modelFetch = createModelFetch();
-  model = createOpenAi({
-    apiKey: "key",
-    fetch: (input, init) => modelFetch(String(input).replace("https://api.openai.com", server.url), init),
-  });
+  model = asOpenAi(server.url, "key");
 });
 afterEach(() => server.close());
 
