@@ -1,6 +1,7 @@
 import { afterAll, test } from "@jest/globals";
 import { LLMock } from "@copilotkit/aimock";
 import { readSettings } from "../settings.ts";
+import { asOpenAi as openAiAt } from "../tests/servers/as-openai.ts";
 import { converse, type Partner, type Trait } from "../tests/servers/conversation.ts";
 import { startModelServer, type ModelServer } from "../tests/servers/model-server.ts";
 import type { ModelReply, ModelRequestBody } from "../tests/servers/model-reply.ts";
@@ -62,6 +63,14 @@ async function otherServer(): Promise<string> {
 
 converse("aimock, as OpenAI", ["key", "connection"], async () => partnerOf(asOpenAi(await otherServer())));
 converse("aimock, as Anthropic", ["key", "connection"], async () => partnerOf(asAnthropic(await otherServer())));
+
+/** What is asked at OpenAI itself, asked there: its newest models with tools by another API. */
+async function newestPartner(): Promise<Partner> {
+  const url = await otherServer();
+  return { model: openAiAt(url, "key"), stranger: openAiAt(url, "sk-nobody-has-this"), name: "gpt-5.5" };
+}
+
+converse("aimock, as OpenAI itself with its newest model", ["key", "connection"], newestPartner);
 
 converse("local", ["embeddings"], () => partnerOf({}, "extractive"));
 

@@ -79,7 +79,8 @@ function answerFault(error: Error, answer: AnswerError, label: string): Fault {
 function readErrorEvent(error: Error): { type: string } | undefined {
   if (error.constructor.name !== "APIError") return undefined;
   const { type, code } = error as { type?: unknown; code?: unknown };
-  return { type: [type, code].find((name) => typeof name === "string") ?? "unknown" };
+  // OpenAI's responses API calls the event itself so.
+  return { type: ([type, code].find((name) => typeof name === "string" && name !== "error") as string | undefined) ?? "unknown" };
 }
 
 /** Unless it says that the request is wrong, another attempt makes sense. */

@@ -11,11 +11,16 @@ import {
   type EmbedRequest,
   type Model,
 } from "./model-port.ts";
-import { isOpenAis } from "./model-traits.ts";
+import { isOpenAis, openAiTraits } from "./model-traits.ts";
 import { chatBody } from "./openai-request.ts";
 import { gatherChunks, readCompletion } from "./openai-answer.ts";
+import { gatherResponse, readResponse } from "./responses-answer.ts";
+import { responseBody } from "./responses-request.ts";
 
-/** OpenAI, and every server that speaks its chat API (vLLM, Ollama, llama.cpp): those need no key. */
+/**
+ * OpenAI, and every server that speaks its chat API (vLLM, Ollama, llama.cpp): those need no key. Its newest models are asked by its responses API where
+ * there are tools: by the other they would not reason.
+ */
 export function createOpenAi(options: { apiKey?: string | undefined; baseUrl?: string | undefined; fetch?: typeof fetch }): Model {
   const client = new OpenAI({
     apiKey: options.apiKey ?? "none",
@@ -26,9 +31,13 @@ export function createOpenAi(options: { apiKey?: string | undefined; baseUrl?: s
     fetch: options.fetch ?? createModelFetch(),
   });
   const own = isOpenAis(options.baseUrl);
+  const asksResponses = ({ model, tools = [] }: ChatRequest): boolean => own && tools.length > 0 && openAiTraits(model).reasonsWithoutTools;
   return {
-    chat: (request) => faulting(labelOf(request), () => chat(client, request, own)),
-    stream: (request, onDelta) => faulting(labelOf(request), () => stream(client, { request, onDelta }, own)),
+    chat: (request) => faulting(labelOf(request), () => (asksResponses(request) ? respond(client, request) : chat(client, request, own))),
+    stream: (request, onDelta) =>
+      faulting(labelOf(request), () =>
+        asksResponses(request) ? streamResponse(client, request, onDelta) : stream(client, { request, onDelta }, own),
+      ),
     embed: (request) => faulting(labelOf(request), () => embed(client, request)),
   };
 }
@@ -48,6 +57,19 @@ async function stream(
   const body = { ...chatBody(request, own), stream: true as const, stream_options: { include_usage: true } };
   const chunks = await client.chat.completions.create(body, { headers: request.headers, signal: request.signal });
   return readCompletion(await gatherChunks(chunks, labelOf(request), onDelta), request, labelOf(request));
+}
+
+async function respond(client: OpenAI, request: ChatRequest): Promise<ChatAnswer> {
+  const { headers, signal } = request;
+  // Not by the method for it, which adds to what comes before anybody has looked whether it is a response.
+  const response = await client.post<OpenAI.Responses.Response | null>("/responses", { body: responseBody(request), headers, signal });
+  return readResponse(response, request, labelOf(request));
+}
+
+async function streamResponse(client: OpenAI, request: ChatRequest, onDelta: (delta: Delta) => void): Promise<ChatAnswer> {
+  const body = { ...responseBody(request), stream: true as const };
+  const events = await client.responses.create(body, { headers: request.headers, signal: request.signal });
+  return readResponse(await gatherResponse(events, labelOf(request), onDelta), request, labelOf(request));
 }
 
 async function embed(client: OpenAI, request: EmbedRequest): Promise<Embedded> {

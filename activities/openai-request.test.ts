@@ -3,8 +3,6 @@ import type { ChatRequest } from "./model-port.ts";
 import { cannotDo, isOpenAis, longestAnswer } from "./model-traits.ts";
 import { chatBody } from "./openai-request.ts";
 
-const weather = { name: "weather", description: "The weather", parameters: { type: "object" } };
-
 const request = (model: string, more: Partial<ChatRequest> = {}): ChatRequest => ({
   model,
   messages: [{ role: "user", content: "Where?" }],
@@ -40,8 +38,7 @@ describe("the bound of an answer", () => {
 });
 
 describe("how hard a model is to reason", () => {
-  const effortOf = (model: string, isOwn = true, more: Partial<ChatRequest> = {}): unknown =>
-    chatBody(request(model, { reasoning: "high", ...more }), isOwn).reasoning_effort;
+  const effortOf = (model: string, isOwn = true): unknown => chatBody(request(model, { reasoning: "high" }), isOwn).reasoning_effort;
 
   test.each(["gpt-5-mini", "gpt-5.5", "o3", "o4-mini"])("is said to %s", (model) => expect(effortOf(model)).toBe("high"));
   test.each(["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-chat-latest", "gpt-5.3-chat-latest", "o1-mini", "chatgpt-4o-latest"])(
@@ -52,15 +49,6 @@ describe("how hard a model is to reason", () => {
   test("is said to a model that nobody knows", () => {
     expect(effortOf("qwen3", false)).toBe("high");
     expect(effortOf("gpt-oss:20b", false)).toBe("high");
-  });
-
-  test("is `none` for OpenAI's newest as soon as there are tools, also when nobody says it: the chat API refuses both together", () => {
-    const tools = { tools: [weather] };
-    expect(effortOf("gpt-5.5", true, tools)).toBe("none");
-    expect(chatBody(request("gpt-5.6-terra", tools), true).reasoning_effort).toBe("none");
-    expect(effortOf("gpt-5-mini", true, tools)).toBe("high");
-    expect(effortOf("gpt-5.5", false, tools)).toBe("high");
-    expect(chatBody(request("gpt-4o", tools), true).reasoning_effort).toBeUndefined();
   });
 });
 

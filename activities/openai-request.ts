@@ -17,7 +17,7 @@ export function chatBody(request: ChatRequest, isOpenAis: boolean): OpenAI.ChatC
     ...(tools.length === 0 || toolChoice === undefined ? {} : { tool_choice: choiceOf(toolChoice) }),
     ...(outputSchema ? { response_format: formatOf(outputSchema) } : {}),
     ...boundOf(request, traits, isOpenAis),
-    ...effortOf(request, traits, isOpenAis),
+    ...effortOf(request, traits),
   };
 }
 
@@ -31,15 +31,8 @@ function boundOf({ outputTokensMax }: ChatRequest, traits: OpenAiTraits, isOpenA
 }
 
 /** Of a model that is known not to reason nothing is asked. */
-function effortOf(
-  { reasoning, tools = [] }: ChatRequest,
-  { reasons, reasonsWithoutTools }: OpenAiTraits,
-  isOpenAis: boolean,
-): Pick<OpenAI.ChatCompletionCreateParams, "reasoning_effort"> {
-  // Also where nobody asks: the newest reason by themselves, and are refused for it.
-  if (isOpenAis && reasonsWithoutTools && tools.length > 0) return { reasoning_effort: "none" };
-  return reasoning === undefined || reasons === false ? {} : { reasoning_effort: reasoning };
-}
+const effortOf = ({ reasoning }: ChatRequest, { reasons }: OpenAiTraits): Pick<OpenAI.ChatCompletionCreateParams, "reasoning_effort"> =>
+  reasoning === undefined || reasons === false ? {} : { reasoning_effort: reasoning };
 
 function messageOf(message: Message): OpenAI.ChatCompletionMessageParam {
   if (message.role === "tool") return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
