@@ -13,7 +13,9 @@ export function createBroadcast({ database, client }: { database: Database; clie
     const send = async (run: string): Promise<boolean> => {
       context.cancellationSignal.throwIfAborted();
       try {
-        await client.workflow.getHandle(workflowIdOf(tenant, run)).signal(signals.deliver, { ...event, toAll: true } satisfies ExternalEvent);
+        await client.workflow
+          .getHandle(workflowIdOf(tenant, run))
+          .signal(signals.deliver, { ...event, toAll: true } satisfies ExternalEvent);
         return true;
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return false;

@@ -196,7 +196,8 @@ const meanings: Record<keyof typeof limits, string> = {
   storedTogetherMax: "values that are stored for that at a time",
   stayStepsMin: "steps and events after which a run that had to remember too much looks again",
   longCallMs: "a call whose `timeout` is longer counts as long: a new execution waits for its end",
-  lockLineBytesMax: "who has a place in the line of one lock, about 5,000 steps or runs; who comes later waits, too, and asks again every 10 minutes",
+  lockLineBytesMax:
+    "who has a place in the line of one lock, about 5,000 steps or runs; who comes later waits, too, and asks again every 10 minutes",
   lockCheckEveryMs: "how often a lock that is waited for looks whether its holders still run",
   lockCheckIdleMs: "the same while nobody waits",
   lockIdleMs: "a lock that nobody holds ends after this long",

@@ -79,5 +79,5 @@ function needed({ run: _, path: __, needs, ...question }: JsonObject): unknown {
     : (needs as { path: string; for: string }[])
         .filter(parked)
         .map(({ path }) => path)
-        .toSorted();
+        .toSorted((a, b) => a.localeCompare(b));
 }
