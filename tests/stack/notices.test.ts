@@ -71,13 +71,10 @@ test("each step that is parked while others wait is told, and who is asked hears
   await run.end();
 });
 
-/** Of the steps those that are parked. */
-function needed({ run: _, path: __, needs, ...question }: JsonObject): unknown {
+/** Of the steps those that are parked; of a question what it asks. */
+function needed({ needs, approval, title, assignees }: JsonObject): unknown {
   const parked = ({ for: what }: { for: string }): boolean => what.startsWith("a person");
-  return needs === undefined
-    ? question
-    : (needs as { path: string; for: string }[])
-        .filter(parked)
-        .map(({ path }) => path)
-        .toSorted((a, b) => a.localeCompare(b));
+  if (needs === undefined) return { approval, assignees, ...(title === undefined ? {} : { title }) };
+  const paths = (needs as { path: string; for: string }[]).filter(parked).map(({ path }) => path);
+  return paths.toSorted((a, b) => a.localeCompare(b));
 }
