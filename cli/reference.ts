@@ -196,7 +196,8 @@ const meanings: Record<keyof typeof limits, string> = {
   storedTogetherMax: "values that are stored for that at a time",
   stayStepsMin: "steps and events after which a run that had to remember too much looks again",
   longCallMs: "a call whose `timeout` is longer counts as long: a new execution waits for its end",
-  lockLineBytesMax: "who has a place in the line of one lock, about 5,000 steps or runs; who comes later waits, too, and asks again every 10 minutes",
+  lockLineBytesMax:
+    "who has a place in the line of one lock, about 5,000 steps or runs; who comes later waits, too, and asks again every 10 minutes",
   lockCheckEveryMs: "how often a lock that is waited for looks whether its holders still run",
   lockCheckIdleMs: "the same while nobody waits",
   lockIdleMs: "a lock that nobody holds ends after this long",
@@ -288,6 +289,7 @@ const meanings: Record<keyof typeof limits, string> = {
   guardrailPatternBytesMax: "bytes of a guardrail's pattern",
   guardrailTextMax: "characters that a guardrail reads at once; more is fault `limit`",
   guardrailWhyMax: "characters kept of a reason; the rest is cut",
+  peopleAskedEveryMs: "longest time until a task, whose time is up, looks again whether people are still asked in runs that work for it",
   agentStateKnownMs: "how old an agent's state may be that a worker acts on: so long a stopped agent may begin calls",
   agentStatesKnownMax: "agents whose state a worker process keeps for that time; with more it asks again",
   memoryTextMax: "characters of something an agent remembers",

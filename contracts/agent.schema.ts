@@ -50,7 +50,9 @@ const agentFields = {
   limits: z
     .strictObject({
       maxTurns: count(limits.agentTurnsMax).optional().describe("Calls of the model."),
-      timeout: duration.optional().describe("Time for one task, all calls together."),
+      timeout: duration
+        .optional()
+        .describe("Time for one task, all calls together; what people take to answer does not count. 1 h without it."),
       toolCalls: count(limits.agentToolCallsMax).optional().describe("Calls of tools in one task."),
       parallelToolCalls: count(limits.agentParallelToolCallsMax).optional().describe("Calls of tools at the same time."),
     })

@@ -25,6 +25,7 @@ export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFi
     },
     compiling,
   ),
+  time: step.timeout === undefined ? { ms: platformDefaults.agentTimeoutMs, isUnsaid: true } : { ms: parseDuration(step.timeout) },
   // Beside what is settled: a run that goes on with more of it goes on with the turns it has.
   ...(step.maxTurns === undefined ? {} : { maxTurns: step.maxTurns }),
   ...(step.concurrency === undefined ? {} : { concurrency: step.concurrency }),
