@@ -88,8 +88,13 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
   const { agent, version, approval, tools, guardrails, handoffs, outputSchema, contextTokens, thread, memory } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
-  const { assignees = [], expiresAfter = null } = approval ?? {};
-  const asking = approval && { tools: approval.tools, assignees: templateOf(assignees), expiresAfter: templateOf(expiresAfter) };
+  const { assignees = [], expiresAfter = null, remindAfter } = approval ?? {};
+  const asking = approval && {
+    tools: approval.tools,
+    assignees: templateOf(assignees),
+    expiresAfter: templateOf(expiresAfter),
+    ...optional("remindAfter", remindAfter),
+  };
   return {
     type: "brief",
     ...(agent === undefined ? {} : { agent }),
@@ -204,6 +209,7 @@ function callBlock(step: Turns, compiling: Compiling): Block {
     payload: templateOf({ tool: "${call.name}", arguments: "${call.arguments}" }),
     assignees: templateOf("${call.assignees}"),
     expiresAfter: templateOf("${call.expiresAfter}"),
+    remindAfter: templateOf("${has(call.remindAfter) ? call.remindAfter : null}"),
   });
   const call = stepOf("call", ["approve"], {
     type: "call",

@@ -140,6 +140,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
             tools: approval.tools,
             assignees: (await valueOf(approval.assignees)) as string[],
             expiresAfter: (await valueOf(approval.expiresAfter)) as Asking["expiresAfter"],
+            ...(approval.remindAfter ? { remindAfter: (await valueOf(approval.remindAfter)) as NonNullable<Asking["remindAfter"]> } : {}),
           },
         }
       : {}),
@@ -253,7 +254,7 @@ const refusal = ({ decision, comment }: JsonObject): Json => ({
 });
 
 function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string | null): Promise<Outcome> {
-  const { tool = "", version, server, effect, isShort, memory, arguments: args } = call;
+  const { tool = "", version, server, effect, timeoutMs, isShort, memory, arguments: args } = call;
   refuseTool(walk, here, { tool, server });
   const step = {
     ...here.step,
@@ -262,6 +263,7 @@ function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string
     ...(version === undefined ? {} : { version }),
     ...(server === undefined ? {} : { server }),
     ...(effect === undefined ? {} : { effect }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs, totalTimeoutMs: Math.max(here.step.totalTimeoutMs, timeoutMs) }),
     ...(agent === null ? {} : { agent }),
     ...(isShort ? { local: true } : {}),
     ...(memory ? { memory } : {}),
@@ -289,18 +291,28 @@ function childOf(
         instance: here.path,
       },
     );
-  const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   here.context.task?.delegates();
+  const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
 }
 
 /** The question is an approval whose form is the answer. */
-async function askHuman(walk: Walk, here: HereOf<"call">, { arguments: args }: AskedCall): Promise<Outcome> {
+async function askHuman(walk: Walk, here: HereOf<"call">, { arguments: args, ...people }: AskedCall): Promise<Outcome> {
   const question = isObject(args) && typeof args["question"] === "string" ? args["question"] : JSON.stringify(args);
   const title = question.slice(0, limits.errorDetailMax);
-  const step = { ...here.step, type: "approval", title: { lit: title }, payload: { lit: args }, form: answerForm };
+  const step = {
+    ...here.step,
+    type: "approval",
+    title: { lit: title },
+    payload: { lit: args },
+    form: answerForm,
+    assignees: { lit: people.assignees },
+    expiresAfter: { lit: people.expiresAfter },
+    remindAfter: { lit: people.remindAfter ?? null },
+  };
   const { output } = await ask(walk, { ...(here as Here<never>), step: step as unknown as StepOf<"approval"> });
-  const { approved, data, comment, by } = output as JsonObject;
+  const { decision, approved, data, comment, by } = output as JsonObject;
+  if (decision === "expired") return { output: { unanswered: "Nobody has answered in the time that they had.", by: null } };
   const answer = isObject(data) ? data["answer"] : undefined;
   return { output: { answer: answer ?? comment ?? (approved === true ? "yes" : "no"), by: by ?? null } };
 }

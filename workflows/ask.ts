@@ -109,7 +109,8 @@ async function quorumOf(walk: Walk, { step, path, context }: HereAsk): Promise<n
 async function nudgesOf(walk: Walk, here: HereAsk): Promise<Pick<Asking, "remind" | "escalate">> {
   const { step, context } = here;
   const now = walk.clock.now();
-  const every = step.remindAfter && Math.max(limits.remindAfterMinMs, parseDuration(await walk.value(step.remindAfter, context.frame)));
+  const remindAfter = step.remindAfter ? await walk.value(step.remindAfter, context.frame) : null;
+  const every = remindAfter === null ? undefined : Math.max(limits.remindAfterMinMs, parseDuration(remindAfter));
   const at = await deadlineOf(walk, step.escalate?.after, here);
   return {
     ...(every === undefined ? {} : { remind: { every, next: now + every, count: 0 } }),

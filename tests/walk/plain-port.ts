@@ -234,7 +234,11 @@ export class PlainPort implements Port {
     return made && "done" in made && this.#made.delete(nameOf(call)) ? made.done : undefined;
   };
 
-  call: Port["call"] = async ({ call, next }, scope) => {
+  /** What time calls had, by path. */
+  readonly times = new Map<string, { timeoutMs: number; totalTimeoutMs: number }>();
+
+  call: Port["call"] = async ({ call, options: { timeoutMs, totalTimeoutMs }, next }, scope) => {
+    this.times.set(call.path, { timeoutMs, totalTimeoutMs });
     const made = this.#made.get(nameOf(call));
     this.#made.delete(nameOf(call));
     if (made && "error" in made) throw made.error;
