@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
-import { unguarded, type Asking, type BriefTool } from "../contracts/agent-task.ts";
-import { asksAbout } from "./approvers.ts";
+import { ASK_HUMAN, unguarded, type Asking, type BriefTool } from "../contracts/agent-task.ts";
+import { asksAbout, fitting } from "./approvers.ts";
 
 const tool: BriefTool = { ...unguarded, name: "ledger_post", description: "", parameters: {}, tool: "ledger.post" };
 const ofStep = (more: Partial<Asking> = {}): Asking => ({ tools: ["ledger.*"], assignees: [], expiresAfter: null, ...more });
@@ -27,6 +27,35 @@ test.each([
 ])("of times %j of the step and %j of the agent the shorter counts", (expiresAfter, agents, shorter) => {
   const [asked] = asksAbout([tool], ofStep({ expiresAfter }), ofAgent([], agents));
   expect(asked!.expiresAfter).toBe(shorter);
+});
+
+test("of reminders, too, and who says none has the other's", () => {
+  const remind = (remindAfter?: string) => ({ tools: ["ledger.post"], ...(remindAfter === undefined ? {} : { remindAfter }) });
+  const reminded = (step?: string, agent?: string) =>
+    asksAbout([tool], ofStep(step === undefined ? {} : { remindAfter: step }), remind(agent))[0];
+  expect([reminded("2h", "10m"), reminded("2h"), reminded(undefined, "5m")].map((asked) => asked!.remindAfter)).toEqual([
+    "10m",
+    "2h",
+    "5m",
+  ]);
+  expect(reminded()).not.toHaveProperty("remindAfter");
+});
+
+const human: BriefTool = { ...unguarded, name: ASK_HUMAN, description: "", parameters: {} };
+
+test.each([
+  ["another tool", "ledger.*"],
+  ["the question", ASK_HUMAN],
+  ["all", "*"],
+])("who decides about %s answers the agent's questions, about which nobody is asked", (_, entry) => {
+  const people = { assignees: ["role:finance"], expiresAfter: "2h", remindAfter: "30m" };
+  const asked = asksAbout([tool, human], ofStep({ tools: [entry], ...people }), undefined).find(({ name }) => name === ASK_HUMAN);
+  expect(asked).toEqual({ ...human, ...people });
+});
+
+test("of a conversation that is handed over the step's people answer the questions, whatever tools the other has", () => {
+  const approval = fitting(ofStep(finance), [human]);
+  expect(asksAbout([human], approval, undefined)).toEqual([{ ...human, ...finance }]);
 });
 
 test("what nobody asks about stays as it is, and a name that is no tool is refused", () => {

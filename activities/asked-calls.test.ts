@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { unguarded, type AskedCall, type BriefTool } from "../contracts/agent-task.ts";
+import { ASK_HUMAN, unguarded, type AskedCall, type BriefTool } from "../contracts/agent-task.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import { makeProblem } from "../contracts/faults.ts";
 import { askedCalls } from "./asked-calls.ts";
@@ -43,6 +43,12 @@ test.each([
   const [call] = await asked([guarded], ["ledger_post"], [rule]);
   expect(call).toMatchObject({ asks: true, assignees: people, why: "Guardrail big" });
   expect(call).not.toHaveProperty("isAgents");
+});
+
+test("who may answer a question is not widened by a rule that asks about it", async () => {
+  const ask = tool({ name: ASK_HUMAN, tool: undefined as never, assignees: ["role:finance"], expiresAfter: "2h" });
+  const [call] = await asked([ask], [ASK_HUMAN], [question([])]);
+  expect(call).toMatchObject({ asks: true, assignees: ["role:finance"], expiresAfter: "2h" });
 });
 
 test("beside a hand-over nothing else is called, and it goes to one agent", async () => {

@@ -44,8 +44,7 @@ async function askedCall(call: ToolCall, index: number, { brief, fields, questio
  */
 function askedBy(tool: BriefTool, question: GuardrailQuestion): Partial<AskedCall> {
   const isRulesFirst = question.isAgents && !tool.isAgents;
-  const { assignees, expiresAfter } = !tool.asks ? question : isRulesFirst ? strictest(question, tool) : strictest(tool, question);
-  return { asks: true, why: question.title, assignees, expiresAfter };
+  return { asks: true, why: question.title, ...(isRulesFirst ? strictest(question, tool) : strictest(tool, question)) };
 }
 
 const handoffProblem = ({ handovers = 0 }: ThinkFields): string | undefined =>

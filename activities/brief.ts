@@ -12,6 +12,7 @@ import {
   knownAs,
   type MemoryScope,
   type Settled,
+  toolTime,
   unguarded,
 } from "../contracts/agent-task.ts";
 import type { BriefedStep } from "../contracts/activities.ts";
@@ -220,27 +221,36 @@ function grantedTo({ tools }: AgentOrder, agent: Agent | undefined): GrantedTool
   if (!tools) return own;
   return tools.map((granted) => {
     const found = own.find((each) => keyOf(each) === keyOf(granted));
-    if (found !== undefined) return typeof found === "object" && found.version !== undefined ? found : granted;
+    if (found !== undefined) return narrowed(found, granted);
     throw new Fault(
       "policy",
-      `Agent ${agent.name} has no tool ${nameOf(granted)}; leave it out of \`tools\`, or publish the agent with it.`,
+      `Agent ${agent.name} has no tool ${agentToolName(granted)}; leave it out of \`tools\`, or publish the agent with it.`,
     );
   });
 }
 
-const nameOf = (granted: GrantedTool): string => (isWorkflowTool(granted) ? granted.workflow : agentToolName(granted));
+/** The agent's version goes before the step's, and of two times the shorter. */
+function narrowed(own: GrantedTool, wanted: GrantedTool): GrantedTool {
+  const named = typeof own === "object" && own.version !== undefined ? own : wanted;
+  const times = [own, wanted].flatMap((each) => toolTime(each) ?? []);
+  if (times.length === 0 || isWorkflowTool(named) || isAgentTool(named)) return named;
+  const timeout = Math.min(...times.map(parseDuration));
+  return { ...(typeof named === "string" ? { tool: named } : named), timeout };
+}
 
 const keyOf = (granted: GrantedTool): string =>
-  `${isWorkflowTool(granted) ? "workflow" : isAgentTool(granted) ? "agent" : "tool"} ${nameOf(granted)}`;
+  `${isWorkflowTool(granted) ? "workflow" : isAgentTool(granted) ? "agent" : "tool"} ${agentToolName(granted)}`;
 
 async function settle(deps: Deps, task: Task, { granted, scope }: { granted: GrantedTool; scope: MemoryScope }): Promise<BriefTool> {
   if (granted === ASK_HUMAN) return human;
   if (isWorkflowTool(granted)) return workflowTool(deps, task.tenant, granted);
   if (isAgentTool(granted)) return agentTool(deps, task, granted);
-  const { tool: name, version, server } = typeof granted === "string" ? { tool: granted, version: undefined, server: undefined } : granted;
+  const wanted: Extract<GrantedTool, { tool: string }> = typeof granted === "string" ? { tool: granted } : granted;
+  const { tool: name, version, server } = wanted;
   const fields = { tool: name, ...(version === undefined ? {} : { version }), ...(server === undefined ? {} : { server }) };
   const tool = await toolOf(task, fields);
   const memory = server === undefined && isMemoryTool(name) ? scope : undefined;
+  const time = wanted.timeout ?? tool.timeout;
   return {
     ...unguarded,
     name: modelName(toolName({ tool: name, server })),
@@ -249,6 +259,7 @@ async function settle(deps: Deps, task: Task, { granted, scope }: { granted: Gra
     ...fields,
     version: tool.version,
     effect: tool.effect,
+    ...(time === undefined ? {} : { timeoutMs: parseDuration(time) }),
     ...(tool.short ? { isShort: true as const } : {}),
     ...(memory ? { memory } : {}),
   };

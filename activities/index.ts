@@ -25,6 +25,7 @@ import { createLeftByWindow } from "./left-by-window.ts";
 import { createLoadLedger } from "./ledger.ts";
 import { createLlm } from "./llm.ts";
 import { createLocks } from "./locks.ts";
+import { createPeopleAsked } from "./people-asked.ts";
 import { createPostMessage } from "./message-webhook.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
@@ -130,6 +131,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
     ...createAgentMail(deps),
     childEnd: createChildEnd(deps.client),
+    peopleAsked: createPeopleAsked(database),
     endedRuns: locks.endedRuns,
     embedQuery: async ({ text, ...owner }) => (await embeddings.ofQuery(text, owner, ofNobody(owner))) ?? null,
     reconcile: createReconcile({ ...deps, record, autoPause: createAutoPause(database, notices) }),

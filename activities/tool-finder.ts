@@ -18,7 +18,7 @@ export type FindTool = (wanted: Wanted, context: WorkContext) => Promise<Tool>;
 export type DescribeTool = (
   wanted: Wanted,
   context: WorkContext,
-) => Promise<Pick<Tool, "description" | "input" | "effect" | "version" | "short">>;
+) => Promise<Pick<Tool, "description" | "input" | "effect" | "version" | "short" | "timeout">>;
 
 /** The tool that a call means. A range of versions is settled once for a run, whatever workers learn meanwhile. */
 export function createFindTool({ tools, database, ...asked }: Asked & { tools: ToolRegistry; database: Database }): FindTool {

@@ -6,6 +6,7 @@ import { isObject } from "../contracts/json.ts";
 import { Fault } from "../contracts/faults.ts";
 import { isVersion, leadingFirst, newestFirst, satisfies } from "../contracts/semver.ts";
 import { nearest } from "../contracts/nearest.ts";
+import { isSpan } from "../language/duration.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Verified } from "./effects.ts";
 import type { WorkContext } from "./work.ts";
@@ -30,6 +31,8 @@ export interface Tool {
   verify?: (args: unknown, context: WorkContext) => Promise<Verified> | Verified;
   /** Answers in well under two seconds, so that a step may run it beside the walk. */
   short: boolean;
+  /** Time for one call that an agent makes, as a duration; what its step or the agent says goes before it. */
+  timeout?: string | number;
   /** Arguments as the tool wants them, or a promise of them. Fault `tool_input` with the pointer of each mismatch. */
   parse: (args: Json) => unknown;
   run: (args: unknown, context: WorkContext) => unknown;
@@ -65,6 +68,11 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
    */
   short?: boolean;
   /**
+   * Time for one call that an agent makes, such as `5m`: the agent, or the step, may say another in its `tools`. Without it `defaults.timeout` of the
+   * definition, or 30 s. A `tool` step says its own.
+   */
+  timeout?: string | number;
+  /**
    * Gives JSON; `undefined` becomes null. An Error counts as trouble outside: with `effect: "read"` it is tried again, otherwise it may have
    * happened, unless its code says that no connection was made (`ECONNREFUSED`, …). A Fault is the tool's own word that it failed and nothing
    * was done; with `extra: { mayHaveHappened: true }` that it cannot tell, with `retryable: false` that another attempt is in vain.
@@ -78,6 +86,8 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
   if (!/^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(name)) throw new Error(`"${name}" is no tool name: use words joined by dots.`);
   if (definition.short && definition.effect !== "read") throw new Error(`${name} cannot be short: only tools with effect "read" can.`);
   if (!isVersion(version)) throw new Error(`${name}: "${version}" is no semantic version; use one such as 1.2.0.`);
+  if (definition.timeout !== undefined && !isSpan(definition.timeout))
+    throw new Error(`${name}: "${definition.timeout}" is no time for a call; use one such as 5m.`);
   const schema = input instanceof z.ZodType ? jsonSchemaOf(input, "input") : (input as JsonSchema);
   return {
     name,
@@ -90,6 +100,7 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
     // As with `run` below.
     ...(verify ? { verify: verify as NonNullable<Tool["verify"]> } : {}),
     short: definition.short ?? false,
+    ...(definition.timeout === undefined ? {} : { timeout: definition.timeout }),
     parse: input instanceof z.ZodType ? (args) => parseWithZod(name, input, args) : (args) => parseWithSchema(name, schema, args),
     // `parse` above gives what `run` takes: both were made from `input`.
     run: run as Tool["run"],

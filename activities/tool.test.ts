@@ -124,6 +124,7 @@ describe("a tool", () => {
   test("has a name of its own", () => {
     expect(() => createToolRegistry([add, add])).toThrow("Two tools");
     expect(() => defineTool({ ...add, name: "no spaces please", run: () => null })).toThrow("no tool name");
+    for (const timeout of ["soon", 0]) expect(() => defineTool({ ...add, timeout, run: () => null })).toThrow("no time for a call");
   });
 });
 

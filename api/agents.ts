@@ -10,17 +10,18 @@ import {
   publishedAgentSchema,
   type ChangeAgentState,
 } from "../contracts/agent.schema.ts";
+import { toolTime } from "../contracts/agent-task.ts";
 import { agentStates, type Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { guardrailFindings } from "../language/check-guardrails.ts";
-import { parseDuration } from "../language/duration.ts";
 import { changeAgentState, currentOf, definitionOf, publishAgent, withState, type AgentRow, type AgentStateRow } from "../prisma/agents.ts";
 import { Prisma } from "../prisma/client.ts";
 import { decodeCursor, encodeCursor, pageOf, pageOfVersions, placeMax } from "./cursor.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
+import { notSpans } from "./spans.ts";
 
 const nameParams = z.object({ name: z.string().min(1).max(255) });
 const versionParams = nameParams.extend({ version: z.string().min(1).max(255) });
@@ -187,31 +188,20 @@ async function states({ deps, caller, params, query }: Call<Named, z.output<type
 }
 
 /** What the schema cannot say. */
-function refuseUnfit({
-  limits: { timeout } = {},
-  approval: { expiresAfter } = { tools: [] },
-  memory: { ttl } = {},
-  guardrails = [],
-}: Agent): void {
-  const given = Object.entries({ "/limits/timeout": timeout, "/approval/expiresAfter": expiresAfter, "/memory/ttl": ttl });
-  const errors = given.flatMap(([pointer, value]) => (value === undefined || isSpan(value) ? [] : [{ pointer, ...notSpan }]));
+function refuseUnfit({ limits, approval, memory, tools = [], guardrails = [] }: Agent): void {
+  const errors = notSpans([
+    ["/limits/timeout", limits?.timeout],
+    ["/approval/expiresAfter", approval?.expiresAfter],
+    ["/approval/remindAfter", approval?.remindAfter],
+    ["/memory/ttl", memory?.ttl],
+    ...tools.map((tool, index) => [`/tools/${index}/timeout`, toolTime(tool)] as const),
+  ]);
   const ofRules = guardrailFindings(guardrails, { hasTools: true }).map(({ code, path, message }) => ({
     pointer: `/guardrails/${path.join("/")}`,
     code,
     message,
   }));
   if (errors.length + ofRules.length > 0) throw faultOf("schema", "The body is not as it should be.", [...errors, ...ofRules]);
-}
-
-const notSpan = { code: "duration", message: "A duration above 0, such as `90s`, `10m`, `PT1H`, or a number of milliseconds." };
-
-function isSpan(value: string | number): boolean {
-  try {
-    return parseDuration(value) > 0;
-  } catch (error) {
-    if (error instanceof Fault) return false;
-    throw error;
-  }
 }
 
 type Version = Omit<AgentRow, "tenant" | "definition" | "latest">;

@@ -15,7 +15,10 @@ import { audit } from "../prisma/audit.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { approveOffer, describeOffer, operatorTenant, type Words } from "../prisma/mcp.ts";
 import { publishTools } from "../prisma/tools.ts";
+import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
+import { notSpans } from "./spans.ts";
+import { pointerOf } from "./text.ts";
 
 const params = z.object({ name: mcpServerName });
 const path = "/api/v2/mcp-servers/{name}" as const;
@@ -107,6 +110,8 @@ async function show(call: Named): Promise<JsonObject> {
 async function put(call: Named<PutMcpServer>): Promise<Answer> {
   const { deps, caller, params, body } = call;
   const { tenant, principal } = caller;
+  const errors = notSpans(Object.entries(body.tools).map(([tool, { timeout }]) => [pointerOf(["tools", tool, "timeout"]), timeout]));
+  if (errors.length > 0) throw faultOf("schema", "The body is not as it should be.", errors);
   const operators = await deps.database.mcpServer.findFirst({ where: { tenant: operatorTenant, name: params.name } });
   if (operators && isFor(tenant, operators))
     throw new Fault("conflict", `${params.name} is a server of the operator; choose another name.`);

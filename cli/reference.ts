@@ -289,6 +289,7 @@ const meanings: Record<keyof typeof limits, string> = {
   guardrailPatternBytesMax: "bytes of a guardrail's pattern",
   guardrailTextMax: "characters that a guardrail reads at once; more is fault `limit`",
   guardrailWhyMax: "characters kept of a reason; the rest is cut",
+  peopleAskedEveryMs: "longest time until a task, whose time is up, looks again whether people are still asked in runs that work for it",
   agentStateKnownMs: "how old an agent's state may be that a worker acts on: so long a stopped agent may begin calls",
   agentStatesKnownMax: "agents whose state a worker process keeps for that time; with more it asks again",
   memoryTextMax: "characters of something an agent remembers",

@@ -337,6 +337,11 @@ export interface Activities {
    * that is not tried again.
    */
   childEnd(call: { tenant: string; run: string }): Promise<RunResult>;
+  /**
+   * How long, since the moment `since`, people were asked in runs that the task at `path` has started, deep; in ms. Fails while somebody is
+   * asked: Temporal tries it again.
+   */
+  peopleAsked(call: { tenant: string; run: string; path: string; since: number }): Promise<number>;
   /** What a search among an agent's memories means; null where it can go by words alone. */
   embedQuery(query: MemorySearch): Promise<Meaning | null>;
   /** Compare Temporal with the record and heal what crashes, terminations and timeouts left behind. Gives the number of rows healed. */

@@ -3,10 +3,10 @@ import type { Json, JsonSchema } from "./json.ts";
 import type { Manner } from "./model-calls.ts";
 import { toolName, type Policy } from "./policy.ts";
 
-/** What an `agent` step may call, as its definition says it. */
+/** What an agent may call, as its step or the published agent says it. `timeout`: of one call, a duration. */
 export type GrantedTool =
   | string
-  | { tool: string; version?: string | undefined; server?: string | undefined }
+  | { tool: string; version?: string | undefined; server?: string | undefined; timeout?: string | number | undefined }
   | { workflow: string; version?: string | undefined; as?: string | undefined }
   | GrantedAgent;
 
@@ -21,6 +21,10 @@ export const isWorkflowTool = (granted: GrantedTool): granted is Extract<Granted
   typeof granted === "object" && "workflow" in granted;
 
 export const isAgentTool = (granted: GrantedTool): granted is GrantedAgent => typeof granted === "object" && "agent" in granted;
+
+/** What is said of the time that one of its calls may take. */
+export const toolTime = (granted: GrantedTool): string | number | undefined =>
+  typeof granted === "object" && "tool" in granted ? granted.timeout : undefined;
 
 /** The name under which a person is asked. */
 export const ASK_HUMAN = "ask_human";
@@ -96,12 +100,14 @@ export interface AgentOrder {
   memory?: { subject?: string; ttlMs?: number; recall?: number };
 }
 
-/** Tools whose calls a person must approve; a `*` at the end stands for the rest. */
+/** Tools whose calls a person must approve; a `*` at the end stands for the rest. The same people answer `ask_human`. */
 export interface Asking {
   tools: string[];
   assignees: string[];
   /** A duration as in definitions; null = no end. */
   expiresAfter: string | number | null;
+  /** As above; without it, or null, nobody is reminded. */
+  remindAfter?: string | number | null;
 }
 
 /** What the walk must know of it. */
@@ -169,14 +175,18 @@ export interface Target {
   /** The agent that has the conversation from then on. */
   handoff?: string;
   effect?: "read" | "write" | "dangerous";
+  /** Of one call, where the tool or whoever granted it says so. */
+  timeoutMs?: number;
   /** Answers at once: it may run beside the walk. */
   isShort?: true;
   /** Of a memory tool. */
   memory?: MemoryScope;
-  /** A person must approve the call: who, and how long they may take. */
+  /** A person must approve the call. */
   asks: boolean;
+  /** Who decides, or answers a question, and how long they may take. */
   assignees: string[];
   expiresAfter: string | number | null;
+  remindAfter?: string | number | null;
 }
 
 /** What an approval or a guardrail knows a tool by. */

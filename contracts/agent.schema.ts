@@ -1,18 +1,7 @@
 import { z } from "zod";
 import { agentStates, agentToolName, type Agent } from "./agents.ts";
 import { paged, pageSchema, text as someText, time } from "./api.schema.ts";
-import {
-  count,
-  duration,
-  fixedText,
-  grantedAgent,
-  handoffs,
-  manner,
-  text,
-  version,
-  versionRange,
-  workflowName,
-} from "./definition-fields.schema.ts";
+import { count, duration, fixedText, grantedTool, handoffs, manner, text, version, workflowName } from "./definition-fields.schema.ts";
 import { guardrails } from "./guardrail.schema.ts";
 import { limits } from "./limits.ts";
 import { allows } from "./policy.ts";
@@ -24,19 +13,6 @@ const capability = z.strictObject({
   level: z.int().min(1).max(5).describe("How well: 1 (a little) to 5 (an expert)."),
 });
 
-const tool = z.union(
-  [
-    fixedText,
-    z.strictObject({
-      tool: fixedText.describe("The tool's name."),
-      version: versionRange.optional().describe("Version or range, as in `tool` steps."),
-      server: fixedText.optional().describe("The MCP server that has it; the workers' own tools without it."),
-    }),
-    grantedAgent,
-  ],
-  { error: "the name of a tool, `{tool, version, server}` or `{agent, version, as}`" },
-);
-
 /** What makes an agent work: the same whether it is published or stands in a definition. */
 const agentFields = {
   instructions: text
@@ -46,11 +22,13 @@ const agentFields = {
   model: fixedText.optional().describe("An alias or `provider/model`; the alias `default` without it."),
   fallbacks: z.array(fixedText).max(limits.fallbacksMax).optional().describe("Models to ask, in order, when the first one cannot answer."),
   ...manner,
-  tools: z.array(tool).max(limits.agentToolsMax).optional().describe("What it may call; nothing without it."),
+  tools: z.array(grantedTool).max(limits.agentToolsMax).optional().describe("What it may call; nothing without it."),
   limits: z
     .strictObject({
       maxTurns: count(limits.agentTurnsMax).optional().describe("Calls of the model."),
-      timeout: duration.optional().describe("Time for one task, all calls together."),
+      timeout: duration
+        .optional()
+        .describe("Time for one task, all calls together; what people take to answer does not count. 1 h without it."),
       toolCalls: count(limits.agentToolCallsMax).optional().describe("Calls of tools in one task."),
       parallelToolCalls: count(limits.agentParallelToolCallsMax).optional().describe("Calls of tools at the same time."),
     })
@@ -63,11 +41,16 @@ const agentFields = {
         .min(1)
         .max(limits.agentToolsMax)
         .describe("Names as in `tools`; of an MCP server `server/tool`. A `*` at the end stands for the rest."),
-      assignees: z.array(fixedText).max(limits.agentAssigneesMax).optional().describe("Who may decide, such as `role:finance`."),
+      assignees: z
+        .array(fixedText)
+        .max(limits.agentAssigneesMax)
+        .optional()
+        .describe("Who may decide, and answer `ask_human`, such as `role:finance`."),
       expiresAfter: duration.optional().describe("How long they may take."),
+      remindAfter: duration.optional().describe("They are reminded each time this long has passed."),
     })
     .optional()
-    .describe("Calls that people are asked about before they are made."),
+    .describe("Calls that people are asked about before they are made, and who answers `ask_human`."),
   memory: z
     .strictObject({
       recall: z.int().min(0).max(limits.memoriesFoundMax).optional().describe("Memories that a task begins with at most."),

@@ -68,9 +68,14 @@ const good = {
   instructions: "Be exact. ${this} is text.",
   model: "fast",
   fallbacks: ["openai/gpt-5.5"],
-  tools: ["files.readText", { tool: "ledger.post", version: "^1.2" }, { server: "crm", tool: "find" }],
+  tools: [
+    "files.readText",
+    { tool: "ledger.post", version: "^1.2", timeout: "2m" },
+    { server: "crm", tool: "find" },
+    { workflow: "refund", as: "pay_back" },
+  ],
   limits: { maxTurns: 20, timeout: "10m", toolCalls: 50, parallelToolCalls: 4 },
-  approval: { tools: ["ledger.*", "crm/find"], assignees: ["role:finance"], expiresAfter: "2h" },
+  approval: { tools: ["ledger.*", "crm/find", "refund"], assignees: ["role:finance"], expiresAfter: "2h", remindAfter: "30m" },
 };
 
 const problems = (change: object): string[] => {

@@ -1,5 +1,5 @@
 import { limits } from "./limits.ts";
-import type { GrantedAgent } from "./agent-task.ts";
+import { isAgentTool, isWorkflowTool, type GrantedTool } from "./agent-task.ts";
 import type { Guardrail } from "./guardrails.ts";
 import type { Manner } from "./model-calls.ts";
 import { toolName } from "./policy.ts";
@@ -20,7 +20,7 @@ export interface Agent {
   fallbacks?: string[];
   reasoning?: Manner["reasoning"];
   maxOutputTokens?: number;
-  tools?: AgentTool[];
+  tools?: GrantedTool[];
   limits?: AgentLimits;
   approval?: AgentApproval;
   memory?: AgentMemory;
@@ -34,9 +34,6 @@ export interface Capability {
   /** 1 to 5 */
   level: number;
 }
-
-/** A name of the workers' own tools; or with a range of versions, or of an MCP server; or another agent. */
-export type AgentTool = string | { tool: string; version?: string; server?: string } | GrantedAgent;
 
 export interface AgentLimits {
   maxTurns?: number;
@@ -56,18 +53,22 @@ export interface AgentMemory {
 
 export const isMemoryTtl = (ms: number): boolean => ms >= limits.memoryTtlMinMs && ms <= limits.memoryTtlMaxMs;
 
-/** Which calls of its tools people are asked about first. */
+/** Which calls of its tools people are asked about first, and who answers its questions. */
 export interface AgentApproval {
   /** Names as a policy knows them: `server/tool`, a `*` at the end stands for the rest. */
   tools: string[];
   assignees?: string[];
   /** A duration, as in definitions. */
   expiresAfter?: string | number;
+  /** As above: each time this long has passed. */
+  remindAfter?: string | number;
 }
 
 /** What a policy, and an approval, knows an agent's tool by. */
-export const agentToolName = (entry: AgentTool): string =>
-  typeof entry === "string" ? entry : "agent" in entry ? entry.agent : toolName(entry);
+export function agentToolName(entry: GrantedTool): string {
+  if (typeof entry === "string") return entry;
+  return isAgentTool(entry) ? entry.agent : isWorkflowTool(entry) ? entry.workflow : toolName(entry);
+}
 
 /** Of an agent as a whole, whatever its version. Only an `active` one may begin a call. */
 export const agentStates = ["active", "paused", "stopped", "retired"] as const;

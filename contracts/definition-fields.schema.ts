@@ -39,12 +39,31 @@ export const workflowName = z
   .max(64)
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
 
-/** Another agent as a tool: in steps and in published agents. */
-export const grantedAgent = z.strictObject({
-  agent: workflowName.describe("A published agent: it gets a task of its own, with its own instructions, tools and limits."),
-  version: versionRange.optional().describe("Its version, or a range; the highest without it."),
-  as: identifier.optional().describe("What the model knows it by."),
-});
+/** What an agent may call: in steps and in published agents. */
+export const grantedTool = z.union(
+  [
+    fixedText,
+    z.strictObject({
+      tool: fixedText.describe("The tool's name."),
+      version: versionRange.optional().describe("Its version, or a range, as in `tool` steps."),
+      server: fixedText.optional().describe("The MCP server that has it; the workers' own tools without it."),
+      timeout: duration
+        .optional()
+        .describe("Time for one call. Absent: what the tool itself or its MCP server is said to take, then `defaults.timeout`, then 30 s."),
+    }),
+    z.strictObject({
+      workflow: workflowName.describe("Name of a published workflow: the agent may run it as a tool."),
+      version: version.optional().describe("Its version; the highest without it."),
+      as: identifier.optional().describe("What the model knows it by."),
+    }),
+    z.strictObject({
+      agent: workflowName.describe("A published agent: it gets a task of its own, with its own instructions, tools and limits."),
+      version: versionRange.optional().describe("Its version, or a range; the highest without it."),
+      as: identifier.optional().describe("What the model knows it by."),
+    }),
+  ],
+  { error: "a tool's name, `{tool, version, server, timeout}`, `{workflow, version, as}` or `{agent, version, as}`" },
+);
 
 /** How a model is to answer: in steps and in published agents. */
 export const manner = {

@@ -6,7 +6,7 @@ import {
   count,
   duration,
   fixedText,
-  grantedAgent,
+  grantedTool,
   handoffs,
   identifier,
   jsonSchema,
@@ -74,27 +74,14 @@ export const toolFields = {
 
 const assignees = z.union([z.string(), z.array(text)], { error: "a list of people and roles, or an expression that gives one" });
 
-const grantedTool = z.union(
-  [
-    fixedText,
-    z.strictObject({
-      tool: fixedText.describe("The tool's name."),
-      version: versionRange.optional().describe("Its version, or a range."),
-      server: fixedText.optional().describe("The MCP server that has it."),
-    }),
-    z.strictObject({
-      workflow: workflowName.describe("Name of a published workflow: the agent may run it as a tool."),
-      version: version.optional().describe("Its version; the highest without it."),
-      as: identifier.optional().describe("What the model knows it by."),
-    }),
-    grantedAgent,
-  ],
-  { error: "a tool's name, `{tool, version, server}`, `{workflow, version, as}` or `{agent, version, as}`" },
-);
-
 export const agentFields = {
   type: z.literal("agent").describe("A model that works with tools, turn by turn, until it has an answer."),
   ...timeFields,
+  timeout: duration
+    .optional()
+    .describe(
+      "Time for one attempt, what people take to answer not counted; 1 h, or what the agent says, without it. Then it fails with `timeout`.",
+    ),
   agent: workflowName
     .optional()
     .describe("A published agent. What stands here goes before what it says; of its tools, `tools` may name some."),
@@ -122,11 +109,14 @@ export const agentFields = {
         .min(1)
         .max(limits.agentToolsMax)
         .describe("Tools whose calls a person must approve; a `*` at the end stands for the rest."),
-      assignees: assignees.optional().describe("Who may decide; whoever may approve without it."),
-      expiresAfter: duration.optional().describe("How long they may take; then the call is refused."),
+      assignees: assignees.optional().describe("Who may decide, and answer `ask_human`; whoever may approve without it."),
+      expiresAfter: duration
+        .optional()
+        .describe("How long they may take; then the call is refused, or the question left without an answer."),
+      remindAfter: duration.optional().describe("They are reminded each time this long has passed."),
     })
     .optional()
-    .describe("Calls that wait for a person, who sees the exact arguments. The agent learns of a refusal."),
+    .describe("Calls that wait for a person, who sees the exact arguments, and who answers `ask_human`. The agent learns of a refusal."),
   guardrails,
   handoffs,
   contextTokens: z

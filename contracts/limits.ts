@@ -186,6 +186,7 @@ export const limits = {
   guardrailPatternBytesMax: 256,
   guardrailTextMax: 1 * MB,
   guardrailWhyMax: 500,
+  peopleAskedEveryMs: minute,
   agentStateKnownMs: 2 * second,
   agentStatesKnownMax: 10_000,
   // memory

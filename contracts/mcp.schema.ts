@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { duration } from "./definition-fields.schema.ts";
 import { limits } from "./limits.ts";
 import { isSecretName } from "./secrets.ts";
 
@@ -15,6 +16,7 @@ const toolSchema = z
       .default("write")
       .meta({ description: "What a call changes outside; `write` without it." }),
     idempotent: z.boolean().default(false).meta({ description: "It recognises the key in `_meta` and does its work once." }),
+    timeout: duration.optional().meta({ description: "Time for one call that an agent makes, such as `5m`; its `tools` may say another." }),
   })
   .meta({ id: "McpToolWord", description: "What is known of a tool beyond what its server says, whose word does not count." });
 

@@ -142,7 +142,7 @@ export interface AgentFields {
   tools?: readonly (
     | string
     | ToolType
-    | { tool: string; version?: string; server?: string }
+    | { tool: string; version?: string; server?: string; timeout?: string | number }
     | { workflow: string; version?: string; as?: string }
     | { agent: string; version?: string; as?: string }
   )[];
@@ -151,8 +151,8 @@ export interface AgentFields {
   contextTokens?: number;
   /** Tool calls of one turn at the same time. */
   concurrency?: number;
-  /** Calls that a person must approve. */
-  approval?: { tools: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration };
+  /** Calls that a person must approve; the same people answer `ask_human`. */
+  approval?: { tools: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration; remindAfter?: Duration };
   /** The conversation that it goes on with. */
   thread?: Key;
   /** What it remembers beyond a conversation: it begins with some of it. */

@@ -1,5 +1,5 @@
 import { ASK_HUMAN, isAgentTool, isWorkflowTool, type GrantedTool } from "../contracts/agent-task.ts";
-import { agentToolName, type AgentTool } from "../contracts/agents.ts";
+import { agentToolName } from "../contracts/agents.ts";
 import type { AvailableStep, Definition } from "../contracts/definition.schema.ts";
 import { allows, allowsHost, toolName } from "../contracts/policy.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
@@ -46,7 +46,7 @@ const modelsOf = ({ model, fallbacks = [] }: Extract<AvailableStep, { type: "llm
   ...fallbacks.map((name, index): [Path, string] => [["fallbacks", index], name]),
 ];
 
-const isTool = (granted: GrantedTool): granted is AgentTool => granted !== ASK_HUMAN && !isWorkflowTool(granted) && !isAgentTool(granted);
+const isTool = (granted: GrantedTool): boolean => granted !== ASK_HUMAN && !isWorkflowTool(granted) && !isAgentTool(granted);
 
 const isFixed = (text: string): boolean => !text.includes("${");
 

@@ -1,3 +1,4 @@
+import { toolTime } from "../contracts/agent-task.ts";
 import { isMemoryTtl } from "../contracts/agents.ts";
 import { limits } from "../contracts/limits.ts";
 import type { StepOf } from "../contracts/definition.schema.ts";
@@ -92,6 +93,8 @@ function checkAgent(checking: Checking, place: StepPlace<StepOf<"agent">>, decla
   checking.wanted(step.fairnessKey, [...path, "fairnessKey"], scope, keyType);
   checking.value(step.approval?.assignees, [...path, "approval", "assignees"], scope);
   checking.duration(step.approval?.expiresAfter, [...path, "approval", "expiresAfter"], scope);
+  checking.duration(step.approval?.remindAfter, [...path, "approval", "remindAfter"], scope);
+  for (const [index, granted] of (step.tools ?? []).entries()) checking.fixedSpan(toolTime(granted), [...path, "tools", index, "timeout"]);
   checkMemory(checking, { step, path, scope });
   return step.outputSchema ? declared : stringType;
 }

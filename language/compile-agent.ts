@@ -25,6 +25,7 @@ export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFi
     },
     compiling,
   ),
+  time: step.timeout === undefined ? { ms: platformDefaults.agentTimeoutMs, isUnsaid: true } : { ms: parseDuration(step.timeout) },
   // Beside what is settled: a run that goes on with more of it goes on with the turns it has.
   ...(step.maxTurns === undefined ? {} : { maxTurns: step.maxTurns }),
   ...(step.concurrency === undefined ? {} : { concurrency: step.concurrency }),
@@ -87,8 +88,13 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
   const { agent, version, approval, tools, guardrails, handoffs, outputSchema, contextTokens, thread, memory } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
-  const { assignees = [], expiresAfter = null } = approval ?? {};
-  const asking = approval && { tools: approval.tools, assignees: templateOf(assignees), expiresAfter: templateOf(expiresAfter) };
+  const { assignees = [], expiresAfter = null, remindAfter } = approval ?? {};
+  const asking = approval && {
+    tools: approval.tools,
+    assignees: templateOf(assignees),
+    expiresAfter: templateOf(expiresAfter),
+    ...optional("remindAfter", remindAfter),
+  };
   return {
     type: "brief",
     ...(agent === undefined ? {} : { agent }),
@@ -203,6 +209,7 @@ function callBlock(step: Turns, compiling: Compiling): Block {
     payload: templateOf({ tool: "${call.name}", arguments: "${call.arguments}" }),
     assignees: templateOf("${call.assignees}"),
     expiresAfter: templateOf("${call.expiresAfter}"),
+    remindAfter: templateOf("${has(call.remindAfter) ? call.remindAfter : null}"),
   });
   const call = stepOf("call", ["approve"], {
     type: "call",

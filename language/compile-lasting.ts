@@ -1,5 +1,5 @@
 import { isLasting, type AvailableStep, type Definition, type LastingStep, type StepOf } from "../contracts/definition.schema.ts";
-import { callDefaults, defaults, type Retry } from "../contracts/limits.ts";
+import { callDefaults, type Retry } from "../contracts/limits.ts";
 import { isReadMethod } from "./check-calls.ts";
 import type { Compiling } from "./compile-scopes.ts";
 import { conditionOf, optional, templateOf } from "./compile-values.ts";
@@ -28,9 +28,8 @@ const isCall = (step: AvailableStep): step is CallStep => step.type in callDefau
 
 /** How a step that is no call is tried: once, unless it says otherwise. */
 function timesOf(step: LastingStep): Pick<StepCommon, "timeLimitMs" | "totalTimeLimitMs" | "retry"> {
-  // The `timeout` of `listen` is among its own fields: it leads to `onTimeout`.
-  const timeLimitMs =
-    step.type === "listen" ? undefined : (ms(step.timeout) ?? (step.type === "agent" ? defaults.agentTimeoutMs : undefined));
+  // The `timeout` of `listen` and `agent` is among their own fields: it leads to `onTimeout`, and stands still while people are asked.
+  const timeLimitMs = step.type === "listen" || step.type === "agent" ? undefined : ms(step.timeout);
   const totalTimeLimitMs = ms(step.totalTimeout);
   return {
     ...(timeLimitMs === undefined ? {} : { timeLimitMs }),

@@ -148,6 +148,14 @@ test("a step that is no call is tried once unless it says otherwise, whatever th
   });
 });
 
+test("the time of an agent's task is its own, for its published agent to change where nobody says it", () => {
+  const work = { id: "work", type: "agent", prompt: "x" };
+  expect(first([work])).toMatchObject({ time: { ms: 3_600_000, isUnsaid: true } });
+  const timed = first([{ ...work, timeout: "10m", totalTimeout: "1d" }]);
+  expect(timed).toMatchObject({ time: { ms: 600_000 }, totalTimeLimitMs: 86_400_000 });
+  expect(timed).not.toHaveProperty("timeLimitMs");
+});
+
 test("a thread of an agent is held by one task at a time", () => {
   const work = { id: "work", type: "agent", prompt: "x", thread: "c1" };
   expect(first([{ ...work, agent: "clerk" }])?.lock).toEqual({ key: { lit: "c1" }, limit: 1, thread: { agent: "clerk" } });

@@ -14,6 +14,16 @@ export function parseDuration(value: Json): number {
   );
 }
 
+/** A duration above 0. */
+export function isSpan(value: string | number): boolean {
+  try {
+    return parseDuration(value) > 0;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
+  }
+}
+
 const second = 1_000;
 const units: Readonly<Record<string, number>> = { ms: 1, s: second, m: 60 * second, h: 3_600 * second, d: 86_400 * second };
 

@@ -188,7 +188,16 @@ export type StepFields =
       arguments: Template;
     } & CallOptions)
   /** Its `briefing` settles what the model gets; then `turns`, a loop of one model call and the tool calls it asks for. */
-  | { type: "agent"; briefing: Block; turns: LoopFields; maxTurns?: number; concurrency?: number; contextTokens: number }
+  | {
+      type: "agent";
+      briefing: Block;
+      turns: LoopFields;
+      /** For its work, what people take to answer not counted. `isUnsaid`: what a published agent says goes before it. */
+      time?: { ms: number; isUnsaid?: true };
+      maxTurns?: number;
+      concurrency?: number;
+      contextTokens: number;
+    }
   /** Inside an agent: what it is about; one model call; one tool call. */
   | {
       type: "brief";
@@ -197,7 +206,7 @@ export type StepFields =
       models: Template[];
       instructions: Template;
       prompt: Template;
-      approval?: { tools: string[]; assignees: Template; expiresAfter: Template };
+      approval?: { tools: string[]; assignees: Template; expiresAfter: Template; remindAfter?: Template };
       tools?: GrantedTool[];
       guardrails?: Guardrail[];
       handoffs?: string[];

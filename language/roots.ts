@@ -72,7 +72,16 @@ function callPlaces(step: Step): Place[] {
       return [{ reads: [...step.models, ...step.messages.map(({ content }) => content), step.cache?.key, step.fairnessKey] }];
     case "brief":
       return [
-        { reads: [...step.models, step.instructions, step.prompt, step.approval?.assignees, step.approval?.expiresAfter] },
+        {
+          reads: [
+            ...step.models,
+            step.instructions,
+            step.prompt,
+            step.approval?.assignees,
+            step.approval?.expiresAfter,
+            step.approval?.remindAfter,
+          ],
+        },
         { reads: [step.thread, step.memory?.subject, ...(step.messages ?? []).map(({ content }) => content)] },
       ];
     case "think":

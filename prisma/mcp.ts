@@ -14,14 +14,25 @@ export interface OfferedTool {
 }
 
 /** What is known of a server's tools beyond its own word; `*` stands for all others. */
-export type Words = Record<string, { effect: "read" | "write" | "dangerous"; idempotent: boolean }>;
+export type Words = Record<string, { effect: "read" | "write" | "dangerous"; idempotent: boolean; timeout?: string | number | undefined }>;
 
 /** As the catalogue shows them. What a server says of its own effects is not believed. */
 export const describeOffer = (server: string, { version, tools }: Offer, words: Words) =>
   tools.map(({ name, description, input }) => {
-    const { effect, idempotent } = words[name] ?? words["*"] ?? { effect: "write" as const, idempotent: false };
+    const { effect, idempotent, timeout } = words[name] ??
+      words["*"] ?? { effect: "write" as const, idempotent: false, timeout: undefined };
     // The output schema speaks of `structured`, a part of what the step gives.
-    return { name: `${server}/${name}`, server, version, description, input, effect, idempotent, short: false };
+    return {
+      name: `${server}/${name}`,
+      server,
+      version,
+      description,
+      input,
+      effect,
+      idempotent,
+      short: false,
+      ...(timeout === undefined ? {} : { timeout }),
+    };
   });
 
 /** All that a server offers. */

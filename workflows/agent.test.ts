@@ -156,6 +156,41 @@ test.each([
   expect(port.exchanges).toEqual(Array.from({ length: times }, () => ({ brief: "brief", transcript: "t0", answer: "done" })));
 });
 
+test("a call has the time that its brief says", async () => {
+  const calls = [call("a"), { ...call("b"), timeoutMs: 40_000 }, { ...call("c"), timeoutMs: 7_200_000 }];
+  const { port } = await runPlain(definition(), {
+    answer: (path) => {
+      if (!path.endsWith("think")) return { output: path };
+      const isDone = path !== "work[0].think";
+      return { output: { transcript: "t", tokens: 1, calls: isDone ? [] : calls, isDone, answer: null } as unknown as Json };
+    },
+  });
+  const given = [0, 1, 2].map((index) => port.times.get(`work[0].act[${index}].call`));
+  expect(given).toEqual([
+    { timeoutMs: 30_000, totalTimeoutMs: 600_000 },
+    { timeoutMs: 40_000, totalTimeoutMs: 600_000 },
+    { timeoutMs: 7_200_000, totalTimeoutMs: 7_200_000 },
+  ]);
+});
+
+test("a question that nobody answers in time is told so to the model", async () => {
+  const { tool: _, ...bare } = call("q");
+  const asks = { ...bare, name: "ask_human", arguments: { question: "Why?" }, assignees: ["ada"], expiresAfter: "2h", remindAfter: "1h" };
+  const told: Json[] = [];
+  const { port } = await runPlain(definition(), {
+    answer: (_, fields) => {
+      const { results } = fields as { results: Json[] };
+      told.push(...results);
+      const isDone = results.length > 0;
+      return { output: { transcript: "t", tokens: 1, calls: isDone ? [] : [asks], isDone, answer: null } as unknown as Json };
+    },
+  });
+  expect(told).toEqual([{ output: { unanswered: "Nobody has answered in the time that they had.", by: null } }]);
+  const [requested, reminded] = ["approval.requested", "approval.reminded"].map((type) => port.log.filter((event) => event.type === type));
+  expect(requested).toMatchObject([{ data: { assignees: ["ada"], expiresAt: expect.any(String) as unknown } }]);
+  expect(reminded).toHaveLength(1);
+});
+
 test("what an agent costs is the sum of its turns", async () => {
   const answer = answering(2);
   const { port } = await runPlain(definition(), {

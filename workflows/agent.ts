@@ -17,12 +17,11 @@ import type { Block, Step, Template } from "../language/plan.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
-import type { Here, HereOf, Outcome, StepOf } from "./context.ts";
+import type { Context, Here, HereOf, Outcome, StepOf } from "./context.ts";
 import { Frame } from "./frame.ts";
 import { runInside } from "./inside.ts";
 import { runLoop } from "./loop.ts";
-import type { Scope } from "./scope.ts";
-import { withinTime } from "./time-limit.ts";
+import { TaskTime } from "./task-time.ts";
 import type { Walk } from "./walk.ts";
 
 /** A model with tools, turn by turn (`language/compile-agent.ts` says what a turn is), until it has an answer. */
@@ -31,8 +30,8 @@ export async function runAgent(walk: Walk, here: HereOf<"agent">): Promise<Outco
   const settled = (await walk.loaded(await runInside(walk, here, "", step.briefing), path)) as unknown as Settled;
   const brief: Settled & Bounds = { ...settled, ...boundsOf(step, settled) };
   const frame = new Frame(context.frame, { brief: brief as unknown as Json });
-  const turns = (scope: Scope): Promise<Outcome> =>
-    runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...context, frame, scope } }, turnOf(step));
+  const turns = (around: Context): Promise<Outcome> =>
+    runLoop(walk, { ...here, step: turnsOf(step, brief), context: { ...around, frame } }, turnOf(step));
   try {
     const outcome = await withinItsTime(walk, here, brief, turns);
     // A turn with a long answer is a reference.
@@ -97,19 +96,22 @@ const turnOf =
     return { ...body, steps: body.steps.map((each) => (each.type === "foreach" ? { ...each, concurrency } : each)) };
   };
 
-/** The time that a published agent gives its tasks; what the step itself says is kept as of any step. */
 async function withinItsTime<T>(
   walk: Walk,
-  { path, context }: HereOf<"agent">,
-  { timeoutMs }: Settled,
-  work: (scope: Scope) => Promise<T>,
+  { step, path, context }: HereOf<"agent">,
+  settled: Settled,
+  work: (around: Context) => Promise<T>,
 ): Promise<T> {
-  if (timeoutMs === null) return work(context.scope);
-  const deadline = (walk.ledger.place(path)?.["deadline"] as number | undefined) ?? walk.clock.now() + timeoutMs;
-  walk.ledger.note(path, { deadline });
-  const result = await withinTime(walk.clock, { deadline, summary: `${path}: the agent's time limit`, scope: context.scope }, work);
-  if (result === undefined) throw new Fault("timeout", `Agent ${path} took longer than ${timeoutMs} ms.`, { instance: path });
-  return result;
+  const ms = taskMs(step, settled);
+  if (ms === null) return work(context);
+  const task = new TaskTime(walk, path, ms);
+  return task.within(context.scope, (scope) => work({ ...context, scope, task }));
+}
+
+/** What the step says, within what a published agent may; the platform's where neither says anything. */
+function taskMs({ time }: StepOf<"agent">, { timeoutMs }: Settled): number | null {
+  if (!time || timeoutMs === null) return time?.ms ?? timeoutMs;
+  return time.isUnsaid ? timeoutMs : Math.min(time.ms, timeoutMs);
 }
 
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
@@ -138,6 +140,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
             tools: approval.tools,
             assignees: (await valueOf(approval.assignees)) as string[],
             expiresAfter: (await valueOf(approval.expiresAfter)) as Asking["expiresAfter"],
+            ...(approval.remindAfter ? { remindAfter: (await valueOf(approval.remindAfter)) as NonNullable<Asking["remindAfter"]> } : {}),
           },
         }
       : {}),
@@ -251,7 +254,7 @@ const refusal = ({ decision, comment }: JsonObject): Json => ({
 });
 
 function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string | null): Promise<Outcome> {
-  const { tool = "", version, server, effect, isShort, memory, arguments: args } = call;
+  const { tool = "", version, server, effect, timeoutMs, isShort, memory, arguments: args } = call;
   refuseTool(walk, here, { tool, server });
   const step = {
     ...here.step,
@@ -260,6 +263,7 @@ function callOf(walk: Walk, here: HereOf<"call">, call: AskedCall, agent: string
     ...(version === undefined ? {} : { version }),
     ...(server === undefined ? {} : { server }),
     ...(effect === undefined ? {} : { effect }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs, totalTimeoutMs: Math.max(here.step.totalTimeoutMs, timeoutMs) }),
     ...(agent === null ? {} : { agent }),
     ...(isShort ? { local: true } : {}),
     ...(memory ? { memory } : {}),
@@ -287,17 +291,28 @@ function childOf(
         instance: here.path,
       },
     );
+  here.context.task?.delegates();
   const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
   return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
 }
 
 /** The question is an approval whose form is the answer. */
-async function askHuman(walk: Walk, here: HereOf<"call">, { arguments: args }: AskedCall): Promise<Outcome> {
+async function askHuman(walk: Walk, here: HereOf<"call">, { arguments: args, ...people }: AskedCall): Promise<Outcome> {
   const question = isObject(args) && typeof args["question"] === "string" ? args["question"] : JSON.stringify(args);
   const title = question.slice(0, limits.errorDetailMax);
-  const step = { ...here.step, type: "approval", title: { lit: title }, payload: { lit: args }, form: answerForm };
+  const step = {
+    ...here.step,
+    type: "approval",
+    title: { lit: title },
+    payload: { lit: args },
+    form: answerForm,
+    assignees: { lit: people.assignees },
+    expiresAfter: { lit: people.expiresAfter },
+    remindAfter: { lit: people.remindAfter ?? null },
+  };
   const { output } = await ask(walk, { ...(here as Here<never>), step: step as unknown as StepOf<"approval"> });
-  const { approved, data, comment, by } = output as JsonObject;
+  const { decision, approved, data, comment, by } = output as JsonObject;
+  if (decision === "expired") return { output: { unanswered: "Nobody has answered in the time that they had.", by: null } };
   const answer = isObject(data) ? data["answer"] : undefined;
   return { output: { answer: answer ?? comment ?? (approved === true ? "yes" : "no"), by: by ?? null } };
 }

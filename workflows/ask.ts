@@ -9,6 +9,7 @@ import type { HereOf, Outcome } from "./context.ts";
 import { beforeDeadline, deadlineOf, iso } from "./deadline.ts";
 import { runInside } from "./inside.ts";
 import { Canceled, type Scope } from "./scope.ts";
+import { whileAsked } from "./task-time.ts";
 import type { Walk } from "./walk.ts";
 
 /** What an approval notes: what was asked, how far it has come, and its moments. */
@@ -29,7 +30,7 @@ export async function ask(walk: Walk, here: HereAsk): Promise<Outcome> {
   const asked = (walk.ledger.place(path)?.["asked"] as Asking | undefined) ?? (await open(walk, here));
   if (asked.expiredAt === undefined) {
     const decision = await walk.inspector.waiting(path, `a decision: ${asked.title}`, () =>
-      beforeDeadline(walk, here, asked.deadline, (scope) => decisionOn(walk, here, asked, scope)),
+      whileAsked(here.context, () => beforeDeadline(walk, here, asked.deadline, (scope) => decisionOn(walk, here, asked, scope))),
     );
     if (decision) return { output: tellDecided(walk, here, asked, decision) };
     asked.expiredAt = iso(walk.port.now());
@@ -108,7 +109,8 @@ async function quorumOf(walk: Walk, { step, path, context }: HereAsk): Promise<n
 async function nudgesOf(walk: Walk, here: HereAsk): Promise<Pick<Asking, "remind" | "escalate">> {
   const { step, context } = here;
   const now = walk.clock.now();
-  const every = step.remindAfter && Math.max(limits.remindAfterMinMs, parseDuration(await walk.value(step.remindAfter, context.frame)));
+  const remindAfter = step.remindAfter ? await walk.value(step.remindAfter, context.frame) : null;
+  const every = remindAfter === null ? undefined : Math.max(limits.remindAfterMinMs, parseDuration(remindAfter));
   const at = await deadlineOf(walk, step.escalate?.after, here);
   return {
     ...(every === undefined ? {} : { remind: { every, next: now + every, count: 0 } }),

@@ -4,6 +4,7 @@ import type { UpdateArguments } from "../contracts/messages.ts";
 import type { Step } from "../language/plan.ts";
 import { waitsForBudget } from "./budgets.ts";
 import type { Here } from "./context.ts";
+import { whileAsked } from "./task-time.ts";
 import type { Walk } from "./walk.ts";
 
 export type Attended = UpdateArguments["attend"];
@@ -38,12 +39,12 @@ export class Attention {
     this.#walk.journal.hurry();
     const asksWhatHappened = problem.type === "effect_unknown";
     const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : questionOf(problem);
-    const attended = await this.#walk.inspector.waiting(path, question, () =>
+    const answer = (): Promise<Attended> =>
       context.scope.guard<Attended>((resolve) => {
         this.#parked.set(path, { problem, resolve, asksWhatHappened });
         return () => this.#parked.delete(path);
-      }),
-    );
+      });
+    const attended = await this.#walk.inspector.waiting(path, question, () => whileAsked(context, answer));
     this.#walk.tell("step.attended", about, { action: attended.action, by: attended.by, type: step.type });
     return attended;
   }

@@ -7,6 +7,7 @@ import type { Frame } from "./frame.ts";
 import type { Lane } from "./outbox.ts";
 import type { Rest } from "./rest.ts";
 import type { Scope } from "./scope.ts";
+import type { TaskTime } from "./task-time.ts";
 
 /** Where in the run a step stands. */
 export interface Context {
@@ -21,6 +22,8 @@ export interface Context {
   exports: JsonObject;
   /** Where a step leaves work that goes on behind it: the block around awaits it. */
   rest: Rest;
+  /** The agent's task that this is a part of. */
+  task?: TaskTime;
   /** What calls in here may spend. */
   budgets: readonly BudgetRef[];
   /** Whose steps these are. */

@@ -139,6 +139,8 @@ export interface Port {
   child(request: ChildRequest, scope: Scope, told: ChildWatch): Promise<Json>;
   /** Tell a child run what holds it now; nothing happens when it has ended. */
   hold(id: string, holds: Holds): Promise<void>;
+  /** How long people were asked in runs that the task has started since then; resolves when nobody is. */
+  peopleAsked(task: { path: string; since: number }, scope: Scope): Promise<number>;
   /** Ask a child run to stop; nothing happens when it has ended. */
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;

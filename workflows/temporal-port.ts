@@ -13,7 +13,7 @@ import {
 import { Fault } from "../contracts/faults.ts";
 import { activityId, runIdOf, workflowIdOf } from "../contracts/ids.ts";
 import { signals, type RunArguments } from "../contracts/messages.ts";
-import { defaults } from "../contracts/limits.ts";
+import { defaults, limits } from "../contracts/limits.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
 import type { Activities } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
@@ -43,6 +43,7 @@ export function createTemporalPort(run: RunArguments): Port {
     child: (request, scope, told) => slots.hold(jsonBytes(request.input), scope, () => makeChild(run, request, { scope, told })),
     // Not by signals of ours: the server sends those of one workflow one after the other.
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
+    peopleAsked: (task, scope) => cancellable(scope, () => peopleAsked(run, task)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     nextTask: () => uncancelled(() => sleep(1, { summary: "go on in another task" })),
@@ -91,6 +92,16 @@ export function createTemporalPort(run: RunArguments): Port {
     },
     isUnattended: allHandlersFinished,
   };
+}
+
+/** Waits as long as somebody is asked: a later execution of the run asks anew. */
+function peopleAsked({ tenant, id }: RunArguments, task: { path: string; since: number }): Promise<number> {
+  const activities = proxyActivities<Activities>({
+    startToCloseTimeout: 30_000,
+    retry: { initialInterval: 1_000, backoffCoefficient: 2, maximumInterval: limits.peopleAskedEveryMs },
+    summary: summaryText(`${task.path}: whether people were asked below`),
+  });
+  return activities.peopleAsked({ tenant, run: id, ...task });
 }
 
 async function foreign(request: ForeignRequest, scope: Scope): Promise<Json> {

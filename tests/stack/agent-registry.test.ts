@@ -71,11 +71,18 @@ describe("publishing an agent", () => {
   });
 
   test("a bad one is refused with every problem and its place", async () => {
-    const limitsAndApproval = { limits: { timeout: "soon" }, tools: ["a"], approval: { tools: ["a"], expiresAfter: 0 } };
+    const limitsAndApproval = {
+      limits: { timeout: "soon" },
+      tools: ["a", { tool: "b", timeout: 0 }],
+      approval: { tools: ["a"], expiresAfter: 0, remindAfter: "x" },
+    };
     const late = await admin.post("/api/v2/agents", { ...minimal, name: uniqueName(), ...limitsAndApproval });
     expect(late).toMatchObject({
       status: 422,
-      body: { code: "schema", errors: [{ pointer: "/limits/timeout" }, { pointer: "/approval/expiresAfter" }] },
+      body: {
+        code: "schema",
+        errors: ["/limits/timeout", "/approval/expiresAfter", "/approval/remindAfter", "/tools/1/timeout"].map((pointer) => ({ pointer })),
+      },
     });
     const shape = await admin.post("/api/v2/agents", { ...minimal, name: "a b", owner: 1 });
     expect(shape).toMatchObject({ status: 422, body: { errors: [{ pointer: "/name" }, { pointer: "/owner" }] } });

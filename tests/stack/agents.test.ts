@@ -143,12 +143,30 @@ describe("an agent", () => {
     expect(await results(model)).toEqual(["42"]);
   });
 
+  test("gives a call the time that its tool is known to take, or what it says itself", async () => {
+    const model = new Model();
+    const patient = call("test_patient", { ms: 4_000 });
+    const envelope = { defaults: { timeout: "3s", retry: { maxAttempts: 1 } } };
+    await model.script({ toolCalls: [patient] }, { text: "I waited." });
+    await admin.finish({ ...envelope, steps: [agent(model, { tools: ["test.patient"] })] });
+    expect(await results(model)).toEqual(["done"]);
+    const hasty = new Model();
+    await hasty.script({ toolCalls: [patient] }, { text: "I did not." });
+    await admin.finish({ ...envelope, steps: [agent(hasty, { tools: [{ tool: "test.patient", timeout: "1s" }] })] });
+    expect((await results(hasty))[0]).toContain("Timed out");
+  });
+
   test("asks a person, and takes their answer", async () => {
     const model = new Model();
     await model.script({ toolCalls: [call("ask_human", { question: "Which colour?" })] }, { text: "Blue it is." });
-    const run = await begin(model, { tools: ["ask_human"] });
+    const run = await begin(model, { tools: ["ask_human"], approval: { tools: ["*"], assignees: ["role:paint"], expiresAfter: "1h" } });
     const id = await run.approval("work[0].act[0].call");
-    expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject({ title: "Which colour?" });
+    const asked = { title: "Which colour?", assignees: ["role:paint"], expiresAt: expect.any(String) };
+    expect((await admin.get(`/api/v2/approvals/${id}`)).body).toMatchObject(asked);
+    const other = await admin.withKey({ principal: "bob", kind: "person", roles: ["operator", "approver"] });
+    expect(await other.post(`/api/v2/approvals/${id}/decision`, { decision: "approve", data: { answer: "red" } })).toMatchObject({
+      status: 403,
+    });
     await admin.decide(id, { decision: "approve", data: { answer: "blue" } });
     expect((await run.end()).output).toBe("Blue it is.");
     expect((await results(model))[0]).toContain('"answer":"blue"');
@@ -250,6 +268,21 @@ describe("a published agent", () => {
     expect(run.error).toMatchObject({ type: "max_turns" });
     expect(await model.calls()).toHaveLength(3);
     expect((await told(model))[1]!.at(-1)).toMatchObject({ content: expect.stringContaining("may make 1 calls") as unknown });
+  });
+
+  test("runs workflows that it was published with, and no step adds one", async () => {
+    const steps = [{ id: "a", type: "set", values: "${input.n + 1}" }];
+    const input = { type: "object", required: ["n"], properties: { n: { type: "number" } } };
+    const [workflow, other] = [await admin.publish({ input, steps }), await admin.publish({ input, steps })];
+    const model = new Model();
+    const name = await publish({ model: model.wanted, tools: [{ workflow, as: "inc" }], approval: { tools: [workflow] } });
+    await model.script({ toolCalls: [call("inc", { n: 41 })] }, { text: "42" });
+    const run = await admin.begin({ steps: [named(name)] });
+    await admin.decide(await run.approval("work[0].act[0].approve"), { decision: "approve" });
+    expect((await run.end()).output).toBe("42");
+    expect(await results(model)).toEqual(["42"]);
+    const added = await admin.finish({ steps: [named(name, { tools: [{ workflow: other, as: "inc" }] })] });
+    expect(added.error).toMatchObject({ type: "policy", detail: expect.stringContaining(other) as unknown });
   });
 
   test("asks those whom it must ask, also where the step asks nobody", async () => {

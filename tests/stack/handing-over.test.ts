@@ -187,6 +187,20 @@ describe("an agent that is a tool of another", () => {
     expect(await second.calls()).toHaveLength(3);
   });
 
+  test("may wait for people longer than the other has time", async () => {
+    const [first, second] = [new Model(), new Model()];
+    const helper = await publish(second, { tools: ["test.double"], approval: { tools: ["test.double"] } });
+    const boss = await publish(first, { tools: [{ agent: helper, as: "helper" }], limits: { timeout: "10s" } });
+    await first.script({ toolCalls: [call("helper", { prompt: "Double 4." })] }, { text: "8" });
+    await second.script({ toolCalls: [call("test_double", { n: 4 })] }, { text: "8" });
+    const run = await admin.begin({ steps: [task(boss)] });
+    const { data } = await run.until("child.started", "work[0].act[0].call");
+    const id = await admin.run(data["runId"] as string).approval("task[0].act[0].approve");
+    await new Promise((wake) => setTimeout(wake, 12_000));
+    await admin.decide(id, { decision: "approve" });
+    expect(await run.end()).toMatchObject({ status: "completed", output: "8" });
+  });
+
   test("calls itself no deeper than the limit", async () => {
     const model = new Model();
     const name = `self-${Date.now()}`;

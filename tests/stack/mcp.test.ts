@@ -73,6 +73,22 @@ describe("a tool of an MCP server over HTTP", () => {
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
 
+  test("has of an agent the time that was said for it", async () => {
+    const [server, model] = [await Mcp.at({ tools: { slow: { effect: "read", timeout: "1s" } } }), new Model()];
+    await model.script({ toolCalls: [{ id: "a", name: `${server.name}_slow`, arguments: {} }] }, { text: "late" });
+    const work = { id: "work", type: "agent", model: model.wanted, prompt: "Go.", tools: [{ server: server.name, tool: "slow" }] };
+    const run = await admin.begin({ defaults: { retry: { maxAttempts: 1 } }, steps: [work] });
+    expect((await run.end()).output).toBe("late");
+    const told = (await run.events()).filter(({ step }) => step === "work[0].act[0].call");
+    const [begun, failed] = ["step.started", "step.failed"].map((each) => told.find(({ type }) => type === each)!);
+    expect(failed!.data["error"]).toMatchObject({ code: "timeout" });
+    expect(Date.parse(failed!.time) - Date.parse(begun!.time)).toBeLessThan(15_000);
+    expect(await server.put({ url: facts.mcpUrl, tools: { "a/b": { timeout: "soon" } } })).toMatchObject({
+      status: 422,
+      body: { errors: [{ pointer: "/tools/a~1b/timeout" }] },
+    });
+  });
+
   test("gives its content as text and as a value", async () => {
     const server = await Mcp.at();
     const run = await server.run("add", { a: 1, b: 2 });

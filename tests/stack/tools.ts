@@ -51,6 +51,17 @@ export const tools = [
     run: ({ n }) => ({ n: n * 2 }),
   }),
   defineTool({
+    name: "test.patient",
+    description: "Takes its time.",
+    input: z.strictObject({ ms: z.int() }),
+    effect: "read",
+    timeout: "20s",
+    async run({ ms }) {
+      await new Promise((later) => setTimeout(later, ms));
+      return "done";
+    },
+  }),
+  defineTool({
     name: "test.list",
     description: "Numbered items, each with padding.",
     input: z.strictObject({ count: z.int(), bytes: z.int().default(0) }),

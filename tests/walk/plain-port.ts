@@ -153,6 +153,14 @@ export class PlainPort implements Port {
     this.held.push({ at: this.now(), id, holds });
     this.#running.get(id)?.hold(holds);
   };
+  /** When people were asked in runs that agents have started. */
+  readonly askedBelow: { from: number; to: number }[] = [];
+  peopleAsked: Port["peopleAsked"] = ({ since }, scope) => {
+    const asked = this.askedBelow.filter(({ from, to }) => from <= this.now() && to > since);
+    const until = Math.max(this.now() + 1, ...asked.map(({ to }) => to));
+    const ms = asked.reduce((sum, { from, to }) => sum + to - Math.max(from, since), 0);
+    return this.#time.later<number>({ scope, ms: until - this.now(), owner: this }, (resolve) => resolve(ms));
+  };
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => this.#append(events);
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);
@@ -183,13 +191,15 @@ export class PlainPort implements Port {
     });
   /** How many calls published agents make at the same time. */
   readonly callsAtOnce = new Map<string | null, number>();
+  /** How long their tasks may take. */
+  readonly timesMs = new Map<string | null, number>();
   brief: Port["brief"] = async ({ agent = null, models, contextTokens }) => ({
     hash: "brief",
     agent,
     models,
     maxTurns: null,
     concurrency: this.callsAtOnce.get(agent) ?? null,
-    timeoutMs: null,
+    timeoutMs: this.timesMs.get(agent) ?? null,
     contextTokens,
   });
   /** Agents that may begin no call. */
@@ -224,7 +234,11 @@ export class PlainPort implements Port {
     return made && "done" in made && this.#made.delete(nameOf(call)) ? made.done : undefined;
   };
 
-  call: Port["call"] = async ({ call, next }, scope) => {
+  /** What time calls had, by path. */
+  readonly times = new Map<string, { timeoutMs: number; totalTimeoutMs: number }>();
+
+  call: Port["call"] = async ({ call, options: { timeoutMs, totalTimeoutMs }, next }, scope) => {
+    this.times.set(call.path, { timeoutMs, totalTimeoutMs });
     const made = this.#made.get(nameOf(call));
     this.#made.delete(nameOf(call));
     if (made && "error" in made) throw made.error;
