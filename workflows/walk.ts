@@ -18,7 +18,7 @@ import { Cascade, type CascadeState } from "./cascade.ts";
 import { Clock, type ClockState } from "./clock.ts";
 import { Ended, type Context } from "./context.ts";
 import { endOfError, endOfOutput } from "./end.ts";
-import { Frame } from "./frame.ts";
+import { Frame, topNames } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Leaving } from "./leaving.ts";
 import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
@@ -398,8 +398,3 @@ export class Walk {
 
 /** Where the envelope notes what a step would note at its path. */
 const ENVELOPE = "";
-
-function topNames({ run, input, env }: Given): JsonObject {
-  const { id, workflow, version, parentId = null, startedAt } = run;
-  return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
-}
