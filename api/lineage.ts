@@ -15,6 +15,7 @@ import { ok, route, type Answer, type Call, type RouteAnswer } from "./route.ts"
 import { jsonOf, rootOf, seeRun } from "./run-view.ts";
 import { beginPrepared, checkInput, plansOf, runIdFor, type Prepared } from "./begin.ts";
 import { startOnce } from "./start.ts";
+import { describeRun } from "./temporal.ts";
 
 const common = {
   method: "post",
@@ -109,9 +110,19 @@ async function goOn(call: LineageCall<RetryRun>, kind: Origin["kind"], prepare: 
       const prepared = await prepare();
       const { effectRoot: root } = prepared;
       if (root !== undefined) await claimRetry(call, { of: params.id, root, run: base.id });
-      return beginPrepared(call.deps, base, prepared);
+      return beginPrepared(call.deps, { ...base, ...(await priorityOf(call, prepared.origin.run)) }, prepared);
     },
   });
+}
+
+/** What its origin was started with; Temporal knows it as long as it knows that run. */
+async function priorityOf(
+  { deps, caller }: Call,
+  run: string,
+): Promise<Pick<Parameters<typeof beginPrepared>[1], "priority" | "fairnessKey">> {
+  const description = await describeRun({ temporal: deps.temporal, tenant: caller.tenant, run });
+  const { priorityKey, fairnessKey } = description?.raw.workflowExecutionInfo?.priority ?? {};
+  return { ...(priorityKey ? { priority: priorityKey } : {}), ...(fairnessKey ? { fairnessKey } : {}) };
 }
 
 /** The run with what its log says; only what was recorded can be gone on from. */

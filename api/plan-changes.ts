@@ -1,33 +1,26 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
-import { terminalStatuses } from "../contracts/events.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { Json, JsonObject } from "../contracts/json.ts";
-import { limits } from "../contracts/limits.ts";
-import { queries } from "../contracts/messages.ts";
+import type { Json } from "../contracts/json.ts";
+import { queries, type PlanStanding } from "../contracts/messages.ts";
 import {
-  migrateAllSchema,
   migrateSchema,
-  migrationReportSchema,
   patchPlanSchema,
   planChangeSchema,
   runPlanSchema,
   type Migrate,
-  type MigrateAll,
   type PatchPlan,
 } from "../contracts/plan-change.schema.ts";
-import { readDefinitionValue, type Plan } from "../language/index.ts";
+import { readDefinitionValue } from "../language/index.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { patchDefinition, type PlanOperation } from "../language/surgery.ts";
-import { audit } from "../prisma/audit.ts";
-import type { FrozenPlan } from "../prisma/plans.ts";
-import { plansOf } from "./begin.ts";
 import { sha256 } from "../prisma/hash.ts";
+import { addressOf, attempted, inputRefusals, type Planned, type Walked, type Wanted } from "./ask-plan.ts";
+import { plansOf } from "./begin.ts";
 import { runParams } from "./parameters.ts";
 import { faultBehind, faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
 import { hasEnded, seeRun } from "./run-view.ts";
-import { reach, update } from "./temporal.ts";
+import { reach } from "./temporal.ts";
 import { unkeepable } from "./text.ts";
 
 const tag = "Changing running runs";
@@ -76,140 +69,105 @@ export const planChangeRoutes = [
     faults: ["not_found", "run_ended", "plan_refused"],
     handle: migrate,
   }),
-  route({
-    id: "migrateRuns",
-    method: "post",
-    path: "/api/v2/workflows/{name}/migrate",
-    summary: "Let all open runs that can go on with another version",
-    description: `At most ${limits.migrateRunsMax} runs a request; \`next\` goes on. With \`dryRun\` nothing is changed.`,
-    tag,
-    scope: "publish",
-    idempotency: "table",
-    params: z.object({ name: z.string().min(1).max(255) }),
-    body: migrateAllSchema,
-    answers: { 200: { description: "Each run, with why it cannot.", schema: migrationReportSchema } },
-    faults: ["not_found"],
-    handle: migrateAll,
-  }),
 ];
 
 type OnRun<B = unknown> = Call<{ id: string }, unknown, B>;
 
 async function getPlan(call: OnRun): Promise<Answer> {
-  const { run, frozen } = await walked(call);
+  const run = await walked(call);
   const { workflow, version, planHash } = run;
-  return ok({ workflow, version, planHash, definition: frozen.source });
+  const { source } = await plansOf(call.deps).frozen(call.caller.tenant, run);
+  return ok({ workflow, version, planHash, definition: source });
 }
 
+/**
+ * Made of what the run is to walk: with the changes that it has taken in and not made yet. Another that comes between is made room for, unless the
+ * caller has said which plan they mean.
+ */
 async function patch(call: OnRun<PatchPlan>): Promise<Answer> {
-  const { run, frozen } = await walked(call);
-  if (call.body.planHash !== undefined && call.body.planHash !== run.planHash)
-    throw new Fault("conflict", `The run walks plan ${run.planHash} by now; read it again.`);
-  const source = patchDefinition(frozen.source, call.body.operations as PlanOperation[]);
+  const run = await walked(call);
+  const id = changeIdOf(call, run.id);
+  for (let tries = 1; ; tries += 1) {
+    const standing = await standingOf(call, run);
+    const known = await taken(call, run.id, { id, standing });
+    if (known) return accepted(run.id, known);
+    try {
+      return await patchOnce(call, { ...run, ...standing }, id);
+    } catch (error) {
+      const isOvertaken = faultBehind(error)?.code === "conflict" && call.body.planHash === undefined;
+      if (!isOvertaken || tries === TRIES_MAX) throw error;
+    }
+  }
+}
+
+/** So many changes of others may come between before the caller is asked to come again. */
+const TRIES_MAX = 5;
+
+async function patchOnce(call: OnRun<PatchPlan>, run: Walked, id: string): Promise<Answer> {
+  const { body, caller, deps } = call;
+  if (body.planHash !== undefined && body.planHash !== run.planHash)
+    throw new Fault("conflict", `The run walks plan ${run.planHash} by now, or is about to; read it again.`);
+  const { source: before } = await plansOf(deps).frozen(caller.tenant, run);
+  const source = patchDefinition(before, body.operations as PlanOperation[]);
   const read = readDefinitionValue(source, { hashOf: sha256 });
   if (!read.ok) throw faultOf("definition_invalid", "The changed definition has problems; `errors` lists all of them.", read.problems);
   const bad = unkeepable(source);
   if (bad) throw faultOf("definition_invalid", bad.message, [{ code: "wrong_value", path: bad.pointer, message: bad.message }]);
-  const { principal, tenant } = call.caller;
-  if (!call.body.dryRun) await plansOf(call.deps).keepPatched(tenant, { source, plan: read.plan, by: principal.name });
-  return change(call, { run: run.id, plan: read.plan, kind: "patch", dryRun: call.body.dryRun });
+  if (!body.dryRun) await plansOf(deps).keepPatched(caller.tenant, { source, plan: read.plan, by: caller.principal.name });
+  return change(call, { run: run.id, plan: read.plan, kind: "patch", dryRun: body.dryRun, id, of: run.planHash });
+}
+
+/** The same for a repetition; by the run's own id, whichever of its ids the address has. */
+const changeIdOf = ({ idempotencyKey }: Call, run: string): string =>
+  idempotencyKey === undefined ? randomUUID() : sha256(`${run}\0${idempotencyKey}`);
+
+/** What the run is to walk; a run that has not begun is to walk what it was started with. */
+async function standingOf(call: Call, run: Walked): Promise<PlanStanding> {
+  const standing = await reach(addressOf(call, run.id), (handle) => handle.query<PlanStanding | null>(queries.plan));
+  return standing ?? { ...run, pending: [] };
+}
+
+/** What became of a change that was asked for before, when nobody heard the answer. */
+async function taken(
+  call: Call,
+  run: string,
+  { id, standing: { pending } }: { id: string; standing: PlanStanding },
+): Promise<Planned | undefined> {
+  if (call.idempotencyKey === undefined) return undefined;
+  const waits = pending.find((change) => change.id === id);
+  if (waits) return waits;
+  const [made] = await call.deps.database.$queryRaw<Planned[]>`
+    SELECT data ->> 'version' AS version, data ->> 'planHash' AS "planHash" FROM events
+    WHERE run_id = ${run} AND type = 'plan.changed' AND data ->> 'change' = ${id} LIMIT 1`;
+  return made;
 }
 
 async function migrate(call: OnRun<Migrate>): Promise<Answer> {
-  const { run } = await walked(call);
+  const run = await walked(call);
   const plan = await plansOf(call.deps).load(call.caller.tenant, run.workflow, call.body.version);
-  return change(call, { run: run.id, plan, kind: "migrate", dryRun: call.body.dryRun });
-}
-
-interface Wanted {
-  run: string;
-  plan: Plan;
-  kind: "patch" | "migrate";
-  dryRun: boolean;
+  const unfit = await inputRefusals(call, run, plan);
+  return change(call, { run: run.id, plan, kind: "migrate", dryRun: call.body.dryRun, unfit });
 }
 
 async function change(call: Call, wanted: Wanted): Promise<Answer> {
   const { run, plan } = wanted;
   const refusals = await attempted(call, wanted);
-  return ok({ runId: run, version: plan.version, planHash: plan.hash, accepted: refusals.length === 0, refusals: refusals as Json });
+  return accepted(run, { version: plan.version, planHash: plan.hash }, refusals);
 }
 
-/** A dry run asks why not; otherwise the run is told, and throws why not. */
-async function attempted(call: Call, wanted: Wanted): Promise<PlanRefusal[]> {
-  if (wanted.dryRun) return refusalsOf(call, wanted);
-  await ask(call, wanted);
-  return [];
-}
+const accepted = (runId: string, { version, planHash }: Planned, refusals: PlanRefusal[] = []): Answer =>
+  ok({ runId, version, planHash, accepted: refusals.length === 0, refusals: refusals as Json });
 
-async function migrateAll(call: Call<{ name: string }, unknown, MigrateAll>): Promise<Answer> {
-  const { deps, caller, body, params } = call;
-  const plan = await plansOf(deps).load(caller.tenant, params.name, body.to);
-  const rows = await deps.database.run.findMany({
-    where: {
-      tenant: caller.tenant,
-      workflow: params.name,
-      status: { notIn: [...terminalStatuses] },
-      planHash: { not: plan.hash },
-      ...(body.from === undefined ? {} : { version: body.from }),
-      ...(body.startedBefore === undefined ? {} : { startedAt: { lt: new Date(body.startedBefore) } }),
-      ...(body.cursor === undefined ? {} : { id: { gt: body.cursor } }),
-    },
-    orderBy: { id: "asc" },
-    take: limits.migrateRunsMax,
-    select: { id: true },
-  });
-  const runs: JsonObject[] = [];
-  for (let at = 0; at < rows.length; at += abreast)
-    runs.push(
-      ...(await Promise.all(
-        rows.slice(at, at + abreast).map(({ id }) => reportOn(call, { run: id, plan, kind: "migrate", dryRun: body.dryRun })),
-      )),
-    );
-  const accepted = runs.filter((run) => run["accepted"]).length;
-  const next = rows.length === limits.migrateRunsMax ? rows.at(-1)!.id : null;
-  return ok({ runs, accepted, refused: runs.length - accepted, next });
-}
-
-/** How many workflows are spoken to at once. */
-const abreast = 10;
-
-async function reportOn(call: Call, wanted: Wanted): Promise<JsonObject> {
-  const { run } = wanted;
-  try {
-    const refusals = await attempted(call, wanted);
-    return { runId: run, accepted: refusals.length === 0, refusals: refusals as Json };
-  } catch (error) {
-    // One that ended meanwhile, or cannot answer, does not keep the others.
-    const problem = faultBehind(error)?.problem;
-    if (!problem) throw error;
-    return { runId: run, accepted: false, refusals: problem["refusals"] ?? [], error: problem.detail };
-  }
-}
-
-const addressOf = ({ deps, caller }: Call, run: string) => ({ temporal: deps.temporal, tenant: caller.tenant, run });
-
-async function ask(call: Call, { run, plan, kind }: Wanted): Promise<void> {
-  const updateId = sha256(`${run}\0${plan.hash}\0${call.idempotencyKey ?? randomUUID()}`);
-  const argument = { plan: plan as unknown as Json, kind, by: call.caller.principal.name };
-  await update(addressOf(call, run), "changePlan", { updateId, argument });
-  const { deps, caller, requestId } = call;
-  const data = { version: plan.version, planHash: plan.hash };
-  await audit(deps.database, { tenant: caller.tenant, actor: caller.principal.name, action: `run.${kind}`, object: run, data, requestId });
-}
-
-const refusalsOf = (call: Call, { run, plan }: Wanted): Promise<PlanRefusal[]> =>
-  reach(addressOf(call, run), (handle) => handle.query<PlanRefusal[], [Json]>(queries.planRefusals, plan as unknown as Json));
-
-async function walked(
-  call: OnRun,
-): Promise<{ run: { id: string; workflow: string; version: string; planHash: string }; frozen: FrozenPlan }> {
+async function walked(call: OnRun): Promise<Walked> {
   const seen = await seeRun(call, call.params.id);
   if (hasEnded(seen) && call.request.method !== "GET") throw new Fault("run_ended", `Run ${seen.id} has ended: ${seen.status}.`);
-  const { tenant } = call.caller;
   const row = await call.deps.database.run.findFirst({
-    where: { id: seen.id, tenant },
-    select: { workflow: true, version: true, planHash: true },
+    where: { id: seen.id, tenant: call.caller.tenant },
+    select: { workflow: true, version: true, planHash: true, isWindow: true, parentId: true },
   });
   if (!row) throw new Fault("unavailable", `Run ${seen.id} has not told its plan yet; ask again in a moment.`);
-  return { run: { id: seen.id, ...row }, frozen: await plansOf(call.deps).frozen(tenant, row) };
+  const { isWindow, parentId, ...which } = row;
+  if (isWindow && call.request.method !== "GET")
+    throw new Fault("plan_refused", `Run ${seen.id} does items of a \`foreach\` for run ${parentId}; change the plan of that one.`);
+  return { id: seen.id, ...which };
 }

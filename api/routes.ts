@@ -13,6 +13,7 @@ import { messageRoutes } from "./messages.ts";
 import { messageWebhookRoutes } from "./message-webhooks.ts";
 import { pauseRoutes } from "./pauses.ts";
 import type { Route } from "./route.ts";
+import { migrateRunsRoutes } from "./migrate-runs.ts";
 import { planChangeRoutes } from "./plan-changes.ts";
 import { runRoutes } from "./runs.ts";
 import { scheduleRoutes } from "./schedules.ts";
@@ -39,6 +40,7 @@ export const routes: readonly Route[] = [
   ...budgetRoutes,
   ...steeringRoutes,
   ...planChangeRoutes,
+  ...migrateRunsRoutes,
   ...lineageRoutes,
   ...pauseRoutes,
   ...approvalRoutes,

@@ -15,7 +15,7 @@ import { describeRun, firstRunId, memoText } from "./temporal.ts";
 type Row = Prisma.RunGetPayload<object>;
 
 /** A run as recorded, or, before its first record, as Temporal knows it. */
-export type SeenRun = Omit<Row, "planHash" | "tenant" | "effectRoot" | "ending" | "endingAt">;
+export type SeenRun = Omit<Row, "isWindow" | "planHash" | "tenant" | "effectRoot" | "ending" | "endingAt">;
 
 /** Fault `not_found` for an unknown run and for another tenant's alike. */
 export async function seeRun({ deps, caller }: Call, id: string): Promise<SeenRun> {

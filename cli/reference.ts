@@ -185,7 +185,10 @@ const meanings: Record<keyof typeof limits, string> = {
   undosMax: "steps of a run that can be undone (`compensate`): fault `limit`",
   refusalsMax: "reasons named when a run cannot take a plan",
   patchOperationsMax: "operations of one `PATCH /runs/{id}/plan`",
+  planChangesPendingMax: "changes of its plan that a run takes in before the first of them takes effect",
   migrateRunsMax: "runs that one request migrates in bulk; `next` goes on",
+  migratePageMs: "after so long a request that migrates in bulk turns to no further run; `next` goes on",
+  migrateAnswerMs: "how long it waits for one run's answer",
   unresolvedMax: "steps that could not be undone, named in the run's error; the log names all",
   historyEventsCalm:
     "history events up to which a run that should go on in a new execution lets other steps start while a long call is open",

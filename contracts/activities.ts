@@ -26,6 +26,8 @@ export interface RunRef {
   startedAt: number;
   startedBy: string;
   parentId?: string;
+  /** It does some items of a `foreach` for its parent. */
+  isWindow?: true;
 }
 
 /** A run whose row is there: its log has taken the run's first event. */

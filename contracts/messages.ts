@@ -165,8 +165,18 @@ export interface UpdateArguments {
   decide: { path: string; decision: "approve" | "reject"; payloadHash?: string; data?: Json; comment?: string; by: Principal };
   /** `take`: what the step asked about has happened, and gave `result`. */
   attend: { path: string; action: "retry" | "skip" | "fail" | "take"; by: string; result?: Json };
-  /** The run goes on with this plan once nothing but waits is open. */
-  changePlan: { plan: Json; kind: "patch" | "migrate"; by: string };
+  /**
+   * The run goes on with this plan once nothing but waits is open. `id`: the same asked for again is not another; `of`: the hash of the plan
+   * it was made of.
+   */
+  changePlan: { plan: Json; kind: "patch" | "migrate"; by: string; id?: string; of?: string; requestId?: string };
+}
+
+/** Answer of the `plan` query: what the run is to walk when all changes that it has taken in are made, and those that are not made yet. */
+export interface PlanStanding {
+  version: string;
+  planHash: string;
+  pending: { id: string; version: string; planHash: string }[];
 }
 
 /** One person's answer to an approval. */
@@ -184,7 +194,7 @@ export interface Voted {
  */
 export const signals = { deliver: "deliver", lockAnswer: "lockAnswer", hold: "hold" } as const;
 
-export const queries = { state: "state", planRefusals: "planRefusals" } as const;
+export const queries = { state: "state", planRefusals: "planRefusals", plan: "plan" } as const;
 
 /** Answer of the `state` query: what the walk itself knows. */
 export interface RunState {

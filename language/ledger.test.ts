@@ -28,6 +28,22 @@ const kept = (plan: Plan, steps: LoggedStep[], origin: Partial<Origin> = {}, bef
 };
 
 describe("what is kept of a log", () => {
+  const call = (more: object = {}) => ({ id: "c", type: "tool", tool: "t", arguments: {}, ...more });
+  const other = { timeout: "7m", retry: { maxAttempts: 9 }, summary: "other", lock: { key: "k" } };
+
+  test("is a finished step whatever becomes of how long it may take, how often it is tried, and what people read, deep in a scope too", () => {
+    const around = (more: object = {}) => planOf({ id: "s", type: "sequence", steps: [call(more)] }, { ...call(more), id: "d" }, set("b"));
+    expect(kept(around(other), log("s.c", "s", "d"), {}, around())).toMatchObject({ paths: ["s", "d"], run: ["b"] });
+    expect(kept(around({ arguments: { n: 1 } }), log("s.c", "s", "d"), {}, around()).paths).toEqual([]);
+    expect(kept(around({ retry: { while: "${output == 1}" } }), log("s.c", "s", "d"), {}, around()).paths).toEqual([]);
+  });
+
+  test("is not one that was caught, when that may have come of how long it was given", () => {
+    const around = (more: object = {}) => planOf({ id: "s", type: "sequence", steps: [call({ ...more, catch: [{ steps: [set("m")] }] })] });
+    expect(kept(around(), log("s.c?", "s")).paths).toEqual(["s"]);
+    expect(kept(around({ timeout: "7m" }), log("s.c?", "s"), {}, around()).paths).toEqual([]);
+  });
+
   test("is every finished step, scopes as wholes", () => {
     const plan = planOf(set("a"), { id: "s", type: "sequence", steps: [set("x"), set("y")] }, set("b"));
     expect(kept(plan, log("a", "s.x", "s.y", "s"))).toMatchObject({ paths: ["a", "s"], run: ["b"] });

@@ -4,6 +4,7 @@ import type { Origin } from "../contracts/messages.ts";
 import type { Block, Plan, Step } from "./plan.ts";
 import { blocksOf, findStep } from "./plan-steps.ts";
 import { prefixesOf } from "./step-path.ts";
+import { whatItDoes, whatItDoesBut } from "./what-it-does.ts";
 
 /** A step as a run's log has it; of a reused step, the step it stands for. */
 export interface LoggedStep {
@@ -109,7 +110,7 @@ class Keeper {
       this.kept.run.push(path);
       return step.background === true;
     }
-    if (this.#log.isFinished(path) && !this.#around.has(path) && isSame(step, before) && this.#isClean(step, path)) {
+    if (this.#log.isFinished(path) && !this.#around.has(path) && this.#isSame(step, before, path) && this.#isClean(step, path)) {
       const hasRest = this.#hasRest(step, path);
       this.kept.entries.push({ path, step, ...(hasRest ? { hasRest } : {}) });
       if (hasRest) this.#rest(step, path);
@@ -118,6 +119,10 @@ class Keeper {
     this.#inside(step, before, path);
     // It ends when the others do, whatever it has come to.
     return step.background === true;
+  }
+
+  #isSame(step: Step, before: Step, path: string): boolean {
+    return this.#log.holdsCaught(path) ? isAllSame(step, before) : isSame(step, before);
   }
 
   /** What it left to the scope around has not ended. How many items a `foreach` has, the log does not say. */
@@ -234,11 +239,14 @@ class Log {
   readonly #steps: ReadonlyMap<string, LoggedStep>;
   readonly #around = new Set<string>();
   readonly #undone: ReadonlySet<string>;
+  readonly #caught: ReadonlySet<string>;
   readonly #indexes = new Map<string, Set<number>>();
 
   constructor(steps: readonly LoggedStep[]) {
     this.#steps = new Map(steps.map((step) => [step.path, step]));
-    this.#undone = new Set(steps.filter(({ isUndone }) => isUndone).flatMap(({ path }) => [path, ...prefixesOf(path)]));
+    const withAround = (some: readonly LoggedStep[]): Set<string> => new Set(some.flatMap(({ path }) => [path, ...prefixesOf(path)]));
+    this.#undone = withAround(steps.filter(({ isUndone }) => isUndone));
+    this.#caught = withAround(steps.filter(({ isCaught }) => isCaught));
     for (const { path } of steps) for (const prefix of prefixesOf(path)) this.#enter(prefix);
   }
 
@@ -249,6 +257,7 @@ class Log {
   status = (path: string): string | undefined => this.#steps.get(path)?.status;
   isCompensated = (path: string): boolean => this.#steps.get(path)?.isUndone ?? false;
   holdsCompensated = (path: string): boolean => this.#undone.has(path);
+  holdsCaught = (path: string): boolean => this.#caught.has(path);
   isCaught = (path: string): boolean => this.#steps.get(path)?.isCaught ?? false;
 
   isFinished(path: string): boolean {
@@ -280,15 +289,17 @@ const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "
 const aftermath = /^(catch\d+|finally|compensate)$/;
 
 /** Equal in all that a result depends on, its inside included. */
-const isSame = (step: Step, before: Step): boolean => step === before || textOf(step, order) === textOf(before, order);
+const isSame = (step: Step, before: Step): boolean => step === before || whatItDoes(step) === whatItDoes(before);
+
+/** What was caught may have come of how long it was given, or how often it was tried. */
+const isAllSame = (step: Step, before: Step): boolean => step === before || textOf(step) === textOf(before);
+
+const textOf = (step: Step): string => canonicalJson({ ...step, needs: [], summary: null } as unknown as Json);
 
 /** Equal but for the inside, and for how much of it there may be. */
-const isSameWork = (step: Step, before: Step): boolean => step === before || textOf(step, scopeFields) === textOf(before, scopeFields);
+const isSameWork = (step: Step, before: Step): boolean =>
+  step === before || whatItDoesBut(step, scopeFields) === whatItDoesBut(before, scopeFields);
 
-const order = new Set(["needs", "summary"]);
 const inside = ["body", "branches", "cases", "default", "finally", "briefing", "turns"];
 const bounds = ["concurrency", "maxConcurrency", "maxIterations", "onLimit", "keepLast", "maxTurns", "contextTokens"];
-const scopeFields = new Set([...order, ...inside, ...bounds]);
-
-const textOf = (step: Step, without: ReadonlySet<string>): string =>
-  canonicalJson(Object.fromEntries(Object.entries(step).filter(([field]) => !without.has(field))) as Json);
+const scopeFields = [...inside, ...bounds];

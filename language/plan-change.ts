@@ -1,7 +1,10 @@
+import { Fault } from "../contracts/faults.ts";
 import { canonicalJson, type Json } from "../contracts/json.ts";
 import { isWindow } from "../contracts/ids.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Block, Plan, Step } from "./plan.ts";
-import { blocksOf, findStep } from "./plan-steps.ts";
+import { blocksOf, findBlock, findStep } from "./plan-steps.ts";
+import { outside, whatItDoes, whatTheyDo } from "./what-it-does.ts";
 
 /** What a run has done so far, by step path. */
 export interface Progress {
@@ -18,8 +21,8 @@ export interface Progress {
 export type PlanRefusal = { path: string; why: string };
 
 /**
- * Why a run that walks `from` cannot go on with `to`; empty when it can. Steps that have ended must stand there unchanged,
- * open ones too, apart from the steps inside them: what has not started may be anything.
+ * Why a run that walks `from` cannot go on with `to`; empty when it can. Steps that have ended must stand there and do the same,
+ * open ones be the same apart from the steps inside them: what has not started may be anything.
  */
 export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held }: Progress): PlanRefusal[] {
   if (from.name !== to.name) return [{ path: "", why: `The plan is of ${to.name}, the run of ${from.name}.` }];
@@ -35,7 +38,7 @@ export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held 
     return shape(before) === shape(after) ? undefined : { path, why: "The step has started, and the new plan changes it." };
   };
   const refusals = [
-    ...done.map((path) => changed(path, whole)),
+    ...done.map((path) => changed(path, whatItDoes)),
     ...open.map((path) => changed(path, outside)),
     ...[...undoings(from, undoable)].map(([path, before]) => {
       const after = findStep(to, path)?.compensate;
@@ -44,6 +47,29 @@ export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held 
   ];
   return refusals.filter((refusal) => refusal !== undefined);
 }
+
+/** Whether what stands at a path is another step in the other plan, or none. */
+export function isOtherStep(from: Plan, to: Plan, path: string): boolean {
+  const [before, after] = [findStep(from, path), findStep(to, path)];
+  return before !== undefined && (!after || whole(before) !== whole(after));
+}
+
+/** Whether a list of steps, all of which have ended, goes on in the other plan or gives something else. */
+export function isOtherBlock(from: Plan, to: Plan, path: string): boolean {
+  const [before, after] = [findBlock(from, path), findBlock(to, path)];
+  return before !== undefined && after !== undefined && outline(before) !== outline(after);
+}
+
+/** Fault `plan_refused`, when there is a reason. */
+export function refuse(refusals: PlanRefusal[]): void {
+  const [first, ...others] = refusals;
+  if (!first) return;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  const detail = `${first.path || "The plan"}: ${first.why}${more}`;
+  throw new Fault("plan_refused", detail, { extra: { refusals: refusals.slice(0, limits.refusalsMax) } });
+}
+
+const outline = ({ steps, output }: Block): string => canonicalJson([steps.map(({ id }) => id), (output ?? null) as Json]);
 
 const UNDOABLE = "The step may have to be undone, and the new plan removes or changes its `compensate`.";
 
@@ -71,15 +97,9 @@ function eachInside(step: Step, path: string, act: (path: string, step: Step) =>
 
 const outerOf = (window: string): string => window.slice(0, window.lastIndexOf("["));
 
-const sameBlock = (a: Block, b: Block): boolean => canonicalJson(a as unknown as Json) === canonicalJson(b as unknown as Json);
+const sameBlock = (a: Block, b: Block): boolean => whatTheyDo(a) === whatTheyDo(b);
 
 const lockOf = (step: Step | undefined): string => canonicalJson((step?.lock ?? null) as unknown as Json);
 
 // A plan that was stored has its keys in another order than one that was just compiled.
 const whole = (step: Step): string => canonicalJson(step as unknown as Json);
-
-/** The step without the steps inside it. */
-const outside = (step: Step): string =>
-  canonicalJson(JSON.parse(JSON.stringify(step, (_, value: unknown) => (isBlock(value) ? "steps" : value))) as Json);
-
-const isBlock = (value: unknown): boolean => typeof value === "object" && value !== null && "steps" in value && Array.isArray(value.steps);

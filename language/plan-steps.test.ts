@@ -1,7 +1,7 @@
 import { expect, test } from "@jest/globals";
 import { readDefinitionValue } from "./index.ts";
 import type { Block, Plan, Step } from "./plan.ts";
-import { blocksOf, findStep } from "./plan-steps.ts";
+import { blocksOf, findBlock, findStep } from "./plan-steps.ts";
 import { freeRoots, rootsOf } from "./roots.ts";
 
 function planOf(definition: object): Plan {
@@ -84,6 +84,26 @@ test.each([
   "ask[0].mail",
 ])("%j is no step", (path) => {
   expect(findStep(everything, path)).toBeUndefined();
+});
+
+test.each([
+  ["", "ask"],
+  ["annotate[3]", "note"],
+  ["annotate[3].inner[0]", "turn"],
+  ["annotate.catch0", "mend"],
+  ["route.slow", "walk"],
+  ["auth", "hold"],
+  ["auth.finally", "clean"],
+  ["address.compensate", "undo"],
+  ["address.compensate.undo", "deep"],
+  ["catch0", "sorry"],
+  ["finally", "x"],
+])("%j is the list of steps with %s", (path, id) => {
+  expect(findBlock(everything, path)?.steps.map((step) => step.id)).toContain(id);
+});
+
+test.each(["address", "address.finally", "none", "none.finally", "route.fast", "annotate[0].note"])("%j is no list of steps", (path) => {
+  expect(findBlock(everything, path)).toBeUndefined();
 });
 
 test("every step of a plan is found by the path of its slots", () => {

@@ -20,13 +20,25 @@ export const blocksOf = (step: Step): Inner[] => [
  * The step at a run-time path, such as `annotate[3].note`, `route.case0.ship`, `auth.catch0.void`, `address.compensate.undo`,
  * `finally.x`, `ask.onExpire.mail`; an attempt (`#2`) may follow. Undefined when the Plan has none there.
  */
-export function findStep(plan: Plan, path: string): Step | undefined {
-  const parts = path
+export const findStep = (plan: Plan, path: string): Step | undefined => stepAt(blocksOfPlan(plan), partsOf(path));
+
+/** The list of steps at a run-time path: what stands in it has this path before its own; empty = the run's own steps. */
+export function findBlock(plan: Plan, path: string): Block | undefined {
+  if (path === "") return plan.body;
+  const parts = partsOf(path);
+  const own = findStep(plan, path);
+  const around = stepAt(blocksOfPlan(plan), parts.slice(0, -1));
+  const blocks = (own ?? around) ? blocksOf((own ?? around)!) : parts.length === 1 ? blocksOfPlan(plan) : [];
+  return blocks.find(({ slot }) => slot === (own ? "" : parts.at(-1)))?.block;
+}
+
+const blocksOfPlan = (plan: Plan): Inner[] => [...inner("", plan.body), ...handlerBlocks(plan.catch), ...inner("finally", plan.finally)];
+
+const partsOf = (path: string): string[] =>
+  path
     .replace(/#\d+$/, "")
     .split(".")
     .flatMap((part) => (/\[\d+\]$/.test(part) ? [part.slice(0, part.indexOf("[")), "[]"] : [part]));
-  return stepAt([...inner("", plan.body), ...handlerBlocks(plan.catch), ...inner("finally", plan.finally)], parts);
-}
 
 function stepAt(blocks: Inner[], parts: string[]): Step | undefined {
   const named = blocks.find(({ slot }) => slot === parts[0]);

@@ -66,12 +66,12 @@ async function done(address: string, body: object = {}): Promise<void> {
   if (status >= 300) throw new Error(`${address}: ${JSON.stringify(answer)}`);
 }
 
-async function record(name: string, { steps, input = {}, more = {}, during, child }: Recording): Promise<void> {
+async function record(name: string, { steps, input = {}, more = {}, during, child, isOfFirst = false }: Recording): Promise<void> {
   const run = await admin.begin({ ...more, steps }, { url: new Place().url, ...input });
   await during?.(run, admin);
   await run.end();
   const id = child === undefined ? run.id : `${run.id}.${child}`;
-  await keep(fileOf(name), await host.history("default", id));
+  await keep(fileOf(name), await host.history("default", id, isOfFirst));
 }
 
 async function keep(file: string, history: unknown): Promise<void> {

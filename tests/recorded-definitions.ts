@@ -12,6 +12,8 @@ export interface Recording {
   isCallHeld?: true;
   /** Below the run: whose history is wanted. */
   child?: string;
+  /** It goes on in another execution: the history of the first is wanted. */
+  isOfFirst?: boolean;
 }
 
 const set = (id: string, values: unknown = 1) => ({ id, type: "set", values }) as JsonObject;
@@ -186,6 +188,17 @@ const steered: Record<string, Recording> = {
       await run.signal("go");
       await run.resume();
     },
+  },
+  "plan-change": {
+    steps: [listen, http("a")],
+    during: async (run, client) => {
+      await run.until("listen.started");
+      const body = { operations: [{ op: "add", into: "", step: set("added") }] };
+      await client.request("PATCH", `${run.path}/plan`, { body });
+      await run.until("plan.changed");
+      await run.signal("go");
+    },
+    isOfFirst: true,
   },
   cancel: {
     steps: [{ id: "t", type: "try", steps: [listen], finally: [http("a")] }],

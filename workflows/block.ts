@@ -37,6 +37,7 @@ async function runSteps(walk: Walk, block: Block, around: Context): Promise<Entr
   const { failures } = rest;
   // The ledger knows the order in which they came, also after the walk went on elsewhere; of a defect it knows nothing.
   if (failures.length > 0) throw failures.find((error) => !isEnd(error)) ?? firstError(walk, block, around) ?? failures[0];
+  if (walk.changes.arePending) await walk.changes.end(around.path, scope);
   return entries.slice(0, running.length) as Entry[];
 }
 

@@ -10,6 +10,7 @@ import type { CallOptions, Step, Template } from "../language/plan.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import { forgetCalled, isCalled, nextCalls } from "./next-calls.ts";
+import { isLong } from "./plan-changes.ts";
 import type { CallKind, NextCalls } from "./port.ts";
 import { noteRefused, sinceOf } from "./since.ts";
 import { hostsOf, stepCall, toolFields } from "./step-call.ts";
@@ -163,7 +164,7 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
       options: chain ? attemptsOf(step, chain) : step,
       ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
       summary: step.summary ? await summaryOf(walk, here) : path,
-      ...(next && !walk.isHeld ? { next } : {}),
+      ...(next && walk.leaving.mayRunAhead ? { next } : {}),
     };
     const {
       delay,
@@ -217,8 +218,6 @@ function attemptsOf(options: CallOptions, chain: NonNullable<Calling["chain"]>):
   const { retry } = options;
   return { ...options, retry: { ...retry, maxAttempts: modelAttemptsMax({ ...chain, maxAttempts: retry.maxAttempts }) } };
 }
-
-const isLong = ({ timeoutMs }: CallOptions): boolean => timeoutMs > limits.longCallMs;
 
 /** What the Temporal Web UI shows beside the event: the step's path, then the author's own words. */
 export async function summaryOf(walk: Walk, { step, path, context }: Here<Step>): Promise<string> {

@@ -3,6 +3,7 @@ import { fill, Meter, type Roots } from "../language/expression/evaluate.ts";
 import type { Template } from "../language/plan.ts";
 import { rootsOf } from "../language/roots.ts";
 import { Pace } from "./pace.ts";
+import type { Given } from "./walk.ts";
 
 /** What the steps of one scope can see: names of their own (`item`, `index`, `error`), earlier steps, and what encloses them. */
 export class Frame implements Roots {
@@ -61,4 +62,10 @@ export class Frame implements Roots {
     };
     return { roots: pick(reads.names, (name) => this.name(name)), steps: pick(reads.steps, (id) => this.step(id)) };
   }
+}
+
+/** What all steps of a run can see. */
+export function topNames({ run, input, env }: Pick<Given, "run" | "input" | "env">): JsonObject {
+  const { id, workflow, version, parentId = null, startedAt } = run;
+  return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
 }

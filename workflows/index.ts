@@ -25,6 +25,7 @@ import {
   type MemorySearch,
   type Origin,
   type PausedScope,
+  type PlanStanding,
   type RunArguments,
   type RunState,
   type UpdateArguments,
@@ -41,6 +42,7 @@ import { quick, slow } from "./quick.ts";
 import { condition } from "./quiet.ts";
 import { summaryText } from "./summary.ts";
 import { createTemporalPort } from "./temporal-port.ts";
+import type { PlanChange } from "./plan-changes.ts";
 import type { PlanRefusal } from "../language/plan-change.ts";
 import { sharedPlan } from "./shared-plans.ts";
 import { Walk, type WalkOptions, type WalkState } from "./walk.ts";
@@ -98,7 +100,7 @@ function showVersion({ options: { run } }: Walk): void {
 }
 
 /** The same arguments, with what an execution learns at its start. */
-function continued(args: RunArguments, { leaving: { plan }, options: { run: ref } }: Walk): RunArguments {
+function continued(args: RunArguments, { changes: { plan }, options: { run: ref } }: Walk): RunArguments {
   return { ...args, version: plan.version, plan: plan as unknown as Json, startedAt: ref.startedAt };
 }
 
@@ -170,6 +172,7 @@ function runOf(args: RunArguments, plan: Plan): RunRef {
     startedAt: args.startedAt ?? startTime.getTime(),
     startedBy: args.startedBy,
     ...(args.parentId === undefined ? {} : { parentId: args.parentId }),
+    ...(args.part ? { isWindow: true as const } : {}),
   };
 }
 
@@ -267,8 +270,9 @@ function openDesk(): Desk {
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
   setHandler(
     defineQuery<PlanRefusal[], [Json]>(queries.planRefusals),
-    (plan) => desk.walk?.leaving.refusals(plan as unknown as Plan) ?? [],
+    (plan) => desk.walk?.changes.refusals(plan as unknown as Plan) ?? [],
   );
+  setHandler(defineQuery<PlanStanding | null>(queries.plan), () => desk.walk?.changes.standing() ?? null);
   const nothing = (): void => undefined;
   answer(
     "signal",
@@ -284,8 +288,8 @@ function openDesk(): Desk {
   );
   answer(
     "changePlan",
-    (walk, { plan }) => walk.leaving.check(plan as unknown as Plan),
-    (walk, { plan, kind, by }) => walk.leaving.changePlan({ plan: plan as unknown as Plan, kind, by }),
+    (walk, change) => walk.changes.check(change as unknown as PlanChange),
+    (walk, change) => walk.changes.ask(change as unknown as PlanChange),
   );
   answer("attend", nothing, (walk, request) => walk.attention.attend(request));
   return desk;

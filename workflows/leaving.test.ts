@@ -99,7 +99,11 @@ describe("a run that must remember too much", () => {
   test("takes no other plan meanwhile", async () => {
     const ended = await run((walk, port) =>
       port.at(45, () =>
-        walk.leaving.changePlan({ plan: planOf({ ...definition([each, toolOnce("b")]), version: "2.0.0" }), kind: "patch", by: "ada" }),
+        walk.changes.ask({
+          plan: { ...planOf({ ...definition([each, toolOnce("b")]), version: "2.0.0" }), hash: "new" },
+          kind: "patch",
+          by: "ada",
+        }),
       ),
     );
     expect(told(ended, "plan.refused")).toMatchObject([{ by: "ada", refusals: [{ why: expect.stringContaining("must remember") }] }]);

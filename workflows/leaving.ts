@@ -1,17 +1,16 @@
-import { Fault } from "../contracts/faults.ts";
-import { isWindow } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import { planRefusals, type PlanRefusal } from "../language/plan-change.ts";
-import type { Plan } from "../language/plan.ts";
+import type { Step } from "../language/plan.ts";
+import type { Scope } from "./scope.ts";
 import { exchanged, REFERENCE_BYTES, weigh } from "./travelling.ts";
 import type { Walk, WalkState } from "./walk.ts";
 
-/** Another plan for the run, and who wants it why. */
-export interface PlanChange {
-  plan: Plan;
-  kind: "patch" | "migrate";
-  by: string;
+/** A step that is about to start. */
+interface Starting {
+  step: Step;
+  path: string;
+  /** It takes no time, so that it need not wait for another execution. */
+  isInstant: boolean;
 }
 
 /**
@@ -24,8 +23,6 @@ export class Leaving {
   #open = 0;
   /** Of the open work, calls that may take long: while one is open, other steps go on as long as they can. */
   #openLong = 0;
-  #change: PlanChange | undefined;
-  #isChangeTold = false;
   /** Values that were stored so that the state can travel. */
   readonly #references = new Map<Json, Json>();
   /** How much the walk must have got on before it looks again whether it can leave. */
@@ -54,25 +51,41 @@ export class Leaving {
   get isNear(): boolean {
     const { isLong, events, bytes } = this.#walk.port.history();
     // An execution that has got nowhere must not give way to another, or none ever would.
-    if (!this.#change && (!isLong || this.#walk.ledger.progress < this.#progressNeeded)) return false;
+    if (!this.#walk.changes.arePending && (!isLong || this.#walk.ledger.progress < this.#progressNeeded)) return false;
     return this.#openLong === 0 || events > limits.historyEventsCalm || bytes > limits.historyBytesCalm;
+  }
+
+  /** Steps may be called before their turn has come. */
+  get mayRunAhead(): boolean {
+    return !this.#walk.pause.isPaused && !this.isNear && !this.#walk.changes.arePending;
+  }
+
+  /** It does not start now: the run is paused, or about to go on in another execution or by another plan. */
+  holds({ step, path, isInstant }: Starting): boolean {
+    const { pause, changes } = this.#walk;
+    return pause.isPaused || (!isInstant && this.isNear) || changes.hold(step, path);
+  }
+
+  /** In the moment nobody of them wakes up: the next execution comes to the step anew. */
+  held(starting: Starting, scope: Scope): Promise<void> {
+    return this.#walk.changes.held(starting.path, { isHeld: () => this.holds(starting), scope });
   }
 
   /** Resolves in the moment; whoever awaits it takes the walk's state at once. */
   async moment(): Promise<undefined> {
-    const { port, journal } = this.#walk;
+    const { port, journal, changes } = this.#walk;
     for (;;) {
       await port.until(() => this.#open === 0 && this.isNear && port.isUnattended());
       if (this.#walk.isOver) return new Promise(() => undefined);
-      const untold = this.#isChangeTold ? undefined : this.#change;
-      if (!untold && !journal.isEmpty) {
+      if (changes.areTold && !journal.isEmpty) {
         await journal.drain();
         continue;
       }
       const { bytes, leastBytes, heavy } = weigh(this.#walk.state());
       const room = this.#room();
-      if (leastBytes > room) this.#stay(leastBytes, room);
-      else if (untold) this.#tellChange(untold);
+      const isTooMuch = leastBytes > room;
+      if (isTooMuch && !(changes.arePending && changes.areTold)) this.#stay(leastBytes, room);
+      else if (!changes.areTold) changes.settle();
       else if (bytes > room) await this.#store(heavy, bytes - room);
       else return undefined;
     }
@@ -88,62 +101,9 @@ export class Leaving {
     return this.#obstacle === undefined ? [] : [this.#obstacle];
   }
 
-  /** The plan that is walked from the next execution on. */
-  get plan(): Plan {
-    return this.#change?.plan ?? this.#walk.options.plan;
-  }
-
-  /** Why the run cannot go on with this plan; empty when it can. */
-  refusals(plan: Plan): PlanRefusal[] {
-    const { ledger, inspector, undoing, options } = this.#walk;
-    const { done, open } = ledger.known();
-    // A call that is under way has no place.
-    const calls = inspector.running().filter((path) => !ledger.place(path));
-    // What a window has done is not for this run to undo before the window has ended.
-    const undoable = [...undoing.state().map(({ path }) => path), ...[...done, ...open].filter(isWindow)];
-    return planRefusals(options.plan, plan, { done: [...done, ...calls], open, undoable, held: this.#walk.lockedPaths });
-  }
-
-  /** Fault `plan_refused`. */
-  check(plan: Plan): void {
-    const refusals = this.refusals(plan);
-    const [first, ...others] = refusals;
-    if (!first) return;
-    const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-    const detail = `${first.path || "The plan"}: ${first.why}${more}`;
-    throw new Fault("plan_refused", detail, { extra: { refusals: refusals.slice(0, limits.refusalsMax) } });
-  }
-
-  changePlan(change: PlanChange): void {
-    this.check(change.plan);
-    this.#change = change;
-    this.#isChangeTold = false;
-  }
-
-  /** What ended since the change was asked for may have made it impossible: then the run goes on as it was. */
-  #tellChange(change: PlanChange): void {
-    const { by, kind, plan } = change;
-    const walk = this.#walk;
-    const refusals = this.refusals(plan);
-    const data = { by, kind, version: plan.version, planHash: plan.hash };
-    if (refusals.length === 0) {
-      this.#isChangeTold = true;
-      const { version, hash: planHash } = walk.options.plan;
-      return walk.tell("plan.changed", undefined, { ...data, from: { version, planHash } });
-    }
-    this.#refuse(change, refusals);
-  }
-
-  #refuse({ by, kind, plan }: PlanChange, refusals: PlanRefusal[]): void {
-    const walk = this.#walk;
-    this.#change = undefined;
-    walk.tell("plan.refused", undefined, { by, kind, version: plan.version, planHash: plan.hash, refusals });
-    walk.pause.wake();
-  }
-
   /** What travels with the state: the definition, and what the run was started with. */
   #room(): number {
-    const given = { ...this.#walk.options, plan: this.plan };
+    const given = { ...this.#walk.options, plan: this.#walk.changes.plan };
     return Math.min(limits.stateBytesMax, limits.continuedBytesMax - jsonBytes(given as unknown as Json));
   }
 
@@ -163,11 +123,11 @@ export class Leaving {
    * the history fails there, in order; one whose task failed each time it tried to leave would hang for ever.
    */
   #stay(leastBytes: number, room: number): void {
-    const { ledger, pause, inspector } = this.#walk;
+    const { ledger, pause, inspector, changes } = this.#walk;
     this.#progressNeeded = ledger.progress + limits.stayStepsMin;
     this.#obstacle = `What the run must remember needs ${leastBytes} bytes; a new execution takes ${room}.`;
     inspector.isDirty = true;
-    if (this.#change) this.#refuse(this.#change, [{ path: "", why: this.#obstacle }]);
-    else pause.wake();
+    changes.drop(this.#obstacle);
+    pause.wake();
   }
 }

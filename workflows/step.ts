@@ -37,8 +37,8 @@ export async function runStep(walk: Walk, step: Step, path: string, context: Con
   // One that has a place was let in before, by the execution that this one continues.
   if (!hasBegun(walk, path)) {
     walk.gate(context.scope);
-    // What takes no time need not wait for another execution, only for the end of a pause.
-    if (instant.has(step.type) ? walk.pause.isPaused : walk.isHeld) await walk.held(context.scope);
+    const starting = { step, path, isInstant: instant.has(step.type) };
+    if (walk.leaving.holds(starting)) await walk.leaving.held(starting, context.scope);
   }
   const frame = new Frame(context.frame, {}, path);
   const budgets = budgetsOfStep(walk, step, path, context);

@@ -18,7 +18,7 @@ import { Cascade, type CascadeState } from "./cascade.ts";
 import { Clock, type ClockState } from "./clock.ts";
 import { Ended, type Context } from "./context.ts";
 import { endOfError, endOfOutput } from "./end.ts";
-import { Frame } from "./frame.ts";
+import { Frame, topNames } from "./frame.ts";
 import { Inspector, type InspectorRows } from "./inspector.ts";
 import { Leaving } from "./leaving.ts";
 import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
@@ -28,6 +28,7 @@ import { budgetsOfRun } from "./budgets.ts";
 import { handleOrRethrow, mayTake } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
+import { PlanChanges } from "./plan-changes.ts";
 import { Rest } from "./rest.ts";
 import { Spent } from "./spent.ts";
 import { Scope } from "./scope.ts";
@@ -108,6 +109,7 @@ export class Walk {
   readonly attention: Attention;
   readonly undoing: Undoing;
   readonly leaving: Leaving;
+  readonly changes: PlanChanges;
   readonly clock: Clock;
   readonly pause: Pause;
   readonly cascade: Cascade;
@@ -142,7 +144,7 @@ export class Walk {
     this.clock = new Clock(port, state?.clock);
     this.pause = new Pause(this, state?.pause ?? { own: [], told: options.holds ?? [] });
     this.spent = new Spent(budgetsOfRun(options), state?.spent);
-    this.inspector.heading = () => [...this.pause.lines(), ...this.leaving.lines(), ...this.spent.lines()];
+    this.inspector.heading = () => [...this.pause.lines(), ...this.changes.lines(), ...this.leaving.lines(), ...this.spent.lines()];
     this.cascade = new Cascade(this, state?.cascade);
     this.#vars = state?.vars ?? vars;
     this.passedErrors = state?.passedErrors ?? [];
@@ -154,6 +156,7 @@ export class Walk {
     this.attention = new Attention(this);
     this.undoing = new Undoing(this, state?.undos ?? undos);
     this.leaving = new Leaving(this);
+    this.changes = new PlanChanges(this);
     if (state?.canceled !== undefined) this.#root.cancel(state.canceled);
   }
 
@@ -173,6 +176,7 @@ export class Walk {
     // Those of a part that ended well its parent takes over.
     if (!part || end.error) await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
     this.isOver = true;
+    this.changes.drop("The run has come to its end first.");
     await this.journal.drain();
     this.inspector.show(end.result.status, end.error?.detail);
     await this.cascade.release();
@@ -224,16 +228,6 @@ export class Walk {
     this.#isOverLimit = true;
     const detail = `The run's history has ${events} events in ${bytes} bytes; split the work into sub-workflows.`;
     throw new Fault("limit", [detail, ...this.leaving.lines()].join(" "));
-  }
-
-  /** No step starts now: the run is paused, or about to go on in another execution. */
-  get isHeld(): boolean {
-    return this.pause.isPaused || this.leaving.isNear;
-  }
-
-  async held(scope: Scope): Promise<void> {
-    // Of one that is leaving nobody wakes up here: the next execution comes to this step anew.
-    while (this.isHeld) await this.pause.passed(scope);
   }
 
   /** Work that must end before the run can go on elsewhere. */
@@ -372,8 +366,11 @@ export class Walk {
     try {
       await this.#setFirstVariables();
       const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
-      return this.#note(await this.#checked(await this.block(plan.body, { ...around, frame: new Frame(this.#top), takes })));
+      const output = await this.block(plan.body, { ...around, frame: new Frame(this.#top), takes });
+      if (this.changes.arePending) await this.changes.over(this.#root);
+      return this.#note(await this.#checked(output));
     } catch (error) {
+      if (this.changes.arePending && error instanceof Fault) await this.changes.over(this.#root);
       return this.#note(await handleOrRethrow(this, plan, error, around));
     }
   }
@@ -401,8 +398,3 @@ export class Walk {
 
 /** Where the envelope notes what a step would note at its path. */
 const ENVELOPE = "";
-
-function topNames({ run, input, env }: Given): JsonObject {
-  const { id, workflow, version, parentId = null, startedAt } = run;
-  return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
-}

@@ -71,6 +71,9 @@ async function runWindow(walk: Walk, here: HereOf<"foreach">, window: Window): P
   const path = `${here.path}[${from}+]`;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
   if (known === undefined) walk.gate(around.scope);
+  // Its items are to be done by the plan to come.
+  const isHeld = (): boolean => walk.changes.hold(here.step, here.path);
+  if (known === undefined && isHeld()) await walk.changes.held(here.path, { isHeld, scope: around.scope });
   const part = known === undefined ? await partOf(walk, here, window) : undefined;
   const request = requestOf(walk, here, { path, from, size, part, known });
   if (part) tellWindow(walk, here, request);

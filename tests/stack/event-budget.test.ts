@@ -54,6 +54,7 @@ const budgets: Record<string, Budget> = {
   continue: { events: 8, tasks: 3 },
   pause: { events: 19 },
   cancel: { events: 11 },
+  "plan-change": { events: 8 },
   W1: { events: 38, tasks: 13 },
   "W1-short": { events: 3, tasks: 1 },
   "W1-ends": { events: 38, tasks: 13 },
@@ -102,7 +103,15 @@ async function undisturbed(recording: Recording, tries = 3): Promise<HistoryEven
   return stoodStill && tries > 1 ? undisturbed(recording, tries - 1) : history;
 }
 
-async function historyOf({ steps, input = {}, more = {}, during, isCallHeld, child }: Recording): Promise<HistoryEvent[]> {
+async function historyOf({
+  steps,
+  input = {},
+  more = {},
+  during,
+  isCallHeld,
+  child,
+  isOfFirst = false,
+}: Recording): Promise<HistoryEvent[]> {
   const place = new Place();
   if (isCallHeld) await place.hold();
   const run = await admin.begin({ ...more, steps }, { url: place.url, ...input });
@@ -111,7 +120,7 @@ async function historyOf({ steps, input = {}, more = {}, during, isCallHeld, chi
   await during?.(run, admin);
   if (isCallHeld) await place.release();
   await run.end();
-  const history = await host.history("default", child === undefined ? run.id : `${run.id}.${child}`);
+  const history = await host.history("default", child === undefined ? run.id : `${run.id}.${child}`, isOfFirst);
   return (history as { events: HistoryEvent[] }).events;
 }
 

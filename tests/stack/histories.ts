@@ -29,7 +29,7 @@ export interface Histories {
   listed(query: string): Promise<string[]>;
   details(tenant: string, run: string): Promise<string>;
   forget(tenant: string, run: string): Promise<void>;
-  jsonOf(tenant: string, run: string): Promise<unknown>;
+  jsonOf(tenant: string, run: string, isOfFirst?: boolean): Promise<unknown>;
   /** Walk the histories of ended runs, and of their children, again. */
   replays(tenant: string, runs: string[]): Promise<Replays>;
   reset(tenant: string, run: string): Promise<void>;
@@ -77,11 +77,12 @@ export async function openHistories(address: string, stateDir: string): Promise<
         await Promise.all(events.slice(at, at + 50).map((event) => handle.signal(signals.deliver, event)));
     },
     reset: (tenant, run) => reset(connection, handleOf(tenant, run)),
-    async jsonOf(tenant, run) {
+    async jsonOf(tenant, run, isOfFirst = false) {
       const handle = handleOf(tenant, run);
       // The record knows the end a moment before Temporal does.
       await handle.result().catch(() => undefined);
-      return toJson(await handle.fetchHistory());
+      const first = isOfFirst ? (await handle.describe()).raw.workflowExecutionInfo?.firstRunId : undefined;
+      return toJson(await workflow.getHandle(workflowIdOf(tenant, run), first ?? undefined).fetchHistory());
     },
     async replays(tenant, runs) {
       await Promise.allSettled(runs.map((run) => handleOf(tenant, run).result()));

@@ -100,7 +100,7 @@ const commands: HostCommands = {
   loseMailbox: (tenant, agent) => histories.loseMailbox(tenant, agent),
   historyOfType: (type) => histories.ofType(type),
   reset: (tenant, run) => histories.reset(tenant, run),
-  history: (tenant, run) => histories.jsonOf(tenant, run),
+  history: (tenant, run, isOfFirst) => histories.jsonOf(tenant, run, isOfFirst),
   replays: (tenant, runs) => histories.replays(tenant, runs),
 };
 

@@ -242,6 +242,19 @@ describe("a workflow", () => {
     expect((await held.end()).status).toBe("completed");
     expect((await pauses()).body.data).toEqual([]);
   });
+
+  test("pauses itself by its runs, whatever their windows came to", async () => {
+    const by = await tenantOfItsOwn();
+    const each = { id: "each", type: "foreach", items: "${range(510)}", steps: [{ id: "n", type: "set", values: "${item}" }] };
+    const workflow = await by.publish({ steps: [each, { id: "bad", type: "raise", error: { type: "odd" } }] });
+    const rule = { failureRate: 1, window: "1h", minimumRuns: 1 };
+    await by.request("PUT", `/api/v2/workflows/${workflow}/auto-pause`, { body: rule });
+    expect(await (await by.start(workflow)).end()).toMatchObject({ status: "failed" });
+    await (await by.begin({ steps: [listen("l")] })).terminate();
+    const pauses = () => by.get<Page<{ why: string }>>("/api/v2/pauses");
+    const { body } = await until(pauses, ({ body: { data } }) => data.length > 0);
+    expect(body.data).toMatchObject([{ why: expect.stringMatching(/^1 of the last 1 runs failed/) }]);
+  });
 });
 
 describe("a tenant", () => {

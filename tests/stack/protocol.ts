@@ -104,8 +104,8 @@ export interface HostCommands {
   loseMailbox(tenant: string, agent: string): Promise<void>;
   /** Begin the run's execution anew, behind its first workflow task, as an operator can. */
   reset(tenant: string, run: string): Promise<void>;
-  /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it. */
-  history(tenant: string, run: string): Promise<unknown>;
+  /** The history in proto3 JSON, as `Worker.runReplayHistories` takes it: of the run's last execution, or of its first. */
+  history(tenant: string, run: string, isOfFirst?: boolean): Promise<unknown>;
   /** Walk the histories of ended runs, and of their children, again, each as a whole: how many there are, and what broke. */
   replays(tenant: string, runs: string[]): Promise<Replays>;
   /** The same of any workflow of the type. */

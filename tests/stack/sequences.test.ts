@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { expect, test } from "@jest/globals";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { RunEvent } from "../../contracts/events.ts";
@@ -6,7 +7,7 @@ import { broken, type Told } from "../walk/invariants.ts";
 import { createRandom } from "../walk/random-definition.ts";
 import { richDefinition } from "../walk/rich-definition.ts";
 import { planOf } from "../walk/plan-of.ts";
-import { admin, host, Place, type EventBody, type Run } from "./client.ts";
+import { admin, host, insist, Place, type EventBody, type Run } from "./client.ts";
 import { begun } from "./going-on.ts";
 import { casesOf, firstSeedOf } from "../cases.ts";
 
@@ -42,11 +43,15 @@ async function play(seed: number, walked: string[]): Promise<string[]> {
   const { name: _, version: __, ...body } = definition;
   const run = await admin.begin(body as { steps: object[] }, { n: seed % 7 });
   walked.push(run.id);
-  const first = await ended(seed, run, definition);
+  const first = await ended(seed, run);
   const { status } = await run.read();
-  if (status === "completed" || status === "canceled") return first;
-  const second = await begun(run, "retry");
-  const faults = await ended(seed, second, definition, false);
+  // What has completed cannot be retried: it is forked, from one of its steps.
+  const isFork = status === "completed" || status === "completed_with_errors";
+  const from = isFork ? await oneOf(seed, run) : undefined;
+  if (isFork && from === undefined) return first;
+  const second = await (isFork ? begun(run, "fork", { from: from! }) : begun(run, "retry"));
+  walked.push(second.id);
+  const faults = await ended(seed, second, false);
   const taken = (await second.events()).filter(({ type }) => type === "step.reused").map(({ step }) => step!);
   const calls = (await place.calls()).map(({ headers }) => headers["idempotency-key"]!);
   const before = (await run.events()).filter(({ type, step }) => type === "step.started" && isCall(step!)).length;
@@ -59,19 +64,29 @@ async function play(seed: number, walked: string[]): Promise<string[]> {
   ];
 }
 
+/** A step that a fork may begin from. */
+async function oneOf(seed: number, run: Run): Promise<string | undefined> {
+  const done = (await run.steps()).filter(
+    ({ status, path }) => status === "completed" && !/(^|\.)(catch\d+|finally|compensate|on\w+)\.|\+\]/.test(path),
+  );
+  return done[seed % Math.max(1, done.length)]?.path;
+}
+
 /** Steer a run at random and see to it that everybody answers; gives what is wrong when it has ended. */
-async function ended(seed: number, run: Run, definition: JsonObject, isSteered = true): Promise<string[]> {
+async function ended(seed: number, run: Run, isSteered = true): Promise<string[]> {
   const answering = answer(run);
-  await Promise.all([isSteered ? steer(seed, run) : undefined, answering]);
+  const [odd] = await Promise.all([isSteered ? steer(seed, run) : [], answering]);
   const body = await run.end();
   const events = await run.events();
-  // A call that was on its way when the run was paused may begin a little later.
-  const log = events.filter(({ type }) => type !== "run.paused").map(asLogged);
-  const faults = broken({ plan: planOf(definition), log, trace: traceOf(events) });
+  const { definition } = (await admin.get<{ definition: JsonObject }>(`${run.path}/plan`)).body;
+  const faults = broken({ plan: planOf(definition), log: events.map(asLogged), trace: traceOf(events), pauseBeginsWithinMs });
   const gaps = events.every(({ seq }, index) => seq === index + 1) ? [] : ["The log has gaps"];
   const told = events.at(-1)!.type === `run.${body.status}` ? [] : [`The run is ${body.status} and its log says ${events.at(-1)!.type}`];
-  return [...faults, ...gaps, ...told];
+  return [...odd, ...faults, ...gaps, ...told, ...unmade(run, events)];
 }
+
+/** A call that was on its way when the run was paused begins a little later. */
+const pauseBeginsWithinMs = 2_000;
 
 const isCall = (path: string): boolean => path.endsWith("h");
 
@@ -124,24 +139,51 @@ async function* untilItsEnd(run: Run): AsyncGenerator<EventBody> {
   }
 }
 
-async function steer(seed: number, run: Run): Promise<void> {
+/** Gives what is wrong with the answers, and notes what the run has taken in. */
+async function steer(seed: number, run: Run): Promise<string[]> {
   const random = createRandom(seed ^ 0x5eed);
   const acts = 1 + Math.floor(random() * 4);
+  const faults: string[] = [];
   for (let n = 0; n < acts; n++) {
     await later(random() * 600);
     const kind = random();
     if (kind < 0.5) {
       await admin.post(`${run.path}/pause`, { timers: random() < 0.5 ? "run" : "freeze" });
-      await later(random() * 500);
+      await later(random() < 0.15 ? pauseBeginsWithinMs + 1_000 : random() * 500);
       await heard(run.resume);
     } else if (kind < 0.6) await run.cancel();
-    else if (kind < 0.8) await admin.post(`${run.path}/signals`, { event: "nobody", data: null, id: `${n}` });
-    else {
-      await admin.request("PATCH", `${run.path}/plan`, {
-        body: { operations: [{ op: "add", step: { id: `n${n}`, type: "set", values: n } }] },
-      });
-    }
+    else if (kind < 0.75) await admin.post(`${run.path}/signals`, { event: "nobody", data: null, id: `${n}` });
+    // One right behind the other: the second is made of what the first has left, made or not.
+    else
+      for (const part of ["a", "b"])
+        faults.push(...(await patched(run, { op: "add", into: "", step: { id: `n${n}${part}`, type: "set", values: n } })));
   }
+  return faults;
+}
+
+/** Taken in, or refused with a reason. */
+async function patched(run: Run, operation: JsonObject): Promise<string[]> {
+  const key = randomUUID();
+  const ask = () => admin.request<JsonObject>("PATCH", `${run.path}/plan`, { body: { operations: [operation] }, key });
+  const { status, body } = await insist(ask);
+  if (status === 200) {
+    accepted.set(run.id, [...(accepted.get(run.id) ?? []), body["planHash"] as string]);
+    return [];
+  }
+  const isRefused = status === 409 && ["plan_refused", "run_ended", "conflict"].includes(body["code"] as string);
+  // Not begun, or it was cancelled and does not answer any more.
+  return isRefused || status === 503 ? [] : [`PATCH is answered with ${status} ${JSON.stringify(body)}`];
+}
+
+/** Plans that runs have taken in, by their hashes. */
+const accepted = new Map<string, string[]>();
+
+/** What was taken in was made, or the log says why not. */
+function unmade(run: Run, events: readonly EventBody[]): string[] {
+  const told = events.filter(({ type }) => type === "plan.changed" || type === "plan.refused").map(({ data }) => data["planHash"]);
+  return (accepted.get(run.id) ?? [])
+    .filter((hash) => !told.includes(hash))
+    .map((hash) => `Of plan ${hash} the log does not say what became`);
 }
 
 /** Again when the run does not answer yet, as clients should: it would wait for ever. */
@@ -177,6 +219,8 @@ function calling(step: JsonObject, url: string): JsonObject {
     type: "http",
     method: "POST",
     url,
+    // So that others go on beside it while a change waits.
+    timeout: "2m",
     ...common,
     ...(compensate === undefined ? {} : { compensate: overHttp(compensate, url) }),
     ...(lock === undefined ? {} : { lock: lockOf(step) }),

@@ -26,6 +26,16 @@ describe("a start", () => {
     expect(ofActivities.every(({ priorityKey = 1 }) => priorityKey === 1)).toBe(true);
   });
 
+  test.each(["retry", "fork"])("of a %s has them from its origin", async (kind) => {
+    const steps = [{ id: "bad", type: "raise", error: { type: "odd" } }];
+    const { body } = await admin.post("/api/v2/runs", { workflow: await admin.publish({ steps }), priority: 1, fairnessKey: "customer-7" });
+    const run = admin.run(body["id"] as string);
+    await run.end();
+    const next = await admin.post(`${run.path}/${kind}`);
+    expect(next.status).toBe(202);
+    expect((await prioritiesOf(next.body["id"] as string))[0]).toEqual({ priorityKey: 1, fairnessKey: "customer-7" });
+  });
+
   test("leaves the last word to a step's own `priority` and `fairnessKey`", async () => {
     const step = {
       id: "list",

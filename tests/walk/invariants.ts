@@ -20,6 +20,8 @@ export interface Ended {
   logsOfParts?: readonly (readonly RunEvent[])[];
   trace: readonly Told[];
   canceledAt?: number;
+  /** What was under way when the run was paused begins no later than so long after; at once where nothing else is said. */
+  pauseBeginsWithinMs?: number;
 }
 
 /** What is wrong with a run that has ended, whatever was done to it. */
@@ -66,7 +68,7 @@ export function underOldKeys({ trace, log, logsOfParts = [] }: Pick<Ended, "trac
 
 const isAftermath = (path: string): boolean => /(^|\.)(catch\d+|finally|compensate)\./.test(path);
 
-function startsWhilePaused({ log, trace }: Ended): string[] {
+function startsWhilePaused({ log, trace, pauseBeginsWithinMs = 0 }: Ended): string[] {
   let from: number | undefined;
   const spans: [number, number][] = [];
   for (const { type, time } of log) {
@@ -75,7 +77,7 @@ function startsWhilePaused({ log, trace }: Ended): string[] {
     if (type === "run.resumed") from = undefined;
   }
   return trace
-    .filter(({ what, at }) => what === "start" && spans.some(([begin, end]) => at > begin && at < end))
+    .filter(({ what, at }) => what === "start" && spans.some(([begin, end]) => at > begin + pauseBeginsWithinMs && at < end))
     .map(({ path, at }) => `${path} was called at ${at}, while the run was paused`);
 }
 

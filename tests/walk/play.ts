@@ -10,7 +10,7 @@ import { createRandom } from "./random-definition.ts";
 import { richDefinition } from "./rich-definition.ts";
 import { planOf } from "./plan-of.ts";
 import { runPlain, type PlainRun } from "./run-plain.ts";
-import { randomActs, steerBy, type Act } from "./steering.ts";
+import { randomActs, steerBy, type Act, type Steered } from "./steering.ts";
 
 /** One sequence: a random definition, steered at random, and the run that goes on from it. Gives what is wrong. */
 export async function play(seed: number): Promise<string[]> {
@@ -43,7 +43,7 @@ async function steered(
     asked.set(path, [...(asked.get(path) ?? []), { isGood: "output" in given, ...(key === undefined ? {} : { key }) }]);
     return given;
   };
-  const now = { definition };
+  const now: Steered = { definition, taken: [] };
   const run = await runPlain(definition, {
     input: { n: seed % 7 },
     answer,
@@ -62,7 +62,16 @@ async function steered(
     ...(canceledAt === undefined ? {} : { canceledAt }),
   });
   const collisions = [port, ...parts].flatMap((each) => each.collisions);
-  return { run, definition: now.definition, trace, faults: [...faults, ...collisions.map(({ identity }) => `Two events are ${identity}`)] };
+  const odd = [...collisions.map(({ identity }) => `Two events are ${identity}`), ...untold(now, port)];
+  return { run, definition: now.definition, trace, faults: [...faults, ...odd] };
+}
+
+/** What it has taken in the run has made, or says why not. */
+function untold({ taken }: Steered, { log }: PlainPort): string[] {
+  const told = log.filter(({ type }) => type === "plan.changed" || type === "plan.refused").map(({ data }) => data["change"]);
+  return taken
+    .filter((id) => told.filter((other) => other === id).length !== 1)
+    .map((id) => `Of change ${id} the log does not say once what became`);
 }
 
 /** Of the run and of all that walk parts of it. */

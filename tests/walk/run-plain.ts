@@ -108,7 +108,7 @@ async function walkOn(given: Given, port: PlainPort, { walk: first, next }: { wa
     port.stateBytes = Math.max(port.stateBytes, text.length);
     const state = JSON.parse(text) as WalkState;
     port.forget();
-    walk = new Walk({ ...given, plan: walk.leaving.plan, state }, port);
+    walk = new Walk({ ...given, plan: walk.changes.plan, state }, port);
   }
 }
 

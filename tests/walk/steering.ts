@@ -42,6 +42,8 @@ const eventsOf = (definition: JsonObject): string[] =>
 /** What the run walks at its end. */
 export interface Steered {
   definition: JsonObject;
+  /** Changes of its plan that it has taken in, by their ids. */
+  taken: string[];
 }
 
 /** Do it all to a run, beside the people who answer. */
@@ -84,7 +86,7 @@ async function perform(act: Act, around: Around): Promise<void> {
   }
 }
 
-const refusals = new Set(["step_not_parked", "approval_closed", "approval_voted", "plan_refused"]);
+const refusals = new Set(["step_not_parked", "approval_closed", "approval_voted", "plan_refused", "conflict"]);
 
 async function onLast(port: PlainPort, type: string, act: (path: string) => Promise<unknown>): Promise<void> {
   const asked = port.log.findLast((event) => event.type === type);
@@ -92,12 +94,15 @@ async function onLast(port: PlainPort, type: string, act: (path: string) => Prom
 }
 
 function change(seed: number, { walk, steered, definitions }: Around): void {
-  const after = changed(steered.definition, seed);
+  const { hash: of } = walk.changes.plan;
+  // Of what an earlier change that waits yet will have left.
+  const after = changed(definitions.get(of) ?? steered.definition, seed);
   const made = compiled(after);
   if (!made) return;
   const plan = { ...made, hash: `hash${seed}` };
   definitions.set(plan.hash, after);
-  walk.leaving.changePlan({ plan, kind: "patch", by: "ada" });
+  walk.changes.ask({ plan, kind: "patch", by: "ada", of, id: plan.hash });
+  if (walk.changes.plan.hash === plan.hash) steered.taken.push(plan.hash);
 }
 
 /** The definition with one step added, replaced or removed somewhere. */
