@@ -2,7 +2,7 @@ import { budgetScopes, isOfRun, nothing, toldAs, type Amount, type BudgetLeft, t
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type Transaction } from "../prisma/budgets.ts";
+import { dayOf, isCapped, lockBudgets, openBudgets, saveSums, type BudgetRow, type Transaction } from "../prisma/budgets.ts";
 import type { Database } from "../prisma/client.ts";
 import { Lately } from "../prisma/lately.ts";
 import {
@@ -45,6 +45,8 @@ export interface Reservation extends Omit<Grant, "cut"> {
 /** What runs, agents and tenants may spend. Reserved before a call, settled after it, each under the locks of all its budgets. */
 export class Budgets {
   readonly #database: Database;
+  /** Rows that are there, as far as this process knows: they stay. */
+  readonly #opened = new Set<string>();
   readonly #standing = new Lately<Set<string>>({ knownMs: limits.budgetsKnownMs, keysMax: limits.budgetTenantsKnownMax });
 
   constructor(database: Database) {
@@ -53,7 +55,7 @@ export class Budgets {
 
   /** The budgets that a call falls under. */
   async scopesOf({ tenant, budgets = [], agent }: Spender): Promise<string[]> {
-    await openBudgets(this.#database, tenant, budgets);
+    await this.#open(tenant, budgets);
     const standing = await this.#standing.get(tenant, () => this.#standingOf(tenant));
     const set = [budgetScopes.tenant, ...(agent === undefined ? [] : [budgetScopes.agent(agent)])].filter((scope) => standing.has(scope));
     return [...new Set([...budgets.map(({ scope }) => scope), ...set])];
@@ -65,7 +67,7 @@ export class Budgets {
     tenant: string,
     { scopes, size, label }: { scopes: string[]; size: CallSize; label: string },
   ): Promise<Reservation> {
-    const budgets = await lockBudgets(transaction, tenant, scopes);
+    const budgets = await this.#lock(transaction, tenant, scopes);
     const granted = grant(budgets, size);
     if ("shortages" in granted) throw exceeded(granted, label);
     const after = budgets.map((budget) => reserved(budget, granted.held));
@@ -97,7 +99,7 @@ export class Budgets {
     const scopes = await this.scopesOf(spender);
     if (scopes.length === 0) return {};
     const { after, ...until } = await this.#database.$transaction(async (transaction) => {
-      const budgets = await lockBudgets(transaction, spender.tenant, scopes);
+      const budgets = await this.#lock(transaction, spender.tenant, scopes);
       const after = spend(budgets, { ...nothing, toolCalls: 1 });
       if ("shortages" in after) throw exceeded(after, tool);
       await saveSums(transaction, spender.tenant, after);
@@ -105,6 +107,21 @@ export class Budgets {
     });
     spender.showBudgets?.(shown(after));
     return until;
+  }
+
+  async #open(tenant: string, budgets: readonly BudgetRef[]): Promise<void> {
+    const unknown = budgets.filter(({ scope }) => !this.#opened.has(`${tenant} ${scope}`));
+    await openBudgets(this.#database, tenant, unknown);
+    if (this.#opened.size > limits.budgetsOpenedMax) this.#opened.clear();
+    for (const { scope } of unknown) this.#opened.add(`${tenant} ${scope}`);
+  }
+
+  /** All of them: a row that is gone must not stand for a budget without caps. */
+  async #lock(transaction: Transaction, tenant: string, scopes: string[]): Promise<BudgetRow[]> {
+    const budgets = await lockBudgets(transaction, tenant, scopes);
+    if (budgets.length === scopes.length) return budgets;
+    this.#opened.clear();
+    throw new Fault("unavailable", "A budget was removed at this moment; ask again.");
   }
 
   async #standingOf(tenant: string): Promise<Set<string>> {

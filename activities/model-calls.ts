@@ -4,6 +4,7 @@ import {
   paidAnswer,
   openCall,
   type CallKey,
+  type CloseOf,
   type ClosedCall,
   type EarlierAnswer,
   type OpenCall,
@@ -152,16 +153,21 @@ export class ModelCalls {
     const { tenant } = owner;
     const size = await this.#sizeOf(tenant, call.model, need);
     const label = `${call.model.provider}/${call.model.name}`;
-    return this.#database.$transaction(async (transaction) => {
-      const known = await transaction.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
-      if (known && known.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
-      if (known) return allowanceOf(known.reservation as unknown as Reservation);
-      const reservation = await this.#budgets.reserve(transaction, tenant, { scopes, size, label });
-      const lostAt = new Date(need.endsAt + limits.budgetLostAfterMs);
-      const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as JsonObject };
-      if (!(await openCall(transaction, row))) throw otherAttempt(owner, call);
-      return allowanceOf(reservation);
-    });
+    const lostAt = new Date(need.endsAt + limits.budgetLostAfterMs);
+    try {
+      return await this.#database.$transaction(async (transaction) => {
+        const reservation = await this.#budgets.reserve(transaction, tenant, { scopes, size, label });
+        const row = { ...openRow(owner, call), lostAt, reservation: reservation as unknown as JsonObject };
+        if (!(await openCall(transaction, row))) throw otherAttempt(owner, call);
+        return allowanceOf(reservation);
+      });
+    } catch (error) {
+      // Told before, though nobody heard that it was: then what is refused was set aside already.
+      const known = await this.#database.modelCall.findFirst({ where: { ...keyOf(owner), callIndex: call.index } });
+      if (!known) throw error;
+      if (known.startedAt.getTime() !== call.startedAt.getTime()) throw otherAttempt(owner, call);
+      return allowanceOf(known.reservation as unknown as Reservation);
+    }
   }
 
   async #sizeOf(tenant: string, model: PricedModel, need: CallNeed): Promise<CallSize> {
@@ -199,7 +205,7 @@ export class ModelCalls {
     const costUsd = isMade ? await this.#prices.cost(owner.tenant, model, usage) : 0;
     const closed = { status, usage, costUsd, answer: answer ?? null, error: (error as JsonObject | undefined) ?? null };
     const spent = isMade ? { usage: isCut ? null : usage, costUsd } : undefined;
-    const closing: Closing = { from: ["open", "lost"], closed, ...(spent ? { spent } : {}) };
+    const closing: Closing = { from: ["open", "lost"], closed, spent, isCapped: (owner.budgets ?? []).length > 0 };
     const left = await this.#close({ ...keyOf(owner), callIndex: index }, closing, also);
     if (left) owner.showBudgets?.(left);
     return costUsd;
@@ -228,22 +234,30 @@ export class ModelCalls {
   }
 
   /** The one who ends a call gives back what was set aside for it, and books what it came to: of one that was thought lost, in place of all that. */
-  async #close(key: CallKey, { from, closed, spent }: Closing, also?: Also): Promise<BudgetLeft[] | undefined> {
-    if (!also && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return undefined;
+  async #close(key: CallKey, { from, closed, spent, isCapped }: Closing, also?: Also): Promise<BudgetLeft[] | undefined> {
+    const isAlone = !also && !isCapped;
+    if (isAlone && (await closeCall(this.#database, key, { from, closed, isReserved: false }))) return undefined;
     return this.#database.$transaction(async (transaction) => {
       await also?.(transaction);
-      if (await closeCall(transaction, key, { from, closed, isReserved: false })) return undefined;
-      const [row] = await transaction.$queryRaw<{ tenant: string; status: string; reservation: Reservation }[]>`
-        SELECT tenant, status, reservation FROM model_calls WHERE run_id = ${key.runId} AND effect_key = ${key.effectKey}
-          AND attempt = ${key.attempt} AND call_index = ${key.callIndex} AND status = ANY(${from}) FOR UPDATE`;
-      if (!row) return undefined;
-      await closeCall(transaction, key, { from, closed, isReserved: true });
-      const { tenant, reservation } = row;
-      const came = spent ? amountOf(reservation, spent) : nothing;
-      const booking =
-        row.status === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
-      return this.#budgets.settle(transaction, tenant, { reservation, ...booking });
+      // One by one: which it was decides what is booked already.
+      for (const before of from) {
+        const call = await closeCall(transaction, key, { from: [before], closed, isReserved: true });
+        if (call) return this.#book(transaction, call, { before, spent });
+      }
+      return undefined;
     });
+  }
+
+  async #book(
+    transaction: Prisma.TransactionClient,
+    { tenant, reservation: kept }: CloseOf,
+    { before, spent }: Pick<Closing, "spent"> & { before: ModelCallStatus },
+  ): Promise<BudgetLeft[] | undefined> {
+    if (!kept) return undefined;
+    const reservation = kept as unknown as Reservation;
+    const came = spent ? amountOf(reservation, spent) : nothing;
+    const booking = before === "open" ? { held: reservation.held, spent: came } : { held: nothing, spent: less(came, reservation.held) };
+    return this.#budgets.settle(transaction, tenant, { reservation, ...booking });
   }
 }
 
@@ -252,8 +266,10 @@ type Also = ((transaction: Prisma.TransactionClient) => Promise<void>) | undefin
 interface Closing {
   from: ModelCallStatus[];
   closed: ClosedCall;
+  /** Most likely something was set aside for it: it is not tried first without that. */
+  isCapped?: boolean;
   /** Of a call that was made. */
-  spent?: { usage: TokenUsage | null; costUsd: number | null };
+  spent?: { usage: TokenUsage | null; costUsd: number | null } | undefined;
 }
 
 /** Of a call whose answer was cut off, or whose worker went away, nobody knows what it has cost: all that was set aside. */

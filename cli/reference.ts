@@ -235,6 +235,7 @@ const meanings: Record<keyof typeof limits, string> = {
   budgetAssigneesMax: "people and roles that may raise a budget: problem `wrong_value`",
   budgetOutputTokensMin: "output tokens that a budget must leave for a call: fault `budget_exceeded`",
   budgetWallTimeMinMs: "time that a budget must leave for a call: fault `budget_exceeded`",
+  budgetsOpenedMax: "budgets that a worker knows to be there; above it asks of all anew",
   budgetLostAfterMs: "after its attempt's end, a call that nobody settled is lost, and all that was set aside for it is booked",
   budgetsHealedMax: "such calls that one round of reconciling settles; the next goes on",
   budgetsKnownMs: "after it, a worker asks again whether a tenant or its agents have budgets",

@@ -123,6 +123,7 @@ export const limits = {
   budgetOutputTokensMin: 256,
   budgetWallTimeMinMs: second,
   budgetLostAfterMs: minute,
+  budgetsOpenedMax: 50_000,
   budgetsHealedMax: 500,
   budgetsKnownMs: 2 * second,
   budgetTenantsKnownMax: 10_000,

@@ -39,7 +39,7 @@ export interface ClosedCall {
   error: JsonObject | null;
 }
 
-type Connection = Pick<Database, "$executeRaw">;
+type Connection = Pick<Database, "$executeRaw" | "$queryRaw">;
 
 /** False when the row is there already. */
 export async function openCall(connection: Connection, call: OpenCall): Promise<boolean> {
@@ -54,22 +54,29 @@ export async function openCall(connection: Connection, call: OpenCall): Promise<
   return count > 0;
 }
 
-/** Of those in one of these states, and of those for which something is set aside only when `isReserved`. False when there was none. */
+/** What is known of a call that was closed: on whose account, and what was set aside for it. */
+export interface CloseOf {
+  tenant: string;
+  reservation: JsonObject | null;
+}
+
+/** One in one of these states, and one for which something is set aside only when `isReserved`. Nothing when there was none. */
 export async function closeCall(
   connection: Connection,
   { runId, effectKey, attempt, callIndex }: CallKey,
   { from, closed, isReserved }: { from: readonly ModelCallStatus[]; closed: ClosedCall; isReserved: boolean },
-): Promise<boolean> {
+): Promise<CloseOf | undefined> {
   const { status, usage, costUsd, answer, error } = closed;
   const { inputTokens = null, outputTokens = null, cacheReadTokens = null, cacheWriteTokens = null, reasoningTokens = null } = usage ?? {};
-  const count = await connection.$executeRaw`/* close_call */
+  const [row] = await connection.$queryRaw<CloseOf[]>`/* close_call */
     UPDATE model_calls SET status = ${status}, input_tokens = ${inputTokens}, output_tokens = ${outputTokens},
       cache_read_tokens = ${cacheReadTokens}, cache_write_tokens = ${cacheWriteTokens}, reasoning_tokens = ${reasoningTokens},
       is_estimated = ${usage?.isEstimated ?? false}, cost_usd = ${costUsd}, answer = ${answer === null ? null : storable(answer)},
       error = ${asJsonb(error)}, ended_at = ${new Date()}
     WHERE run_id = ${runId} AND effect_key = ${effectKey} AND attempt = ${attempt} AND call_index = ${callIndex}
-      AND status = ANY(${[...from]}) AND (reservation IS NULL OR ${isReserved})`;
-  return count > 0;
+      AND status = ANY(${[...from]}) AND (reservation IS NULL OR ${isReserved})
+    RETURNING tenant, reservation`;
+  return row;
 }
 
 /** An answer that a run before this one was given, and paid. */
