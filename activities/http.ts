@@ -174,7 +174,7 @@ function connectionFault(error: unknown, request: Request): unknown {
 
 /** What somebody's client threw says that no connection was made. Many put the socket's error into one of their own. */
 export function wasNeverSent(error: unknown): boolean {
-  for (let inner = error, depth = 0; inner instanceof Error && depth < CAUSES_MAX; inner = inner.cause, depth += 1)
+  for (let inner = error, depth = 0; types.isNativeError(inner) && depth < CAUSES_MAX; inner = inner.cause, depth += 1)
     if ("code" in inner && typeof inner.code === "string") return neverSent.has(inner.code);
   return false;
 }
