@@ -49,7 +49,9 @@ export class Undoing {
     const sight = await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path });
     const times = this.#walk.ledger.timesUndoneItself(path);
     const undo = { ...sight, ...(times === 0 ? {} : { undone: times }) };
-    this.#replace(path, [{ path, attempt, ...undo }]);
+    // Here it is seen anyway; a run that goes on from this one reads it in the log.
+    const { run: _, ...names } = sight.names;
+    this.#replace(path, [{ path, attempt, ...undo, names }]);
     this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, undo);
   }
 

@@ -198,7 +198,7 @@ async function partOf(
     items,
     concurrency,
     isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
-    names: { ...names, vars },
+    names: { ...names, vars, run: frame.name("run")! },
     steps,
     ...(undone === 0 ? {} : { undone }),
   };
