@@ -103,6 +103,8 @@ export interface RunPart {
   isTaken: boolean;
   /** How often all of it was undone: what stands around it, added up. */
   undone?: number;
+  /** It undoes a step: it asks nobody. */
+  isUndoing?: true;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */

@@ -132,7 +132,7 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   walk.tell("step.failed", { path, lane: context.lane, attempt }, told);
   walk.inspector.set(path, step.type, "failed", attempt);
   if (isLetPass) return passBy(walk, problem);
-  if (!mayDecide || step.onError === defaults.onError) throw Fault.of(problem);
+  if (!mayDecide || context.isUndoing || step.onError === defaults.onError) throw Fault.of(problem);
   if (step.type === "raise" || neverParks.has(problem.type) || walk.ledger.place(path)?.["isAnswered"]) throw Fault.of(problem);
   const answered = await park(walk, here, problem);
   if (answered) return answered;

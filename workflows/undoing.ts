@@ -111,8 +111,9 @@ export class Undoing {
       if (!step?.compensate) throw new Fault("not_found", `The plan has no \`compensate\` for step ${path} any more.`);
       const frame = frameOf(context.frame, { names, steps });
       walk.ledger.startAfter(`${path}.compensate`, attempt - 1);
-      // In a scope of its own, below which nothing parks: what cannot be undone is told, and the others are undone.
-      const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
+      // In a scope of its own; what cannot be undone is told, and the others are undone.
+      const own = { scope: new Scope(), takes: () => false, isUndoing: true as const, exports: {} };
+      const around = { ...context, path: `${path}.compensate`, frame, ...own };
       await walk.block(step.compensate, around);
       walk.tell("step.compensated", about, { type: step.type, undone: walk.ledger.undone(path, window) });
       walk.inspector.set(path, step.type, "compensated", attempt);
