@@ -124,7 +124,12 @@ export class PlainPort implements Port {
     this.rests += 1;
     return this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve());
   };
-  send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
+  send: Port["send"] = (to, _, scope) =>
+    this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve, reject) => {
+      // As Temporal does.
+      if (to === this.run) reject(new Fault("not_found", "A run cannot signal itself."));
+      else resolve();
+    });
   /** To whom broadcasts went; each reaches one. */
   readonly broadcasts: ExternalEvent[] = [];
   broadcast: Port["broadcast"] = ({ event }, scope) =>
@@ -337,7 +342,7 @@ export class PlainPort implements Port {
     try {
       const { result, error } = await end;
       told.ended({ spent: result.spent as unknown as Json, errors: result.errors });
-      if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
+      if (error) throw Fault.of({ ...error, childStep: error.instance ?? "" });
       return result.output;
     } catch (error) {
       throw scope.isCanceled ? new Canceled("the step was cancelled") : error;
