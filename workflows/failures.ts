@@ -29,7 +29,8 @@ export function faultOfActivity(error: unknown, path: string): unknown {
   if (cause instanceof TimeoutFailure) return new Fault("timeout", timeoutText(cause, path), { instance: path });
   if (cause instanceof CancelledFailure) return new Fault("canceled", `Step ${path} was cancelled by an operator.`, { instance: path });
   if (!(cause instanceof ApplicationFailure)) return new Fault("activity", cause?.message ?? error.message, { instance: path });
-  return Fault.of({ ...makeProblem("activity", cause.message || "The activity failed."), type: cause.type || "activity", instance: path });
+  const problem = makeProblem("activity", cause.message || "The activity failed.", cause.nonRetryable ? { retryable: false } : {});
+  return Fault.of({ ...problem, type: cause.type || "activity", instance: path });
 }
 
 export const isTimeout = (error: unknown): boolean => error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;

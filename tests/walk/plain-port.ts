@@ -140,7 +140,13 @@ export class PlainPort implements Port {
     const id = `message-${this.messages.push(outgoing)}`;
     return { id, correlationId: id };
   };
-  foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
+  /** Calls of activities that are not ours. */
+  readonly foreigns: Parameters<Port["foreign"]>[0][] = [];
+  foreign: Port["foreign"] = (request, scope) => {
+    const { path, arguments: args, attempt } = request;
+    this.foreigns.push(request);
+    return this.#perform(path, this.#answers(path, args, attempt), scope);
+  };
   child: Port["child"] = (request, scope, told) => {
     const { id, path, input, part } = request;
     if (part) this.#running.set(id, this.#begin!(request, this));
