@@ -150,6 +150,13 @@ export interface ExternalEvent {
   toAll?: true;
 }
 
+/** An event that nobody has taken yet. */
+export interface UnreadEvent {
+  event: ExternalEvent;
+  /** In a run that goes on from another: the `listen` that had taken it there and did not end well. Nobody else gets it. */
+  heardBy?: string;
+}
+
 export const updates = {
   signal: "signal",
   pause: "pause",
