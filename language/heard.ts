@@ -37,7 +37,9 @@ export function leftToHear(events: LoggedEvent[], { plan, isKept, hasFailed, hea
   }
   const all = [...left.values()];
   const again = all.filter(({ heardBy }) => heardBy !== undefined).toSorted((a, b) => a.ordinal - b.ordinal);
-  return [...again, ...all.filter(({ heardBy }) => heardBy === undefined)].map(({ ordinal: _, ...each }) => each);
+  return [...again, ...all.filter(({ heardBy }) => heardBy === undefined)].map(({ event, heardBy }) =>
+    heardBy === undefined ? { event } : { event, heardBy },
+  );
 }
 
 function unreadOf({ event, id, data = null, at }: JsonObject, heardBy: unknown): UnreadEvent {

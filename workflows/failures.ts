@@ -53,7 +53,11 @@ export function faultOfChild(error: unknown, { id, path }: Pick<ChildRequest, "i
 }
 
 /** What a person let fail there is a question anew here. Items that a window does are the run's own. */
-const ofAnother = ({ isAnswered: _, ...problem }: Problem): Problem => ({ ...problem, status: 502, code: "child" }) as Problem;
+function ofAnother(problem: Problem): Problem {
+  const { isAnswered: _, ...rest } = problem;
+  // Without an extension it is a problem as before.
+  return { ...rest, status: 502, code: "child" } as Problem;
+}
 
 const whereIn = ({ instance }: Problem, { id, path }: Pick<ChildRequest, "id" | "path">): JsonObject => ({
   instance: path,
