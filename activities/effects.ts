@@ -1,28 +1,18 @@
 import { boundedProblem, Fault, type Problem, messageOf } from "../contracts/faults.ts";
 import { type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
-import { toolName } from "../contracts/policy.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
-import {
-  closeEffect,
-  isKeyOf,
-  openEffect,
-  standingEffect,
-  type EffectId,
-  type OpenEffect,
-  type Opening,
-  type StandingEffect,
-} from "../prisma/effects.ts";
+import { closeEffect, isKeyOf, openEffect, type OpenEffect, type Opening, type StandingEffect } from "../prisma/effects.ts";
 import type { Told, ToolFields } from "../contracts/activities.ts";
+import { lookUp } from "./effect-rows.ts";
 import { patiently } from "./patience.ts";
 import type { Tool } from "./tool-registry.ts";
 import { withDeadline, type WorkContext } from "./work.ts";
-import { hashOf } from "../prisma/hash.ts";
 
 /** What was asked of a tool that changes something outside. */
 export interface EffectCall {
-  tool: Pick<Tool, "name" | "version" | "effect" | "idempotent" | "verify">;
+  tool: Pick<Tool, "name" | "version" | "effect" | "idempotent" | "verify" | "parse">;
   fields: ToolFields;
   /** As the tool takes them. */
   args: unknown;
@@ -55,30 +45,33 @@ export class EffectLedger {
    * Gives an open effect when it was done now: whoever keeps the result closes it.
    */
   async once(asked: EffectCall, context: WorkContext, perform: Perform): Promise<Effected> {
-    const id = idOf(asked, context);
     const endsAt = Date.now() + context.timeoutMs;
     const patient = <T>(operation: () => Promise<T>): Promise<T> => patiently(endsAt, operation);
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      const { known, ...own } = await patient(() => standingEffect(this.#database, id, isUndoing(context.path)));
+      const { known, unclear, said, ...id } = await patient(() => lookUp(this.#database, asked, context));
       if (known?.state === "done") return patient(() => this.#answer(known, context));
-      const word = await outcomeOf(known, asked, context);
-      if (typeof word === "object")
-        return patient(() => this.#settle(known ?? { ...id, ...own, ...openingOf(asked, context) }, word, context));
+      if (unclear) {
+        const told = wordOn(unclear, asked, context);
+        await patient(() => this.#clear(unclear, told, context));
+        continue;
+      }
+      const meant =
+        said === undefined ? asked : { ...asked, fields: { ...asked.fields, arguments: said }, args: await asked.tool.parse(said) };
+      const word = await outcomeOf(known, meant, context);
+      const opening = { ...id, ...openingOf(asked, context) };
+      if (typeof word === "object") return patient(() => this.#settle(known ?? opening, word, context));
       if (asked.fields.settle) throw settledFault(context.path);
-      // Of an origin's open effect the outside knows the origin's key.
-      const { key } = known ?? own;
-      const effect = await patient(() => openEffect(this.#database, { ...id, key, ...openingOf(asked, context) }, known?.token));
-      if (effect)
-        return this.#perform(effect, { patient, perform, isAgain: word === "again", context: { ...context, idempotencyKey: key } });
+      const effect = await patient(() => openEffect(this.#database, opening, known?.token));
+      const within = { ...context, idempotencyKey: id.key };
+      if (effect) return this.#perform(effect, { patient, perform, isAgain: word === "again", args: meant.args, context: within });
     }
     throw new Fault("unavailable", `The effect of ${context.path} is being dealt with elsewhere.`);
   }
 
   /** The result of an effect that has happened; nothing when nobody knows. */
   async known(fields: ToolFields, call: number, context: WorkContext): Promise<Effected | undefined> {
-    const id = idOf({ fields, call }, context);
     const endsAt = Date.now() + context.timeoutMs;
-    const { known: standing } = await patiently(endsAt, () => standingEffect(this.#database, id, isUndoing(context.path)));
+    const { known: standing } = await patiently(endsAt, () => lookUp(this.#database, { fields, call }, context));
     if (standing?.state === "done") return this.#answer(standing, context);
     const { told } = fields;
     return standing && told?.happened && isAbout(told, standing, context) ? this.#settle(standing, told, context) : undefined;
@@ -94,9 +87,9 @@ export class EffectLedger {
     await closeEffect(this.#database, effect, { state: "discarded" });
   }
 
-  async #perform(effect: OpenEffect, { patient, perform, isAgain, context }: Performing): Promise<Effected> {
+  async #perform(effect: OpenEffect, { patient, perform, isAgain, args, context }: Performing): Promise<Effected> {
     try {
-      return { output: await perform(context, isAgain), effect };
+      return { output: await perform(context, isAgain, args), effect };
     } catch (error) {
       const end = endOf(error, context);
       // Left open: the next attempt asks what became of it.
@@ -110,6 +103,12 @@ export class EffectLedger {
     const output = await resolve(this.#database, context.tenant, effect.result);
     // With it `retry.while` may still discard what an attempt before had no time to.
     return { output, ...(isOwn(effect, context) ? { effect } : { reusedFrom: effect.runId }) };
+  }
+
+  /** A person has said what became of a call with other arguments: what it gave is this call's, too. */
+  async #clear(effect: StandingEffect, told: Told, { tenant }: WorkContext): Promise<void> {
+    const result = told.happened ? { result: await keep(this.#database, tenant, told.result) } : {};
+    await closeEffect(this.#database, effect, { state: told.happened ? "done" : "failed", resolvedBy: told.by, ...result });
   }
 
   /** Somebody knows that it has happened. */
@@ -131,11 +130,12 @@ interface Performing {
   patient: <T>(operation: () => Promise<T>) => Promise<T>;
   perform: Perform;
   isAgain: boolean;
+  args: unknown;
   context: WorkContext;
 }
 
-/** `isAgain`: it may have happened, and is brought to its end under its key. */
-type Perform = (context: WorkContext, isAgain: boolean) => Promise<Json>;
+/** `isAgain`: it may have happened, and is brought to its end under its key, with the arguments that it began with. */
+type Perform = (context: WorkContext, isAgain: boolean, args: unknown) => Promise<Json>;
 
 /** Times another attempt may come in between. */
 const ROUNDS_MAX = 3;
@@ -165,19 +165,18 @@ async function outcomeOf(
   throw unknown(detail, known, { asked });
 }
 
+/** What a person has said of a call with other arguments; nobody else can: `verify` would be asked about these. */
+function wordOn(unclear: StandingEffect, { tool, fields: { told } }: EffectCall, { path }: WorkContext): Told {
+  if (told?.effect === unclear.token) return told;
+  const detail =
+    `${tool.name} was called by ${path} with other arguments (run ${unclear.runId}) and gave no answer: it may have happened. Look outside, ` +
+    "then say so: `take` with the result it gave, which is this call's, too; `retry` when it has not happened, or `fail`.";
+  throw unknown(detail, unclear);
+}
+
 /** A person speaks of what they were shown: not of another attempt after it. */
 const isAbout = ({ effect }: Told, known: StandingEffect | undefined, { attempt }: WorkContext): boolean =>
   known === undefined || (effect === undefined ? known.attempt < attempt : effect === known.token);
-
-const idOf = ({ fields, call }: Pick<EffectCall, "fields" | "call">, { tenant, idempotencyKey }: WorkContext): EffectId => ({
-  tenant,
-  key: idempotencyKey,
-  call,
-  argsHash: hashOfArguments(fields),
-});
-
-/** Another tool or other arguments are another effect. */
-const hashOfArguments = (fields: ToolFields): string => hashOf([toolName(fields), fields.arguments]);
 
 const openingOf = ({ tool }: EffectCall, { runId, path, attempt }: WorkContext) => ({
   runId,
@@ -216,14 +215,17 @@ async function verify(
 export type Verified = { outcome: "done"; result?: Json } | { outcome: "not_done" } | { outcome: "unknown" };
 
 /** Names the very row: what a person answers is about that one. Tried again when only `verify` failed. */
-function unknown(detail: string, { tool, key, token }: StandingEffect, { asked, cause }: { asked?: EffectCall; cause?: unknown }): Fault {
-  const args = asked?.fields.arguments ?? null;
-  const more: JsonObject = asked ? (JSON.stringify(args).length <= limits.errorDetailMax ? { arguments: args } : {}) : { retryable: true };
+function unknown(
+  detail: string,
+  { tool, key, token }: StandingEffect,
+  { asked, cause }: { asked?: EffectCall; cause?: unknown } = {},
+): Fault {
+  const args = asked?.fields.arguments;
+  const isShown = args !== undefined && JSON.stringify(args).length <= limits.errorDetailMax;
+  const more: JsonObject = cause === undefined ? (isShown ? { arguments: args } : {}) : { retryable: true };
   return new Fault("effect_unknown", detail, { cause, extra: { tool, effectKey: key, effect: token, ...more } });
 }
 
 /** It was asked what has become of it, not for another call. */
 export const settledFault = (path: string): Fault =>
   new Fault("timeout", `Step ${path} gave no answer in time; it may be done again.`, { extra: { retryable: false, isSettled: true } });
-
-const isUndoing = (path: string): boolean => path.includes(".compensate.");

@@ -2,6 +2,7 @@ import { Fault } from "../contracts/faults.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Entry, Undo } from "../contracts/activities.ts";
+import type { UnreadEvent } from "../contracts/messages.ts";
 import { ownOutputs } from "../language/ledger.ts";
 import { findStep } from "../language/plan-steps.ts";
 import { store } from "../prisma/blobs.ts";
@@ -32,6 +33,20 @@ export const undoPagesOf = (database: Database, tenant: string, undos: Undo[]): 
       .filter((page) => (page as Json[]).length > 0)
       .map((page) => store(database, tenant, page, limits.pageInlineBytesMax)),
   );
+
+/** What is to be heard again, in lists that each fit into one answer beside the ledger. Data above a quarter of what may be taken over travels as references. */
+export async function eventPagesOf(database: Database, tenant: string, source: Source): Promise<Json[]> {
+  const { events } = source;
+  if (events.length === 0) return [];
+  const isMuch = jsonBytes(events as unknown as Json) > inlineTotalMax;
+  const light = async (each: UnreadEvent): Promise<UnreadEvent> => ({
+    ...each,
+    event: { ...each.event, data: await store(database, tenant, each.event.data, limits.listItemBytesMax) },
+  });
+  const list = isMuch ? await Promise.all(events.map(light)) : events;
+  if (jsonBytes(list as unknown as Json) > limits.ledgerBytesMax) throw tooMuch(source, limits.ledgerBytesMax);
+  return Promise.all(inPages(list, limits.ledgerPageBytesMax).map((page) => store(database, tenant, page)));
+}
 
 /** At least one page. */
 function inPages(list: readonly unknown[], bytesMax: number): Json[] {

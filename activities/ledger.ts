@@ -4,7 +4,8 @@ import { isWindow } from "../contracts/ids.ts";
 import type { JsonObject } from "../contracts/json.ts";
 import type { Activities, ChildOrigin, RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { packCounts, type Counts } from "../contracts/counts.ts";
-import type { Origin } from "../contracts/messages.ts";
+import type { Origin, UnreadEvent } from "../contracts/messages.ts";
+import { leftToHear } from "../language/heard.ts";
 import { keptPaths, keep, originOfChild, ownOutputs, type Kept } from "../language/ledger.ts";
 import type { Plan } from "../language/plan.ts";
 import { findStep } from "../language/plan-steps.ts";
@@ -12,6 +13,7 @@ import { prefixesOf } from "../language/step-path.ts";
 import type { Database } from "../prisma/client.ts";
 import { Plans } from "../prisma/plans.ts";
 import {
+  eventsOf,
   exportsOf,
   givenVars,
   logOf,
@@ -21,7 +23,7 @@ import {
   type RegisteredUndo,
   type RunLog,
 } from "../prisma/run-log.ts";
-import { exportedBy, pagesOf, undoPagesOf } from "./ledger-pages.ts";
+import { eventPagesOf, exportedBy, pagesOf, undoPagesOf } from "./ledger-pages.ts";
 import type { Record } from "./record.ts";
 
 type Call = Parameters<Activities["loadLedger"]>[0];
@@ -43,7 +45,8 @@ export function createLoadLedger(database: Database, record: Record): Activities
     const { undone, vars } = source;
     const pages = await pagesOf(database, tenant, source);
     const undos = await keptUndos(database, tenant, source);
-    return { pages, children, undos, undone, vars };
+    const events = await eventPagesOf(database, tenant, source);
+    return { pages, children, undos, undone, vars, events };
   };
 }
 
@@ -63,6 +66,8 @@ export interface Source {
   undone: Counts;
   /** Variables that stand in for the Plan's, the origin's own among them. */
   vars: JsonObject;
+  /** What is to be heard again. */
+  events: UnreadEvent[];
 }
 
 async function sourceOf(database: Database, plans: Plans, { run, origin, undone: known }: Call): Promise<Source> {
@@ -72,14 +77,17 @@ async function sourceOf(database: Database, plans: Plans, { run, origin, undone:
   // The same object need not be compared.
   const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
   const log = await logOf(database, old, origin.kind === "retry" ? known : undefined);
-  const [exports, undos, vars] = await Promise.all([
+  const [exports, undos, vars, events] = await Promise.all([
     exportsOf(database, old.id),
     // What a fork takes over was done by another run and is that run's to undo.
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
     givenVars(database, old.id),
+    // What a fork does not hear its origin may still take.
+    origin.kind === "retry" ? eventsOf(database, old.id) : [],
   ]);
   const kept = keep({ plan, before, origin, ...log });
   const inside = insideOf(kept, origin, before);
+  const failed = new Set(log.steps.filter(({ status }) => status === "failed").map(({ path }) => path));
   const standing = new Set(log.steps.filter(({ path, isUndone }) => inside(path) && !isUndone).map(({ path }) => path));
   return {
     plan,
@@ -93,6 +101,7 @@ async function sourceOf(database: Database, plans: Plans, { run, origin, undone:
     // A fork has keys of its own.
     undone: origin.kind === "retry" ? packCounts(log.undone) : (known ?? {}),
     vars: { ...vars, ...origin.vars },
+    events: leftToHear(events, { plan: before, isKept: inside, hasFailed: (path) => failed.has(path), heard: log.heard }),
   };
 }
 
@@ -160,6 +169,7 @@ async function enter(record: Record, { run, input, origin, effectRoot, budgetRoo
       .filter((each) => each.run === origin.run)
       .map(({ undo: { path, ...undo } }) => eventOf(run, "compensation.registered", path, { ...undo })),
     ...[...source.children].map(([path, runId]) => eventOf(run, "child.kept", path, { runId })),
+    ...source.events.map(({ event, ...more }, index) => keptEvent(run, { ...event, at: new Date(event.at).toISOString(), ...more }, index)),
   ];
   for (let at = 0; at < events.length; at += batchSize) await record.takeOver(run, lineage, events.slice(at, at + batchSize));
 }
@@ -180,6 +190,14 @@ function reusedEvents(run: RunRef, source: Source): RunEvent[] {
 
 const toldExports = ({ exports, lacksExports }: Exports): JsonObject =>
   Object.keys(exports).length === 0 ? {} : { exports, ...(lacksExports ? { lacksExports } : {}) };
+
+/** Attempt 0: not one that the run itself has kept. */
+const keptEvent = (run: RunRef, data: JsonObject, index: number): RunEvent => ({
+  identity: eventIdentity("event.kept", "", 0, index),
+  type: "event.kept",
+  time: run.startedAt,
+  data,
+});
 
 const eventOf = (run: RunRef, type: EventType, step: string, data: JsonObject): RunEvent => ({
   identity: eventIdentity(type, step),

@@ -50,7 +50,7 @@ export class Threads {
   }
 }
 
-const adding: EffectCall["tool"] = { name: "agent.thread", version: "1.0.0", effect: "write", idempotent: true };
+const adding: EffectCall["tool"] = { name: "agent.thread", version: "1.0.0", effect: "write", idempotent: true, parse: (args) => args };
 
 /** Nothing of what is said: the same step's exchange is the same effect. */
 const fieldsOf = (agent: string, thread: ThreadOrder["name"]): EffectCall["fields"] => ({

@@ -37,13 +37,13 @@ export function createTool({ find, effects, calls, redact, ...asked }: ToolDeps)
     const tool = await find(fields, context);
     try {
       const args = await tool.parse(fields.arguments);
-      const perform = async (within: WorkContext, isAgain: boolean): Promise<Json> => {
+      const perform = async (within: WorkContext, isAgain: boolean, meant: unknown): Promise<Json> => {
         const limited = { ...within, ...(await admitTool(asked, tool, { ...within, agent: fields.agent, isAgain })) };
-        return calls.watch(tool, limited, () => performTool(tool, args, limited, redact));
+        return calls.watch(tool, limited, () => performTool(tool, meant, limited, redact));
       };
       if (tool.effect === "read") {
         if (fields.settle) throw settledFault(context.path);
-        return { output: await perform(context, false) };
+        return { output: await perform(context, false, args) };
       }
       return await effects.once({ tool, fields, args, call }, context, perform);
     } finally {

@@ -177,6 +177,8 @@ export interface TakenOver {
   undone: Counts;
   /** Stand in for the Plan's initial variables. */
   vars: JsonObject;
+  /** Lists of events that are to be heard again. */
+  events?: Json[];
 }
 
 /** A child that had not finished, of the origin or of an attempt before: the step's next child goes on from it. */

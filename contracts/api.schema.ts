@@ -306,7 +306,9 @@ export const approvalSchema = z
     title: z.string(),
     workflow: z.string(),
     payload: json,
-    payloadHash: z.string().meta({ description: "What an answer is bound to; SHA-256 of the payload's canonical JSON." }),
+    payloadHash: z.string().meta({
+      description: "What an answer is bound to; SHA-256 of the payload's canonical JSON, without a payload of title and payload.",
+    }),
     assignees: z.array(z.string()).meta({ description: "Names and `role:…`; empty: any person." }),
     quorum: z.number().meta({ description: "Different persons who must approve." }),
     votes: z.array(voteSchema).meta({ description: "Answers so far; those about a payload that was edited since do not count." }),

@@ -103,6 +103,8 @@ export interface RunPart {
   isTaken: boolean;
   /** How often all of it was undone: what stands around it, added up. */
   undone?: number;
+  /** It undoes a step: it asks nobody. */
+  isUndoing?: true;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */
@@ -146,6 +148,13 @@ export interface ExternalEvent {
   at: number;
   /** Sent to all that wait for one of its name: most of them want another. */
   toAll?: true;
+}
+
+/** An event that nobody has taken yet. */
+export interface UnreadEvent {
+  event: ExternalEvent;
+  /** In a run that goes on from another: the `listen` that had taken it there and did not end well. Nobody else gets it. */
+  heardBy?: string;
 }
 
 export const updates = {

@@ -14,7 +14,7 @@ export function lastingOf(step: AvailableStep, compiling: Compiling): Partial<St
     ...(step.background ? { background: true as const } : {}),
     ...(step.type === "agent" ? threadLock(step) : {}),
     ...(step.lock ? { lock: { key: templateOf(step.lock.key), limit: step.lock.limit ?? 1 } } : {}),
-    ...(step.compensate ? { compensate: compiling.block(step.compensate) } : {}),
+    ...(step.compensate ? { compensate: compiling.undoing(step.compensate) } : {}),
   };
 }
 

@@ -7,6 +7,8 @@ import type { Block, Join, StepFields } from "./plan.ts";
 export interface Compiling {
   defaults: NonNullable<Definition["defaults"]>;
   block(steps: StepDefinition[], output?: Json): Block;
+  /** What undoes a step. */
+  undoing(steps: StepDefinition[]): Block;
 }
 
 type ScopeStep = StepOf<"sequence" | "switch" | "parallel" | "foreach" | "loop" | "try">;

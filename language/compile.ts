@@ -16,7 +16,7 @@ import type { Block, Handler, Plan, Step, Template } from "./plan.ts";
  * Only for definitions the checker let pass; anything else is a defect and throws.
  */
 export function compile(definition: Definition, hash: string): Plan {
-  const compiling: Compiling = { defaults: definition.defaults ?? {}, block: (steps, output) => blockOf(compiling, steps, output) };
+  const compiling = compilingWith(definition.defaults ?? {});
   return {
     format: 1,
     name: definition.name,
@@ -35,6 +35,16 @@ export function compile(definition: Definition, hash: string): Plan {
     ...(definition.record === "ends" ? { record: "ends" } : {}),
   };
 }
+
+const compilingWith = (defaults: Compiling["defaults"]): Compiling => {
+  const compiling: Compiling = {
+    defaults,
+    block: (steps, output) => blockOf(compiling, steps, output),
+    // Which errors do not matter where money goes back is not said by a default for all steps.
+    undoing: (steps) => blockOf(compilingWith({ ...defaults, onError: platformDefaults.onError }), steps),
+  };
+  return compiling;
+};
 
 function blockOf(compiling: Compiling, steps: StepDefinition[], output?: Json): Block {
   const compiled = steps.map((step, index) => stepOf(compiling, step as AvailableStep, impliedNeeds(steps, index)));

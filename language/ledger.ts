@@ -24,6 +24,8 @@ export interface Question {
   steps: readonly LoggedStep[];
   /** Steps and windows that have a child run. */
   children?: ReadonlyMap<string, string>;
+  /** Streams of which each event is known that they took: they go on with the same ones, under the same numbers. */
+  heard?: ReadonlySet<string>;
   /** Of a window: the `foreach` whose items it does. */
   part?: string;
   origin: Origin;
@@ -67,15 +69,17 @@ class Keeper {
   readonly #windows: readonly string[];
   readonly #again: ReadonlySet<string>;
   readonly #byHand: ReadonlySet<string>;
+  readonly #heard: ReadonlySet<string>;
   /** Everything around what is changed. */
   readonly #around: ReadonlySet<string>;
 
-  constructor({ steps, children = new Map(), origin: { from = [], steps: outputs = {} } }: Question) {
+  constructor({ steps, children = new Map(), heard = new Set(), origin: { from = [], steps: outputs = {} } }: Question) {
     const byHand = Object.keys(outputs);
     this.#log = new Log(steps);
     this.#windows = [...children.keys()].filter(isWindow);
     this.#again = new Set(from);
     this.#byHand = new Set(byHand);
+    this.#heard = heard;
     this.#around = new Set([...from, ...byHand].flatMap(prefixesOf));
   }
 
@@ -184,7 +188,7 @@ class Keeper {
 
   /** Where steps inside a step stand, as far as they can be kept. */
   #slots(step: Step, path: string): Slot[] {
-    if (!scopes.has(step.type)) return [];
+    if (!scopes.has(step.type) && !this.#heard.has(path)) return [];
     return blocksOf(step)
       .filter(({ slot }) => !aftermath.test(slot))
       .flatMap(({ slot, block }) =>
@@ -284,9 +288,9 @@ const joined = (path: string, slot: string): string => (slot === "" ? path : `${
 /** The calls of an agent's turn: what failed was told to the model, which has gone on from there. */
 const isAct = (step: Step): boolean => step.type === "foreach" && step.body.steps.some(({ type }) => type === "call");
 
-/** What a `listen` or an approval holds came after an event, or the lack of one, that the new run does not know. */
+/** What an approval holds came after the lack of an answer, which may come in the new run; a `listen` may be a stream that heard the same. */
 const scopes = new Set<Step["type"]>(["sequence", "try", "switch", "parallel", "foreach", "loop", "agent"]);
-const aftermath = /^(catch\d+|finally|compensate)$/;
+const aftermath = /^(catch\d+|finally|compensate|onTimeout|onExpire)$/;
 
 /** Equal in all that a result depends on, its inside included. */
 const isSame = (step: Step, before: Step): boolean => step === before || whatItDoes(step) === whatItDoes(before);

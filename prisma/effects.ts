@@ -30,6 +30,8 @@ export interface StandingEffect extends EffectId {
   state: "open" | "done";
   token: string;
   runId: string;
+  /** Whose names, of runs and moments, its arguments may hold. */
+  askedBy: string;
   tool: string;
   attempt: number;
   result: Json;
@@ -43,18 +45,34 @@ export interface Looked {
   /** Under which it is known outside, or will be. */
   key: string;
   known: StandingEffect | undefined;
+  /** Calls that stand with other arguments; in a fork those of the runs it branched off from, too, the nearest first. */
+  others: StandingEffect[];
 }
 
-/** What stands of an effect: this run's own row or, in a fork, that of the nearest run it branched off from. */
+/** What stands of an effect: this run's own rows or, in a fork, those of the runs it branched off from. */
 export async function standingEffect(database: Database, id: EffectId, isUndoing: boolean): Promise<Looked> {
-  const { tenant, call, argsHash } = id;
-  const rows = await database.effect.findMany({ where: { tenant, call, key: { in: [id.key, otherwise(id)] } } });
-  const own = rows.find((row) => row.argsHash === argsHash);
-  if (own) return { key: own.key, known: own.state === "open" || own.state === "done" ? standing(own) : undefined };
+  const rows = await rowsOf(database, id);
+  const own = rows.find(({ argsHash }) => argsHash === id.argsHash);
+  const others = rows.filter((row) => row !== own && stands(row));
+  if (own) return { key: own.key, known: stands(own) ? own : undefined, others };
   const key = rows.length === 0 ? id.key : otherwise(id);
   // What undoes a fork's own work has not been done for it by its origin.
-  return { key, known: isUndoing ? undefined : await effectOfOrigin(database, id) };
+  const before = isUndoing ? [] : await effectsOfOrigins(database, id);
+  const known = before.find(({ argsHash }) => argsHash === id.argsHash);
+  return { key, known, others: [...others, ...before.filter((row) => row !== known)] };
 }
+
+/** The first call of the step, and those with other arguments. */
+const rowsOf = (database: Database, { tenant, key, call }: EffectId): Promise<StandingEffect[]> =>
+  database.$queryRaw`
+    SELECT ${columns} FROM effects e WHERE tenant = ${tenant} AND call = ${call} AND key = ${key}
+    UNION ALL
+    SELECT ${columns} FROM effects e WHERE tenant = ${tenant} AND call = ${call} AND first_key = ${key}`;
+
+const columns = Prisma.sql`e.tenant, e.key, e.call, e.args_hash AS "argsHash", e.state, e.token, e.run_id AS "runId",
+  coalesce(e.asked_by, e.run_id) AS "askedBy", e.tool, e.attempt, e.result, e.error`;
+
+const stands = ({ state }: { state: string }): boolean => state === "open" || state === "done";
 
 /**
  * The key of a call that was made with other arguments before: a retry whose earlier steps gave something else. Under the same key
@@ -69,11 +87,12 @@ export const isKeyOf = (call: string, key: string): boolean => key === call || k
 export async function openEffect(database: Database, opening: Opening, instead: string | undefined): Promise<OpenEffect | undefined> {
   const { tenant, key, call, argsHash, runId, path, tool, version, effect, attempt } = opening;
   const token = randomUUID();
+  const firstKey = key.includes("~") ? key.slice(0, key.indexOf("~")) : null;
   const rows = await database.$executeRaw`
-    INSERT INTO effects (tenant, key, call, args_hash, run_id, path, tool, version, effect, state, token, attempt)
-    VALUES (${tenant}, ${key}, ${call}, ${argsHash}, ${runId}, ${path}, ${tool}, ${version}, ${effect}, 'open', ${token}, ${attempt})
+    INSERT INTO effects (tenant, key, call, args_hash, first_key, run_id, path, tool, version, effect, state, token, attempt)
+    VALUES (${tenant}, ${key}, ${call}, ${argsHash}, ${firstKey}, ${runId}, ${path}, ${tool}, ${version}, ${effect}, 'open', ${token}, ${attempt})
     ON CONFLICT (tenant, key, call) DO UPDATE SET state = 'open', token = ${token}, attempt = ${attempt}, run_id = ${runId},
-      version = ${version}, opened_at = now(), ended_at = NULL, error = NULL, resolved_by = NULL
+      asked_by = coalesce(effects.asked_by, effects.run_id), version = ${version}, opened_at = now(), ended_at = NULL, error = NULL, resolved_by = NULL
     WHERE effects.args_hash = ${argsHash} AND (effects.state NOT IN ('open', 'done') OR effects.token = ${instead ?? ""})`;
   return rows === 0 ? undefined : { tenant, key, call, argsHash, token };
 }
@@ -98,22 +117,10 @@ export async function closeEffect(
   });
 }
 
-type Row = Prisma.EffectGetPayload<object>;
-
-const standing = (row: Row): StandingEffect => ({
-  ...row,
-  // Only these two are asked for.
-  state: row.state as "open" | "done",
-  result: row.result as Json,
-  error: row.error as unknown as Problem | null,
-});
-
-/** The run that a root's tree branched off from has the same steps under its own root. What was undone since does not stand. */
-async function effectOfOrigin(database: Database, id: EffectId): Promise<StandingEffect | undefined> {
-  const { tenant, key, call, argsHash } = id;
+/** The runs that a root's tree branched off from have the same steps under their own roots. What was undone since does not stand. */
+function effectsOfOrigins(database: Database, { tenant, key, call }: EffectId): Promise<StandingEffect[]> {
   const root = rootOfKey(key);
-  const rests = [key, otherwise(id)].map((each) => each.slice(root.length));
-  const rows = await database.$queryRaw<{ key: string }[]>`
+  return database.$queryRaw`
     WITH RECURSIVE origins(root, depth) AS (
       SELECT ${root}::text, 0
       UNION ALL
@@ -123,15 +130,13 @@ async function effectOfOrigin(database: Database, id: EffectId): Promise<Standin
       JOIN runs o ON o.id = f.fork_of
       WHERE c.depth < ${limits.forkChainMax} AND NOT EXISTS (
         SELECT 1 FROM events e WHERE e.run_id = f.id AND e.identity = '#1/run.started/0' AND e.data ->> 'reexecuteEffects' = 'true'))
-    SELECT e.key FROM origins c JOIN effects e
-      ON e.tenant = ${tenant} AND e.key IN (c.root || ${rests[0]}, c.root || ${rests[1]}) AND e.call = ${call} AND e.args_hash = ${argsHash}
+    SELECT ${columns} FROM origins c CROSS JOIN LATERAL (
+      SELECT * FROM effects WHERE tenant = ${tenant} AND call = ${call} AND key = c.root || ${key.slice(root.length)}
+      UNION ALL
+      SELECT * FROM effects WHERE tenant = ${tenant} AND call = ${call} AND first_key = c.root || ${key.slice(root.length)}) e
     WHERE c.depth > 0 AND e.state IN ('open', 'done') AND NOT EXISTS (
       SELECT 1 FROM runs r JOIN events u ON u.run_id = r.id AND u.type = 'step.compensated'
       WHERE r.tenant = ${tenant} AND (r.id IN (e.run_id, c.root) OR r.effect_root = c.root) AND u.time >= e.opened_at
         AND (u.step = e.path OR starts_with(e.path, u.step || '.') OR starts_with(e.path, u.step || '[')))
-    ORDER BY c.depth LIMIT 1`;
-  const [nearest] = rows;
-  if (!nearest) return undefined;
-  const row = await database.effect.findUnique({ where: { tenant_key_call: { tenant, key: nearest.key, call } } });
-  return row?.argsHash === argsHash ? standing(row) : undefined;
+    ORDER BY c.depth`;
 }

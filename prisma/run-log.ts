@@ -5,6 +5,7 @@ import type { Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { isWindow } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
+import type { LoggedEvent } from "../language/heard.ts";
 import type { LoggedStep } from "../language/ledger.ts";
 import type { Database } from "./client.ts";
 
@@ -30,6 +31,8 @@ export interface RunLog {
   windows: Map<string, string>;
   /** How often steps were undone. */
   undone: Map<string, number>;
+  /** Steps that took events, of which the log tells each with its data and its number. */
+  heard: Set<string>;
 }
 
 /** `undone`: what the run knows that the window is part of. */
@@ -38,9 +41,10 @@ export async function logOf(database: Database, run: LoggedRun, undone?: Counts)
   const [around] = above;
   const part = around === undefined ? undefined : listOf(around.path);
   const counts = await countsIn(database, tree, undone ?? above.map(({ id }) => id));
+  const heard = await heardIn(database, tree.latest);
   const steps = (await recordedSteps(database, tree.latest)).map((step) => ({ ...step, isUndone: counts.isUndone(step.path) }));
   const { latest: runs, children, windows } = tree;
-  return { runs, steps, children, windows, undone: counts.undone, ...(part === undefined ? {} : { part }) };
+  return { runs, steps, children, windows, undone: counts.undone, heard, ...(part === undefined ? {} : { part }) };
 }
 
 type LoggedRun = { id: string; parentId: string | null };
@@ -194,6 +198,23 @@ export async function undosOf(database: Database, runs: string[]): Promise<Regis
   }
   return [...last.values()];
 }
+
+/** One whose numbers have a gap, or come twice since it was done again as a whole, has not heard the same. */
+async function heardIn(database: Database, runs: string[]): Promise<Set<string>> {
+  const rows = await database.$queryRaw<{ step: string }[]>`
+    SELECT step FROM (
+      SELECT coalesce(step, data ->> 'heardBy') AS step, data ? 'at' AS whole,
+             CASE type WHEN 'event.received' THEN split_part(identity, '/', 3)::int END AS number
+      FROM events WHERE run_id = ANY(${runs}) AND (type = 'event.received' OR (type = 'event.kept' AND data ? 'heardBy'))) heard
+    GROUP BY step HAVING bool_and(whole) AND count(number) = coalesce(max(number) + 1, 0) AND count(DISTINCT number) = count(number)`;
+  return new Set(rows.map(({ step }) => step));
+}
+
+/** Events that a run got, in the order of its log. */
+export const eventsOf = (database: Database, run: string): Promise<LoggedEvent[]> =>
+  database.$queryRaw`
+    SELECT step, data, split_part(identity, '/', 3)::int AS ordinal FROM events
+    WHERE run_id = ${run} AND type IN ('event.kept', 'event.received') ORDER BY seq`;
 
 /** Errors that `onError: continue` let pass, the first of them. */
 export async function letPassIn(database: Database, runs: string[]): Promise<Problem[]> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import { runPlain } from "../tests/walk/run-plain.ts";
+import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import { boom } from "../tests/walk/answers.ts";
 import { definition, toolOnce } from "../tests/walk/steps.ts";
 
@@ -54,6 +55,40 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(second.kept?.entries.map(({ path }) => path)).toEqual(["list[2].do", "list[2].more", "list[2].set"]);
     expect(second.end.result.status).toBe("completed");
     expect(told).toEqual([2, 2]);
+  });
+
+  describe("an activity whose content may ask for another attempt", () => {
+    const retry = { maxAttempts: 4, initialInterval: "1s", jitter: 0, backoff: 1, while: "${output < 9}" };
+    const asks = async (ends: (Json | "late" | "never")[], more: object = {}): Promise<{ ended: PlainRun; left: number[] }> => {
+      const problems = { late: makeProblem("timeout", "late"), never: makeProblem("activity", "no", { retryable: false }) };
+      let calls = 0;
+      const ended = await runPlain(definition([{ id: "a", type: "activity", activity: "ask", retry, ...more }]), {
+        continues,
+        answer: () => {
+          const end = ends[calls++] ?? 0;
+          return end === "late" || end === "never" ? { problem: problems[end], afterMs: 2_000 } : { output: end, afterMs: 2_000 };
+        },
+      });
+      return { ended, left: ended.port.foreigns.map(({ options }) => options.totalTimeoutMs) };
+    };
+
+    test.each([
+      ["ended well", ["late", 1, 9], "completed", 3],
+      ["failed for good", [1, "never", 9], "failed", 2],
+      ["had as many as there may be", [1, "late", 1, "late", 9], "failed", 4],
+    ] as const)("has them one by one until it has %s", async (_, ends, status, count) => {
+      const { ended } = await asks([...ends]);
+      expect(ended.end.result.status).toBe(status);
+      expect(ended.port.foreigns.map(({ attempt, options }) => [attempt, options.retry.maxAttempts])).toEqual(
+        Array.from({ length: count }, (_, index) => [index + 1, 1]),
+      );
+    });
+
+    test("has what is left of the time for all of them", async () => {
+      const { ended, left } = await asks([1, "late", 1], { totalTimeout: "8s" });
+      expect(left).toEqual([8_000, 5_000, 2_000]);
+      expect(ended.end.error).toMatchObject({ type: "tool" });
+    });
   });
 
   test("what a step set is not set again when the scope around it is tried again", async () => {

@@ -1,21 +1,21 @@
 import { backOffMs } from "../contracts/back-off.ts";
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { Step } from "../language/plan.ts";
-import type { Here } from "./context.ts";
+import type { CallOptions, Step } from "../language/plan.ts";
+import type { Here, HereOf } from "./context.ts";
 import { Frame } from "./frame.ts";
 import type { Walk } from "./walk.ts";
 
 /**
- * Attempts of steps that the walk itself performs again: scopes, children, waits; and of foreign activities whose
- * content asks for it. Temporal retries calls, the worker knows their content.
+ * Attempts of steps that the walk itself performs again: scopes, children, waits; and of foreign activities whose content may ask
+ * for it, whatever they fail with: two who count would make more attempts than there may be. Temporal retries all other calls; their
+ * content our worker knows.
  *
  * After an error, what was finished inside the step is kept and only the rest is done again; when the content was not
  * good enough, all of it is.
  */
 export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step>, problem: Problem): boolean {
-  const isUnwanted = problem["unwanted"] === true;
-  if (!step.retry || (isCall(step) && !isUnwanted)) return false;
+  if (!step.retry || (isCall(step) && !(countsAttempts(step) && isOfAttempt(problem)))) return false;
   const { tries: before = 0, totalUntil } = (walk.ledger.place(path) ?? {}) as Tries;
   const tries = before + 1;
   const retryAt = walk.clock.now() + backOffMs(step.retry, tries, spread(`${walk.options.run.id}${path}#${tries}`));
@@ -26,7 +26,7 @@ export function mayRetry(walk: Walk, { step, path, attempt, context }: Here<Step
     { path, lane: context.lane, attempt },
     { type: step.type, error: problem as Json, at: new Date(walk.clock.wall(retryAt)).toISOString() },
   );
-  if (isUnwanted) walk.ledger.forget(path);
+  if (problem["unwanted"] === true) walk.ledger.forget(path);
   walk.ledger.again(path);
   walk.ledger.note(path, { tries, retryAt, ...(totalUntil === undefined ? {} : { totalUntil }) });
   return true;
@@ -67,6 +67,22 @@ export async function checkContent(walk: Walk, { step, path, context }: Here<Ste
 }
 
 const isCall = (step: Step): boolean => "timeoutMs" in step;
+
+/** The walk counts the attempts of this call. */
+const countsAttempts = (step: Step): boolean => step.type === "activity" && step.retry.while !== undefined;
+
+/** What the activity failed with, as far as it lets it be tried again, or what its content asks for. */
+const isOfAttempt = ({ code, retryable, unwanted }: Problem): boolean =>
+  unwanted === true || (retryable !== false && (code === "activity" || code === "timeout"));
+
+/** One attempt, in what is left of the time for all, where the walk counts them. */
+export function optionsOfAttempt(walk: Walk, { step, path }: HereOf<"activity">): CallOptions {
+  if (!countsAttempts(step)) return step;
+  const now = walk.clock.now();
+  const { totalUntil = now + step.totalTimeoutMs } = (walk.ledger.place(path) ?? {}) as Tries;
+  walk.ledger.note(path, { totalUntil });
+  return { ...step, retry: { ...step.retry, maxAttempts: 1 }, totalTimeoutMs: Math.max(1, totalUntil - now) };
+}
 
 /** A number from 0 to 1 (FNV-1a): equal in every replay, different between runs and paths. */
 function spread(text: string): number {

@@ -86,11 +86,8 @@ export class Approvals {
     if (!question) return;
     const { assignees, votes } = question;
     if (!mayDecide(assignees, by)) throw new Fault("forbidden", `${by.name} is not among those who may decide: ${assignees.join(", ")}.`);
-    if (payloadHash !== undefined && payloadHash !== question.payloadHash)
-      throw new Fault(
-        "approval_stale",
-        `The payload of ${path} has changed since; read the approval again and decide about what it shows.`,
-      );
+    if (payloadHash !== undefined && isStale(question, payloadHash))
+      throw new Fault("approval_stale", `What ${path} asks has changed since; read the approval again and decide about what it shows.`);
     if (votes.some((vote) => vote.by === by.name))
       throw new Fault("approval_voted", `${by.name} has answered ${path} already; ${question.quorum} different persons must approve.`);
   }
@@ -130,13 +127,20 @@ export class Approvals {
   }
 }
 
-/** What people see is what they decide about. A stored value's hash is its content's. */
-export const payloadHashOf = (payload: Json): string => referenceHash(payload) ?? hashOf(payload);
+/** What people see is what they decide about: the title, where there is no payload. A stored value's hash is its content's. */
+export const payloadHashOf = ({ title, payload }: Pick<Question, "title" | "payload">): string =>
+  payload === null ? hashOf({ title, payload }) : (referenceHash(payload) ?? hashOf(payload));
+
+/** The hash that a question without a payload showed before titles counted. Whoever was asked then may still answer. */
+const hashOfNothing = hashOf(null);
+
+const isStale = ({ payload, payloadHash }: Question, seen: string): boolean =>
+  seen !== payloadHash && !(payload === null && seen === hashOfNothing);
 
 /** Who approved the payload as it was before has not approved this one. */
 function edit(question: Question, payload: Json | undefined): boolean {
   if (payload === undefined) return false;
-  const payloadHash = payloadHashOf(payload);
+  const payloadHash = payloadHashOf({ title: question.title, payload });
   if (payloadHash === question.payloadHash) return false;
   Object.assign(question, { payload, payloadHash, votes: [] } satisfies Partial<Question>);
   return true;

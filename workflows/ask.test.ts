@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import type { Json } from "../contracts/json.ts";
+import { hashOf } from "../contracts/sha256.ts";
 import type { PlainPort } from "../tests/walk/plain-port.ts";
 import { runPlain, type PlainRun } from "../tests/walk/run-plain.ts";
 import { tool } from "../tests/walk/steps.ts";
@@ -13,7 +14,7 @@ const person = (name: string, ...roles: string[]) => ({ name, kind: "person" as 
 const by = (name: string, more: Partial<Decision> = {}): Decision => ({ path: "ask", decision: "approve", by: person(name), ...more });
 const told = ({ port }: PlainRun, type: string) => port.log.filter((event) => event.type === type);
 const data = (run: PlainRun, type: string) => told(run, type).map((event) => event.data);
-const hash = (payload: Json): string => payloadHashOf(payload);
+const hash = (payload: Json, title = "Pay?"): string => payloadHashOf({ title, payload });
 
 describe.each([false, true])("with continue-as-new after every step: %s", (continues) => {
   const run = (steps: object[], steer: (walk: Walk, port: PlainPort) => void): Promise<PlainRun> =>
@@ -54,6 +55,14 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const each = { id: "each", type: "foreach", items: "${[1, 2, 3]}", steps: [ask({ expiresAfter: "50ms" })] };
     const ended = await answered([each, { ...wait, id: "longer" }], ...[0, 1, 2].map((index) => by("ada", { path: `each[${index}].ask` })));
     expect(ended.answers).toEqual(["approval_closed", "approval_closed", "approval_closed"]);
+  });
+
+  test("without a payload an answer is bound to the title, and who was asked before that may answer", async () => {
+    const steps = [ask({ payload: null, quorum: 2 })];
+    const another = by("ada", { payloadHash: hash(null, "Pay twice?") });
+    const ended = await answered(steps, another, by("ada", { payloadHash: hash(null) }), by("eve", { payloadHash: hashOf(null) }));
+    expect(ended.answers).toEqual(["approval_stale", "pending 1", "approved 2"]);
+    expect(data(ended, "approval.requested")).toMatchObject([{ payloadHash: hashOf({ payload: null, title: "Pay?" }) }]);
   });
 
   test("one rejection rejects, whoever approved before", async () => {

@@ -66,12 +66,13 @@ async function open(walk: Walk, here: HereAsk): Promise<Asking> {
 
 async function questionOf(walk: Walk, here: HereAsk): Promise<Question> {
   const { step, path, context } = here;
-  const title = await walk.value(step.title, context.frame);
+  const named = await walk.value(step.title, context.frame);
+  const title = (typeof named === "string" ? named : JSON.stringify(named)).slice(0, limits.errorDetailMax);
   const payload = await walk.shrink(await walk.value(step.payload, context.frame), path);
   return {
-    title: (typeof title === "string" ? title : JSON.stringify(title)).slice(0, limits.errorDetailMax),
+    title,
     payload,
-    payloadHash: payloadHashOf(payload),
+    payloadHash: payloadHashOf({ title, payload }),
     assignees: await people(walk, here, { template: step.assignees, field: "assignees" }),
     quorum: await quorumOf(walk, here),
     isEditable: step.editable === true,

@@ -7,6 +7,7 @@ import { modelAttemptsMax } from "../contracts/model-calls.ts";
 import { allows } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
+import { optionsOfAttempt } from "./again.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import { forgetCalled, isCalled, nextCalls } from "./next-calls.ts";
@@ -122,7 +123,7 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
     arguments: Array.isArray(given) ? given : [given],
     path,
     attempt,
-    options: step,
+    options: optionsOfAttempt(walk, here),
     ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
     summary: await summaryOf(walk, here),
   };

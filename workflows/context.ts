@@ -18,6 +18,8 @@ export interface Context {
   lane: Lane;
   /** Whether something around would take this error, so that `onError` does not apply. */
   takes(problem: Problem): boolean;
+  /** A step is undone here: no error is a question to a person, since the others are to be undone as well. */
+  isUndoing?: true;
   /** Variables set within the enclosing step; kept in its ledger entry so that they survive it. */
   exports: JsonObject;
   /** Where a step leaves work that goes on behind it: the block around awaits it. */

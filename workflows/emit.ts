@@ -1,5 +1,5 @@
 import { Fault } from "../contracts/faults.ts";
-import { OWN_RUN_ID_PATTERN, RUN_ID_PATTERN } from "../contracts/ids.ts";
+import { OWN_RUN_ID_PATTERN, RUN_ID_PATTERN, runIdOf } from "../contracts/ids.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
@@ -26,7 +26,10 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
 
 async function toOne(walk: Walk, here: HereOf<"emit">, { to, event }: { to: string; event: ExternalEvent }): Promise<Outcome> {
   const { path, attempt, context } = here;
-  await walk.outside(() => walk.inspector.busy(() => walk.port.send(to, event, context.scope)));
+  const { tenant, id } = walk.options.run;
+  // Temporal lets no workflow signal itself.
+  if (runIdOf(tenant, to) === id) walk.mailbox.post(event);
+  else await walk.outside(() => walk.inspector.busy(() => walk.port.send(to, event, context.scope)));
   walk.tell("event.emitted", { path, lane: context.lane, attempt }, { event: event.event, to });
   return { output: { event: event.event, id: event.id, to } };
 }

@@ -7,7 +7,8 @@ import {
   TimeoutFailure,
 } from "@temporalio/workflow";
 import { Fault, isProblem, makeProblem, type Problem } from "../contracts/faults.ts";
-import type { Json } from "../contracts/json.ts";
+import { isWindow } from "../contracts/ids.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Spending } from "../contracts/run-end.ts";
 import type { ChildRequest } from "./port.ts";
 
@@ -28,7 +29,8 @@ export function faultOfActivity(error: unknown, path: string): unknown {
   if (cause instanceof TimeoutFailure) return new Fault("timeout", timeoutText(cause, path), { instance: path });
   if (cause instanceof CancelledFailure) return new Fault("canceled", `Step ${path} was cancelled by an operator.`, { instance: path });
   if (!(cause instanceof ApplicationFailure)) return new Fault("activity", cause?.message ?? error.message, { instance: path });
-  return Fault.of({ ...makeProblem("activity", cause.message || "The activity failed."), type: cause.type || "activity", instance: path });
+  const problem = makeProblem("activity", cause.message || "The activity failed.", cause.nonRetryable ? { retryable: false } : {});
+  return Fault.of({ ...problem, type: cause.type || "activity", instance: path });
 }
 
 export const isTimeout = (error: unknown): boolean => error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
@@ -47,15 +49,21 @@ export function faultOfChild(error: unknown, { id, path }: Pick<ChildRequest, "i
   const isTold = error instanceof ChildWorkflowFailure;
   if (!isTold && !(error instanceof ActivityFailure)) return error;
   const problem = problemOf(isTold ? error.cause : error.cause?.cause);
-  return Fault.of({
-    ...problem,
-    status: 502,
-    code: "child",
-    instance: path,
-    childId: id,
-    ...(problem.instance ? { childStep: problem.instance } : {}),
-  });
+  return Fault.of({ ...(isWindow(path) ? problem : ofAnother(problem)), ...whereIn(problem, { id, path }) });
 }
+
+/** What a person let fail there is a question anew here. Items that a window does are the run's own. */
+function ofAnother(problem: Problem): Problem {
+  const { isAnswered: _, ...rest } = problem;
+  // Without an extension it is a problem as before.
+  return { ...rest, status: 502, code: "child" } as Problem;
+}
+
+const whereIn = ({ instance }: Problem, { id, path }: Pick<ChildRequest, "id" | "path">): JsonObject => ({
+  instance: path,
+  childId: id,
+  ...(instance ? { childStep: instance } : {}),
+});
 
 function problemOf(cause: unknown): Problem {
   if (cause instanceof ApplicationFailure && isProblem(cause.details?.[0])) return cause.details[0];

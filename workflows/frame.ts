@@ -65,7 +65,9 @@ export class Frame implements Roots {
 }
 
 /** What all steps of a run can see. */
-export function topNames({ run, input, env }: Pick<Given, "run" | "input" | "env">): JsonObject {
+export function topNames({ run, part, input, env }: Pick<Given, "run" | "part" | "input" | "env">): JsonObject {
   const { id, workflow, version, parentId = null, startedAt } = run;
-  return { input, env, vars: {}, run: { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() } };
+  const own = { id, workflow, version, parentId, startedAt: new Date(startedAt).toISOString() };
+  // A part of a run sees the run that it is part of.
+  return { input, env, vars: {}, run: part?.names["run"] ?? own };
 }

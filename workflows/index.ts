@@ -28,6 +28,7 @@ import {
   type PlanStanding,
   type RunArguments,
   type RunState,
+  type UnreadEvent,
   type UpdateArguments,
 } from "../contracts/messages.ts";
 import { CANCELED_MEMO, endData, type RunEnd, type RunResult, type RunSinks } from "../contracts/run-end.ts";
@@ -136,7 +137,7 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
   return activities.spreadPause(scope);
 }
 
-type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "state">;
+type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "events" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
   const { engine, input, env, depth, part, origin, effectRoot = args.id, budgetRoot, holds = [], budgets } = args;
@@ -207,14 +208,21 @@ async function loadLedger(args: RunArguments, run: RunRef, origin: Origin): Prom
     ...(budgetRoot === undefined ? {} : { budgetRoot }),
     ...(before ? { undone: before } : {}),
   };
-  const { pages, children, undone, ...known } = await slow("loadLedger", [call], `ledger of ${origin.run}`);
-  const entries: LedgerSeed["entries"] = [];
+  const { pages, children, undone, events: heard = [], ...known } = await slow("loadLedger", [call], `ledger of ${origin.run}`);
+  const entries = await loadPages<LedgerSeed["entries"][number]>(tenant, pages, `ledger of ${origin.run}`);
+  const events = await loadPages<UnreadEvent>(tenant, heard, `events of ${origin.run}`);
+  return { ledger: { entries, places: [], children, undoneTimes: undone }, events, ...known };
+}
+
+async function loadPages<Each>(tenant: string, pages: Json[], summary: string): Promise<Each[]> {
+  const all: Each[] = [];
   // One at a time: together they would be more than one workflow task can take in.
   for (const page of pages) {
-    const list = Array.isArray(page) ? page : await slow("loadPage", [{ tenant, page }], `ledger of ${origin.run}`);
-    entries.push(...(list as unknown as LedgerSeed["entries"]));
+    const list = Array.isArray(page) ? page : await slow("loadPage", [{ tenant, page }], summary);
+    // Who has stored them is of our own build, or of one before it.
+    all.push(...(list as unknown as Each[]));
   }
-  return { ledger: { entries, places: [], children, undoneTimes: undone }, ...known };
+  return all;
 }
 
 /** As `contracts/run-end.ts` says. */

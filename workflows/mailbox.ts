@@ -2,7 +2,7 @@ import { isReply } from "../contracts/agent-messages.ts";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonSchema } from "../contracts/json.ts";
-import type { ExternalEvent } from "../contracts/messages.ts";
+import type { ExternalEvent, UnreadEvent } from "../contracts/messages.ts";
 import type { Expression } from "../language/plan.ts";
 import { Frame } from "./frame.ts";
 import type { Scope } from "./scope.ts";
@@ -34,8 +34,7 @@ interface Listener {
   failed: (error: unknown) => void;
 }
 
-interface Unread {
-  event: ExternalEvent;
+interface Unread extends UnreadEvent {
   number: number;
   /** It was sent to all, and somebody here has looked at it and wants another: it goes first when room is needed. */
   isLeft?: true;
@@ -63,7 +62,9 @@ export class Mailbox {
   #opened: number;
   #pumping: Promise<void> | undefined;
 
-  constructor(walk: Walk, state: MailboxState = { unread: [], seen: [], received: 0, opened: 0 }) {
+  /** `left`: what the run that this one goes on from had not heard, or in vain. */
+  constructor(walk: Walk, given?: MailboxState, left: UnreadEvent[] = []) {
+    const state = given ?? stateWith(left);
     this.#walk = walk;
     this.#seen = new Set(state.seen);
     this.#unread = state.unread;
@@ -109,9 +110,19 @@ export class Mailbox {
     this.#makeRoom();
     this.#received += 1;
     this.#walk.ledger.progress += 1;
-    this.#unread.push({ event, number: this.#received });
+    const entry: Unread = { event, number: this.#received };
+    this.#unread.push(entry);
     this.#unreadBytes += bytesOf(event);
-    void this.#pump();
+    void this.#pump().then(() => this.#tellKept(entry));
+  }
+
+  /** A retry of the run reads it there: from its mailbox nobody can, once it has ended. An answer is to a message of this run alone. */
+  #tellKept(entry: Unread): void {
+    const { event, isLeft } = entry;
+    // What was sent to all that wait for the name would else be told by each of them.
+    if (isLeft || isReply(event.event) || !this.#unread.includes(entry) || this.#walk.isOver) return;
+    this.#walk.tell("event.kept", undefined, receivedEvent(event));
+    this.#walk.journal.hurry();
   }
 
   /** The oldest of what was sent to all and is wanted by others. */
@@ -170,17 +181,25 @@ export class Mailbox {
   async #match(): Promise<void> {
     for (const listener of [...this.#listeners].toSorted((a, b) => a.order - b.order)) {
       for (const entry of this.#unread) {
-        if (entry.number < listener.since || !this.#listeners.has(listener)) continue;
+        if (!isFor(listener, entry) || !this.#listeners.has(listener)) continue;
         // Looked at once: asking again would give the same answer and may cost an event in the history.
-        listener.since = entry.number + 1;
+        listener.since = Math.max(listener.since, entry.number + 1);
         const interest = await this.#fitting(listener, entry.event);
         if (!interest && entry.event.toAll && listener.interests.some(({ event }) => event === entry.event.event)) entry.isLeft = true;
+        // Whoever had heard it does not want it any more.
+        if (!interest) this.#letGo(entry);
         if (!interest || !this.#listeners.has(listener)) continue;
         this.#drop(entry);
         this.#listeners.delete(listener);
         listener.got({ ...entry, interest });
       }
     }
+  }
+
+  #letGo(entry: Unread): void {
+    if (entry.heardBy === undefined) return;
+    delete entry.heardBy;
+    void this.#pump();
   }
 
   async #fitting(listener: Listener, event: ExternalEvent): Promise<Interest | undefined> {
@@ -211,6 +230,17 @@ export class Mailbox {
     }
   }
 }
+
+/** What a `listen` has heard in the run before is no early event to it. */
+const isFor = ({ frame, since }: Listener, { heardBy, number }: Unread): boolean =>
+  heardBy === undefined ? number >= since : heardBy === frame.path;
+
+const stateWith = (left: UnreadEvent[]): MailboxState => ({
+  unread: left.map((each, index) => ({ ...each, number: index + 1 })),
+  seen: left.map(({ event }) => event.id),
+  received: left.length,
+  opened: 0,
+});
 
 /** With its name and id: of 2,000 events without data they are all there is. */
 const bytesOf = ({ event, id, data }: ExternalEvent): number => jsonBytes([event, id, data]);

@@ -23,9 +23,14 @@ const EFFECT_UNKNOWN = "effect_unknown";
 
 /** Whatever `onError` says, and whoever would take the error; where it happened, and not once more at what is around. */
 const asksPerson = (path: string, problem: Problem): boolean =>
-  problem.instance === path && (problem.type === EFFECT_UNKNOWN || waitsForBudget(problem));
+  problem.instance === path && (problem.type === EFFECT_UNKNOWN || waitsForBudget(problem)) && !isAnswered(problem);
 
-/** Types whose errors a person cannot mend by trying again, or has been asked about before. */
+/** A person has let it fail: what is around does not ask again. */
+const isAnswered = (problem: Problem): boolean => problem["isAnswered"] === true;
+const answered = (problem: Problem): Problem => ({ ...problem, isAnswered: true });
+
+/** Nobody is asked about what was raised on purpose, what a person cannot mend by trying again, and what was asked before. */
+const mayPark = (problem: Problem): boolean => problem.code !== "raised" && !neverParks.has(problem.type) && !isAnswered(problem);
 const neverParks = new Set(["expression", "schema", EFFECT_UNKNOWN]);
 
 /** What a step costs the workflow thread by itself, in evaluation steps. */
@@ -118,10 +123,11 @@ async function performInTime(walk: Walk, here: Here<Step>): Promise<Outcome> {
 /** Own catch, then whatever is around, then `onError`. */
 async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promise<Entry | "again"> {
   const { step, path, attempt, context } = here;
-  if (asksPerson(path, thrown) && !walk.ledger.place(path)?.["isAnswered"]) {
-    const answered = await park(walk, here, thrown);
-    if (answered) return answered;
-    walk.ledger.note(path, { isAnswered: true });
+  if (asksPerson(path, thrown)) {
+    const end = await park(walk, here, thrown);
+    if (end) return end;
+    walk.ledger.note(path, { failed: answered(thrown) as Json });
+    return afterError(walk, here, answered(thrown));
   }
   const caught = await ownCatch(walk, here, thrown);
   if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
@@ -132,11 +138,10 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   walk.tell("step.failed", { path, lane: context.lane, attempt }, told);
   walk.inspector.set(path, step.type, "failed", attempt);
   if (isLetPass) return passBy(walk, problem);
-  if (!mayDecide || step.onError === defaults.onError) throw Fault.of(problem);
-  if (step.type === "raise" || neverParks.has(problem.type) || walk.ledger.place(path)?.["isAnswered"]) throw Fault.of(problem);
-  const answered = await park(walk, here, problem);
-  if (answered) return answered;
-  throw Fault.of(problem);
+  if (!mayDecide || context.isUndoing || step.onError === defaults.onError) throw Fault.of(problem);
+  const end = mayPark(problem) ? await park(walk, here, problem) : undefined;
+  if (end) return end;
+  throw Fault.of(mayPark(problem) ? answered(problem) : problem);
 }
 
 /** What the step's own handlers made of it; a handler that fails itself leaves its own problem. */

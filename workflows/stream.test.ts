@@ -158,6 +158,15 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "event.emitted").map(({ data }) => data)).toMatchObject([{ event: "news", runs: 1 }]);
   });
 
+  test.each(["${run.id}", "own"])("an event to the run itself (%s) reaches it, before and while it listens", async (to) => {
+    const emit = (id: string, more: object = {}) => ({ id, type: "emit", event: "news", data: id, to, ...more });
+    const listens = (id: string, more: object = {}) => ({ id, type: "listen", one: { event: "news" }, ...more });
+    const later = { id: "later", type: "sequence", needs: ["hears"], steps: [{ id: "w", type: "wait", duration: "1s" }, emit("two")] };
+    const ended = await run([emit("one"), listens("hears"), later, listens("again", { needs: ["hears"] })], { id: "r_t_own" });
+    expect(ended.end.result.output).toMatchObject({ data: "two" });
+    expect(told(ended, "event.emitted")).toHaveLength(2);
+  });
+
   test("what a `listen` still waits for is told with each event, and that its time has passed", async () => {
     const all = { id: "l", type: "listen", all: [{ event: "a" }, { event: "b" }], timeout: "5s", onTimeout: [tool("late")] };
     const ended = await run([all], {

@@ -122,7 +122,7 @@ async function handle(streaming: Streaming, number: number, { event, isNew }: { 
   const { path, attempt, context } = here;
   const exports: JsonObject = {};
   const last = await walk.journal.inLane(context.lane, (lane) => {
-    const data = { event: event["event"]!, id: event["id"]!, waitsFor: state.names };
+    const data = { ...event, waitsFor: state.names };
     if (isNew) walk.tell("event.received", { path, lane, attempt, ordinal: number }, data);
     return walk.block(stream.body, { ...inside(here, `[${number}]`, { names: { [stream.as]: event } }), scope, lane, exports });
   });

@@ -45,6 +45,30 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(told(ended, "compensation.failed")).toEqual(["b"]);
   });
 
+  test.each([
+    ["of a step, lets its error pass", { onError: "continue" }, {}, "refunded"],
+    ["of all steps, lets none pass: which of them matter is not said", {}, { defaults: { onError: "continue" } }, "not refunded"],
+    ["is not asked of a person", { onError: "park" }, {}, "not refunded"],
+  ])("in what undoes a step `onError` %s", async (_, own, more, end) => {
+    const pays = tool("pay", { compensate: [tool("notify", own), tool("refund")] });
+    const odd = { id: "no", type: "raise", error: { type: "odd" }, onError: "fail" };
+    const ended = await run([pays, odd], { answer: fails("pay.compensate.notify") }, more);
+    const isRefunded = end === "refunded";
+    expect(ended.end.result.status).toBe("failed");
+    expect(started(ended).includes("pay.compensate.refund")).toBe(isRefunded);
+    expect(told(ended, "step.compensated")).toEqual(isRefunded ? ["pay"] : []);
+    expect(told(ended, "compensation.failed")).toEqual(isRefunded ? [] : ["pay"]);
+    expect(told(ended, "step.parked")).toEqual([]);
+  });
+
+  test("items in windows that undo a step ask nobody", async () => {
+    const items = { id: "each", type: "foreach", items: "${input}", steps: [tool("undo", { onError: "park" })] };
+    const odd = { id: "no", type: "raise", error: { type: "odd" } };
+    const input = Array.from({ length: 501 }, (_, n) => n);
+    const ended = await run([tool("pay", { compensate: [items] }), odd], { answer: fails("pay.compensate.each[300].undo"), input });
+    expect(ended.end.error).toMatchObject({ type: "odd", unresolved: [{ path: "pay" }] });
+  });
+
   test("a cancelled run undoes, also a call that was under way, and no second cancel cuts it", async () => {
     const ended = await run([undoable("a"), undoable("long")], {
       answer: (path) => ({ output: path, afterMs: 100 }),

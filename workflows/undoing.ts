@@ -49,7 +49,9 @@ export class Undoing {
     const sight = await seenBy(this.#walk, step.compensate, { frame: new Frame(context.frame, { output }), path });
     const times = this.#walk.ledger.timesUndoneItself(path);
     const undo = { ...sight, ...(times === 0 ? {} : { undone: times }) };
-    this.#replace(path, [{ path, attempt, ...undo }]);
+    // Here it is seen anyway; a run that goes on from this one reads it in the log.
+    const { run: _, ...names } = sight.names;
+    this.#replace(path, [{ path, attempt, ...undo, names }]);
     this.#walk.tell("compensation.registered", { path, lane: context.lane, attempt }, undo);
   }
 
@@ -109,8 +111,9 @@ export class Undoing {
       if (!step?.compensate) throw new Fault("not_found", `The plan has no \`compensate\` for step ${path} any more.`);
       const frame = frameOf(context.frame, { names, steps });
       walk.ledger.startAfter(`${path}.compensate`, attempt - 1);
-      // In a scope of its own, below which nothing parks: what cannot be undone is told, and the others are undone.
-      const around = { ...context, path: `${path}.compensate`, frame, scope: new Scope(), takes: () => true, exports: {} };
+      // In a scope of its own; what cannot be undone is told, and the others are undone.
+      const own = { scope: new Scope(), takes: () => false, isUndoing: true as const, exports: {} };
+      const around = { ...context, path: `${path}.compensate`, frame, ...own };
       await walk.block(step.compensate, around);
       walk.tell("step.compensated", about, { type: step.type, undone: walk.ledger.undone(path, window) });
       walk.inspector.set(path, step.type, "compensated", attempt);

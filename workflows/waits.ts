@@ -95,7 +95,7 @@ async function take(walk: Walk, here: HereOf<"listen">, { state, interests, scop
     const ordinal = interests.length - wanted.size;
     wanted.delete(interest);
     const waitsFor = step.mode === "all" ? [...wanted].map((other) => other.event) : [];
-    walk.tell("event.received", { path, lane: context.lane, attempt, ordinal }, { event: event.event, id: event.id, waitsFor });
+    walk.tell("event.received", { path, lane: context.lane, attempt, ordinal }, { ...receivedEvent(event), waitsFor });
     if (step.mode !== "all") return receivedEvent(event);
     received[interest.as] = receivedEvent(event);
     if (wanted.size === 0) return received;

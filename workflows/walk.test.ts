@@ -1,5 +1,6 @@
-import { expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
 import { replyEvent } from "../contracts/agent-messages.ts";
+import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { runPlain, started } from "../tests/walk/run-plain.ts";
 import { boom, fails } from "../tests/walk/answers.ts";
@@ -140,6 +141,49 @@ test("a parked step is in the record at once, also while a child is at work besi
     },
   );
   expect(parkedAt).toBeLessThan(100);
+});
+
+describe("with `onError: park` as a default", () => {
+  const numbers = Array.from({ length: 501 }, (_, n) => n);
+  const parkedAfterFail = async (steps: object[], input: Json = [0]): Promise<unknown[]> => {
+    const { end, port } = await runPlain(definition(steps, { defaults: { onError: "park" } }), {
+      input,
+      answer: (path) => (path.endsWith("[0].bad") ? boom : { output: path }),
+      steer: (walk, at) =>
+        void (at.heard = ({ type, step }) => {
+          if (type === "step.parked") at.at(at.now() + 10, () => void walk.attention.attend({ path: step!, action: "fail", by: "ada" }));
+        }),
+    });
+    expect(end.result.status).toBe("failed");
+    return port.log.filter(({ type }) => type === "step.parked").map(({ step }) => step);
+  };
+  const around = (step: object, more: object = {}) => ({
+    id: "seq",
+    type: "sequence",
+    steps: [{ id: "each", type: "foreach", items: "${input}", steps: [step], ...more }],
+  });
+
+  test("what a person lets fail is asked about once, not at every scope around", async () => {
+    expect(await parkedAfterFail([around(tool("bad"))])).toEqual(["seq.each[0].bad"]);
+  });
+
+  test.each([
+    ["here", [0]],
+    ["in a window", numbers],
+  ])("what is raised is asked about nowhere: %s", async (_, input) => {
+    const raised = around({ id: "no", type: "raise", error: { type: "odd" } });
+    expect(await parkedAfterFail([raised], input)).toEqual([]);
+    const mended = around(tool("bad", { catch: [{ steps: [{ id: "no", type: "raise", error: { type: "odd" } }] }] }));
+    expect(await parkedAfterFail([mended], input)).toEqual([]);
+  });
+
+  test("what a person lets fail in a window is not asked about once more", async () => {
+    const { end, port } = await runPlain(definition([around(tool("bad", { onError: "fail" }))], { defaults: { onError: "park" } }), {
+      input: numbers,
+      answer: (path) => (path.endsWith("[0].bad") ? { problem: makeProblem("tool", "boom", { isAnswered: true }) } : { output: path }),
+    });
+    expect([end.result.status, port.log.filter(({ type }) => type === "step.parked")]).toEqual(["failed", []]);
+  });
 });
 
 test("an error that a scope around takes does not park", async () => {

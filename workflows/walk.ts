@@ -6,7 +6,7 @@ import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import type { RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
 import { referenceHash } from "../contracts/reference.ts";
-import type { Origin, RunPart } from "../contracts/messages.ts";
+import type { Origin, RunPart, UnreadEvent } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { ReferenceRead } from "../language/expression/evaluate.ts";
@@ -68,6 +68,8 @@ export interface WalkOptions extends Given {
   vars?: JsonObject;
   /** What is to be undone of the run this one continues. */
   undos?: (Undo | UndoPage)[];
+  /** Events that are to be heard again of the run this one continues. */
+  events?: UnreadEvent[];
   /** What the execution before this one left: the same run goes on, nothing is told twice. */
   state?: WalkState;
 }
@@ -132,7 +134,7 @@ export class Walk {
   #isOverLimit = false;
 
   // What it begins with it keeps only as far as it still needs it.
-  constructor({ state, ledger, vars = {}, undos, ...options }: WalkOptions, port: Port) {
+  constructor({ state, ledger, vars = {}, undos, events, ...options }: WalkOptions, port: Port) {
     this.options = options;
     this.port = port;
     this.isContinued = state !== undefined;
@@ -151,7 +153,7 @@ export class Walk {
     this.leftChildren = state?.leftChildren ?? [];
     this.childrenLeft = state?.childrenLeft ?? 0;
     this.#top = new Frame(undefined, { ...topNames(options), vars: this.#vars });
-    this.mailbox = new Mailbox(this, state?.mailbox);
+    this.mailbox = new Mailbox(this, state?.mailbox, events);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
     this.undoing = new Undoing(this, state?.undos ?? undos);

@@ -198,9 +198,10 @@ async function partOf(
     items,
     concurrency,
     isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
-    names: { ...names, vars },
+    names: { ...names, vars, run: frame.name("run")! },
     steps,
     ...(undone === 0 ? {} : { undone }),
+    ...(context.isUndoing ? { isUndoing: true as const } : {}),
   };
 }
 
@@ -219,7 +220,14 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
     step: { ...(found as StepOf<"foreach">), concurrency: part.concurrency },
     path: part.path,
     attempt: part.attempt,
-    context: { ...around, path: outerOf(part.path), frame, exports, takes: () => part.isTaken },
+    context: {
+      ...around,
+      path: outerOf(part.path),
+      frame,
+      exports,
+      takes: () => part.isTaken,
+      ...(part.isUndoing ? { isUndoing: part.isUndoing } : {}),
+    },
   };
   const items = await itemsOf(walk, part);
   const list = { items, from: part.from };

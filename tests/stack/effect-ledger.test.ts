@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { beforeAll, beforeEach, describe, expect, test } from "@jest/globals";
 import { z } from "zod";
 import { Budgets } from "../../activities/budgets.ts";
 import { createEgress } from "../../activities/egress.ts";
@@ -10,7 +10,8 @@ import { ToolCalls } from "../../activities/tool-calls.ts";
 import { createFindTool } from "../../activities/tool-finder.ts";
 import { createToolRegistry, defineTool } from "../../activities/tool-registry.ts";
 import { Fault } from "../../contracts/faults.ts";
-import type { Json } from "../../contracts/json.ts";
+import type { Told } from "../../contracts/activities.ts";
+import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { Database } from "../../prisma/client.ts";
 import { testContext } from "../work-context.ts";
 import { ownPostgres } from "./own-postgres.ts";
@@ -51,11 +52,39 @@ const notes = defineTool({
   },
 });
 
+let paid: JsonObject[] = [];
+let breaks = false;
+
+const transfer = z.strictObject({ ref: z.string(), note: z.string() });
+
+/** `verify` knows payments by what they were given. */
+const pay = (name: string, more: { idempotent?: boolean }) =>
+  defineTool({
+    name,
+    description: "Pays.",
+    input: transfer,
+    effect: "dangerous",
+    run(order) {
+      paid.push(order);
+      if (breaks) throw new Fault("tool", "cut off", { extra: { mayHaveHappened: true } });
+      return { number: paid.length };
+    },
+    verify({ ref }) {
+      const index = paid.findIndex((order) => order["ref"] === ref);
+      return index < 0 ? { outcome: "not_done" } : { outcome: "done", result: { number: index + 1 } };
+    },
+    ...more,
+  });
+
+type Said = { happened: true; result: Json } | { happened: false };
+
 interface Asked {
   to?: Json;
+  arguments?: Json;
   call?: number;
   tool?: string;
   agent?: string;
+  told?: Told;
 }
 
 /** One attempt of the step `run`, which keeps its result; each begins with what the database knows. */
@@ -68,7 +97,8 @@ async function attempt(
   const schemas = new IsolatedSchemas();
   const mcp = new McpServers({ database, egress: createEgress({ allow: [] }), schemas, operator: {}, secrets: {}, env: {} });
   const calls = new ToolCalls(database);
-  const find = createFindTool({ tools: createToolRegistry([mails, notes]), database, mcp, calls });
+  const known = createToolRegistry([mails, notes, pay("pay.transfer", {}), pay("pay.again", { idempotent: true })]);
+  const find = createFindTool({ tools: known, database, mcp, calls });
   const tool = createTool({ database, find, effects, calls, budgets: new Budgets(database) });
   const context = testContext({ runId: run, idempotencyKey: `${run}:step`, ...more });
   const { output, effect } = await tool({ tool: name, arguments: { to }, ...fields }, context, call);
@@ -133,12 +163,112 @@ test("a call with other arguments than before has a key of its own, each time th
   expect([sent.length, sent[2]]).toEqual([4, sent[3]]);
 });
 
-test("attempts at once with different arguments have keys of their own", async () => {
+test("of attempts at once with different arguments one is made, and the others ask what became of it or come after it", async () => {
   sent = [];
   const runs = Array.from({ length: 10 }, (_, n) => `r_13_${n}`);
-  await Promise.all(runs.flatMap((run) => ["ada", "bob", "cid"].map((to) => attempt(run, { tool: "mail.note", to }))));
-  expect(new Set(sent).size).toBe(30);
+  const attempts = runs.flatMap((run) => ["ada", "bob", "cid"].map((to) => attempt(run, { tool: "mail.note", to })));
+  for (const end of await Promise.allSettled(attempts))
+    if (end.status === "rejected") expect(end.reason).toMatchObject({ code: "effect_unknown" });
+  expect(new Set(sent).size).toBe(sent.length);
   expect(sent.filter((key) => !key.includes("~"))).toHaveLength(10);
+});
+
+describe("a call with other arguments than one of which nobody knows whether it has happened", () => {
+  const begun = async (run: string, tool = "mail.send"): Promise<{ told: (more: Said) => Promise<Json> }> => {
+    sent = [];
+    await expect(attempt(run, { to: "limbo", tool })).rejects.toMatchObject({ code: "tool" });
+    const row = await database.effect.findFirstOrThrow({ where: { key: `${run}:step` } });
+    const asks = { code: "effect_unknown", problem: { effect: row.token, effectKey: row.key } };
+    await expect(attempt(run, { tool })).rejects.toMatchObject(asks);
+    return { told: (more) => attempt(run, { tool, told: { by: "ada", effect: row.token, ...more } }) };
+  };
+
+  test.each(["mail.send", "mail.note"])("asks first, also when the tool honours keys (%s)", async (tool) => {
+    await begun(`r_20_${tool.slice(5)}`, tool);
+    expect(sent).toEqual(tool === "mail.send" ? [] : ["r_20_note:step"]);
+  });
+
+  test("is made once somebody has said that the other has not happened", async () => {
+    const { told } = await begun("r_21");
+    expect(await told({ happened: false })).toEqual({ number: 1 });
+    expect(await attempt("r_21", {})).toEqual({ number: 1 });
+    expect(sent).toEqual(["ada"]);
+  });
+
+  test("is not made when they say that it has: it has the same result, in each attempt after that", async () => {
+    const { told } = await begun("r_22");
+    expect(await told({ happened: true, result: { number: 7 } })).toEqual({ number: 7 });
+    expect(await attempt("r_22", {})).toEqual({ number: 7 });
+    expect(sent).toEqual([]);
+  });
+
+  test("asks also about one that was itself not the first", async () => {
+    await attempt("r_23", { to: "bob" });
+    await attempt("r_23", { to: "limbo" }).catch(() => undefined);
+    await expect(attempt("r_23", {})).rejects.toMatchObject({ code: "effect_unknown" });
+  });
+});
+
+describe("a run that goes on from another, with its own names among the arguments", () => {
+  const startedAt = (run: string): Date => new Date(Date.UTC(2026, 0, 1, 0, 0, Number(/\d/.exec(run))));
+  const runs = ["r_1a", "r_2a", "r_3a", "r_1b", "r_2b", "r_1b.pay-attempt2", "r_2b.pay", "r_1c", "r_2c"];
+  const wordsOf = (run: string): JsonObject => ({
+    ref: `${run}-1`,
+    note: `for ${run.split(".")[0]!}, since ${startedAt(run).toISOString()}`,
+  });
+  const pays = (run: string, key: string, more: Partial<Asked> = {}): Promise<Json> =>
+    attempt(run, { arguments: wordsOf(run), tool: "pay.transfer", ...more }, { idempotencyKey: `${key}:pay` });
+
+  beforeAll(async () => {
+    const common = {
+      tenant: "default",
+      workflow: "w",
+      version: "1.0.0",
+      planHash: "",
+      status: "running",
+      temporalRunId: "",
+      startedBy: "ada",
+    };
+    const data = runs.map((id) => ({ ...common, id, startedAt: startedAt(id), parentId: id.includes(".") ? id.split(".")[0]! : null }));
+    await database.run.createMany({ data });
+  });
+
+  beforeEach(() => {
+    paid = [];
+  });
+
+  test.each([
+    ["itself", "r_1a", "r_2a"],
+    ["as a child", "r_1b.pay-attempt2", "r_2b.pay"],
+  ])("does not repeat what that one did: %s", async (_, first, retry) => {
+    expect(await pays(first, first)).toEqual({ number: 1 });
+    expect(await pays(retry, first)).toEqual({ number: 1 });
+    expect(paid).toEqual([wordsOf(first)]);
+  });
+
+  test("asks for what that one has begun in the words of then, in each attempt", async () => {
+    breaks = true;
+    await expect(pays("r_1c", "r_1c")).rejects.toMatchObject({ code: "tool" });
+    breaks = false;
+    expect(await pays("r_2c", "r_1c")).toEqual({ number: 1 });
+    expect(await pays("r_2c", "r_1c")).toEqual({ number: 1 });
+    expect(paid).toEqual([wordsOf("r_1c")]);
+  });
+
+  test("does in the words of then what may be done again under its key, in each attempt", async () => {
+    breaks = true;
+    for (const run of ["r_1a", "r_2a", "r_2a", "r_3a"])
+      await expect(pays(run, "r_1a", { call: 1, tool: "pay.again" })).rejects.toMatchObject({ code: "tool" });
+    breaks = false;
+    await pays("r_3a", "r_1a", { call: 1, tool: "pay.again" });
+    expect(paid).toEqual(Array.from({ length: 5 }, () => wordsOf("r_1a")));
+  });
+
+  test("pays what is another call all the same", async () => {
+    await pays("r_1a", "r_1a", { call: 2 });
+    await pays("r_2a", "r_1a", { call: 2, arguments: { ...wordsOf("r_2a"), ref: "another" } });
+    expect(paid).toHaveLength(2);
+  });
 });
 
 test("a call that a budget does not let be repeated may still have happened, and is repeated under its key once there is more", async () => {

@@ -323,6 +323,31 @@ describe("an execution that was reset", () => {
   });
 });
 
+describe("a run that goes on from another, with `run.id` among its tool's arguments", () => {
+  test("asks for what that one had begun when it was terminated, instead of paying again", async () => {
+    const place = new Place();
+    await place.script(silent);
+    const run = await begin(pay(place, "test.pay", {}, { url: `${place.url}#\${run.id}` }));
+    await place.calls(1);
+    await run.terminate();
+    await run.end();
+    const again = await begun(run, "retry");
+    await again.until("step.parked", "pay");
+    await again.attend("pay", "take", { result: 1 });
+    expect(await again.end()).toMatchObject({ status: "completed", output: 1 });
+    expect(await countOf(place)).toBe(1);
+  });
+
+  test("does not repeat what that one has done", async () => {
+    const place = new Place();
+    const run = await begin(pay(place, "test.pay", {}, { url: `${place.url}#\${run.id}-\${run.startedAt}` }));
+    await run.end();
+    const fork = await begun(run, "fork", { from: "pay" });
+    expect(await fork.end()).toMatchObject({ status: "completed", output: { n: 1 } });
+    expect(await countOf(place)).toBe(1);
+  });
+});
+
 test("a result that nothing can be made of is not asked for again", async () => {
   const place = new Place();
   await place.script({ status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ $tenutoRef: "x" }) });

@@ -124,7 +124,12 @@ export class PlainPort implements Port {
     this.rests += 1;
     return this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve());
   };
-  send: Port["send"] = (_, __, scope) => this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve) => resolve());
+  send: Port["send"] = (to, _, scope) =>
+    this.#time.later<void>({ scope, ms: 1, owner: this }, (resolve, reject) => {
+      // As Temporal does.
+      if (to === this.run) reject(new Fault("not_found", "A run cannot signal itself."));
+      else resolve();
+    });
   /** To whom broadcasts went; each reaches one. */
   readonly broadcasts: ExternalEvent[] = [];
   broadcast: Port["broadcast"] = ({ event }, scope) =>
@@ -135,7 +140,13 @@ export class PlainPort implements Port {
     const id = `message-${this.messages.push(outgoing)}`;
     return { id, correlationId: id };
   };
-  foreign: Port["foreign"] = ({ path, arguments: args, attempt }, scope) => this.#perform(path, this.#answers(path, args, attempt), scope);
+  /** Calls of activities that are not ours. */
+  readonly foreigns: Parameters<Port["foreign"]>[0][] = [];
+  foreign: Port["foreign"] = (request, scope) => {
+    const { path, arguments: args, attempt } = request;
+    this.foreigns.push(request);
+    return this.#perform(path, this.#answers(path, args, attempt), scope);
+  };
   child: Port["child"] = (request, scope, told) => {
     const { id, path, input, part } = request;
     if (part) this.#running.set(id, this.#begin!(request, this));
@@ -337,7 +348,7 @@ export class PlainPort implements Port {
     try {
       const { result, error } = await end;
       told.ended({ spent: result.spent as unknown as Json, errors: result.errors });
-      if (error) throw Fault.of({ ...error, code: "child", childStep: error.instance ?? "" });
+      if (error) throw Fault.of({ ...error, childStep: error.instance ?? "" });
       return result.output;
     } catch (error) {
       throw scope.isCanceled ? new Canceled("the step was cancelled") : error;

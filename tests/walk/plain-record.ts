@@ -1,11 +1,12 @@
 import { mergeCounts, packCounts, type Counts } from "../../contracts/counts.ts";
 import type { ChildOrigin, LeftByWindow, Undo, UndoPage } from "../../contracts/activities.ts";
-import type { RunEvent } from "../../contracts/events.ts";
+import { eventIdentity, type RunEvent } from "../../contracts/events.ts";
 import type { Problem } from "../../contracts/faults.ts";
 import { isWindow } from "../../contracts/ids.ts";
 import type { Json, JsonObject } from "../../contracts/json.ts";
 import type { Origin } from "../../contracts/messages.ts";
 import type { RegisteredUndo } from "../../prisma/run-log.ts";
+import { leftToHear } from "../../language/heard.ts";
 import { keptPaths, originOfChild } from "../../language/ledger.ts";
 import type { Plan } from "../../language/plan.ts";
 import type { WalkOptions } from "../../workflows/walk.ts";
@@ -20,7 +21,7 @@ interface Recorded {
   path?: string;
 }
 
-type Began = Pick<WalkOptions, "ledger" | "undos"> & { kept: Continued["kept"] };
+type Began = Pick<WalkOptions, "ledger" | "undos" | "events"> & { kept: Continued["kept"] };
 
 /** The logs of a run and of its windows, and what the record makes of them when another run goes on from there. */
 export class PlainRecord {
@@ -50,8 +51,16 @@ export class PlainRecord {
     const children = childrenOf(run);
     const part = run.path?.slice(0, run.path.lastIndexOf("["));
     const rows = rowsOf(this.#latest(run).flatMap((each) => each.log)).map((row) => ({ ...row, isUndone: isUndone(row.path) }));
-    const { kept, ledger } = ledgerOfRows(rows, { plan, before: plan, origin, children, ...(part === undefined ? {} : { part }) });
+    const heard = new Set(
+      run.log.filter(({ type }) => type.startsWith("event.")).map(({ step, data }) => step ?? (data["heardBy"] as string)),
+    );
+    const { kept, ledger } = ledgerOfRows(rows, { plan, before: plan, origin, children, heard, ...(part === undefined ? {} : { part }) });
     const isInside = keptPaths(kept);
+    const failed = new Set(rows.filter(({ status }) => status === "failed").map(({ path }) => path));
+    const got = run.log
+      .filter(({ type }) => type === "event.kept" || type === "event.received")
+      .map(({ identity, step = null, data }) => ({ step, data, ordinal: Number(identity.split("/")[2]) }));
+    const events = leftToHear(got, { plan, isKept: isInside, hasFailed: (path) => failed.has(path), heard });
     const undos = [...undosOf(tree)].filter(({ undo: { path } }) => isInside(path) && !isUndone(path));
     const own = undos.filter(({ run: of }) => of === run.id).map(({ undo }) => undo);
     const tell = (type: RunEvent["type"], step: string, data: JsonObject): number =>
@@ -62,10 +71,22 @@ export class PlainRecord {
         tell(event.type, event.step!, event.data);
     for (const { path, ...undo } of own) tell("compensation.registered", path, { ...undo });
     for (const [path, id] of children) if (isInside(path) || kept.children.includes(path)) tell("child.kept", path, { runId: id });
+    for (const [index, { event, ...more }] of events.entries())
+      log.push({
+        identity: eventIdentity("event.kept", "", 0, index),
+        type: "event.kept",
+        time: 0,
+        data: { ...event, at: new Date(event.at).toISOString(), ...more },
+      });
     const goOn = kept.children
       .filter(isWindow)
       .map((path): [string, ChildOrigin] => [path, { origin: originOfChild(origin, path, children.get(path)!, kept.children) }]);
-    return { kept, undos: [...own, ...this.#pages(undos, run.id)], ledger: { ...ledger, children: goOn, undoneTimes: packCounts(undone) } };
+    return {
+      kept,
+      events,
+      undos: [...own, ...this.#pages(undos, run.id)],
+      ledger: { ...ledger, children: goOn, undoneTimes: packCounts(undone) },
+    };
   }
 
   #pages(undos: RegisteredUndo[], own: string): UndoPage[] {

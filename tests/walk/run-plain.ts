@@ -20,6 +20,7 @@ export interface PlainRun {
 }
 
 interface PlainOptions {
+  id?: string;
   input?: Json;
   ledger?: WalkOptions["ledger"];
   vars?: WalkOptions["vars"];
@@ -53,7 +54,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
   const origin = retryOf && ({ run: retryOf.port.run, kind: "retry" } as const);
   const run = {
     tenant: "t",
-    id: origin ? `${origin.run}0` : "r_00000000000000000000000000",
+    id: origin ? `${origin.run}0` : (options.id ?? "r_00000000000000000000000000"),
     workflow: plan.name,
     version: plan.version,
     planHash: plan.hash,

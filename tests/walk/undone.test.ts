@@ -168,6 +168,31 @@ describe.each(Object.entries(ways))("items done %s", (_, [how, count, often]) =>
       expect(keysOf(last, `each${bad}.pay`)).toEqual([`each${bad}.pay#4`]);
     });
 
+    test("and what undoes them see the run that has done them, also when a retry undoes them", async () => {
+      const ref = { ref: "${run.id} ${run.parentId} ${run.startedAt}" };
+      const reads = toolOnce("pay", { arguments: ref, compensate: [toolOnce("undo", { arguments: ref })] });
+      const seen: [path: string, ref: unknown][] = [];
+      const answer = (path: string, fields: unknown): Answer => {
+        const { arguments: args } = fields as { arguments: { ref?: string } };
+        if (args.ref !== undefined) seen.push([path, args.ref]);
+        const isFirst = path.endsWith("undo") && seen.filter(([other]) => other === path).length === 1;
+        return path.endsWith(`${bad}.may`) || isFirst ? boom : { output: path };
+      };
+      const steps = [{ ...reads, id: "first" }, each([reads, toolOnce("may")], how)];
+      const first = await run(steps, answer);
+      const { error } = (await run(steps, answer, { retryOf: first })).end;
+      expect(error).toMatchObject({ instance: `each${bad}.may` });
+      expect(error).not.toHaveProperty("unresolved");
+      expect(seen.filter(([path]) => path.endsWith("undo")).length).toBeGreaterThan(4);
+      // What the first run did not come to, or cut off, the retry does itself.
+      const done = new Map(seen.filter(([path]) => !path.endsWith("undo")).map(([path, each]) => [path, each]));
+      // The last ten are the retry's.
+      for (const [path, each] of seen.slice(-10)) expect([path, each]).toEqual([path, done.get(path.replace(".compensate.undo", ""))]);
+      expect(new Set(seen.map(([, each]) => each)).size).toBeLessThanOrEqual(2);
+      expect(done.get("first")).toContain("r_00000000000000000000000000 ");
+      expect(seen.at(-1)).toEqual(["first.compensate.undo", done.get("first")]);
+    });
+
     test("of a retry whose `foreach` is tried again keep what stands, and do again what was undone", async () => {
       const bank = new Bank();
       const answer = bank.answer(failing(`t.each${bad}.may`, 3));
