@@ -12,11 +12,19 @@ import { SentBack } from "./sent-back.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
-import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import {
+  candidatesOf,
+  type Allowance,
+  type CallOutcome,
+  type CallOwner,
+  type MadeCall,
+  type ModelCalls,
+  type StartedCall,
+} from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
-import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import { isTooLong, nextCall, type CallRules, type Next } from "./next-call.ts";
 import { Delayed } from "./delayed.ts";
 import { isTurn, refusedBy, type Quotas, type Turn } from "./quotas.ts";
 import type { Announce } from "./record.ts";
@@ -189,20 +197,21 @@ export class Asking {
   /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. Which one is large enough is tried. */
   async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
     try {
-      return await this.#beginWith(next);
+      return await this.#beginWith(next, before);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const position = next.position + 1;
-      const isOthers = error.problem["isTooLong"] === true || error.problem["isUnable"] === true || isDowngraded(error.problem);
+      const isOthers = error.code === "context_too_long" || error.problem["isUnable"] === true || isDowngraded(error.problem);
       if (isOthers && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
       throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
     }
   }
 
-  async #beginWith(next: NextCall): Promise<Begun> {
+  async #beginWith(next: NextCall, before: MadeCall[]): Promise<Begun> {
     const context = this.#context;
-    const routed = await this.#route(next);
+    const routed = await context.patiently(() => this.#route(next, before));
+    if (routed.openForMs && next.position + 1 >= this.#question.models.length) throw untilWell(routed, routed.openForMs);
     const turn = routed.openForMs ? undefined : await this.#turn(routed);
     const call: StartedCall = {
       index: this.#nextIndex,
@@ -258,11 +267,12 @@ export class Asking {
     await this.#deps.cache.keep(this.#context.tenant, cache.hash, { model: `${provider}/${model}`, answer, ttlMs: cache.ttlMs });
   }
 
-  /** What is mended goes to the model that said it. */
-  #route({ position, repairOf }: NextCall): Promise<Routed> {
+  /** What is mended goes to the model that said it; what was too long for one goes to another of its alias. */
+  #route({ position, repairOf }: NextCall, before: MadeCall[]): Promise<Routed> {
     const { models, need } = this.#question;
-    const wanted = models[position] ?? "default";
-    return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
+    const wanted = repairOf ? labelOf({ provider: repairOf.provider, name: repairOf.model }) : (models[position] ?? "default");
+    const refusedBy = before.filter(isTooLong).map(({ provider, model }) => labelOf({ provider, name: model }));
+    return this.#deps.models.route(wanted, { ...need, ...(refusedBy.length > 0 ? { refusedBy } : {}) }, this.#owner.tenant);
   }
 
   async #outcome({ next, routed, allowed: { outputTokensMax, cut, until } }: Begun): Promise<CallOutcome> {
@@ -358,6 +368,12 @@ interface Unsettled {
   outcome: CallOutcome;
 }
 
+/** Nobody else is there to ask: the step waits, which takes no try. Those who wait for one model do not all come back at one moment. */
+const untilWell = (routed: Routed, openForMs: number): Delayed =>
+  new Delayed({ for: `${labelOf(routed)}, which keeps failing`, ms: Math.ceil(openForMs + Math.random() * SPREAD_MS), isOutage: true });
+
+const SPREAD_MS = 5_000;
+
 /** A provider that keeps failing is left alone for a while: the row says so. */
 const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
   status: "skipped",
@@ -377,6 +393,7 @@ const madeCall = ({ index, execution, position, model, route }: StartedCall, out
   model: model.name,
   costUsd,
   route: route ?? null,
+  ...candidatesOf(route),
 });
 
 const modelOf = ({ model: { provider, name, baseUrl } }: StartedCall): StartedCall["model"] => ({ provider, name, baseUrl });

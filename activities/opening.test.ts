@@ -54,6 +54,6 @@ describe("a conversation is shortened", () => {
     expect(question.need.inputTokens).toBeGreaterThan(0.8 * models.window(gpt4)!);
     const asked = question.request(undefined).messages.at(-1)!.content;
     for (const part of ["FIRST", "characters were left out", "assistant: LAST\n"]) expect(asked).toContain(part);
-    await expect(models.route(gpt4, question.need)).resolves.toMatchObject({ name: "gpt-4" });
+    await expect(models.route(gpt4, question.need, "t")).resolves.toMatchObject({ name: "gpt-4" });
   });
 });

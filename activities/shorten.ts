@@ -49,7 +49,7 @@ export function summaryQuestion(
     repairs,
     need: { inputTokens: estimateInputTokens({ messages }), task: "text" },
     request: () => ({ messages }),
-    judge: (answer, label) => judge(answer, { label, schema: undefined, asksAgain: () => false }),
+    judge: (answer, label) => judge(answer, { label, schema: undefined, hasTools: false }),
     read: (answer) => answer,
   };
 }

@@ -111,7 +111,7 @@ function questionOf(brief: Brief, fields: ThinkFields, { conversation, guard }: 
       ...(tools.length > 0 ? { tools } : {}),
       ...(repairOf && !isRefused(repairOf) ? { toolChoice: { name: GIVE_ANSWER } } : {}),
     }),
-    judge: (answer, label) => judgeTurn(answer, label, envelope?.schema),
+    judge: (answer, label) => judgeTurn(answer, label, { schema: envelope?.schema, hasTools: tools.length > 0 }),
     read: (answer) => ({ said: JSON.parse(answer) as Json }),
     ...(guard ? { guard: guardOfTurn(guard, brief) } : {}),
   };
@@ -153,9 +153,13 @@ function messagesFor(messages: Message[], repairOf: MadeCall | undefined, schema
 }
 
 /** A turn that calls tools has no answer to fit the schema yet. */
-function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undefined): CallOutcome {
+function judgeTurn(
+  answer: ChatAnswer,
+  label: string,
+  { schema, hasTools }: { schema: JsonSchema | undefined; hasTools: boolean },
+): CallOutcome {
   const { text, toolCalls, thinking } = answer;
   const said: Said = { text, toolCalls, ...(thinking ? { thinking } : {}) };
   const isOver = toolCalls.length === 0 || givenBy(said) !== undefined;
-  return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
+  return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined, hasTools });
 }
