@@ -83,5 +83,5 @@ export function outcomeOfError(error: unknown, signal: AbortSignal): CallOutcome
 /** A provider that refuses takes no money; what one that answered and then broke has taken is known only when it said so. */
 function usageOf(problem: Problem, spent: unknown): TokenUsage | null {
   if (spent) return spent as TokenUsage;
-  return typeof problem["upstreamStatus"] === "number" ? noUsage : null;
+  return typeof problem["upstreamStatus"] === "number" || problem.code === "context_too_long" ? noUsage : null;
 }
