@@ -63,6 +63,11 @@ export interface Question {
   guard?: { pass(answer: string, call: number): Promise<Json>; usages: readonly Usage[]; decided: readonly string[] };
 }
 
+export interface Answered extends Worked {
+  /** Of the call that was answered, as its provider has counted them. */
+  inputTokens?: number;
+}
+
 /**
  * One question to the models of a chain, one call per attempt of its activity. What is to be done follows from the calls made so far
  * (`nextCall`), which Postgres keeps (`ModelCalls`).
@@ -96,7 +101,7 @@ export class Asking {
     this.#endsAt = Date.now() + context.timeoutMs;
   }
 
-  async attempt(): Promise<Worked> {
+  async attempt(): Promise<Answered> {
     const first = await this.#first();
     if (first && !(first instanceof Delayed)) return this.#conclude(this.#next([first]), [first]);
     const before = await this.#madeBefore();
@@ -143,7 +148,7 @@ export class Asking {
     return nextCall(made, rules, Math.random());
   }
 
-  async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Worked> {
+  async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Answered> {
     switch (next.kind) {
       case "answer":
         return this.#passed(next.record, made);
@@ -157,14 +162,20 @@ export class Asking {
   }
 
   /** An answer that was paid for stays known, whatever those who look at it make of it. */
-  async #passed(record: MadeCall, made: MadeCall[]): Promise<Worked> {
+  async #passed(record: MadeCall, made: MadeCall[]): Promise<Answered> {
     const { guard } = this.#question;
     const { answer = "", index } = record;
     const own = this.#own(made);
     try {
       const output = guard ? await guard.pass(answer, index) : this.#question.read(answer);
       await this.#keepAnswer(record);
-      return { output, usage: totalOf(own, guard?.usages), told: { usage: toldUsage(own, guard?.usages) }, ...notedBy(guard, made) };
+      return {
+        output,
+        usage: totalOf(own, guard?.usages),
+        told: { usage: toldUsage(own, guard?.usages) },
+        ...notedBy(guard, made),
+        ...countedBy(record),
+      };
     } catch (error) {
       if (error instanceof Fault && guard) throw Fault.of({ ...error.problem, usage: this.#spent(made) });
       if (!(error instanceof SentBack)) throw error;
@@ -334,6 +345,9 @@ export class Asking {
 }
 
 const isDowngraded = ({ code, onExceed }: Problem): boolean => code === "budget_exceeded" && onExceed === "downgradeModel";
+
+const countedBy = ({ usage }: MadeCall): { inputTokens?: number } =>
+  usage === null || usage.isEstimated ? {} : { inputTokens: usage.inputTokens };
 
 /** What was refused before this attempt its calls tell. */
 function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guarded"> {
