@@ -24,6 +24,7 @@ import {
 import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
+import { skipped, untilWell } from "./left-alone.ts";
 import { isTooLong, nextCall, type CallRules, type Next } from "./next-call.ts";
 import { Delayed } from "./delayed.ts";
 import { isTurn, refusedBy, type Quotas, type Turn } from "./quotas.ts";
@@ -381,22 +382,6 @@ interface Unsettled {
   call: Pick<StartedCall, "index" | "model">;
   outcome: CallOutcome;
 }
-
-/** Nobody else is there to ask: the step waits, which takes no try. Those who wait for one model do not all come back at one moment. */
-const untilWell = (routed: Routed, openForMs: number): Delayed =>
-  new Delayed({ for: `${labelOf(routed)}, which keeps failing`, ms: Math.ceil(openForMs + Math.random() * SPREAD_MS), isOutage: true });
-
-const SPREAD_MS = 5_000;
-
-/** A provider that keeps failing is left alone for a while: the row says so. */
-const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
-  status: "skipped",
-  usage: noUsage,
-  error: makeProblem("model", `${provider}/${name} keeps failing and is not asked for ${Math.ceil((openForMs ?? 0) / 1_000)} s.`, {
-    retryable: true,
-    retryAfterMs: openForMs ?? 0,
-  }),
-});
 
 const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null) => ({
   index,

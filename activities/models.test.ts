@@ -57,16 +57,16 @@ describe("which model answers", () => {
       OPENAI_BASE_URL: "http://127.0.0.1:1/v1",
       TENUTO_MODELS: ["default=openai/a:3b@32k|openai/b", "openai/gpt-4o@4096"],
     };
-    const { window, route } = models(settings);
-    expect([window("default"), window("openai/a:3b"), window("openai/b"), window("openai/gpt-4o")]).toEqual([
+    const all = models(settings);
+    expect(["default", "openai/a:3b", "openai/b", "openai/gpt-4o"].map((name) => all.window(name))).toEqual([
       32_000,
       32_000,
       undefined,
       4096,
     ]);
     expect(await routed("default", settings)).toBe("openai/a:3b");
-    expect((await route("default", { ...need, inputTokens: 40_000 }, "t")).name).toBe("b");
-    await expect(route("openai/a:3b", { ...need, inputTokens: 40_000 }, "t")).rejects.toMatchObject({ code: "context_too_long" });
+    expect((await all.route("default", { ...need, inputTokens: 40_000 }, "t")).name).toBe("b");
+    await expect(all.route("openai/a:3b", { ...need, inputTokens: 40_000 }, "t")).rejects.toMatchObject({ code: "context_too_long" });
     // A date, not a window.
     expect(await routed("x", { TENUTO_MODELS: ["x=local/m@20250929"] })).toBe("local/m@20250929");
     for (const entry of ["openai/a", "openai/a@12", "openai/a@32k|openai/b@32k"])
@@ -74,10 +74,10 @@ describe("which model answers", () => {
   });
 
   test("another of its alias, when one has refused the very request for its length", async () => {
-    const { route } = models({ OPENAI_API_KEY: "k", TENUTO_MODELS: ["pair=openai/a|openai/b"] });
+    const all = models({ OPENAI_API_KEY: "k", TENUTO_MODELS: ["pair=openai/a|openai/b"] });
     const longer = { ...need, refusedBy: ["openai/a"] };
-    expect((await route("pair", longer, "t")).name).toBe("b");
-    const nobody = route("pair", { ...need, refusedBy: ["openai/a", "openai/b"] }, "t");
+    expect((await all.route("pair", longer, "t")).name).toBe("b");
+    const nobody = all.route("pair", { ...need, refusedBy: ["openai/a", "openai/b"] }, "t");
     await expect(nobody).rejects.toMatchObject({
       code: "context_too_long",
       message: expect.stringContaining("openai/b has refused") as unknown,
@@ -89,9 +89,9 @@ describe("which model answers", () => {
     const rows = { modelPrice: { findMany: async ({ where }: { where: { tenant: string } }) => (where.tenant === "dear" ? own : []) } };
     const prices = new Prices(rows as never, ["openai/house=40/40"]);
     const settings = { OPENAI_API_KEY: "k", TENUTO_MODELS: ["cheap=openai/house|openai/gpt-4o"] };
-    const { route } = createModels({ ...settings }, { prices });
-    expect((await route("cheap", need, "usual")).name).toBe("gpt-4o");
-    expect((await route("cheap", need, "dear")).name).toBe("house");
+    const all = createModels(settings, { prices });
+    expect((await all.route("cheap", need, "usual")).name).toBe("gpt-4o");
+    expect((await all.route("cheap", need, "dear")).name).toBe("house");
   });
 
   test("nothing embeds unless it is asked for, and then one model that can", () => {

@@ -50,7 +50,7 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     }
     const conversation = [...before, ...added.messages];
     const question = questionOf(brief, fields, { conversation, guard });
-    const answered = await new Asking(deps, question, context).attempt().catch((error: unknown) => unlessTooLong(error));
+    const answered = await new Asking(deps, question, context).attempt().catch((error: unknown) => tooLongFor(brief, conversation, error));
     if (answered instanceof Fault) return unasked(added.messages, tooLong, answered.problem["usage"] as unknown as Usage | undefined);
     const { output, inputTokens = 0, ...worked } = answered;
     const uncounted = Math.max(0, inputTokens - question.need.inputTokens);
@@ -67,14 +67,6 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       const thought: Thought = { transcript, calls: [], isDone: false, answer: null, ...more };
       const paid = usage ? { usage, told: { usage: { ...usage } } } : {};
       return { output: thought as unknown as Json, isOurs: true, ...(guard ? { guarded: [...guard.decided] } : {}), ...paid };
-    }
-
-    /** The next turn begins with a shorter conversation, where there is something to leave out. */
-    function unlessTooLong(error: unknown): Fault {
-      const { opening, earlier } = partsOf(brief, [...before, ...added.messages]);
-      const mayShorten = !brief.messages && (opening.length > 0 || earlier.length > 0);
-      if (error instanceof Fault && error.code === "context_too_long" && mayShorten) return error;
-      throw error;
     }
 
     async function thoughtOf(
@@ -105,6 +97,14 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     }
   };
   return Object.assign(think, { readsParts: true as const });
+}
+
+/** The next turn begins with a shorter conversation, where there is something to leave out. Throws what is no such fault. */
+function tooLongFor(brief: Brief, conversation: Message[], error: unknown): Fault {
+  const { opening, earlier } = partsOf(brief, conversation);
+  const mayShorten = !brief.messages && (opening.length > 0 || earlier.length > 0);
+  if (error instanceof Fault && error.code === "context_too_long" && mayShorten) return error;
+  throw error;
 }
 
 /** Longer than any conversation may be, whatever its model is thought to take. */

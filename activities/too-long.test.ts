@@ -51,7 +51,9 @@ async function refusedBy(provider: "openai" | "anthropic", body: object, isStrea
       ? createOpenAi({ apiKey: "k", baseUrl: `${server.url}/v1` })
       : createAnthropic({ apiKey: "k", baseUrl: server.url });
   const asked = isStreamed ? model.stream(request, () => undefined) : model.chat(request);
-  return asked.catch((error: unknown) => error).finally(() => server.close());
+  const refusal: unknown = await asked.catch((error: unknown) => error);
+  await server.close();
+  return refusal;
 }
 
 test.each([
@@ -73,8 +75,8 @@ test("so is one that comes in the middle of a stream", async () => {
   server.script({ text: "", errorEvent: "context_length_exceeded" });
   const fault = await createOpenAi({ apiKey: "k", baseUrl: `${server.url}/v1` })
     .stream(request, () => undefined)
-    .catch((error: unknown) => error)
-    .finally(() => server.close());
+    .catch((error: unknown) => error);
+  await server.close();
   expect(fault).toMatchObject({ code: "context_too_long" });
   expect(outcomeOfError(fault, request.signal)).toMatchObject({ usage: noUsage });
 });

@@ -14,7 +14,9 @@ interface Said {
 export const saysTooLong = ({ status, code, message }: Said): boolean =>
   (status === undefined || statuses.has(status)) &&
   code !== "rate_limit_exceeded" &&
-  (codes.has(String(code)) || [...codes].some((each) => message.includes(each)) || words.some((each) => each.test(message)));
+  ((typeof code === "string" && codes.has(code)) ||
+    [...codes].some((each) => message.includes(each)) ||
+    words.some((each) => each.test(message)));
 
 // llama.cpp said 500 for a while.
 const statuses: ReadonlySet<number> = new Set([400, 413, 422, 500]);
