@@ -3,7 +3,7 @@ import type { Brief } from "../contracts/agent-task.ts";
 import { resolve } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import { briefing } from "./opening.ts";
-import { taskOf } from "./shorten.ts";
+import { taskOf } from "./conversation.ts";
 import type { Threads } from "./threads.ts";
 import { Transcripts } from "./transcripts.ts";
 

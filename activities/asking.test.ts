@@ -125,7 +125,7 @@ test("a model whose window is too small leaves the question to the next", async 
   await expect(asking(["openai/gpt-4", "openai/gpt-4o"])).rejects.toMatchObject({ code: "budget_exceeded" });
   expect(begun).toEqual(["openai/gpt-4o"]);
   await expect(asking(["openai/gpt-4", "openai/gpt-4"])).rejects.toMatchObject({
-    code: "model",
+    code: "context_too_long",
     message: expect.stringContaining("takes 8192"),
   });
   await expect(asking(["openai/gpt-4", "nobody"])).rejects.toMatchObject({

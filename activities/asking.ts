@@ -12,11 +12,20 @@ import { SentBack } from "./sent-back.ts";
 import { outcomeOfError } from "./llm-outcome.ts";
 import { boundedUsage, toldUsage, totalOf } from "./llm-usage.ts";
 import { LiveTokens } from "./live-tokens.ts";
-import type { Allowance, CallOutcome, CallOwner, MadeCall, ModelCalls, StartedCall } from "./model-calls.ts";
+import {
+  candidatesOf,
+  type Allowance,
+  type CallOutcome,
+  type CallOwner,
+  type MadeCall,
+  type ModelCalls,
+  type StartedCall,
+} from "./model-calls.ts";
 import { noUsage, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
 import type { Models, Routed } from "./models.ts";
 import type { Need } from "./route.ts";
-import { nextCall, type CallRules, type Next } from "./next-call.ts";
+import { skipped, untilWell } from "./left-alone.ts";
+import { isTooLong, nextCall, type CallRules, type Next } from "./next-call.ts";
 import { Delayed } from "./delayed.ts";
 import { isTurn, refusedBy, type Quotas, type Turn } from "./quotas.ts";
 import type { Announce } from "./record.ts";
@@ -55,6 +64,11 @@ export interface Question {
   guard?: { pass(answer: string, call: number): Promise<Json>; usages: readonly Usage[]; decided: readonly string[] };
 }
 
+export interface Answered extends Worked {
+  /** Of the call that was answered, as its provider has counted them. */
+  inputTokens?: number;
+}
+
 /**
  * One question to the models of a chain, one call per attempt of its activity. What is to be done follows from the calls made so far
  * (`nextCall`), which Postgres keeps (`ModelCalls`).
@@ -88,7 +102,7 @@ export class Asking {
     this.#endsAt = Date.now() + context.timeoutMs;
   }
 
-  async attempt(): Promise<Worked> {
+  async attempt(): Promise<Answered> {
     const first = await this.#first();
     if (first && !(first instanceof Delayed)) return this.#conclude(this.#next([first]), [first]);
     const before = await this.#madeBefore();
@@ -135,7 +149,7 @@ export class Asking {
     return nextCall(made, rules, Math.random());
   }
 
-  async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Worked> {
+  async #conclude(next: Next<MadeCall>, made: MadeCall[]): Promise<Answered> {
     switch (next.kind) {
       case "answer":
         return this.#passed(next.record, made);
@@ -149,14 +163,20 @@ export class Asking {
   }
 
   /** An answer that was paid for stays known, whatever those who look at it make of it. */
-  async #passed(record: MadeCall, made: MadeCall[]): Promise<Worked> {
+  async #passed(record: MadeCall, made: MadeCall[]): Promise<Answered> {
     const { guard } = this.#question;
     const { answer = "", index } = record;
     const own = this.#own(made);
     try {
       const output = guard ? await guard.pass(answer, index) : this.#question.read(answer);
       await this.#keepAnswer(record);
-      return { output, usage: totalOf(own, guard?.usages), told: { usage: toldUsage(own, guard?.usages) }, ...notedBy(guard, made) };
+      return {
+        output,
+        usage: totalOf(own, guard?.usages),
+        told: { usage: toldUsage(own, guard?.usages) },
+        ...notedBy(guard, made),
+        ...countedBy(record),
+      };
     } catch (error) {
       if (error instanceof Fault && guard) throw Fault.of({ ...error.problem, usage: this.#spent(made) });
       if (!(error instanceof SentBack)) throw error;
@@ -189,20 +209,21 @@ export class Asking {
   /** A name that nobody answers to ends the step; so do budgets, unless they let it ask another model. Which one is large enough is tried. */
   async #begin(next: NextCall, before: MadeCall[]): Promise<Begun> {
     try {
-      return await this.#beginWith(next);
+      return await this.#beginWith(next, before);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       const position = next.position + 1;
-      const isOthers = error.problem["isTooLong"] === true || error.problem["isUnable"] === true || isDowngraded(error.problem);
+      const isOthers = error.code === "context_too_long" || error.problem["isUnable"] === true || isDowngraded(error.problem);
       if (isOthers && position < this.#question.models.length)
         return this.#begin({ kind: "call", position, afterMs: 0, suffix: `:fallback${position}` }, before);
       throw before.length === 0 ? error : Fault.of({ ...error.problem, usage: this.#spent(before) });
     }
   }
 
-  async #beginWith(next: NextCall): Promise<Begun> {
+  async #beginWith(next: NextCall, before: MadeCall[]): Promise<Begun> {
     const context = this.#context;
-    const routed = await this.#route(next);
+    const routed = await context.patiently(() => this.#route(next, before));
+    if (routed.openForMs && next.position + 1 >= this.#question.models.length) throw untilWell(routed, routed.openForMs);
     const turn = routed.openForMs ? undefined : await this.#turn(routed);
     const call: StartedCall = {
       index: this.#nextIndex,
@@ -258,11 +279,12 @@ export class Asking {
     await this.#deps.cache.keep(this.#context.tenant, cache.hash, { model: `${provider}/${model}`, answer, ttlMs: cache.ttlMs });
   }
 
-  /** What is mended goes to the model that said it. */
-  #route({ position, repairOf }: NextCall): Promise<Routed> {
+  /** What is mended goes to the model that said it; what was too long for one goes to another of its alias. */
+  #route({ position, repairOf }: NextCall, before: MadeCall[]): Promise<Routed> {
     const { models, need } = this.#question;
-    const wanted = models[position] ?? "default";
-    return this.#deps.models.route(repairOf ? `${repairOf.provider}/${repairOf.model}` : wanted, need);
+    const wanted = repairOf ? labelOf({ provider: repairOf.provider, name: repairOf.model }) : (models[position] ?? "default");
+    const refusedBy = before.filter(isTooLong).map(({ provider, model }) => labelOf({ provider, name: model }));
+    return this.#deps.models.route(wanted, { ...need, ...(refusedBy.length > 0 ? { refusedBy } : {}) }, this.#owner.tenant);
   }
 
   async #outcome({ next, routed, allowed: { outputTokensMax, cut, until } }: Begun): Promise<CallOutcome> {
@@ -325,6 +347,9 @@ export class Asking {
 
 const isDowngraded = ({ code, onExceed }: Problem): boolean => code === "budget_exceeded" && onExceed === "downgradeModel";
 
+const countedBy = ({ usage }: MadeCall): { inputTokens?: number } =>
+  usage === null || usage.isEstimated ? {} : { inputTokens: usage.inputTokens };
+
 /** What was refused before this attempt its calls tell. */
 function notedBy(guard: Question["guard"], made: MadeCall[]): Pick<Worked, "guarded"> {
   const refused = made.flatMap(({ error }) => (error?.code === "guardrail" ? [`${error["rule"] as string}: retry`] : []));
@@ -358,16 +383,6 @@ interface Unsettled {
   outcome: CallOutcome;
 }
 
-/** A provider that keeps failing is left alone for a while: the row says so. */
-const skipped = ({ provider, name, openForMs }: Routed): CallOutcome => ({
-  status: "skipped",
-  usage: noUsage,
-  error: makeProblem("model", `${provider}/${name} keeps failing and is not asked for ${Math.ceil((openForMs ?? 0) / 1_000)} s.`, {
-    retryable: true,
-    retryAfterMs: openForMs ?? 0,
-  }),
-});
-
 const madeCall = ({ index, execution, position, model, route }: StartedCall, outcome: CallOutcome, costUsd: number | null) => ({
   index,
   execution,
@@ -377,6 +392,7 @@ const madeCall = ({ index, execution, position, model, route }: StartedCall, out
   model: model.name,
   costUsd,
   route: route ?? null,
+  ...candidatesOf(route),
 });
 
 const modelOf = ({ model: { provider, name, baseUrl } }: StartedCall): StartedCall["model"] => ({ provider, name, baseUrl });

@@ -6,6 +6,7 @@ import { limits } from "../contracts/limits.ts";
 import { calculator } from "./calculator.ts";
 import { createHttp } from "./http.ts";
 import { createHttpTools } from "./http-tools.ts";
+import { pinTool } from "./pinned.ts";
 import { createSqlTool } from "./sql-tool.ts";
 import { createTenantFiles, type FilesRoot } from "./files-root.ts";
 import { textTools } from "./text-tools.ts";
@@ -36,6 +37,7 @@ export function createBuiltinTools({ filesRoot, mainTenant, httpAllow, sql }: Bu
     ...textTools,
     timeNow,
     calculator,
+    pinTool,
   ];
 }
 

@@ -43,7 +43,7 @@ export class EmbedCalls {
     const { modelCalls, quotas, models } = this.#deps;
     const { text, account, index } = call;
     const endsAt = Date.now() + call.timeoutMs;
-    const routed = await models.route("embedding", { task: "embedding", inputTokens: estimateTokens(text) });
+    const routed = await models.route("embedding", { task: "embedding", inputTokens: estimateTokens(text) }, account.tenant);
     if (routed.openForMs) throw new Fault("unavailable", `${labelOf(routed)} keeps failing and is not asked for a while.`);
     const turn = await this.#turn(routed, call, endsAt);
     const { route, ...model } = routed;

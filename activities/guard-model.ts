@@ -50,7 +50,7 @@ function questionOf({ model, rule, outcome }: Extract<Guardrail, { type: "model"
       messages: repairOf ? repairMessages(messages, repairOf.answer ?? "", schema) : messages,
       outputSchema: schema,
     }),
-    judge: (answer, label) => judge(answer, { label, schema }),
+    judge: (answer, label) => judge(answer, { label, schema, hasTools: false }),
     read: (answer) => checkAnswer(answer, schema).value,
   };
 }

@@ -11,6 +11,8 @@ interface Judging {
   /** `provider/name` */
   label: string;
   schema: JsonSchema | undefined;
+  /** Whether tools were offered: calls of others are no answer. */
+  hasTools: boolean;
   /** What is to fit the schema; absent: its text. */
   text?: string;
   /** What is kept of it; absent: the same. */
@@ -20,9 +22,10 @@ interface Judging {
 }
 
 /** What an answer is worth. */
-export function judge(said: ChatAnswer, { label, schema, text = said.text, kept = text, asksAgain = () => false }: Judging): CallOutcome {
+export function judge(said: ChatAnswer, judging: Judging): CallOutcome {
+  const { label, schema, hasTools, text = said.text, kept = text, asksAgain = () => false } = judging;
   const { usage } = said;
-  const unusable = unusableBecause(said, schema !== undefined);
+  const unusable = unusableBecause(said, { isStructured: schema !== undefined, hasTools });
   if (unusable) return { status: "failed", usage, answer: kept, error: makeProblem("model_output", `${label} ${unusable}`) };
   const checked = schema && checkAnswer(text, schema);
   if (checked && checked.problems.length > 0) return { status: "unfit", usage, answer: kept, error: unfitProblem(label, checked) };
@@ -42,8 +45,12 @@ function asks(asksAgain: NonNullable<Judging["asksAgain"]>, text: string): boole
   }
 }
 
-function unusableBecause({ finish, text, toolCalls }: ChatAnswer, isStructured: boolean): string | undefined {
+function unusableBecause(
+  { finish, text, toolCalls }: ChatAnswer,
+  { isStructured, hasTools }: { isStructured: boolean; hasTools: boolean },
+): string | undefined {
   if (finish === "refusal") return `refused to answer: ${text.slice(0, 300) || "no reason given"}`;
+  if (!hasTools && toolCalls.length > 0) return `asked for ${toolCalls[0]!.name.slice(0, 80)}, though it was given no tools.`;
   if (toolCalls.length === 0 && text.trim() === "") return "gave an empty answer.";
   // Of a value that was cut the check says more; of calls that were cut nobody knows what they were to be.
   if (finish === "length" && !isStructured)
@@ -76,5 +83,5 @@ export function outcomeOfError(error: unknown, signal: AbortSignal): CallOutcome
 /** A provider that refuses takes no money; what one that answered and then broke has taken is known only when it said so. */
 function usageOf(problem: Problem, spent: unknown): TokenUsage | null {
   if (spent) return spent as TokenUsage;
-  return typeof problem["upstreamStatus"] === "number" ? noUsage : null;
+  return typeof problem["upstreamStatus"] === "number" || problem.code === "context_too_long" ? noUsage : null;
 }

@@ -1,11 +1,20 @@
 import type { Usage } from "../contracts/activities.ts";
-import type { JsonObject } from "../contracts/json.ts";
+import { isObject, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { MadeCall } from "./model-calls.ts";
 import { noUsage } from "./model-port.ts";
+import type { Worked } from "./step.ts";
 
 /** What a step has paid, with what others have paid for it. Its model is the one asked last: the one that answered. */
 export const totalOf = (made: MadeCall[], others: readonly Usage[] = []): Usage => others.reduce(plus, ownTotal(made));
+
+/** What was done, with what others have paid for it. */
+export function totalWith(worked: Worked, others: readonly Usage[]): Worked {
+  if (others.length === 0 || !worked.usage) return worked;
+  const usage = others.reduce(plus, worked.usage);
+  const told = worked.told?.["usage"];
+  return { ...worked, usage, told: { ...worked.told, usage: { ...(isObject(told) ? told : {}), ...usage } } };
+}
 
 const plus = (usage: Usage, { inputTokens, outputTokens, costUsd, calls }: Usage): Usage => ({
   ...usage,

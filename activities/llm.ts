@@ -58,7 +58,7 @@ function questionOf(fields: LlmFields, { wanted, guard }: Wanted, context: StepC
       messages: messagesFor(fields.messages, repairOf, schema),
       ...(schema ? { outputSchema: schema } : {}),
     }),
-    judge: (answer, label) => judge(answer, { label, schema, asksAgain: (text) => context.asksAgain(read(text)) }),
+    judge: (answer, label) => judge(answer, { label, schema, hasTools: false, asksAgain: (text) => context.asksAgain(read(text)) }),
     read,
     ...(guard ? { guard: guardOfAnswer(guard, read) } : {}),
   };

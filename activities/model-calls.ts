@@ -329,6 +329,7 @@ function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
     status: row.status as ModelCallStatus,
     provider: row.provider,
     model: row.model,
+    ...candidatesOf(row.route as JsonObject | null),
     ...(row.answer === null ? {} : { answer: row.answer }),
     ...(row.error === null ? {} : { error: row.error as unknown as Problem }),
     usage: usageOf(row),
@@ -336,6 +337,10 @@ function recordOf(row: Prisma.ModelCallGetPayload<object>): MadeCall {
     route: row.route as JsonObject | null,
   };
 }
+
+/** Of a route: how many there were to choose from. */
+export const candidatesOf = (route: JsonObject | null | undefined): { candidates?: number } =>
+  Array.isArray(route?.["candidates"]) ? { candidates: route["candidates"].length } : {};
 
 function usageOf(row: Prisma.ModelCallGetPayload<object>): TokenUsage | null {
   if (row.inputTokens === null) return null;

@@ -14,7 +14,7 @@ afterAll(() => Promise.all(closing.map((close) => close())));
 /** Whoever the settings name, as a worker would ask it: the cheapest of its models. */
 async function partnerOf(settings: Partial<ModelSettings>, embedder?: string): Promise<Partner> {
   const route = (more: Partial<ModelSettings> = {}) =>
-    createModels({ TENUTO_MODELS: [], ...settings, ...more }).route("cheap", { inputTokens: 100, task: "text" });
+    createModels({ TENUTO_MODELS: [], ...settings, ...more }).route("cheap", { inputTokens: 100, task: "text" }, "t");
   const { model, name, provider } = await route();
   const { model: stranger } = await route({ [provider === "openai" ? "OPENAI_API_KEY" : "ANTHROPIC_API_KEY"]: "sk-nobody-has-this" });
   return { model, name, stranger, ...(embedder === undefined ? {} : { embedder }) };

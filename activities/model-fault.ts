@@ -1,8 +1,10 @@
 import { types } from "node:util";
 import type { TokenUsage } from "../contracts/model-calls.ts";
 import { Fault } from "../contracts/faults.ts";
+import type { Json, JsonObject } from "../contracts/json.ts";
 import { refusalOf } from "./quota-headers.ts";
 import { retryAdvice } from "./retry-after.ts";
+import { saysTooLong } from "./too-long.ts";
 
 /**
  * The fault behind whatever a provider's SDK threw. Both SDKs come from one generator and throw the same shapes:
@@ -60,9 +62,20 @@ const retryableStatuses: ReadonlySet<number> = new Set([408, 409, 429]);
 interface AnswerError {
   status: number;
   headers: Headers;
+  /** The provider's own. */
+  code?: Json;
 }
 
+const tooLongFault = (error: Error, label: string, extra: JsonObject): Fault =>
+  new Fault(
+    "context_too_long",
+    `${label} answered ${cut(error.message)}. Ask for less at a time, or name a model with a larger window among \`fallbacks\`.`,
+    { cause: error, extra },
+  );
+
 function answerFault(error: Error, answer: AnswerError, label: string): Fault {
+  if (saysTooLong({ status: answer.status, code: answer.code, message: error.message }))
+    return tooLongFault(error, label, { upstreamStatus: answer.status });
   const header = (name: string): string | null => answer.headers.get(name);
   // A provider knows better than its status whether another attempt makes sense.
   const said = header("x-should-retry");
@@ -84,17 +97,20 @@ function readErrorEvent(error: Error): { type: string } | undefined {
 }
 
 /** Unless it says that the request is wrong, another attempt makes sense. */
-const eventFault = (error: Error, { type }: { type: string }, label: string): Fault =>
-  new Fault("model", `${label} broke off its answer (${type}): ${cut(error.message)}.`, {
+function eventFault(error: Error, { type }: { type: string }, label: string): Fault {
+  if (saysTooLong({ code: type, message: error.message })) return tooLongFault(error, label, {});
+  return new Fault("model", `${label} broke off its answer (${type}): ${cut(error.message)}.`, {
     cause: error,
     extra: { retryable: !/^(invalid_|authentication_|permission_|not_found|billing)/.test(type) },
   });
+}
 
 const brokenFault = (detail: string, cause: Error): Fault => new Fault("model", detail, { cause, extra: { retryable: true } });
 
 function readAnswer(error: Error): AnswerError | undefined {
-  const { status, headers } = error as Partial<AnswerError>;
-  return typeof status === "number" && typeof headers?.get === "function" ? { status, headers } : undefined;
+  const { status, headers, code } = error as Partial<AnswerError>;
+  if (typeof status !== "number" || typeof headers?.get !== "function") return undefined;
+  return { status, headers, ...(code === undefined ? {} : { code }) };
 }
 
 const isBrokenConnection = (error: Error): boolean =>

@@ -92,14 +92,31 @@ export interface Model {
   embed(request: EmbedRequest): Promise<Embedded>;
 }
 
-/** For servers that do not tell: four characters a token is right within a third for English text. */
-export const estimateTokens = (text: string): number => Math.ceil(text.length / 4);
+/** For servers that do not tell. */
+export const estimateTokens = (text: string): number => Math.ceil(quartersOf(text) / 4);
 
-/** Of a message of so many characters. */
-export const estimateMessageTokens = (characters: number): number => Math.ceil(characters / 4) + 4;
+/** Of a message of so many quarters. */
+export const estimateMessageTokens = (quarters: number): number => Math.ceil(quarters / 4) + 4;
+
+/**
+ * How long a text is for a model, in quarters of a token: four characters of English are one, right within a third; a letter of other
+ * alphabets is half of one, a sign of Chinese, Japanese or Korean a whole one.
+ */
+export function quartersOf(text: string): number {
+  let quarters = 0;
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    quarters += unit < 0x80 ? 1 : unit < 0x2e80 ? 2 : 4;
+  }
+  return quarters;
+}
+
+/** How many characters of a text are about so many quarters. */
+export const charactersIn = (text: string, quarters: number): number =>
+  Math.floor(Math.max(0, quarters) * Math.min(1, text.length / Math.max(1, quartersOf(text))));
 
 export const estimateInputTokens = ({ messages, tools = [] }: Pick<ChatRequest, "messages" | "tools">): number =>
-  messages.reduce((sum, message) => sum + estimateMessageTokens(textOf(message).length), 0) +
+  messages.reduce((sum, message) => sum + estimateMessageTokens(quartersOf(textOf(message))), 0) +
   tools.reduce((sum, tool) => sum + estimateTokens(JSON.stringify(tool)), 0);
 
 export const estimatedUsage = (request: Pick<ChatRequest, "messages" | "tools">, output: string): TokenUsage => ({

@@ -12,6 +12,7 @@ const rules = (more: Partial<CallRules> = {}): CallRules => ({ models: 1, repair
 
 interface Told {
   status: ModelCallStatus;
+  candidates?: number;
   code?: FaultCode;
   extra?: JsonObject;
 }
@@ -21,6 +22,7 @@ const asksFor = (retryAfterMs: number): Told => ({ ...passing, extra: { retryabl
 const wrong: Told = { status: "failed", code: "model", extra: { retryable: false } };
 const late: Told = { status: "failed", code: "timeout" };
 const refused: Told = { status: "failed", code: "model_output" };
+const tooLong: Told = { status: "failed", code: "context_too_long" };
 const unfit: Told = { status: "unfit", code: "model_output" };
 const lost: Told = { status: "lost", code: "model" };
 const answered: Told = { status: "answered" };
@@ -29,10 +31,10 @@ const answered: Told = { status: "answered" };
 function play(outcomes: Told[], given: CallRules): { next: Next; log: CallRecord[] } {
   const log: CallRecord[] = [];
   let next = nextCall(log, given, 0.5);
-  for (const { status, code, extra } of outcomes) {
+  for (const { status, code, extra, candidates } of outcomes) {
     if (next.kind !== "call") break;
     const error = code && { error: makeProblem(code, `call ${log.length}`, extra ?? {}) };
-    log.push({ index: log.length, position: next.position, status, answer: "said", ...error });
+    log.push({ index: log.length, position: next.position, status, answer: "said", ...error, ...(candidates ? { candidates } : {}) });
     next = nextCall(log, given, 0.5);
   }
   return { next, log };
@@ -109,6 +111,23 @@ describe("what an llm step does next", () => {
     expect(after([skipped])).toMatchObject({ position: 0, afterMs: 20_000 });
   });
 
+  test("to have left a model alone is no try of it", async () => {
+    const skipped: Told = { status: "skipped", code: "model", extra: { retryable: true, retryAfterMs: 5 } };
+    expect(after([skipped, skipped, skipped, skipped, passing, passing])).toMatchObject({ kind: "call", position: 0 });
+  });
+
+  test("what is too long for a model goes to the next at once, and fails as such where there is none", () => {
+    expect(after([tooLong], { models: 2 })).toEqual({ kind: "call", position: 1, afterMs: 0, suffix: ":fallback1" });
+    expect(after([tooLong])).toMatchObject({ kind: "fail", error: { code: "context_too_long" } });
+    expect(after([tooLong, tooLong], { models: 2 })).toMatchObject({ kind: "fail", error: { code: "context_too_long" } });
+  });
+
+  test("what is too long for one of an alias goes to the others of it first", () => {
+    const ofTwo = { ...tooLong, candidates: 2 };
+    expect(after([ofTwo], { models: 2 })).toEqual({ kind: "call", position: 0, afterMs: 0, suffix: "" });
+    expect(after([ofTwo, ofTwo], { models: 2 })).toMatchObject({ position: 1 });
+  });
+
   test("what `nonRetryable` names is not tried again with the same model", () => {
     const more = { models: 2, retry: { ...retry, nonRetryable: ["model"] } };
     expect(after([passing], more)).toMatchObject({ position: 1 });
@@ -128,6 +147,8 @@ const outcome = fc.constantFrom(
   refused,
   unfit,
   lost,
+  tooLong,
+  { ...tooLong, candidates: 8 },
   { status: "rejected" as const },
   answered,
 );

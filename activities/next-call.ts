@@ -9,6 +9,8 @@ export interface CallRecord {
   /** Place in the step's chain of models, 0 for the wanted one. */
   position: number;
   status: ModelCallStatus;
+  /** How many models could have been asked for it; absent: it was no alias. */
+  candidates?: number;
   /** Of an answer: what the model said. */
   answer?: string;
   /** Of a call that gave no answer that counts: why. */
@@ -31,8 +33,8 @@ export type Next<Record extends CallRecord = CallRecord> =
 /**
  * What an `llm` step does next, from its calls so far. By the error's class:
  * a passing one → the same model again, then the next; no answer in time → the next; an answer that does not fit → repaired by the
- * same model, then the next; a refusal, an empty or cut answer → the next; a wrong request or setting → stop, since the next model
- * would hide it.
+ * same model, then the next; a refusal, an empty or cut answer → the next; longer than what the model takes in → another of its alias, then
+ * the next; a wrong request or setting → stop, since the next model would hide it.
  */
 export function nextCall<Record extends CallRecord>(log: readonly Record[], rules: CallRules, chance: number): Next<Record> {
   const last = log.at(-1);
@@ -44,6 +46,7 @@ export function nextCall<Record extends CallRecord>(log: readonly Record[], rule
     case "again":
       return callAt(log, position, waitAfter(last, triesOf(log, position), rules.retry, chance));
     case "repair":
+    case "other":
       return callAt(log, position, 0);
     case "next":
       return callAt(log, position + 1, 0);
@@ -52,7 +55,8 @@ export function nextCall<Record extends CallRecord>(log: readonly Record[], rule
   }
 }
 
-type Reaction = "answer" | "again" | "repair" | "next" | "stop";
+/** `other`: the same name, for another of its candidates. */
+type Reaction = "answer" | "again" | "repair" | "other" | "next" | "stop";
 
 function reactionTo(last: CallRecord, log: readonly CallRecord[], rules: CallRules): Reaction {
   if (last.status === "answered" || last.status === "cached") return "answer";
@@ -64,8 +68,9 @@ function reactionTo(last: CallRecord, log: readonly CallRecord[], rules: CallRul
     case "unfit":
       return at(log, last.position).filter(({ status }) => status === "unfit").length <= rules.repairs ? "repair" : onwards;
     case "skipped":
-      return hasNext ? "next" : again;
+      return hasNext ? "next" : "again";
     case "failed":
+      if (isTooLong(last)) return again === "again" && hasOthers(last, log) ? "other" : onwards;
       return reactionToError(last.error, { again, onwards, hasNext, retry: rules.retry });
     default:
       return again;
@@ -79,13 +84,20 @@ function reactionToError(
   const code = error?.code;
   if (code === "model" && error?.["retryable"] === false) return "stop";
   if (code !== "model" && code !== "timeout") return onwards;
-  const isTooLong = hasNext && (code === "timeout" || Number(error?.["retryAfterMs"] ?? 0) > limits.fallbackWaitMsMax);
-  return isTooLong || retry.nonRetryable.includes(error?.type ?? code) ? onwards : again;
+  const isAway = hasNext && (code === "timeout" || Number(error?.["retryAfterMs"] ?? 0) > limits.fallbackWaitMsMax);
+  return isAway || retry.nonRetryable.includes(error?.type ?? code) ? onwards : again;
 }
 
-/** Calls of the model at this place that were no answers to be repaired. */
+/** It refused the request for its length: it will again, and another may take it. */
+export const isTooLong = ({ error }: Pick<CallRecord, "error">): boolean => error?.code === "context_too_long";
+
+/** Another model of the same alias has not refused it yet. */
+const hasOthers = ({ position, candidates = 1 }: CallRecord, log: readonly CallRecord[]): boolean =>
+  at(log, position).filter(isTooLong).length < candidates;
+
+/** Calls of the model at this place that were made, and were no answers to be repaired. */
 const triesOf = (log: readonly CallRecord[], position: number): number =>
-  at(log, position).filter(({ status }) => status !== "unfit").length;
+  at(log, position).filter(({ status }) => status !== "unfit" && status !== "skipped").length;
 
 const at = <Record extends CallRecord>(log: readonly Record[], position: number): Record[] =>
   log.filter((record) => record.position === position);

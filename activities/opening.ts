@@ -9,7 +9,7 @@ import { recalled } from "./memory-tools.ts";
 import type { Asker, Embeddings } from "./embeddings.ts";
 import { smallestWindow, type Models } from "./models.ts";
 import { estimateInputTokens } from "./model-port.ts";
-import { systemOf } from "./shorten.ts";
+import { systemOf } from "./conversation.ts";
 import { specsOf } from "./think.ts";
 import type { Threads } from "./threads.ts";
 
@@ -51,18 +51,25 @@ export async function openingOf(
   const memories = recall === 0 ? [] : await embeddings.search(filter, { text: brief.prompt, max: recall }, asker);
   const thread = brief.thread ? await threads.before(brief.thread, briefing(tenant, run)) : [];
   const window = smallestWindow(models, names);
+  const wanted = contextTokensOf(order, agent);
   // As it will be with something to read.
   const fixed = { messages: systemOf({ ...brief, opening: [] }), tools: specsOf(brief) };
   const context = assemble({
-    window: Math.min(order.contextTokens, window),
+    window: Math.min(wanted, window),
     system: fixed.messages,
     tools: fixed.tools,
     task: brief.prompt,
     memories: memories.map(recalled),
     thread: thread.map(({ asked, answered, at }) => ({ asked, answered, at: at.toISOString() })),
   });
-  const contextTokens = Math.min(order.contextTokens, conversationTokens(window - estimateInputTokens(fixed)));
+  const contextTokens = Math.min(wanted, conversationTokens(window - estimateInputTokens(fixed)));
   return { ...context, contextTokens, mayHold: recall > 0 || brief.thread !== undefined };
+}
+
+/** The step's word goes before its agent's. Whoever takes a conversation over may want less, and gets no more than it had. */
+function contextTokensOf({ contextTokens, handedOver }: AgentOrder, agent: Agent | undefined): number {
+  if (handedOver === undefined) return contextTokens ?? agent?.contextTokens ?? defaults.agentContextTokens;
+  return Math.min(contextTokens ?? defaults.agentContextTokens, agent?.contextTokens ?? Number.POSITIVE_INFINITY);
 }
 
 /**

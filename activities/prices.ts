@@ -35,9 +35,19 @@ export class Prices {
   async cost(tenant: string, model: PricedModel, usage: TokenUsage | null, at = new Date()): Promise<number | null> {
     if (usage === null) return null;
     if (model.provider === "local" || usage.inputTokens + usage.outputTokens === 0) return 0;
-    const name = `${model.provider}/${model.name}`;
-    const given = (await this.#tenants.get(tenant, () => this.#pricesOf(tenant))).get(name) ?? this.#own.get(name);
+    const given = await this.#given(tenant, model);
     return given ? costAt(withWrites(given, model), usage) : listedCost(model, usage, at);
+  }
+
+  /** A million tokens in and a million out, in small requests; undefined when nobody knows. */
+  async ofMillion(tenant: string, model: PricedModel): Promise<number | undefined> {
+    const given = await this.#given(tenant, model);
+    return given ? given.input + given.output : listedPrice(model);
+  }
+
+  async #given(tenant: string, model: PricedModel): Promise<Price | undefined> {
+    const name = `${model.provider}/${model.name}`;
+    return (await this.#tenants.get(tenant, () => this.#pricesOf(tenant))).get(name) ?? this.#own.get(name);
   }
 
   async #pricesOf(tenant: string): Promise<Map<string, Price>> {

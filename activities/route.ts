@@ -3,6 +3,8 @@ export interface Need {
   /** About. */
   inputTokens: number;
   task: "text" | "structured" | "tools" | "embedding";
+  /** `provider/model` of those that have refused the very request for its length. */
+  refusedBy?: readonly string[];
 }
 
 /** A model that an alias may stand for, as far as it is known at the moment. */
@@ -57,13 +59,18 @@ const taskWords: Record<Need["task"], string> = {
   embedding: "embeddings",
 };
 
-export const isTooSmall = ({ contextTokens = Number.POSITIVE_INFINITY }: Candidate, need: Need): boolean =>
-  need.inputTokens > contextTokens;
+export const isTooSmall = (candidate: Candidate, need: Need): boolean => {
+  const { contextTokens = Number.POSITIVE_INFINITY } = candidate;
+  return need.inputTokens > contextTokens || hasRefused(candidate, need);
+};
+
+const hasRefused = ({ model }: Candidate, { refusedBy = [] }: Need): boolean => refusedBy.includes(model);
 
 function reasonAgainst(candidate: Candidate, need: Need): string | undefined {
   const { missing, cannot, contextTokens, openForMs } = candidate;
   if (missing !== undefined) return `not set up: ${missing}`;
   if (cannot?.includes(need.task)) return `cannot do ${taskWords[need.task]}`;
+  if (hasRefused(candidate, need)) return "has refused the request for its length";
   if (isTooSmall(candidate, need)) return `takes ${contextTokens} tokens, the request has about ${need.inputTokens}`;
   if (openForMs !== undefined && openForMs > 0) return `keeps failing; asked again in ${Math.ceil(openForMs / 1_000)} s`;
   return undefined;

@@ -1,11 +1,15 @@
 import { GIVE_ANSWER, type AskedCall, type Brief, type CallResult, type ThinkFields, type Thought } from "../contracts/agent-task.ts";
+import type { Usage } from "../contracts/activities.ts";
+import { Fault } from "../contracts/faults.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
 import type { Json, JsonSchema } from "../contracts/json.ts";
+import { limits } from "../contracts/limits.ts";
 import { resolve, store } from "../prisma/blobs.ts";
 import type { Database } from "../prisma/client.ts";
 import { refuseInactive } from "./agent-state.ts";
 import { askedCalls, inlineArgumentBytes } from "./asked-calls.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
+import { lineOf, partsOf, systemOf, taskOf } from "./conversation.ts";
 import { judge } from "./llm-outcome.ts";
 import { Guard, type GuardDeps } from "./guard.ts";
 import { objectSchema, refusedMessages, repairMessages } from "./llm-output.ts";
@@ -13,7 +17,7 @@ import { totalOf } from "./llm-usage.ts";
 import type { CallOutcome, MadeCall } from "./model-calls.ts";
 import { estimateInputTokens, type ChatAnswer, type Message, type ToolSpec } from "./model-port.ts";
 import { answerOf, answerText, givenBy, saidMessage, type Said } from "./said.ts";
-import { lineOf, shorten, systemOf, taskOf } from "./shorten.ts";
+import { shorten } from "./shorten.ts";
 import type { Work, Worked } from "./step.ts";
 import type { Threads } from "./threads.ts";
 import { resultMessages } from "./tool-results.ts";
@@ -40,31 +44,39 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       context.patiently(async () => (await resolve(deps.database, context.tenant, result)) as CallResult);
     const coming = before.length === 0 ? beginningOf(brief) : await resultMessages({ brief, before, fields }, load);
     const added = guard ? await passAdded(guard, brief, { before, added: coming }) : { messages: coming };
-    if (added.question) return asksFirst(added.question, added.messages);
+    if (added.question) {
+      const asks = await storedPayload(added.question);
+      return unasked(added.messages, { tokens: 0, asks }, guard!.usages.length > 0 ? totalOf([], guard!.usages) : undefined);
+    }
     const conversation = [...before, ...added.messages];
     const question = questionOf(brief, fields, { conversation, guard });
-    const { output, ...worked } = await new Asking(deps, question, context).attempt();
-    const thought = await thoughtOf(output as unknown as Heard, added.messages);
+    const answered = await new Asking(deps, question, context).attempt().catch((error: unknown) => tooLongFor(brief, conversation, error));
+    if (answered instanceof Fault) return unasked(added.messages, tooLong, answered.problem["usage"] as unknown as Usage | undefined);
+    const { output, inputTokens = 0, ...worked } = answered;
+    const uncounted = Math.max(0, inputTokens - question.need.inputTokens);
+    const thought = await thoughtOf(output as unknown as Heard, { messages: added.messages, uncounted });
     const { transcript, answer, isDone, asks } = thought;
     // What people have yet to let pass belongs to no thread.
     if (isDone && brief.thread && !asks)
       await deps.threads.add(brief.thread, { asked: taskOf(brief, conversation).content, answer, transcript }, context);
     return { ...worked, output: thought as unknown as Json, isOurs: true };
 
-    /** What people have approved stands in the conversation: the next turn asks the model about exactly that. */
-    async function asksFirst(asks: GuardrailQuestion, messages: Message[]): Promise<Worked> {
+    /** No model has said anything to what was added. It stands in the conversation: the next turn asks about exactly that. */
+    async function unasked(messages: Message[], more: Pick<Thought, "tokens" | "asks" | "isTooLong">, usage?: Usage): Promise<Worked> {
       const transcript = await context.patiently(() => transcripts.extend(fields.transcript, messages));
-      const thought: Thought = { transcript, tokens: 0, calls: [], isDone: false, answer: null, asks: await storedPayload(asks) };
-      const { usages, decided } = guard!;
-      const usage = usages.length > 0 ? { usage: totalOf([], usages) } : {};
-      return { output: thought as unknown as Json, isOurs: true, guarded: decided, ...usage };
+      const thought: Thought = { transcript, calls: [], isDone: false, answer: null, ...more };
+      const paid = usage ? { usage, told: { usage: { ...usage } } } : {};
+      return { output: thought as unknown as Json, isOurs: true, ...(guard ? { guarded: [...guard.decided] } : {}), ...paid };
     }
 
-    async function thoughtOf({ said, question: asks, questions }: Heard, messages: Message[]): Promise<Thought> {
+    async function thoughtOf(
+      { said, question: asks, questions }: Heard,
+      { messages, uncounted }: { messages: Message[]; uncounted: number },
+    ): Promise<Thought> {
       const transcript = await context.patiently(() => transcripts.extend(fields.transcript, [...messages, saidMessage(said)]));
       const answer = answerOf(brief, said);
       const calls = answer === undefined ? await callsOf(said, questions ?? []) : [];
-      const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] });
+      const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] }) + uncounted;
       const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
       const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
       if (handoff >= 0) thought.handoff = handoff;
@@ -86,6 +98,17 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
   };
   return Object.assign(think, { readsParts: true as const });
 }
+
+/** The next turn begins with a shorter conversation, where there is something to leave out. Throws what is no such fault. */
+function tooLongFor(brief: Brief, conversation: Message[], error: unknown): Fault {
+  const { opening, earlier } = partsOf(brief, conversation);
+  const mayShorten = !brief.messages && (opening.length > 0 || earlier.length > 0);
+  if (error instanceof Fault && error.code === "context_too_long" && mayShorten) return error;
+  throw error;
+}
+
+/** Longer than any conversation may be, whatever its model is thought to take. */
+const tooLong = { tokens: limits.agentContextTokensMax + 1, isTooLong: true } as const;
 
 type ThinkDeps = LlmDeps & GuardDeps & { database: Database; threads: Threads };
 
@@ -111,7 +134,7 @@ function questionOf(brief: Brief, fields: ThinkFields, { conversation, guard }: 
       ...(tools.length > 0 ? { tools } : {}),
       ...(repairOf && !isRefused(repairOf) ? { toolChoice: { name: GIVE_ANSWER } } : {}),
     }),
-    judge: (answer, label) => judgeTurn(answer, label, envelope?.schema),
+    judge: (answer, label) => judgeTurn(answer, label, { schema: envelope?.schema, hasTools: tools.length > 0 }),
     read: (answer) => ({ said: JSON.parse(answer) as Json }),
     ...(guard ? { guard: guardOfTurn(guard, brief) } : {}),
   };
@@ -153,9 +176,13 @@ function messagesFor(messages: Message[], repairOf: MadeCall | undefined, schema
 }
 
 /** A turn that calls tools has no answer to fit the schema yet. */
-function judgeTurn(answer: ChatAnswer, label: string, schema: JsonSchema | undefined): CallOutcome {
+function judgeTurn(
+  answer: ChatAnswer,
+  label: string,
+  { schema, hasTools }: { schema: JsonSchema | undefined; hasTools: boolean },
+): CallOutcome {
   const { text, toolCalls, thinking } = answer;
   const said: Said = { text, toolCalls, ...(thinking ? { thinking } : {}) };
   const isOver = toolCalls.length === 0 || givenBy(said) !== undefined;
-  return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined });
+  return judge(answer, { label, text: answerText(said), kept: JSON.stringify(said), schema: isOver ? schema : undefined, hasTools });
 }

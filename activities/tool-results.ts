@@ -3,7 +3,7 @@ import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import { storable } from "../prisma/storable.ts";
-import type { Message } from "./model-port.ts";
+import { charactersIn, type Message } from "./model-port.ts";
 import { callsIn } from "./turn-guard.ts";
 
 /**
@@ -15,8 +15,8 @@ export async function resultMessages(
   load: (result: CallResult) => Promise<CallResult>,
 ): Promise<Message[]> {
   const calls = callsIn(before);
-  // Together half of the conversation's room: four characters count as a token.
-  const room = Math.min(limits.agentResultBytesMax, Math.floor((contextTokens * 2) / Math.max(1, calls.length)));
+  // Together half of the conversation's room, in quarters of a token.
+  const room = Math.floor((contextTokens * 2) / Math.max(1, calls.length));
   const messages: Message[] = [];
   for (const [index, { id, name }] of calls.entries()) {
     const result = results[index];
@@ -69,6 +69,7 @@ const errorText = (error: Json): string => {
 
 /** A result must leave room for the rest of the conversation. */
 function clipped(text: string, room: number): string {
-  const rest = text.length - room;
-  return rest <= 0 ? text : `${storable(text.slice(0, room))}\n[${rest} more characters were left out]`;
+  const kept = Math.min(limits.agentResultBytesMax, charactersIn(text, room));
+  const rest = text.length - kept;
+  return rest <= 0 ? text : `${storable(text.slice(0, kept))}\n[${rest} more characters were left out]`;
 }

@@ -246,9 +246,10 @@ const meanings: Record<keyof typeof limits, string> = {
   cacheTtlMaxMs: "`ttl` of a `cache`: problem `wrong_value`",
   cachedAnswerBytesMax: "a model's answer that is kept for `cache`; longer ones are asked for each time",
   cachedAnswersMax: "answers that are kept for a tenant; the oldest go first",
-  agentContextTokensMin: "least `contextTokens` of an `agent` step",
-  agentContextTokensMax: "most `contextTokens` of an `agent` step",
+  agentContextTokensMin: "least `contextTokens` of an agent",
+  agentContextTokensMax: "most `contextTokens` of an agent",
   agentCallsPerTurnMax: "tool calls that one turn of an agent may make; the model is told that the others were not made",
+  pinnedFactMax: "characters of a fact that `conversation.pin` keeps",
   agentResultBytesMax: "characters of a tool's result that an agent's model sees; the rest is left out, and said to be",
   transcriptChunkBytes: "a piece of an agent's conversation in the store",
   objectsKnownBytesMax:

@@ -107,6 +107,8 @@ export interface Delay {
   /** What it waits for, in words. */
   for: string;
   ms: number;
+  /** Of something that may never come: a step waits for it as long as all its attempts may take, and fails then. */
+  isOutage?: true;
 }
 
 export interface Usage {

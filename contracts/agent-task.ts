@@ -95,7 +95,8 @@ export interface AgentOrder {
   manner?: Manner;
   outputSchema?: JsonSchema;
   owner: string;
-  contextTokens: number;
+  /** The step's; absent: the agent's, or the default. Of a conversation that is handed over what holds so far. */
+  contextTokens?: number;
   thread?: ThreadOrder;
   memory?: { subject?: string; ttlMs?: number; recall?: number };
 }
@@ -223,8 +224,10 @@ export type CallResult = { output: Json } | { error: Json };
 export interface Thought {
   /** Hash of the conversation so far. */
   transcript: string;
-  /** Its length, estimated. */
+  /** Its length: estimated, and what its model's provider has counted above that. */
   tokens: number;
+  /** No model of the agent takes so much: the next turn begins with less. */
+  isTooLong?: true;
   /** None when it is done. */
   calls: AskedCall[];
   /** Which of them hands the conversation over. */

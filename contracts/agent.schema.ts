@@ -3,7 +3,7 @@ import { agentStates, agentToolName, type Agent } from "./agents.ts";
 import { paged, pageSchema, text as someText, time } from "./api.schema.ts";
 import { count, duration, fixedText, grantedTool, handoffs, manner, text, version, workflowName } from "./definition-fields.schema.ts";
 import { guardrails } from "./guardrail.schema.ts";
-import { limits } from "./limits.ts";
+import { defaults, limits } from "./limits.ts";
 import { allows } from "./policy.ts";
 
 /** An agent as people write it, and what the API says of agents. */
@@ -34,6 +34,14 @@ const agentFields = {
     })
     .optional()
     .describe("What one task may take."),
+  contextTokens: z
+    .int()
+    .min(limits.agentContextTokensMin)
+    .max(limits.agentContextTokensMax)
+    .optional()
+    .describe(
+      `What a task begins with is fitted into so many tokens, and a longer conversation replaced by a summary; ${defaults.agentContextTokens} by default.`,
+    ),
   approval: z
     .strictObject({
       tools: z

@@ -22,6 +22,8 @@ export interface Agent {
   maxOutputTokens?: number;
   tools?: GrantedTool[];
   limits?: AgentLimits;
+  /** What a task begins with is fitted into so many tokens, and a longer conversation shortened. */
+  contextTokens?: number;
   approval?: AgentApproval;
   memory?: AgentMemory;
   guardrails?: Guardrail[];

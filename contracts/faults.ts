@@ -23,6 +23,7 @@ export const faults = {
   effect_unknown: { status: 409, retryable: false, title: "Nobody knows whether it has happened" },
   model: { status: 502, retryable: true, title: "Model call failed" },
   model_output: { status: 502, retryable: false, title: "Model answer does not fit its schema" },
+  context_too_long: { status: 422, retryable: false, title: "Longer than what the model takes in" },
   guardrail: { status: 422, retryable: false, title: "A guardrail did not let it pass" },
   activity: { status: 502, retryable: true, title: "Activity failed" },
   max_turns: { status: 422, retryable: false, title: "Agent reached its limit of turns" },

@@ -150,6 +150,7 @@ export const limits = {
   agentContextTokensMin: 1_000,
   agentContextTokensMax: 2_000_000,
   agentResultBytesMax: 32 * KB,
+  pinnedFactMax: 1_000,
   transcriptChunkBytes: 64 * KB,
   objectsKnownBytesMax: 16 * MB,
   sqlRowsMax: 10_000,

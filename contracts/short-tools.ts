@@ -3,6 +3,7 @@
  * activities. Frozen into a Plan when it is compiled; the tools themselves say it too (`short`), and a test holds both equal.
  */
 export const shortTools: readonly string[] = [
+  "conversation.pin",
   "files.exists",
   "files.readJson",
   "files.readText",

@@ -29,7 +29,7 @@ export const agentFields = (step: StepOf<"agent">, compiling: Compiling): StepFi
   // Beside what is settled: a run that goes on with more of it goes on with the turns it has.
   ...(step.maxTurns === undefined ? {} : { maxTurns: step.maxTurns }),
   ...(step.concurrency === undefined ? {} : { concurrency: step.concurrency }),
-  contextTokens: step.contextTokens ?? platformDefaults.agentContextTokens,
+  ...(step.contextTokens === undefined ? {} : { contextTokens: step.contextTokens }),
 });
 
 /** An `llm` step whose guardrails ask people: an agent without tools, which has places to wait at. */

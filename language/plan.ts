@@ -196,7 +196,7 @@ export type StepFields =
       time?: { ms: number; isUnsaid?: true };
       maxTurns?: number;
       concurrency?: number;
-      contextTokens: number;
+      contextTokens?: number;
     }
   /** Inside an agent: what it is about; one model call; one tool call. */
   | {

@@ -82,10 +82,11 @@ async function main(): Promise<void> {
 
 /** What it takes to call models, and to pay for it. */
 function openModels(settings: Settings, { database, redis, redact }: { database: Database; redis: Redis | undefined; redact: Redact }) {
-  const models = createModels(settings, new ModelHealth(redis));
+  const prices = new Prices(database, settings.TENUTO_MODEL_PRICES);
+  const models = createModels(settings, { health: new ModelHealth(redis), prices });
   const quotas = new Quotas(database, new QuotaLines(redis), settings.TENUTO_MODEL_QUOTAS);
   const budgets = new Budgets(database);
-  const modelCalls = new ModelCalls(database, { prices: new Prices(database, settings.TENUTO_MODEL_PRICES), budgets });
+  const modelCalls = new ModelCalls(database, { prices, budgets });
   return { models, quotas, budgets, modelCalls, embeddings: new Embeddings({ database, models, quotas, modelCalls, redact }) };
 }
 

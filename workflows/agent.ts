@@ -81,7 +81,10 @@ interface Bounds {
 const boundsOf = ({ maxTurns, concurrency, contextTokens }: StepOf<"agent">, agent: Settled): Bounds => ({
   maxTurns: Math.min(maxTurns ?? agent.maxTurns ?? defaults.agentTurns, agent.maxTurns ?? Number.POSITIVE_INFINITY),
   concurrency: Math.min(concurrency ?? agent.concurrency ?? defaults.agentCallsAtOnce, agent.concurrency ?? Number.POSITIVE_INFINITY),
-  contextTokens: Math.min(contextTokens, agent.contextTokens ?? Number.POSITIVE_INFINITY),
+  contextTokens: Math.min(
+    contextTokens ?? agent.contextTokens ?? defaults.agentContextTokens,
+    agent.contextTokens ?? Number.POSITIVE_INFINITY,
+  ),
 });
 
 const turnsOf = (step: StepOf<"agent">, { maxTurns }: Bounds): StepOf<"loop"> =>
@@ -117,7 +120,7 @@ function taskMs({ time }: StepOf<"agent">, { timeoutMs }: Settled): number | nul
 /** What the agent gets in each turn: versions, descriptions and schemas of its tools are settled here, once. */
 export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Outcome> {
   const { step, path, context } = here;
-  const { agent, version, tools, approval, answerSchema, contextTokens = defaults.agentContextTokens } = step;
+  const { agent, version, tools, approval, answerSchema, contextTokens } = step;
   const task = path.slice(0, path.lastIndexOf("."));
   const { policy } = walk.options.plan;
   const valueOf = async (template: Template): Promise<Json> => walk.shrink(await walk.value(template, context.frame), path);
@@ -147,7 +150,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
     ...(step.manner ? { manner: step.manner } : {}),
     ...(answerSchema ? { outputSchema: answerSchema } : {}),
     owner: ownerOf(agent, walk.options.plan.name, task),
-    contextTokens,
+    ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(step.thread === undefined ? {} : { thread: await threadOf(walk, here, step.thread, task) }),
     ...(step.memory ? { memory: await memoryOf(walk, here, step.memory) } : {}),
   };

@@ -1,6 +1,6 @@
 import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
-import type { HttpFields, LlmFields, StepDone, Told, ToolFields } from "../contracts/activities.ts";
+import type { Delay, HttpFields, LlmFields, StepDone, Told, ToolFields } from "../contracts/activities.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
@@ -177,7 +177,7 @@ async function call(walk: Walk, kind: CallKind, here: Here<Step & CallOptions>, 
     walk.journal.acknowledge(carried);
     if (done.guarded) walk.inspector.note(shownAt(path), done.guarded);
     if (!delay) return { ...done, isRecorded: true };
-    walk.ledger.note(path, { turn: { for: delay.for, at: walk.clock.now() + delay.ms } });
+    walk.ledger.note(path, { turn: turnAfter(walk, here, { delay, before: turn }) });
   }
 }
 
@@ -195,8 +195,26 @@ async function counted(walk: Walk, here: Here<Step>, asked: Json | undefined, wo
   }
 }
 
-/** What a call waits for, and until when by the run's own time. */
-type Turn = { for: string; at: number };
+/** What a call waits for, until when by the run's own time, and since when for something that may never come. */
+type Turn = { for: string; at: number; since?: number };
+
+function turnAfter(
+  walk: Walk,
+  { step, path }: Here<Step & CallOptions>,
+  { delay, before }: { delay: Delay; before: Turn | undefined },
+): Turn {
+  const now = walk.clock.now();
+  const since = delay.isOutage ? (before?.since ?? now) : before?.since;
+  const turn = { for: delay.for, at: now + delay.ms };
+  if (since === undefined) return turn;
+  const until = since + step.totalTimeoutMs;
+  if (delay.isOutage && now >= until)
+    throw new Fault("model", `Step ${path} has waited ${step.totalTimeoutMs} ms for ${delay.for}.`, {
+      instance: path,
+      extra: { retryable: false },
+    });
+  return { ...turn, at: delay.isOutage ? Math.min(turn.at, until) : turn.at, since };
+}
 
 async function untilTurn(walk: Walk, { path, context }: Here<Step>, turn: Turn): Promise<void> {
   const ms = turn.at - walk.clock.now();

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import type { Delay } from "../contracts/activities.ts";
 import type { Answers } from "../tests/walk/plain-port.ts";
 import { runPlain } from "../tests/walk/run-plain.ts";
 import { definition } from "../tests/walk/steps.ts";
@@ -7,10 +8,22 @@ const say = (id: string, more: object = {}) => ({ id, type: "llm", model: "opena
 const delay = { for: "the quota of openai/m", ms: 5_000 };
 
 /** The first so many calls of a step are told to come back. */
-const delaying = (times: number): Answers => {
+const delaying = (times: number, by: Delay = delay): Answers => {
   let asked = 0;
-  return (path) => (path === "b" && asked++ < times ? { output: null, delay } : { output: path });
+  return (path) => (path === "b" && asked++ < times ? { output: null, delay: by } : { output: path });
 };
+
+test("a model that keeps failing is waited for as long as all attempts of a step may take, not for ever", async () => {
+  const outage: Delay = { for: "openai/m, which keeps failing", ms: 30_000, isOutage: true };
+  const step = say("b", { totalTimeout: "10m", retry: { maxAttempts: 1 } });
+  const during = (waits: number, continues: boolean) => runPlain(definition([step]), { answer: delaying(waits, outage), continues });
+  for (const continues of [false, true]) {
+    expect((await during(18, continues)).end.result).toMatchObject({ status: "completed" });
+    const lasting = await during(1_000, continues);
+    expect(lasting.end.error).toMatchObject({ code: "model", detail: expect.stringContaining("600000 ms for openai/m") as unknown });
+    expect(Math.floor(lasting.port.now() / 1_000)).toBe(600);
+  }
+});
 
 describe("a call whose turn comes later", () => {
   test("sleeps, says what it waits for, and is made again", async () => {
