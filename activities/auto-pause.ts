@@ -40,7 +40,11 @@ async function keep(database: Database, rule: Rule): Promise<void> {
   const pause = await database.pause.findUnique({ where: { tenant_workflow: { tenant, workflow } } });
   if (pause?.isPaused) return;
   const since = new Date(Math.max(Date.now() - windowMs, rule.setAt.getTime(), pause?.changedAt.getTime() ?? 0));
-  const ended = await database.run.groupBy({ by: ["status"], where: { tenant, workflow, isWindow: false, endedAt: { gt: since } }, _count: true });
+  const ended = await database.run.groupBy({
+    by: ["status"],
+    where: { tenant, workflow, isWindow: false, endedAt: { gt: since } },
+    _count: true,
+  });
   const count = (of: typeof ended): number => of.reduce((sum, { _count }) => sum + _count, 0);
   const [all, failed] = [count(ended), count(ended.filter(({ status }) => status === "failed" || status === "timed_out"))];
   if (all < minimumRuns || failed === 0 || failed / all < failureRate) return;

@@ -136,7 +136,11 @@ export class Journal {
   }
 
   /** Tell changes of the run's state and show them to people, at quiet moments, until `close`. */
-  async watch(state: () => State, inspector: Inspector): Promise<void> {
+  async watch(seen: () => State, inspector: Inspector): Promise<void> {
+    const state = (): State => {
+      const now = seen();
+      return now.status === "needs_attention" && now !== this.#told ? { ...now, parked: inspector.parked() } : now;
+    };
     for (;;) {
       const isLeft = (): boolean => (inspector.isAtRest || this.#isUrgent) && this.#outbox.size > 0 && !this.#isAppending;
       // Shown while it looks: to go on costs the workflow thread more than anything that is told here.

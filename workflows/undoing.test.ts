@@ -62,10 +62,9 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
   });
 
   test("items in windows that undo a step ask nobody", async () => {
-    const items = { id: "each", type: "foreach", items: "${input}", steps: [tool("undo", { onError: "park" })] };
-    const odd = { id: "no", type: "raise", error: { type: "odd" } };
-    const input = Array.from({ length: 501 }, (_, n) => n);
-    const ended = await run([tool("pay", { compensate: [items] }), odd], { answer: fails("pay.compensate.each[300].undo"), input });
+    const items = { id: "each", type: "foreach", items: "${range(501)}", steps: [tool("undo", { onError: "park" })] };
+    const steps = [tool("pay", { compensate: [items] }), { id: "no", type: "raise", error: { type: "odd" } }];
+    const ended = await run(steps, { answer: fails("pay.compensate.each[300].undo") });
     expect(ended.end.error).toMatchObject({ type: "odd", unresolved: [{ path: "pay" }] });
   });
 

@@ -171,7 +171,7 @@ export class Walk {
     if (!this.isContinued) this.#tellStart();
     // One that is leaving only seems to wait: the next execution goes on at once. One that is over tells its end, and no state after it.
     const isLast = (): boolean => this.leaving.isNear || this.isOver;
-    const seen = (): State => (isLast() ? this.journal.told : this.#state());
+    const seen = (): State => (isLast() ? this.journal.told : { status: this.status(), approvals: this.approvals.count });
     const watch = this.journal.watch(seen, this.inspector);
     const end = await Promise.race([this.#reachEnd(), this.leaving.moment()]);
     if (!end) return undefined;
@@ -287,11 +287,6 @@ export class Walk {
     // A new object each time: whoever took `vars` as a value keeps what it was.
     this.#vars = { ...this.#vars, ...values };
     this.#top.setName("vars", this.#vars);
-  }
-
-  #state(): State {
-    const parked = this.attention.isNeeded ? this.inspector.parked() : [];
-    return { status: this.status(), approvals: this.approvals.count, ...(parked.length > 0 ? { parked } : {}) };
   }
 
   #tellStart(): void {
