@@ -47,6 +47,7 @@ async function send(walk: Walk, here: HereOf<"message">): Promise<Sent> {
     depth: walk.options.depth,
     payload: await walk.shrink(await walk.value(step.payload, context.frame), path),
     ...(deadline === undefined ? {} : { replyUntil: walk.clock.wall(deadline) }),
+    ...(deadline === undefined || context.budgets.length === 0 ? {} : { budgets: context.budgets }),
   };
   const answer = await walk.outside(() => walk.inspector.busy(() => walk.port.message(outgoing, path)));
   if ("problem" in answer) throw Fault.of({ ...answer.problem, instance: path });
