@@ -141,6 +141,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
       ? {
           approval: {
             tools: approval.tools,
+            ...(approval.unasked ? { unasked: approval.unasked } : {}),
             assignees: (await valueOf(approval.assignees)) as string[],
             expiresAfter: (await valueOf(approval.expiresAfter)) as Asking["expiresAfter"],
             ...(approval.remindAfter ? { remindAfter: (await valueOf(approval.remindAfter)) as NonNullable<Asking["remindAfter"]> } : {}),
