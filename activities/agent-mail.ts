@@ -115,10 +115,13 @@ const taskOf = (agent: Agent["name"], version: string): JsonObject => ({
       agent,
       version,
       summary: "${input.type} from ${input.from}",
-      prompt: "A message of type ${input.type} from ${input.from}:\n\n${input.text}",
+      // Whoever has sent it: the agent's instructions say what becomes of it.
+      prompt: "A message has come; deal with it as your instructions say.\n\n" + `\${data(${said})}`,
     },
   ],
 });
+
+const said = '"type: " + input.type + "\\nfrom: " + input.from + "\\n\\n" + input.text';
 
 function planOf(source: JsonObject): Plan {
   const read = readDefinitionValue(source, { hashOf: sha256 });
