@@ -234,9 +234,11 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
   // Of a tool the activity asks.
-  if (agent !== null && call.tool === undefined && !isBegun(walk, here)) await walk.outside(() => walk.port.admit(agent, here.path));
+  const agents = [...(agent === null ? [] : [agent]), ...(walk.options.agents ?? [])];
+  if (call.tool === undefined && !isBegun(walk, here))
+    for (const each of agents) await walk.outside(() => walk.port.admit(each, here.path));
   if (call.handoff !== undefined) return handOver(walk, here, call);
-  if (call.workflow !== undefined) return childOf(walk, here, call);
+  if (call.workflow !== undefined) return childOf(walk, here, call, agent);
   return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
 }
 
@@ -286,6 +288,7 @@ function childOf(
   walk: Walk,
   here: HereOf<"call">,
   { workflow = "", version, planHash, agent, arguments: args }: AskedCall,
+  asker: string | null,
 ): Promise<Outcome> {
   if (agent !== undefined && walk.options.depth >= limits.agentDepthMax)
     throw new Fault(
@@ -297,7 +300,7 @@ function childOf(
     );
   here.context.task?.delegates();
   const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
-  return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
+  return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> }, asker);
 }
 
 /** The question is an approval whose form is the answer. */

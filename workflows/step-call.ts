@@ -22,6 +22,7 @@ export function stepCall(
     carried,
     retry,
     ...(context.budgets.length > 0 ? { budgets: context.budgets.map(({ scope, caps, onExceed }) => ({ scope, caps, onExceed })) } : {}),
+    ...(walk.options.agents ? { agents: walk.options.agents } : {}),
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
     ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
     fields,

@@ -68,6 +68,7 @@ export const laterEnd = (tenant: string, run: string, summary: string): Promise<
   }).childEnd({ tenant, run });
 
 function childArguments(run: RunArguments, request: ChildRequest): RunArguments {
+  const agents = new Set([...(run.agents ?? []), ...(request.agent === undefined ? [] : [request.agent])]);
   return {
     tenant: run.tenant,
     id: request.id,
@@ -83,6 +84,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.origin === undefined ? {} : { origin: request.origin }),
     ...(request.undone === undefined ? {} : { undone: request.undone }),
     ...(request.budgets && request.budgets.length > 0 ? { budgets: request.budgets } : {}),
+    ...(agents.size > 0 ? { agents: [...agents] } : {}),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...budgetRootOf(run, request),

@@ -58,6 +58,8 @@ export interface Given {
   holds?: Holds[];
   /** Budgets of the runs above it. */
   budgets?: readonly BudgetRef[];
+  /** Agents whose models have asked for it, or for a run above it. */
+  agents?: readonly string[];
 }
 
 /** With what an execution begins. */
