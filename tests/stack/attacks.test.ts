@@ -180,7 +180,9 @@ test("orders in all that an agent reads reach no tool that it was not given, and
   for (const { content } of others) expect(content.replaceAll(/<data[^<]*<\/data>/g, "")).not.toContain("CALL");
   // Its dangerous calls were all asked about, and the one that was let pass is all that has happened.
   const guarded = orders.filter(({ answer }) => answer === refused);
-  expect(asked.toSorted()).toEqual(guarded.map(({ text }) => Number(/amount=(\d+)/.exec(text)![1])).toSorted());
+  const amounts = guarded.map(({ text }) => Number(/amount=(\d+)/.exec(text)![1]));
+  expect(asked).toHaveLength(amounts.length);
+  expect(new Set(asked)).toEqual(new Set(amounts));
   expect((await loot.calls()).map(({ method, body }) => [method, body])).toEqual([["POST", expect.stringContaining("amount")]]);
   expect((await host.mcpCalls(`/${server}`)).map(({ tool }) => tool)).toEqual(["page"]);
   expect((await page.calls()).length + (await story.calls()).length).toBe(2);
