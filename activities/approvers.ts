@@ -13,7 +13,12 @@ type Approvers = Pick<Asking, "assignees" | "expiresAfter" | "remindAfter">;
  * otherwise, or the step that has none.
  */
 export function asksAbout(tools: BriefTool[], ofStep: Asking | undefined, ofAgent: Agent["approval"]): BriefTool[] {
-  const agents = ofAgent && { ...ofAgent, tools: ofAgent.tools ?? [], assignees: ofAgent.assignees ?? [], expiresAfter: ofAgent.expiresAfter ?? null };
+  const agents = ofAgent && {
+    ...ofAgent,
+    tools: ofAgent.tools ?? [],
+    assignees: ofAgent.assignees ?? [],
+    expiresAfter: ofAgent.expiresAfter ?? null,
+  };
   const unasked = (ofAgent ?? ofStep)?.unasked ?? [];
   for (const entry of [...(ofStep?.tools ?? []), ...(agents?.tools ?? []), ...unasked])
     // A slip of the finger here would let calls pass that somebody wanted to see.

@@ -152,7 +152,13 @@ export interface AgentFields {
   /** Tool calls of one turn at the same time. */
   concurrency?: number;
   /** Calls that a person must approve, beside those of dangerous tools; the same people answer `ask_human`. */
-  approval?: { tools?: readonly string[]; unasked?: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration; remindAfter?: Duration };
+  approval?: {
+    tools?: readonly string[];
+    unasked?: readonly string[];
+    assignees?: Value<readonly string[]>;
+    expiresAfter?: Duration;
+    remindAfter?: Duration;
+  };
   /** The conversation that it goes on with. */
   thread?: Key;
   /** What it remembers beyond a conversation: it begins with some of it. */

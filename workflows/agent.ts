@@ -14,6 +14,7 @@ import { isObject, isStorable, type Json, type JsonObject } from "../contracts/j
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import type { Block, Step, Template } from "../language/plan.ts";
+import { admitAbove } from "./agents-above.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -234,9 +235,10 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
   // Of a tool the activity asks.
-  const agents = [...(agent === null ? [] : [agent]), ...(walk.options.agents ?? [])];
-  if (call.tool === undefined && !isBegun(walk, here))
-    for (const each of agents) await walk.outside(() => walk.port.admit(each, here.path));
+  if (call.tool === undefined && !isBegun(walk, here)) {
+    if (agent !== null) await walk.outside(() => walk.port.admit(agent, here.path));
+    await admitAbove(walk, here.path);
+  }
   if (call.handoff !== undefined) return handOver(walk, here, call);
   if (call.workflow !== undefined) return childOf(walk, here, call, agent);
   return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
