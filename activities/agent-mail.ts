@@ -3,6 +3,7 @@ import type { Client } from "@temporalio/client";
 import type { Activities } from "../contracts/activities.ts";
 import type { Agent } from "../contracts/agents.ts";
 import type { OpenedMail } from "../contracts/agent-messages.ts";
+import type { BudgetRef } from "../contracts/budgets.ts";
 import { Fault, makeProblem, type Problem } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -49,7 +50,13 @@ export const createAgentMail = (deps: Deps): Pick<Activities, "unfinishedMail" |
 });
 
 /** Why the agent does not take it; while it is paused, it is asked again. */
-async function refusalOf(database: Database, { tenant, agent }: MailOf, { createdAt }: Delivery): Promise<Problem | undefined> {
+async function refusalOf(database: Database, { tenant, agent }: MailOf, delivery: Delivery): Promise<Problem | undefined> {
+  const { createdAt } = delivery;
+  if (isForNobody(delivery))
+    return makeProblem(
+      "no_reply",
+      `Agent ${agent} came to it when its sender waited no more; redrive it when it is to be done all the same.`,
+    );
   const { state } = await currentOf(database, tenant, agent);
   if (state === "active") return undefined;
   if (state !== "paused") return makeProblem("agent_state", `Agent ${agent} is ${state}; send it again when it is active.`);
@@ -60,6 +67,10 @@ async function refusalOf(database: Database, { tenant, agent }: MailOf, { create
   throw ApplicationFailure.create({ type: "agent_state", message, nextRetryDelay, category: "BENIGN" });
 }
 
+/** Its sender has given it up, and may have turned elsewhere. Whoever sends it again by hand wants it done. */
+const isForNobody = ({ round, message: { replyUntil } }: Delivery): boolean =>
+  round === 1 && replyUntil !== null && replyUntil.getTime() <= Date.now();
+
 async function opened({ database, env }: Deps, { tenant, agent, mail }: MailOf, delivery: Delivery): Promise<OpenedMail> {
   const { version } = await loadAgent(database, tenant, agent);
   const source = taskOf(agent, version);
@@ -68,6 +79,8 @@ async function opened({ database, env }: Deps, { tenant, agent, mail }: MailOf, 
   const id = `r_${sha256(JSON.stringify([tenant, agent, mail.message, mail.round])).slice(0, 26)}`;
   const [holds, input] = await Promise.all([platformHolds(database, tenant, plan.name), inputOf(database, delivery)]);
   await beginWork(database, delivery, id);
+  // As it was sent.
+  const budgets = delivery.message.budgets as unknown as BudgetRef[];
   return {
     id,
     workflow: plan.name,
@@ -79,6 +92,7 @@ async function opened({ database, env }: Deps, { tenant, agent, mail }: MailOf, 
     depth: delivery.message.depth + 1,
     startedBy: `message ${mail.message}`,
     ...(holds.holds.length > 0 ? { holds: [holds] } : {}),
+    ...(budgets.length > 0 ? { budgets } : {}),
   };
 }
 
@@ -101,10 +115,13 @@ const taskOf = (agent: Agent["name"], version: string): JsonObject => ({
       agent,
       version,
       summary: "${input.type} from ${input.from}",
-      prompt: "A message of type ${input.type} from ${input.from}:\n\n${input.text}",
+      // Whoever has sent it: the agent's instructions say what becomes of it.
+      prompt: "A message has come; deal with it as your instructions say.\n\n" + `\${data(${said})}`,
     },
   ],
 });
+
+const said = '"type: " + input.type + "\\nfrom: " + input.from + "\\n\\n" + input.text';
 
 function planOf(source: JsonObject): Plan {
   const read = readDefinitionValue(source, { hashOf: sha256 });

@@ -58,6 +58,34 @@ test("of a conversation that is handed over the step's people answer the questio
   expect(asksAbout([human], approval, undefined)).toEqual([{ ...human, ...finance }]);
 });
 
+const dangerous: BriefTool = { ...tool, effect: "dangerous" };
+
+test.each([
+  ["of a step that says nothing, by whoever may", [undefined, undefined], { assignees: [] }],
+  ["of an agent that says nothing, by whoever may", [undefined, {}], { assignees: [], ...agents }],
+  ["of a step with approvers, by them", [{ ...ofStep(finance), tools: [] }, undefined], finance],
+  ["of an agent with approvers, by them", [undefined, { unasked: [], ...finance }], { ...finance, ...agents }],
+  [
+    "of an agent, whatever its step would leave unasked",
+    [ofStep({ tools: [], unasked: ["ledger.post"] }), {}],
+    { assignees: [], ...agents },
+  ],
+] as const)("a dangerous call is asked about: %s", (_what, [step, agent], people) => {
+  expect(asksAbout([dangerous], step as Asking | undefined, agent as Parameters<typeof asksAbout>[2])).toEqual([
+    { ...dangerous, asks: true, expiresAfter: null, ...people },
+  ]);
+});
+
+test.each([
+  ["a step without an agent", [ofStep({ tools: [], unasked: ["ledger.*"] }), undefined], false],
+  ["an agent", [undefined, { unasked: ["ledger.post"] }], false],
+  ["an agent, but not the step that asks about it", [ofStep(finance), { unasked: ["ledger.post"] }], true],
+] as const)("a dangerous call is left unasked by %s", (_who, [step, agent], asks) => {
+  const [given] = asksAbout([dangerous], step as Asking | undefined, agent as Parameters<typeof asksAbout>[2]);
+  expect(given!.asks).toBe(asks);
+  expect(() => asksAbout([dangerous], ofStep({ tools: [], unasked: ["ledgr.post"] }), undefined)).toThrow("none of the agent's tools");
+});
+
 test("what nobody asks about stays as it is, and a name that is no tool is refused", () => {
   expect(asksAbout([{ ...tool, tool: "other" }, tool], ofStep(), undefined)[0]).toMatchObject({ asks: false });
   expect(() => asksAbout([tool], ofStep({ tools: ["ledgr.post"] }), undefined)).toThrow("none of the agent's tools");

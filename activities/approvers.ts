@@ -1,4 +1,4 @@
-import { ASK_HUMAN, knownAs, type Asking, type BriefTool } from "../contracts/agent-task.ts";
+import { ASK_HUMAN, knownAs, unguarded, type Asking, type BriefTool } from "../contracts/agent-task.ts";
 import type { Agent } from "../contracts/agents.ts";
 import { Fault } from "../contracts/faults.ts";
 import { allows } from "../contracts/policy.ts";
@@ -9,20 +9,28 @@ type Approvers = Pick<Asking, "assignees" | "expiresAfter" | "remindAfter">;
 
 /**
  * The tools, with the people who are asked about their calls: a step may guard more than its agent does, and never less. Whatever they
- * name, the same people answer the agent's questions, about which nobody is asked.
+ * name, the same people answer the agent's questions, about which nobody is asked. What is dangerous is asked about unless the agent says
+ * otherwise, or the step that has none.
  */
 export function asksAbout(tools: BriefTool[], ofStep: Asking | undefined, ofAgent: Agent["approval"]): BriefTool[] {
-  const agents = ofAgent && { ...ofAgent, assignees: ofAgent.assignees ?? [], expiresAfter: ofAgent.expiresAfter ?? null };
-  for (const entry of [...(ofStep?.tools ?? []), ...(agents?.tools ?? [])])
+  const agents = ofAgent && {
+    ...ofAgent,
+    tools: ofAgent.tools ?? [],
+    assignees: ofAgent.assignees ?? [],
+    expiresAfter: ofAgent.expiresAfter ?? null,
+  };
+  const unasked = (ofAgent ?? ofStep)?.unasked ?? [];
+  for (const entry of [...(ofStep?.tools ?? []), ...(agents?.tools ?? []), ...unasked])
     // A slip of the finger here would let calls pass that somebody wanted to see.
     if (!tools.some((tool) => allows([entry], knownAs(tool))))
-      throw new Fault("tool_input", `\`approval.tools\` names ${entry}, which is none of the agent's tools.`);
+      throw new Fault("tool_input", `\`approval\` names ${entry}, which is none of the agent's tools.`);
   return tools.map((tool) => {
     const isQuestion = tool.name === ASK_HUMAN;
-    const isMeant = (asking: Asking): boolean => isQuestion || allows(asking.tools, knownAs(tool));
+    const isDangerous = tool.effect === "dangerous" && !allows(unasked, knownAs(tool));
+    const isMeant = (asking: Asking): boolean => isQuestion || isDangerous || allows(asking.tools, knownAs(tool));
     const [own, steps] = [agents, ofStep].map((asking) => (asking && isMeant(asking) ? asking : undefined));
-    if (!own && !steps) return tool;
-    const people = own && steps ? strictest(own, steps) : peopleOf((own ?? steps)!);
+    if (!own && !steps && !isDangerous) return tool;
+    const people = own && steps ? strictest(own, steps) : peopleOf(own ?? steps ?? unguarded);
     const isAgents = own && (own.assignees.length > 0 || people.assignees.length === 0);
     return { ...tool, asks: !isQuestion, ...people, ...(isAgents ? { isAgents } : {}) };
   });

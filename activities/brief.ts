@@ -88,7 +88,7 @@ export function createBrief(deps: Deps): (asked: Asked) => Promise<Settled> {
       instructions: [agent?.instructions ?? "", instructions].filter((text) => text !== "").join("\n\n"),
       prompt,
       ...(messages ? { messages } : {}),
-      tools: asksAbout(tools, approval, agent?.approval),
+      tools: asksAbout(tools, approval, agent && (agent.approval ?? {})),
       ...(rules.length > 0 ? { guard: guardOf(task, agent, rules) } : {}),
       ...(own.toolCalls === undefined ? {} : { toolCallsMax: own.toolCalls }),
       ...((before?.approval ?? order.approval) ? { approval: before?.approval ?? order.approval! } : {}),

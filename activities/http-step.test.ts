@@ -20,7 +20,12 @@ afterEach(() => ledger.close());
 /** The problem of the last of some attempts. */
 async function lastOf(replies: Reply[], url = `${ledger.url}/x`, timeoutMs = 5_000): Promise<Problem> {
   ledger.script("/x", ...replies);
-  const step = createHttpStep({ http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(none) });
+  const step = createHttpStep({
+    database: none,
+    http: createHttp({ allow: ["127.0.0.1"] }),
+    redact: noSecrets,
+    budgets: new Budgets(none),
+  });
   let left: Json | undefined;
   let last: Problem | undefined;
   for (const round of replies.keys()) {

@@ -1,7 +1,9 @@
 import type { HttpFields } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import { isObject } from "../contracts/json.ts";
+import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
+import { refuseInactive } from "./agent-state.ts";
 import type { Budgets } from "./budgets.ts";
 import { perhapsDone, type Http } from "./http.ts";
 import type { Redact } from "./redact.ts";
@@ -12,10 +14,13 @@ import type { StepContext, Work } from "./step.ts";
  * refused because it was done the first time.
  */
 export const createHttpStep =
-  ({ http, redact, budgets }: { http: Http; redact: Redact; budgets: Budgets }): Work<HttpFields> =>
+  ({ database, http, redact, budgets }: HttpStepDeps): Work<HttpFields> =>
   async (fields, _, context) => {
     try {
-      const admitted = await admit(context, false, () => budgets.spendToolCall(context, `${fields.method} by ${context.path}`));
+      const admitted = await admit(context, false, async () => {
+        await refuseInactive(database, context.tenant, ...(context.agents ?? []));
+        return budgets.spendToolCall(context, `${fields.method} by ${context.path}`);
+      });
       const output = redact.value(await http(fields, { ...context, ...admitted }));
       return { output, checked: output["body"] ?? null };
     } catch (error) {
@@ -26,6 +31,13 @@ export const createHttpStep =
       throw error;
     }
   };
+
+interface HttpStepDeps {
+  database: Database;
+  http: Http;
+  redact: Redact;
+  budgets: Budgets;
+}
 
 /** All attempts before this one: each says so to the next. One that says nothing may have been cut off at any moment. */
 const wereRefused = ({ temporalAttempt, left = null }: StepContext): boolean =>

@@ -30,7 +30,7 @@ import { createPostMessage } from "./message-webhook.ts";
 import type { ModelCalls } from "./model-calls.ts";
 import type { Models } from "./models.ts";
 import type { Quotas } from "./quotas.ts";
-import { refuseInactive } from "./agent-state.ts";
+import { onBehalf, refuseInactive } from "./agent-state.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import type { McpServers } from "./mcp-servers.ts";
 import { createAutoPause } from "./auto-pause.ts";
@@ -122,7 +122,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     return tool(fields, context);
   });
   return {
-    llm: createStepActivity("llm", step, createLlm(llm, guarding)),
+    llm: createStepActivity("llm", step, onBehalf(database, createLlm(llm, guarding))),
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
     shortTools: createShortTools(toolStep, deps.underWay),

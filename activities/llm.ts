@@ -1,5 +1,6 @@
 import type { LlmFields } from "../contracts/activities.ts";
 import type { JsonSchema } from "../contracts/json.ts";
+import { dataWords, holdsMark } from "../contracts/marks.ts";
 import { requestHash } from "./answer-cache.ts";
 import { Asking, type LlmDeps, type Question } from "./asking.ts";
 import { Guard, placeOf, type GuardDeps } from "./guard.ts";
@@ -20,7 +21,8 @@ import type { StepContext, Work } from "./step.ts";
 export function createLlm(deps: LlmDeps, guarding: GuardDeps): Work<LlmFields> {
   return async (given, { outputSchema: wanted }, context) => {
     const guard = given.guard && new Guard(guarding, given.guard, context);
-    const fields = guard ? { ...given, messages: await passMessages(guard, given.messages) } : given;
+    const passed = guard ? await passMessages(guard, given.messages) : given.messages;
+    const fields = { ...given, messages: withWords(passed) };
     return new Asking(deps, questionOf(fields, { wanted, guard }, context), context).attempt();
   };
 }
@@ -36,6 +38,15 @@ async function passMessages(guard: Guard, messages: LlmFields["messages"]): Prom
     );
   }
   return passed;
+}
+
+/** Where data is marked, the model is told what that means. */
+function withWords(messages: LlmFields["messages"]): LlmFields["messages"] {
+  if (!messages.some(({ role, content }) => role !== "system" && holdsMark(content))) return messages;
+  const words = dataWords({ tools: false, marks: true });
+  const [first, ...others] = messages;
+  if (first?.role !== "system") return [{ role: "system", content: words }, ...messages];
+  return [{ role: "system", content: `${first.content}\n\n${words}` }, ...others];
 }
 
 interface Wanted {

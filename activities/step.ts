@@ -251,6 +251,7 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     timeoutMs: Math.max(1, desk.endsAt - Date.now()),
     log: (message, data) => log.info(message, data),
     ...(call.budgets ? { budgets: call.budgets } : {}),
+    ...(call.agents ? { agents: call.agents } : {}),
     showBudgets: (left) => (desk.budgets = left),
     retry: call.retry,
     execution: info.workflowExecution?.runId ?? "",

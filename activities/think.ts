@@ -37,7 +37,8 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
       brief: (await transcripts.load(fields.brief)) as unknown as Brief,
       before: await transcripts.read(fields.transcript),
     }));
-    if (brief.agent !== undefined) await context.patiently(() => refuseInactive(deps.database, context.tenant, brief.agent!));
+    const agents = [...(brief.agent === undefined ? [] : [brief.agent]), ...(context.agents ?? [])];
+    await context.patiently(() => refuseInactive(deps.database, context.tenant, ...agents));
     if (fields.shorten) return shorten(deps, { brief, fields, before, context });
     const guard = brief.guard && new Guard(deps, brief.guard, context);
     const load = (result: CallResult): Promise<CallResult> =>

@@ -77,7 +77,8 @@ async function admitTool(
 ): Promise<Pick<WorkContext, "until">> {
   try {
     return await admit(context, tool.effect === "read", async () => {
-      if (agent !== undefined && !isAgain) await refuseInactive(database, context.tenant, agent);
+      const agents = [...(agent === undefined ? [] : [agent]), ...(context.agents ?? [])];
+      if (!isAgain) await refuseInactive(database, context.tenant, ...agents);
       return budgets.spendToolCall({ ...context, agent }, tool.name);
     });
   } catch (error) {

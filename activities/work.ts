@@ -26,6 +26,8 @@ export interface WorkContext {
   budgets?: readonly BudgetRef[];
   /** Told what they leave as it ends. */
   showBudgets?: (left: BudgetLeft[]) => void;
+  /** Agents that must be active, beside the one that calls. */
+  agents?: readonly string[];
   /** Of a memory tool that an agent calls. */
   memory?: MemoryScope;
   /** When they end it. */

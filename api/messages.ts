@@ -15,7 +15,7 @@ import { audit } from "../prisma/audit.ts";
 import { resolve } from "../prisma/blobs.ts";
 import type { Prisma } from "../prisma/client.ts";
 import { beginAnew, laneOf } from "../prisma/deliveries.ts";
-import { acceptMessage } from "../prisma/messages.ts";
+import { acceptMessage, keyedId } from "../prisma/messages.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import type { Deps } from "./deps.ts";
 import { pageQuery } from "./parameters.ts";
@@ -89,7 +89,8 @@ async function send({ deps, caller, body, idempotencyKey }: Call<unknown, unknow
   const sender: Party = { kind: principal.kind, name: principal.name };
   const to = recipientsOf(body.to);
   const { messageType: type, payload = null, correlationId } = body;
-  const accepted = await acceptMessage(deps.database, { tenant, sender, to, type, payload, key: idempotencyKey, correlationId });
+  const id = idempotencyKey === undefined ? undefined : keyedId(tenant, sender, idempotencyKey);
+  const accepted = await acceptMessage(deps.database, { tenant, sender, to, type, payload, id, correlationId });
   await wake(deps, tenant, sender, to);
   const self = `/api/v2/messages/${accepted.id}`;
   const answer = { id: accepted.id, correlationId: accepted.correlationId, at: accepted.createdAt.toISOString(), links: { self } };

@@ -57,6 +57,8 @@ export interface StepCall<Fields> {
   outputSchema?: JsonSchema;
   /** What it may spend; absent: whatever it takes, as far as the definition says. */
   budgets?: readonly BudgetRef[];
+  /** Agents that must be active for it to begin: whoever has had the run started. */
+  agents?: readonly string[];
   /** A compiled expression over `output`: true = try again (content-based retry). */
   retryWhile?: Json;
   fields: Fields;

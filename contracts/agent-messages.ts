@@ -1,3 +1,4 @@
+import type { BudgetRef } from "./budgets.ts";
 import type { Problem } from "./faults.ts";
 import { deliveryWorkflowId, queues } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
@@ -77,12 +78,14 @@ export interface Outgoing {
   depth: number;
   /** When the sender waits for an answer: until then. */
   replyUntil?: number;
+  /** And what answers it falls under: the budgets of the step that waits. */
+  budgets?: readonly BudgetRef[];
 }
 
 /** A delivery that is to be answered: what its run is started with. Null when there is nothing to do any more. */
 export type OpenedMail = Pick<
   RunArguments,
-  "id" | "workflow" | "depth" | "version" | "planHash" | "input" | "env" | "holds" | "startedBy"
+  "id" | "workflow" | "depth" | "version" | "planHash" | "input" | "env" | "holds" | "budgets" | "startedBy"
 > & {
   version: string;
 };

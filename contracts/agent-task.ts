@@ -101,9 +101,11 @@ export interface AgentOrder {
   memory?: { subject?: string; ttlMs?: number; recall?: number };
 }
 
-/** Tools whose calls a person must approve; a `*` at the end stands for the rest. The same people answer `ask_human`. */
+/** Tools whose calls a person must approve, beside the dangerous ones; a `*` at the end stands for the rest. The same people answer `ask_human`. */
 export interface Asking {
   tools: string[];
+  /** Of the dangerous ones of a step without an agent those that nobody is asked about. */
+  unasked?: string[];
   assignees: string[];
   /** A duration as in definitions; null = no end. */
   expiresAfter: string | number | null;

@@ -48,7 +48,15 @@ const agentFields = {
         .array(fixedText)
         .min(1)
         .max(limits.agentToolsMax)
-        .describe("Names as in `tools`; of an MCP server `server/tool`. A `*` at the end stands for the rest."),
+        .optional()
+        .describe(
+          "Names as in `tools`; of an MCP server `server/tool`. A `*` at the end stands for the rest. Those with `effect: dangerous` without it, too.",
+        ),
+      unasked: z
+        .array(fixedText)
+        .max(limits.agentToolsMax)
+        .optional()
+        .describe("Of its tools with `effect: dangerous` those that nobody is asked about."),
       assignees: z
         .array(fixedText)
         .max(limits.agentAssigneesMax)
@@ -88,10 +96,11 @@ export const agentSchema = z
     for (const index of repeated(capabilities.map(({ name }) => name)))
       refuse(["capabilities", index, "name"], "The capability stands here twice.");
     for (const index of repeated(names)) refuse(["tools", index], `The tool ${names[index]} stands here twice.`);
-    for (const [index, entry] of (agent.approval?.tools ?? []).entries())
-      // A slip of the finger here would let calls pass that somebody wanted to see.
-      if (!names.some((name) => allows([entry], name)))
-        refuse(["approval", "tools", index], `The agent has no tool ${entry}; name one of its \`tools\`.`);
+    for (const field of ["tools", "unasked"] as const)
+      for (const [index, entry] of (agent.approval?.[field] ?? []).entries())
+        // A slip of the finger here would let calls pass that somebody wanted to see.
+        if (!names.some((name) => allows([entry], name)))
+          refuse(["approval", field, index], `The agent has no tool ${entry}; name one of its \`tools\`.`);
   })
   .meta({ id: "Agent", description: "An agent: what it is told, what it may call, what it may take." }) satisfies z.ZodType<Agent>;
 

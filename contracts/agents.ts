@@ -58,7 +58,9 @@ export const isMemoryTtl = (ms: number): boolean => ms >= limits.memoryTtlMinMs 
 /** Which calls of its tools people are asked about first, and who answers its questions. */
 export interface AgentApproval {
   /** Names as a policy knows them: `server/tool`, a `*` at the end stands for the rest. */
-  tools: string[];
+  tools?: string[];
+  /** Of its dangerous ones those that nobody is asked about. */
+  unasked?: string[];
   assignees?: string[];
   /** A duration, as in definitions. */
   expiresAfter?: string | number;

@@ -108,7 +108,13 @@ export const agentFields = {
         .array(fixedText)
         .min(1)
         .max(limits.agentToolsMax)
-        .describe("Tools whose calls a person must approve; a `*` at the end stands for the rest."),
+        .optional()
+        .describe("Tools whose calls a person must approve, beside those with `effect: dangerous`; a `*` at the end stands for the rest."),
+      unasked: z
+        .array(fixedText)
+        .max(limits.agentToolsMax)
+        .optional()
+        .describe("Of its tools with `effect: dangerous` those that nobody is asked about. Of a published agent's only the agent says so."),
       assignees: assignees.optional().describe("Who may decide, and answer `ask_human`; whoever may approve without it."),
       expiresAfter: duration
         .optional()

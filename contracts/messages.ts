@@ -82,6 +82,8 @@ export interface RunArguments {
   holds?: Holds[];
   /** Budgets of the runs above that its calls fall under. */
   budgets?: readonly BudgetRef[];
+  /** Published agents whose models have asked for this run, or for one above it: while one of them is stopped, nothing begins here either. */
+  agents?: readonly string[];
   /** Go on in a new execution after so many history events, whatever the server suggests; for tests. */
   continueAfterEvents?: number;
 }

@@ -15,7 +15,7 @@ export default workflow(
     const invoice = tool("extract", "files.readText", { path: input.file, maxBytes: 20_000 });
     const verdict = llm("classify", {
       model: "fast",
-      prompt: t`Assess the risk of this invoice from 0 to 1, and read its total and items:\n${invoice["text"]}`,
+      prompt: t`Assess the risk of this invoice from 0 to 1, and read its total and items:\n${cel`data(${invoice["text"]})`}`,
       output: Verdict,
     });
     const decision = when(

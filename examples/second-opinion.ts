@@ -12,7 +12,7 @@ export default workflow(
     input: z.object({ ticket: z.string() }),
   },
   ({ input, llm, parallel, set, when }) => {
-    const prompt = t`Sort this ticket into a category:\n${input.ticket}`;
+    const prompt = t`Sort this ticket into a category:\n${cel`data(${input.ticket})`}`;
     const votes = parallel(
       "votes",
       {
@@ -27,7 +27,11 @@ export default workflow(
       "agreed",
       cel<boolean>`size(unique(${said})) == 1`,
       () => set("same", { category: cel<string>`first(${said})` }),
-      () => llm("decide", { prompt: t`Two readers differ (${said}). Sort this ticket into a category:\n${input.ticket}`, output: Vote }),
+      () =>
+        llm("decide", {
+          prompt: t`Two readers differ (${said}). Sort this ticket into a category:\n${cel`data(${input.ticket})`}`,
+          output: Vote,
+        }),
     );
     return { category: agreed.category, votes: said };
   },

@@ -151,8 +151,14 @@ export interface AgentFields {
   contextTokens?: number;
   /** Tool calls of one turn at the same time. */
   concurrency?: number;
-  /** Calls that a person must approve; the same people answer `ask_human`. */
-  approval?: { tools: readonly string[]; assignees?: Value<readonly string[]>; expiresAfter?: Duration; remindAfter?: Duration };
+  /** Calls that a person must approve, beside those of dangerous tools; the same people answer `ask_human`. */
+  approval?: {
+    tools?: readonly string[];
+    unasked?: readonly string[];
+    assignees?: Value<readonly string[]>;
+    expiresAfter?: Duration;
+    remindAfter?: Duration;
+  };
   /** The conversation that it goes on with. */
   thread?: Key;
   /** What it remembers beyond a conversation: it begins with some of it. */

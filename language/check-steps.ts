@@ -92,6 +92,12 @@ function checkAgent(checking: Checking, place: StepPlace<StepOf<"agent">>, decla
   checking.value(step.prompt, [...path, "prompt"], scope);
   checking.wanted(step.fairnessKey, [...path, "fairnessKey"], scope, keyType);
   checking.value(step.approval?.assignees, [...path, "approval", "assignees"], scope);
+  if (step.agent !== undefined && step.approval?.unasked)
+    checking.add(
+      "wrong_value",
+      [...path, "approval", "unasked"],
+      "What a published agent need not ask about, it says itself: publish it with it.",
+    );
   checking.duration(step.approval?.expiresAfter, [...path, "approval", "expiresAfter"], scope);
   checking.duration(step.approval?.remindAfter, [...path, "approval", "remindAfter"], scope);
   for (const [index, granted] of (step.tools ?? []).entries()) checking.fixedSpan(toolTime(granted), [...path, "tools", index, "timeout"]);

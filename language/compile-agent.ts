@@ -88,9 +88,10 @@ const stepOf = (id: string, needs: string[], fields: StepFields & Partial<Step>)
 function briefFields(step: StepOf<"agent">, { defaults }: Compiling): StepFields {
   const { agent, version, approval, tools, guardrails, handoffs, outputSchema, contextTokens, thread, memory } = step;
   const model = step.model ?? (agent === undefined ? (defaults.model ?? "default") : undefined);
-  const { assignees = [], expiresAfter = null, remindAfter } = approval ?? {};
+  const { tools: asked = [], unasked, assignees = [], expiresAfter = null, remindAfter } = approval ?? {};
   const asking = approval && {
-    tools: approval.tools,
+    tools: asked,
+    ...(unasked ? { unasked } : {}),
     assignees: templateOf(assignees),
     expiresAfter: templateOf(expiresAfter),
     ...optional("remindAfter", remindAfter),

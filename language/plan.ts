@@ -206,7 +206,7 @@ export type StepFields =
       models: Template[];
       instructions: Template;
       prompt: Template;
-      approval?: { tools: string[]; assignees: Template; expiresAfter: Template; remindAfter?: Template };
+      approval?: { tools: string[]; unasked?: string[]; assignees: Template; expiresAfter: Template; remindAfter?: Template };
       tools?: GrantedTool[];
       guardrails?: Guardrail[];
       handoffs?: string[];

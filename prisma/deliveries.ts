@@ -3,7 +3,7 @@ import type { Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import { Prisma, type Database } from "./client.ts";
-import { column, recipientOf, senderOf, uuidOf } from "./messages.ts";
+import { column, recipientOf, senderIn, senderOf, uuidOf } from "./messages.ts";
 import { storable } from "./storable.ts";
 
 /** What one party sends to another goes one after the other. */
@@ -185,10 +185,4 @@ export const laneOf = (row: LaneRow): Lane => ({
   tenant: row.tenant,
   sender: senderIn(row),
   to: { kind: row.recipientKind as Party["kind"], name: row.recipient },
-});
-
-// As it was written.
-const senderIn = ({ senderKind, sender }: { senderKind: string; sender: string }): Party => ({
-  kind: senderKind as Party["kind"],
-  name: sender,
 });

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Problem } from "../contracts/faults.ts";
-import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import { storable } from "./storable.ts";
 import { Prisma, type Database } from "./client.ts";
+import { originsOf, wasUndone } from "./origins.ts";
 import { rootOfKey } from "../contracts/ids.ts";
 
 /** Which effect: the same for every attempt, in a retry and after a reset. */
@@ -121,22 +121,13 @@ export async function closeEffect(
 function effectsOfOrigins(database: Database, { tenant, key, call }: EffectId): Promise<StandingEffect[]> {
   const root = rootOfKey(key);
   return database.$queryRaw`
-    WITH RECURSIVE origins(root, depth) AS (
-      SELECT ${root}::text, 0
-      UNION ALL
-      SELECT coalesce(o.effect_root, o.id) || substr(c.root, length(f.id) + 1), c.depth + 1
-      FROM origins c
-      JOIN runs f ON f.id = split_part(c.root, '.', 1) AND f.tenant = ${tenant}
-      JOIN runs o ON o.id = f.fork_of
-      WHERE c.depth < ${limits.forkChainMax} AND NOT EXISTS (
-        SELECT 1 FROM events e WHERE e.run_id = f.id AND e.identity = '#1/run.started/0' AND e.data ->> 'reexecuteEffects' = 'true'))
+    WITH RECURSIVE ${originsOf(tenant, root)}
     SELECT ${columns} FROM origins c CROSS JOIN LATERAL (
       SELECT * FROM effects WHERE tenant = ${tenant} AND call = ${call} AND key = c.root || ${key.slice(root.length)}
       UNION ALL
       SELECT * FROM effects WHERE tenant = ${tenant} AND call = ${call} AND first_key = c.root || ${key.slice(root.length)}) e
-    WHERE c.depth > 0 AND e.state IN ('open', 'done') AND NOT EXISTS (
-      SELECT 1 FROM runs r JOIN events u ON u.run_id = r.id AND u.type = 'step.compensated'
-      WHERE r.tenant = ${tenant} AND (r.id IN (e.run_id, c.root) OR r.effect_root = c.root) AND u.time >= e.opened_at
-        AND (u.step = e.path OR starts_with(e.path, u.step || '.') OR starts_with(e.path, u.step || '[')))
+    WHERE c.depth > 0 AND e.state IN ('open', 'done') AND NOT ${wasUndone(tenant, effectRow)}
     ORDER BY c.depth`;
 }
+
+const effectRow = { run: Prisma.sql`e.run_id`, root: Prisma.sql`c.root`, path: Prisma.sql`e.path`, at: Prisma.sql`e.opened_at` };

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { Outgoing, Party, Recipient } from "../contracts/agent-messages.ts";
+import type { Party, Recipient } from "../contracts/agent-messages.ts";
+import type { BudgetRef } from "../contracts/budgets.ts";
 import { Fault } from "../contracts/faults.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
@@ -16,45 +17,51 @@ export interface NewMessage {
   to: Recipient[];
   type: string;
   payload: Json;
-  /** The same key of the same sender is the same message; absent: a message of its own. */
-  key?: string | undefined;
+  /** The same id is the same message (`keyedId`); absent: a message of its own. */
+  id?: string | undefined;
   correlationId?: string | undefined;
   replyUntil?: number | undefined;
   /** Of the run that sends it. */
   depth?: number | undefined;
+  /** Those of the run that waits for the answer: what answers it falls under them. */
+  budgets?: readonly BudgetRef[] | undefined;
 }
 
 export interface AcceptedMessage {
   id: string;
+  /** Who was the first to send it. */
+  sender: Party;
   correlationId: string;
   createdAt: Date;
 }
 
+/** What a sender sends under a key is one message. */
+export const keyedId = (tenant: string, { kind, name }: Party, key: string): string => uuidOf(JSON.stringify([tenant, kind, name, key]));
+
 /**
- * Take a message: it is durable when this resolves, whole or not at all. Sent again under its key it is the same message.
+ * Take a message: it is durable when this resolves, whole or not at all. Sent again under its id it is the same message.
  * Faults: `not_found` for an unknown recipient, `mailbox_full`, `too_large`, `idempotency_mismatch`, `reserved_key`.
  */
 export async function acceptMessage(database: Database, message: NewMessage): Promise<AcceptedMessage> {
-  const { tenant, sender, to, type, payload, key, correlationId } = message;
-  const id = key === undefined ? randomUUID() : uuidOf(JSON.stringify([tenant, sender.kind, sender.name, key]));
+  const { sender, to, type, payload, id = randomUUID(), correlationId } = message;
   const requestHash = hashOf([to as unknown as Json, type, payload, correlationId ?? null]);
-  const earlier = key === undefined ? undefined : await acceptedBefore(database, id, requestHash);
+  const earlier = message.id === undefined ? undefined : await acceptedBefore(database, id, requestHash);
   if (earlier) return earlier;
   await refuse(database, message);
   const createdAt = await insert(database, { ...message, id, requestHash });
-  return createdAt ? { id, correlationId: correlationId ?? id, createdAt } : (await acceptedBefore(database, id, requestHash))!;
+  return createdAt ? { id, sender, correlationId: correlationId ?? id, createdAt } : (await acceptedBefore(database, id, requestHash))!;
 }
 
 /** In one statement: it needs no transaction, and is there with its deliveries or not at all. Undefined: it was there before. */
 async function insert(database: Database, message: NewMessage & { id: string; requestHash: string }): Promise<Date | undefined> {
-  const { id, tenant, sender, to, type, correlationId = id, replyUntil, depth = 0, requestHash } = message;
+  const { id, tenant, sender, to, type, correlationId = id, replyUntil, depth = 0, budgets = [], requestHash } = message;
   const payload = jsonbText(await keep(database, tenant, message.payload));
   const until = replyUntil === undefined ? null : new Date(replyUntil);
   const [kinds, names] = [to.map(({ kind }) => kind), to.map(({ name }) => name)];
   const rows = await database.$queryRaw<{ createdAt: Date }[]>`
     WITH message AS (
-      INSERT INTO agent_messages (id, tenant, sender_kind, sender, type, payload, correlation_id, depth, reply_until, request_hash)
-      VALUES (${id}::uuid, ${tenant}, ${sender.kind}, ${sender.name}, ${type}, ${payload}::jsonb, ${correlationId}, ${depth}, ${until}, ${requestHash})
+      INSERT INTO agent_messages (id, tenant, sender_kind, sender, type, payload, correlation_id, depth, reply_until, budgets, request_hash)
+      VALUES (${id}::uuid, ${tenant}, ${sender.kind}, ${sender.name}, ${type}, ${payload}::jsonb, ${correlationId}, ${depth}, ${until}, ${JSON.stringify(budgets)}::jsonb, ${requestHash})
       ON CONFLICT (id) DO NOTHING RETURNING id, created_at
     ), deliveries AS (
       INSERT INTO message_deliveries (message_id, tenant, sender_kind, sender, recipient_kind, recipient, status)
@@ -65,25 +72,13 @@ async function insert(database: Database, message: NewMessage & { id: string; re
   return rows[0]?.createdAt;
 }
 
-/** What a run sends: under a key of its own, as itself. */
-export const messageOfRun = ({ tenant, run, key, to, type, payload, depth, replyUntil }: Outgoing): NewMessage => ({
-  tenant,
-  sender: { kind: "run", name: run },
-  to,
-  type,
-  payload,
-  key: hashOf([key, to as unknown as Json, type, payload]),
-  depth,
-  replyUntil,
-});
-
 async function acceptedBefore(database: Database, id: string, requestHash: string): Promise<AcceptedMessage | undefined> {
-  const select = { correlationId: true, createdAt: true, requestHash: true };
+  const select = { senderKind: true, sender: true, correlationId: true, createdAt: true, requestHash: true };
   const row = await database.agentMessage.findUnique({ where: { id }, select });
   if (!row) return undefined;
   if (row.requestHash !== requestHash)
     throw new Fault("idempotency_mismatch", "This Idempotency-Key has sent another message; take a new one.");
-  return { id, correlationId: row.correlationId, createdAt: row.createdAt };
+  return { id, sender: senderIn(row), correlationId: row.correlationId, createdAt: row.createdAt };
 }
 
 async function refuse(database: Database, { tenant, to, payload }: NewMessage): Promise<void> {
@@ -103,6 +98,12 @@ async function refuseRecipient(database: Database, tenant: string, { kind, name 
   if (count >= limits.mailboxMessagesMax)
     throw new Fault("mailbox_full", `${count} messages wait for ${kind} ${name} already; send again when it has taken some.`);
 }
+
+// As it was written.
+export const senderIn = ({ senderKind, sender }: { senderKind: string; sender: string }): Party => ({
+  kind: senderKind as Party["kind"],
+  name: sender,
+});
 
 export const senderOf = ({ kind, name }: Party) => ({ senderKind: kind, sender: name });
 export const recipientOf = ({ kind, name }: Party) => ({ recipientKind: kind, recipient: name });

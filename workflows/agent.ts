@@ -14,6 +14,7 @@ import { isObject, isStorable, type Json, type JsonObject } from "../contracts/j
 import { defaults, limits } from "../contracts/limits.ts";
 import { allows, toolName } from "../contracts/policy.ts";
 import type { Block, Step, Template } from "../language/plan.ts";
+import { admitAbove } from "./agents-above.ts";
 import { ask } from "./ask.ts";
 import { callThink, callTool, refuseModels, texts } from "./calls.ts";
 import { runChild } from "./child.ts";
@@ -141,6 +142,7 @@ export async function settleBrief(walk: Walk, here: HereOf<"brief">): Promise<Ou
       ? {
           approval: {
             tools: approval.tools,
+            ...(approval.unasked ? { unasked: approval.unasked } : {}),
             assignees: (await valueOf(approval.assignees)) as string[],
             expiresAfter: (await valueOf(approval.expiresAfter)) as Asking["expiresAfter"],
             ...(approval.remindAfter ? { remindAfter: (await valueOf(approval.remindAfter)) as NonNullable<Asking["remindAfter"]> } : {}),
@@ -233,9 +235,12 @@ export async function answerCall(walk: Walk, here: HereOf<"call">): Promise<Outc
   if (call.problem !== undefined) throw new Fault("tool_input", call.problem, { instance: here.path });
   if (isObject(decision) && decision["approved"] !== true) return { output: refusal(decision) };
   // Of a tool the activity asks.
-  if (agent !== null && call.tool === undefined && !isBegun(walk, here)) await walk.outside(() => walk.port.admit(agent, here.path));
+  if (call.tool === undefined && !isBegun(walk, here)) {
+    if (agent !== null) await walk.outside(() => walk.port.admit(agent, here.path));
+    await admitAbove(walk, here.path);
+  }
   if (call.handoff !== undefined) return handOver(walk, here, call);
-  if (call.workflow !== undefined) return childOf(walk, here, call);
+  if (call.workflow !== undefined) return childOf(walk, here, call, agent);
   return call.tool === undefined ? askHuman(walk, here, call) : callOf(walk, here, call, agent);
 }
 
@@ -285,6 +290,7 @@ function childOf(
   walk: Walk,
   here: HereOf<"call">,
   { workflow = "", version, planHash, agent, arguments: args }: AskedCall,
+  asker: string | null,
 ): Promise<Outcome> {
   if (agent !== undefined && walk.options.depth >= limits.agentDepthMax)
     throw new Fault(
@@ -296,7 +302,7 @@ function childOf(
     );
   here.context.task?.delegates();
   const fields = { type: "workflow", workflow, version, planHash, input: { lit: args }, await: true, parentClosePolicy: "cancel" };
-  return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> });
+  return runChild(walk, { ...here, step: { ...here.step, ...fields } as unknown as StepOf<"workflow"> }, asker);
 }
 
 /** The question is an approval whose form is the answer. */

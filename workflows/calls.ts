@@ -8,6 +8,7 @@ import { allows } from "../contracts/policy.ts";
 import { usesReservedKey } from "../contracts/reference.ts";
 import type { CallOptions, Step, Template } from "../language/plan.ts";
 import { optionsOfAttempt } from "./again.ts";
+import { admitAbove } from "./agents-above.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Frame } from "./frame.ts";
 import { forgetCalled, isCalled, nextCalls } from "./next-calls.ts";
@@ -127,6 +128,7 @@ export async function callForeign(walk: Walk, here: HereOf<"activity">): Promise
     ...(step.fairnessKey ? { fairnessKey: await fairnessOf(walk, step.fairnessKey, here) } : {}),
     summary: await summaryOf(walk, here),
   };
+  await admitAbove(walk, path);
   void walk.journal.flush();
   const output = await walk.outside(() => walk.inspector.busy(() => walk.port.foreign(request, context.scope)), isLong(step));
   if (usesReservedKey(output ?? null))

@@ -9,12 +9,14 @@ import type { ChildRequest, ChildWatch } from "./port.ts";
 import { Scope } from "./scope.ts";
 import type { Walk } from "./walk.ts";
 
-/** A published definition as a step: a run of its own, with its own log, linked both ways. */
-export async function runChild(walk: Walk, here: HereOf<"workflow">): Promise<Outcome> {
+/** A published definition as a step: a run of its own, with its own log, linked both ways. `agent`: whose model has asked for it. */
+export async function runChild(walk: Walk, here: HereOf<"workflow">, agent?: string | null): Promise<Outcome> {
   const { step, path, context } = here;
   const known = walk.ledger.place(path)?.["child"] as string | undefined;
-  const request =
-    known === undefined ? await openChild(walk, here) : { ...(await describe(walk, here, known)), input: null, isStarted: true };
+  const request: ChildRequest =
+    known === undefined
+      ? { ...(await openChild(walk, here)), ...(agent ? { agent } : {}) }
+      : { ...(await describe(walk, here, known)), input: null, isStarted: true };
   walk.inspector.child(path, request.id, step.type);
   // An abandoned child goes on when this scope is left: its wait ends, it does not.
   const scope = step.parentClosePolicy === "abandon" ? new Scope() : context.scope;

@@ -140,7 +140,7 @@ export async function spreadPause(scope: PausedScope): Promise<number> {
 type Known = Pick<WalkOptions, "ledger" | "vars" | "undos" | "events" | "state">;
 
 function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
-  const { engine, input, env, depth, part, origin, effectRoot = args.id, budgetRoot, holds = [], budgets } = args;
+  const { engine, input, env, depth, part, origin, effectRoot = args.id, budgetRoot, holds = [], budgets, agents } = args;
   return new Walk(
     {
       plan,
@@ -155,6 +155,7 @@ function createWalk(args: RunArguments, plan: Plan, known: Known = {}): Walk {
       ...(origin ? { origin } : {}),
       ...(part ? { part } : {}),
       ...(budgets ? { budgets } : {}),
+      ...(agents ? { agents } : {}),
       ...known,
     },
     createTemporalPort(args),

@@ -2,6 +2,7 @@ import { recipientOf, replyEvent, type Outgoing, type Recipient, type ReplyData 
 import { Fault, isProblem } from "../contracts/faults.ts";
 import { isStorable, type Json, type JsonObject } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
+import { admitAbove } from "./agents-above.ts";
 import type { HereOf, Outcome } from "./context.ts";
 import { beforeDeadline, deadlineOf, iso } from "./deadline.ts";
 import type { Walk } from "./walk.ts";
@@ -47,7 +48,9 @@ async function send(walk: Walk, here: HereOf<"message">): Promise<Sent> {
     depth: walk.options.depth,
     payload: await walk.shrink(await walk.value(step.payload, context.frame), path),
     ...(deadline === undefined ? {} : { replyUntil: walk.clock.wall(deadline) }),
+    ...(deadline === undefined || context.budgets.length === 0 ? {} : { budgets: context.budgets }),
   };
+  await admitAbove(walk, path);
   const answer = await walk.outside(() => walk.inspector.busy(() => walk.port.message(outgoing, path)));
   if ("problem" in answer) throw Fault.of({ ...answer.problem, instance: path });
   const sent: Sent = { ...answer, order: walk.mailbox.open(), ...(deadline === undefined ? {} : { deadline }) };

@@ -77,6 +77,8 @@ export interface ChildRequest {
   isStarted?: boolean;
   /** What it may spend. */
   budgets?: readonly BudgetRef[];
+  /** The published agent whose model has asked for it. */
+  agent?: string;
   /** What holds it from its start on. */
   word?: Holds;
 }

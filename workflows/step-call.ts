@@ -1,6 +1,7 @@
 import type { StepCall, ToolFields } from "../contracts/activities.ts";
 import type { Json } from "../contracts/json.ts";
 import type { CallOptions, Step } from "../language/plan.ts";
+import { agentsAbove } from "./agents-above.ts";
 import type { Here, HereOf } from "./context.ts";
 import type { Walk } from "./walk.ts";
 
@@ -13,6 +14,7 @@ export function stepCall(
 ): StepCall<unknown> {
   const { step, path, attempt, context } = here;
   const { while: retryWhile, ...retry } = step.retry;
+  const agents = agentsAbove(walk.options.agents, path);
   return {
     run: walk.journal.reference,
     path,
@@ -22,6 +24,7 @@ export function stepCall(
     carried,
     retry,
     ...(context.budgets.length > 0 ? { budgets: context.budgets.map(({ scope, caps, onExceed }) => ({ scope, caps, onExceed })) } : {}),
+    ...(agents.length > 0 ? { agents } : {}),
     ...(step.outputSchema ? { outputSchema: step.outputSchema } : {}),
     ...(retryWhile ? { retryWhile: retryWhile as Json } : {}),
     fields,

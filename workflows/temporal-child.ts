@@ -5,6 +5,7 @@ import type { Json } from "../contracts/json.ts";
 import { workflowTypes, type RunArguments } from "../contracts/messages.ts";
 import type { RunResult } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
+import { agentsAbove } from "./agents-above.ts";
 import { faultOfChild, spentByChild } from "./failures.ts";
 import type { ChildRequest, ChildWatch } from "./port.ts";
 import { Canceled, type Scope } from "./scope.ts";
@@ -68,6 +69,7 @@ export const laterEnd = (tenant: string, run: string, summary: string): Promise<
   }).childEnd({ tenant, run });
 
 function childArguments(run: RunArguments, request: ChildRequest): RunArguments {
+  const agents = new Set([...agentsAbove(run.agents, request.path), ...(request.agent === undefined ? [] : [request.agent])]);
   return {
     tenant: run.tenant,
     id: request.id,
@@ -83,6 +85,7 @@ function childArguments(run: RunArguments, request: ChildRequest): RunArguments 
     ...(request.origin === undefined ? {} : { origin: request.origin }),
     ...(request.undone === undefined ? {} : { undone: request.undone }),
     ...(request.budgets && request.budgets.length > 0 ? { budgets: request.budgets } : {}),
+    ...(agents.size > 0 ? { agents: [...agents] } : {}),
     ...(request.planHash === undefined ? {} : { planHash: request.planHash }),
     ...(request.effectRoot === undefined ? {} : { effectRoot: request.effectRoot }),
     ...budgetRootOf(run, request),

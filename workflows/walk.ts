@@ -1,12 +1,11 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
-import type { BudgetRef } from "../contracts/budgets.ts";
 import type { EventType, RunStatus } from "../contracts/events.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonObject } from "../contracts/json.ts";
 import type { RunRef, Undo, UndoPage } from "../contracts/activities.ts";
 import { effectKey } from "../contracts/ids.ts";
 import { referenceHash } from "../contracts/reference.ts";
-import type { Origin, RunPart, UnreadEvent } from "../contracts/messages.ts";
+import type { Origin, RunArguments, RunPart, UnreadEvent } from "../contracts/messages.ts";
 import type { RunEnd, Spending } from "../contracts/run-end.ts";
 import type { Block, Expression, Plan, Template } from "../language/plan.ts";
 import { ReferenceRead } from "../language/expression/evaluate.ts";
@@ -38,7 +37,7 @@ import { storeInPages } from "./pages.ts";
 import { runPart } from "./windows.ts";
 
 /** What a run is given for as long as it lasts. */
-export interface Given {
+export interface Given extends Pick<RunArguments, "budgets" | "agents"> {
   plan: Plan;
   run: RunRef;
   /** By which rules the run is walked: those of the engine it was started with. */
@@ -56,8 +55,6 @@ export interface Given {
   part?: RunPart;
   /** What holds the run from its start on. */
   holds?: Holds[];
-  /** Budgets of the runs above it. */
-  budgets?: readonly BudgetRef[];
 }
 
 /** With what an execution begins. */

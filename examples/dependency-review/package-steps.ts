@@ -59,7 +59,7 @@ function classify({ vars, llm, set, switchOn, input }: ReviewBuilder, manifest: 
     known("strong", "strong copyleft", cel`${choices}.exists(set, set.exists(id, id in ${vars.strongCopyleft}))`),
     known("silent", "unknown", cel`${licence.file} == null`),
   ];
-  const prompt = t`Name the family of this licence, or unknown when the text does not say:\n${licence.text}`;
+  const prompt = t`Name the family of this licence, or unknown when the text does not say:\n${cel`data(${licence.text})`}`;
   const read = () => llm("read", { model: modelOf(input), prompt, output: FamilyAnswer });
   return switchOn("classify", cases, read, { needs: [manifest, licence] });
 }
@@ -77,7 +77,7 @@ function assess({ llm, set, input }: ReviewBuilder, { dependency, signals, chang
   const prompt = t`Judge the risk of depending on ${dependency.name} ${dependency.version} as low, medium or high by what stands out, and summarise that in one or two sentences:
 ${cel`${signals}.map(s, ${concern} + s.text + ".").join("\n")`}
 ${terms}
-${cel`${changelog.lines}.map(line, "Its changelog says: " + line).join("\n")`}`;
+${cel`data(${changelog.lines}.map(line, "Its changelog says: " + line).join("\n"))`}`;
   const unclear = () => set("unclear", { risk: "medium" as const, summary: "The model gave no usable answer; look at it yourself." });
   return llm(
     "assess",

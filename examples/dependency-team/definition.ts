@@ -38,7 +38,7 @@ export default workflow(
     const risk = agent("risk", {
       model,
       instructions: "You judge the risk of depending on a package, by its facts alone.",
-      prompt: t`Judge the risk of depending on ${input.name} ${research.version}:\n${research.facts}`,
+      prompt: t`Judge the risk of depending on ${input.name} ${research.version}:\n${cel`data(${research.facts})`}`,
       maxTurns: 3,
       output: Risk,
     });

@@ -98,6 +98,11 @@ export const functions: ReadonlyMap<string, FunctionEntry> = new Map(
     entry("ceil(value: number): number", "Next whole number above.", numbers.calculate(Math.ceil)),
 
     entry("toJson(value: any): string", "As JSON text.", texts.toJson),
+    entry(
+      "data(value: any): string",
+      "For prompts: the value, marked as data that holds no orders; nothing in it can end the mark.",
+      texts.data,
+    ),
     entry("parseJson(text: string): any", "The value of a JSON text.", texts.parseJson),
 
     entry("millis(moment: string): number", "Milliseconds since 1970 of an ISO 8601 text with a zone.", numbers.millis),

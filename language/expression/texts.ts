@@ -1,5 +1,6 @@
 import type { Json } from "../../contracts/json.ts";
 import { isObject } from "../../contracts/json.ts";
+import { harmless, markedData } from "../../contracts/marks.ts";
 import { matchesPattern } from "./pattern.ts";
 import { articleOf, failure, finite, fullyLoaded, isBuildable, kindOf, textOf, type Meter } from "./values.ts";
 import type { Call } from "./functions.ts";
@@ -68,6 +69,11 @@ export function toBoolean(_: Call, value: boolean | string): boolean {
 export const toText = ({ meter, where }: Call, value: Json): string => textOf(value, meter, where);
 
 export const toJson = ({ meter, where }: Call, value: Json): string => meter.text(JSON.stringify(fullyLoaded(value, meter, where)));
+
+/** Text stays readable, anything else is JSON. */
+export function data(call: Call, value: Json): string {
+  return call.meter.text(markedData(harmless(typeof value === "string" ? value : toJson(call, value))));
+}
 
 export function parseJson(call: Call, text: string): Json {
   const value = parse(call.meter.text(text));

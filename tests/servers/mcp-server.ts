@@ -20,6 +20,8 @@ export interface McpTestServer {
   calls(path: string): McpCall[];
   /** What a path offers from now on, beside the usual tools; a tool of the same name takes the other's place. */
   offer(path: string, tools: Tool[]): void;
+  /** What the tool `page` of a path says from now on. */
+  write(path: string, page: string): void;
   /** How often a path was asked for its tools. */
   lists(path: string): number;
   close(): Promise<void>;
@@ -33,13 +35,14 @@ export async function startMcpServer(): Promise<McpTestServer> {
   const calls = new Map<string, McpCall[]>();
   const offers = new Map<string, Tool[]>();
   const lists = new Map<string, number>();
+  const pages = new Map<string, string>();
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = request.url ?? "/";
     if (path.startsWith("/moved")) return void response.writeHead(307, { location: "http://127.0.0.1:1/" }).end();
     const own = offers.get(path) ?? [];
     const listed = [...usual.filter(({ name }) => !own.some((tool) => tool.name === name)), ...own];
     const note = (call: McpCall): void => void calls.set(path, [...(calls.get(path) ?? []), call]);
-    const server = serverOf((call) => note({ ...call, authorization: request.headers.authorization }));
+    const server = serverOf((call) => note({ ...call, authorization: request.headers.authorization }), pages.get(path));
     server.setRequestHandler(ListToolsRequestSchema, async ({ params }) => {
       lists.set(path, (lists.get(path) ?? 0) + 1);
       const next = nextPage(path, params?.cursor);
@@ -60,6 +63,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
     calls: (path) => calls.get(path) ?? [],
     offer: (path, tools) => void offers.set(path, tools),
+    write: (path, page) => void pages.set(path, page),
     lists: (path) => lists.get(path) ?? 0,
     close: () =>
       new Promise((resolve) => {
@@ -91,12 +95,12 @@ function nextPage(path: string, cursor = "0"): string | undefined {
   return path === "/endless" || path === "/tardy" ? String(Number(cursor) + 1) : undefined;
 }
 
-function serverOf(note: (call: Omit<McpCall, "authorization">) => void): Server {
+function serverOf(note: (call: Omit<McpCall, "authorization">) => void, page: string | undefined): Server {
   const server = new Server({ name: "test", version: "2.1.0" }, { capabilities: { tools: {} } });
   server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
     const { name, arguments: args = {}, _meta: meta } = params;
     note({ tool: name, arguments: args, key: meta?.["tenuto/idempotencyKey"] });
-    return answerOf(name, args);
+    return name === "page" && page !== undefined ? text(page) : answerOf(name, args);
   });
   return server;
 }

@@ -334,7 +334,7 @@ describe("an agent whose run is cut short", () => {
   test("by a fault of its model is retried without paying again for what was done", async () => {
     const [model, place] = [new Model(), new Place()];
     await model.script(pays(place), { status: 401 }, { text: "paid" });
-    const run = await begin(model, { tools: ["test.payAsked"] });
+    const run = await begin(model, { tools: ["test.payAsked"], approval: { unasked: ["test.payAsked"] } });
     expect(await run.end()).toMatchObject({ status: "failed" });
     const { body } = await admin.post<{ id: string }>(`${run.path}/retry`);
     expect((await admin.run(body.id).end()).output).toBe("paid");
@@ -344,7 +344,7 @@ describe("an agent whose run is cut short", () => {
   test("by kill -9 in the midst of a turn goes on with it", async () => {
     const [model, place] = [new Model(), new Place()];
     await model.script(pays(place), { text: "late", delayMs: 20_000 }, { text: "paid" });
-    const run = await begin(model, { tools: ["test.payAsked"] });
+    const run = await begin(model, { tools: ["test.payAsked"], approval: { unasked: ["test.payAsked"] } });
     await model.calls(2);
     await host.kill("worker");
     await host.start("worker");

@@ -288,7 +288,7 @@ test("calls of tools count when they are made", async () => {
 
 test("an http step is a call of a tool: it counts, is not sent when it may not, and is cut when its time is over", async () => {
   const server = await startLedgerServer();
-  const step = createHttpStep({ http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(database) });
+  const step = createHttpStep({ database, http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(database) });
   const send = (budgets: BudgetRef[], to: string): Promise<unknown> => {
     const context = { ...testContext({ tenant, budgets }), temporalAttempt: 1, leave: () => undefined } as unknown as StepContext;
     return step({ method: "POST", url: [`${server.url}${to}`], headers: {}, query: {} }, {}, context);

@@ -75,6 +75,7 @@ const commands: HostCommands = {
   mcpCalls: (path) => mcp.calls(path),
   mcpLists: (path) => mcp.lists(path),
   mcpOffer: (path, tools) => mcp.offer(path, tools),
+  mcpWrite: (path, page) => mcp.write(path, page),
   kill: (part) => parts.kill(part),
   end: (part) => parts.kill(part, "SIGTERM"),
   start: (part) => parts.start(part),

@@ -4,7 +4,9 @@ import type { Json } from "../../contracts/json.ts";
 import { limits } from "../../contracts/limits.ts";
 import { openDatabase, type Database } from "../../prisma/client.ts";
 import { busyMailboxes, forgottenLanes } from "../../prisma/deliveries.ts";
-import { admin, facts, host, Model, Place, uniqueName, type Client, type Page } from "./client.ts";
+import { acceptOfRun } from "../../prisma/run-messages.ts";
+import { admin, facts, host, Model, Place, uniqueName, type Client, type Page, type Run } from "./client.ts";
+import { begun, broken, call, failed } from "./going-on.ts";
 
 interface DeliveryBody {
   to: { kind: string; name: string };
@@ -87,7 +89,7 @@ async function fillWith(database: Database, like: string, count: number, changed
   });
   const { seq: _seq, problem: _problem, ...delivery } = deliveries[0]!;
   const ids = Array.from({ length: count }, () => randomUUID());
-  await database.agentMessage.createMany({ data: ids.map((id) => ({ ...message, id, payload: payload! })) });
+  await database.agentMessage.createMany({ data: ids.map((id) => ({ ...message, id, payload: payload!, budgets: [] })) });
   await database.messageDelivery.createMany({ data: ids.map((messageId) => ({ ...delivery, messageId, ...changed })) });
 }
 
@@ -168,6 +170,93 @@ describe("a message to an agent", () => {
     });
     expect((await admin.finish({ steps: [ask("nobody-there")] })).error).toMatchObject({ type: "not_found", instance: "ask" });
   });
+});
+
+describe("a `message` step sends once", () => {
+  const hook = async (): Promise<{ place: Place; to: { webhook: string } }> => {
+    const [place, name] = [new Place(), uniqueName("hook")];
+    await admin.request("PUT", `/api/v2/message-webhooks/${name}`, { body: { url: place.url } });
+    return { place, to: { webhook: name } };
+  };
+  const notify = (to: object, more: object = {}) => ({
+    id: "notify",
+    type: "message",
+    to,
+    messageType: "news",
+    payload: "${input}",
+    ...more,
+  });
+  const idOf = async (run: Run) => ((await run.end()).output as { id: string }).id;
+
+  test("in all retries of a run, of which one cannot know what the run before it came to", async () => {
+    const { to } = await hook();
+    const run = uniqueName("r");
+    const said = { tenant: "default", to: [{ kind: "webhook" as const, name: to.webhook }], type: "news", depth: 0 };
+    const send = (by: string, payload: Json, key = `${run}:notify`) =>
+      withDatabase((database) => acceptOfRun(database, { ...said, run: by, key, payload }));
+    const first = await send(run, 1);
+    expect(await send(`${run}-retry`, 1)).toEqual({ ...first, sender: { kind: "run", name: run } });
+    expect((await send(`${run}-retry`, 2)).id).not.toBe(first.id);
+    expect((await send(`${run}-retry`, 1, `${run}:notify#2`)).id).not.toBe(first.id);
+    expect(await list(`run=${run}`)).toHaveLength(1);
+  });
+
+  test("in a fork, unless it says something else, or is to do again what was done", async () => {
+    const { place, to } = await hook();
+    const run = await admin.begin({ steps: [notify(to)] }, { n: 1 });
+    const id = await idOf(run);
+    await delivered(id, "delivered");
+    const fork = await begun(run, "fork", { from: "notify" });
+    expect(await idOf(fork)).toBe(id);
+    expect(await idOf(await begun(fork, "fork", { from: "notify" }))).toBe(id);
+    const others = [await begun(run, "fork", { input: { n: 2 } }), await begun(run, "fork", { from: "notify", reexecuteEffects: true })];
+    for (const other of others) await delivered(await idOf(other), "delivered");
+    expect((await place.calls()).map(({ body }) => (JSON.parse(body) as { payload: Json }).payload)).toEqual([
+      { n: 1 },
+      { n: 2 },
+      { n: 1 },
+    ]);
+  });
+
+  test("but again in a fork when it was undone, and what undoes it in each", async () => {
+    const { place, to } = await hook();
+    const undo = { id: "withdraw", type: "message", to, messageType: "withdrawn", payload: "${input}" };
+    const bad = new Place();
+    await bad.script(broken, broken);
+    const run = await failed({ steps: [notify(to, { compensate: [undo] }), call("bad", bad)] }, { n: 1 });
+    const fork = await begun(run, "fork", { from: "notify" });
+    expect(await fork.end()).toMatchObject({ status: "failed" });
+    const types = (await place.calls(4)).map(({ body }) => (JSON.parse(body) as { messageType: Json }).messageType);
+    expect(types).toEqual(["news", "withdrawn", "news", "withdrawn"]);
+  });
+});
+
+test("an agent that comes to a request when nobody waits any more leaves it, unless somebody sends it again by hand", async () => {
+  const model = new Model();
+  const name = await publish(model);
+  await change(name, "paused");
+  const run = await admin.begin({ steps: [ask(name, { replyTimeout: "100ms" })] });
+  expect((await run.end()).error).toMatchObject({ type: "no_reply", detail: "Nobody answered in time." });
+  const { id } = (await list(`run=${run.id}`)).find(({ from }) => from.kind === "run")!;
+  await change(name, "active");
+  expect(await delivered(id, "dead")).toMatchObject({ problem: { code: "no_reply" }, runId: null });
+  expect(await model.calls()).toEqual([]);
+  await redrive(id);
+  expect(await delivered(id, "answered")).toMatchObject({ round: 2 });
+});
+
+test("an agent that is asked spends the budgets of the step that waits, and of no other", async () => {
+  const model = new Model();
+  const name = await publish(model);
+  const tell = { id: "tell", type: "message", to: name, messageType: "news" };
+  const budget = { modelCalls: 1, onExceed: "fail" };
+  const run = await admin.begin({ budget, steps: [tell, ask(name), { ...ask(name), id: "again" }] });
+  const { error } = await run.end();
+  expect(error).toMatchObject({ type: "no_reply", instance: "again" });
+  expect(JSON.stringify(error)).toContain("budget_exceeded");
+  await model.calls(2);
+  const { body } = await admin.get<{ budgets: object[] }>(`/api/v2/runs/${run.id}/budget`);
+  expect(body.budgets).toMatchObject([{ scope: `run:${run.id}`, modelCalls: { max: 1, spent: 1, reserved: 0 } }]);
 });
 
 test("a webhook gets signed messages in their order, and each is tried again or dead", async () => {

@@ -1,4 +1,5 @@
-import type { ModelReply } from "../servers/model-reply.ts";
+import type { ModelReply, ModelRequestBody } from "../servers/model-reply.ts";
+import { obey, OBEYS } from "../servers/obeying-model.ts";
 import type { ModelServer } from "../servers/model-server.ts";
 import type { Recorded } from "../servers/scripted-server.ts";
 
@@ -12,7 +13,7 @@ export class ModelScripts {
   constructor(server: ModelServer) {
     server.answerWith(({ body, recorded }) => {
       this.#calls.set(body.model, [...this.calls(body.model), recorded]);
-      const reply = this.#answers.get(body.model)?.shift() ?? { text: `echo: ${body.messages.at(-1)?.content ?? ""}` };
+      const reply = this.#answers.get(body.model)?.shift() ?? (body.model.startsWith(OBEYS) ? obey(body) : echo(body));
       this.#due.set(body.model, [...(this.#due.get(body.model) ?? []), Date.now() + (reply.delayMs ?? 0)]);
       return reply;
     });
@@ -44,3 +45,5 @@ export class ModelScripts {
     return this.#calls.get(model) ?? [];
   }
 }
+
+const echo = ({ messages }: ModelRequestBody): ModelReply => ({ text: `echo: ${messages.at(-1)?.content ?? ""}` });

@@ -57,6 +57,7 @@ export interface HostCommands {
   mcpCalls(path: string): McpCall[];
   mcpLists(path: string): number;
   mcpOffer(path: string, tools: Tool[]): void;
+  mcpWrite(path: string, page: string): void;
   /** kill -9; resolves when the process is gone. */
   kill(part: Part): Promise<void>;
   /** Ask it to end; resolves when it has. */

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "agent_messages" DROP COLUMN "budgets";
