@@ -34,6 +34,8 @@ test("a retry of a run that was terminated hears what was sent to that one: what
   await first.terminate();
   await first.end();
   const again = await begun(first, "retry");
+  // Who ignores early events must be listening by then.
+  await again.until("listen.started", "p.both.both");
   for (const [event, data] of [
     ["right", 2],
     ["news", 3],
