@@ -67,8 +67,8 @@ describe("a tool of an MCP server over HTTP", () => {
     const [first, second] = (await model.calls()).map(({ body }) => JSON.parse(body) as { messages: object[] });
     expect(first).toMatchObject({ tools: tools.map(({ tool }) => ({ function: { name: `${server.name}_${tool}` } })) });
     expect(second!.messages.at(-1)).toMatchObject({ role: "tool", content: '{"sum":3}' });
-    // Once for the brief, however many tools; once for the call.
-    expect(await host.mcpLists(server.path)).toBe(2);
+    // However many tools and calls.
+    expect(await host.mcpLists(server.path)).toBe(1);
     const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
@@ -264,6 +264,27 @@ describe("a tool that is not as it was approved", () => {
     expect(await server.run("fails")).toMatchObject({ status: "completed" });
   });
 
+  test("is asked for anew by a run that has heard another one, when that is not what is approved by now", async () => {
+    const server = await Mcp.at();
+    const run = await admin.begin({
+      steps: [
+        server.step("add", { a: 1, b: 2 }),
+        { id: "wait", type: "listen", one: { event: "go" } },
+        { ...server.step("add", { a: 1, b: 3 }), id: "again", ...once },
+      ],
+    });
+    await run.until("listen.started");
+    await host.mcpOffer(server.path, [poisoned]);
+    await server.run("fails");
+    expect(await server.approve((await server.read()).pendingHash)).toMatchObject({ status: 200 });
+    await run.signal("go");
+    // What it has heard is not what is approved by now: the server is asked again, and offers that.
+    expect((await run.end()).status).toBe("completed");
+    expect(await host.mcpLists(server.path)).toBe(3);
+    await host.mcpOffer(server.path, [{ ...poisoned, description: "Third." }]);
+    expect(await server.run("add", { a: 1, b: 2 })).toMatchObject({ error: { type: "policy" } });
+  });
+
   test("is called again once a person has approved what they saw", async () => {
     const server = await changed();
     await server.run("add", { a: 1, b: 2 });
@@ -389,6 +410,16 @@ describe("a process of the operator's", () => {
 
   test("that says too much at once is given up", async () => {
     expect(await admin.finish({ steps: [call("flood")] })).toMatchObject({ status: "failed", error: { type: "limit" } });
+  });
+
+  test("that dies says why, without its secrets", async () => {
+    const dead = await admin.finish({ steps: [{ ...call("any"), server: "dead" }] });
+    expect(dead.error).toMatchObject({
+      type: "tool",
+      detail: expect.stringMatching(/It said last: Error: no licence for \[secret\]$/),
+      stderr: expect.stringMatching(/^starting up\n.*no licence/s),
+    });
+    expect(JSON.stringify(dead)).not.toContain("canary");
   });
 
   test("that ends in the midst of a call may have done its work", async () => {
