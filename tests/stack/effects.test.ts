@@ -57,49 +57,6 @@ onLinux("a worker killed after an effect and before its acknowledgement", () => 
   });
 });
 
-onLinux("a worker killed between a POST and its answer", () => {
-  afterEach(async () => host.heal());
-
-  test.each([
-    ["an `http` step", ({ url }: Place) => ({ type: "http", method: "POST", url }), { status: 201, headers: {}, body: "made" }],
-    ["`http.request`", ({ url }: Place) => ({ type: "tool", tool: "http.request", arguments: { url } }), { status: 201, ok: true }],
-  ])("of %s leaves it to a person", async (_, step, result) => {
-    const place = new Place();
-    await place.script(silent);
-    const run = await begin({ id: "pay", ...soon, ...step(place) });
-    await place.calls(1);
-    await host.kill("worker");
-    await host.start("worker");
-    const { data } = await run.until("step.parked", "pay");
-    expect(data).toMatchObject({ error: { type: "effect_unknown", effectKey: `${run.id}:pay` } });
-    await run.attend("pay", "take", { result });
-    expect(await run.end()).toMatchObject({ status: "completed", output: result });
-    expect(await countOf(place)).toBe(1);
-  });
-
-  test("of a step that is called `idempotent` sends it again, under the same key", async () => {
-    const place = new Place();
-    await place.script(silent);
-    const run = await begin({ id: "pay", type: "http", method: "POST", url: place.url, idempotent: true, ...soon });
-    await place.calls(1);
-    await host.kill("worker");
-    await host.start("worker");
-    expect(await run.end()).toMatchObject({ status: "completed" });
-    expect((await place.calls()).map(({ headers }) => headers["idempotency-key"])).toEqual([`${run.id}:pay`, `${run.id}:pay`]);
-  });
-});
-
-test("a POST that breaks off in its last attempt is asked of a person, and undone should it have happened", async () => {
-  const [place, undone] = [new Place(), new Place()];
-  await place.script({ status: 502 });
-  const compensate = [{ id: "undo", type: "http", method: "DELETE", url: undone.url }];
-  const run = await begin({ id: "pay", type: "http", method: "POST", url: place.url, ...once, compensate });
-  await run.until("step.parked", "pay");
-  await run.attend("pay", "fail");
-  expect(await run.end()).toMatchObject({ status: "failed", error: { type: "effect_unknown" } });
-  expect([await countOf(place), await countOf(undone)]).toEqual([1, 1]);
-});
-
 describe("an effect of which nobody knows whether it has happened", () => {
   /** A worker that stands still for a second has asked for nothing by then: it is tried once more. */
   const asked = async (tool = "test.pay", more: object = {}, tries = 3): Promise<{ run: Run; place: Place }> => {
