@@ -12,7 +12,7 @@ import { withDeadline, type WorkContext } from "./work.ts";
 
 /** What was asked of a tool that changes something outside. */
 export interface EffectCall {
-  tool: Pick<Tool, "name" | "version" | "effect" | "idempotent" | "verify" | "parse">;
+  tool: Pick<Tool, "name" | "version" | "effect" | "idempotent" | "isIdempotent" | "verify" | "parse">;
   fields: ToolFields;
   /** As the tool takes them. */
   args: unknown;
@@ -155,7 +155,7 @@ async function outcomeOf(
   const { told } = fields;
   if (told && isAbout(told, known, context)) return told.happened ? told : "not_done";
   if (!known) return "not_done";
-  if (tool.idempotent) return "again";
+  if (tool.idempotent || tool.isIdempotent?.(args)) return "again";
   const said = tool.verify ? await verify(tool, args, { known, context }) : ({ outcome: "unknown" } as const);
   if (said.outcome === "done") return { result: said.result ?? null, by: "verify" };
   if (said.outcome === "not_done") return "not_done";

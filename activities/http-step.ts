@@ -1,44 +1,98 @@
 import type { HttpFields } from "../contracts/activities.ts";
-import { Fault } from "../contracts/faults.ts";
-import { isObject } from "../contracts/json.ts";
+import { isReadMethod } from "../contracts/http-methods.ts";
+import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
+import { isSecretName } from "../contracts/secrets.ts";
 import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
 import { refuseInactive } from "./agent-state.ts";
 import type { Budgets } from "./budgets.ts";
+import type { EffectCall, EffectLedger } from "./effects.ts";
 import { perhapsDone, type Http } from "./http.ts";
+import { assembleUrl } from "./http-url.ts";
 import type { Redact } from "./redact.ts";
-import type { StepContext, Work } from "./step.ts";
+import type { Work } from "./step.ts";
+import type { Effect } from "./tool-registry.ts";
+import type { WorkContext } from "./work.ts";
 
-/**
- * The `http` step. Budgets take it for a call of a tool. Its faults say `mayHaveHappened` of the step, not only of the last attempt: one after another that broke off may be
- * refused because it was done the first time.
- */
-export const createHttpStep =
-  ({ database, http, redact, budgets }: HttpStepDeps): Work<HttpFields> =>
-  async (fields, _, context) => {
-    try {
-      const admitted = await admit(context, false, async () => {
-        await refuseInactive(database, context.tenant, ...(context.agents ?? []));
-        return budgets.spendToolCall(context, `${fields.method} by ${context.path}`);
-      });
-      const output = redact.value(await http(fields, { ...context, ...admitted }));
-      return { output, checked: output["body"] ?? null };
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      const { type, mayHaveHappened } = error.problem;
-      if (mayHaveHappened === true || type === "timeout" || !wereRefused(context)) throw perhapsDone(error);
-      context.leave({ refused: context.temporalAttempt });
-      throw error;
-    }
-  };
-
-interface HttpStepDeps {
+interface Deps {
   database: Database;
   http: Http;
+  effects: Pick<EffectLedger, "once">;
   redact: Redact;
   budgets: Budgets;
 }
 
-/** All attempts before this one: each says so to the next. One that says nothing may have been cut off at any moment. */
-const wereRefused = ({ temporalAttempt, left = null }: StepContext): boolean =>
-  temporalAttempt === 1 || (isObject(left) && left["refused"] === temporalAttempt - 1);
+/**
+ * The `http` step. Budgets take it for a call of a tool, and so does the effect ledger unless it only reads: one of unknown outcome is made
+ * again only where twice comes to the same as once, by its method or by the definition's word.
+ */
+export const createHttpStep =
+  ({ database, http, effects, redact, budgets }: Deps): Work<HttpFields> =>
+  async (fields, _, context) => {
+    const perform = async (within: WorkContext, isAgain: boolean, meant: unknown): Promise<JsonObject> => {
+      try {
+        const admitted = await admit(within, false, async () => {
+          if (!isAgain) await refuseInactive(database, context.tenant, ...(context.agents ?? []));
+          return budgets.spendToolCall(within, `${fields.method} by ${within.path}`);
+        });
+        return redact.value(await http(meant as HttpFields, { ...within, ...admitted }));
+      } catch (error) {
+        // A refusal after an attempt that broke off may be one because that has done it.
+        // Before the ledger keeps it.
+        throw redact.error(isAgain ? perhapsDone(error) : error);
+      }
+    };
+    const effect = fields.effect ?? (isReadMethod(fields.method) ? "read" : "write");
+    if (effect === "read") return workedOf({ output: await perform(context, false, fields) });
+    try {
+      return workedOf(await effects.once(callOf(fields, effect), context, perform));
+    } catch (error) {
+      // What people are asked shows what was sent.
+      throw redact.error(error);
+    }
+  };
+
+/** Its schema speaks of the body. What a person says that it gave may be anything. */
+const workedOf = <Done extends { output: Json }>(done: Done): Done & { checked: Json } => ({
+  ...done,
+  checked: isObject(done.output) ? (done.output["body"] ?? null) : null,
+});
+
+function callOf(fields: HttpFields, effect: Effect): EffectCall {
+  const { method, url, query, headers, body, settle, told } = fields;
+  const { origin, pathname } = assembleUrl(url, {});
+  return {
+    tool: {
+      name: `${method} ${origin}${pathname}`.slice(0, NAME_MAX),
+      version: VERSION,
+      effect,
+      idempotent: fields.idempotent ?? true,
+      // In the words of then, with what lets it pass now.
+      parse: (said) => meantBy(said as unknown as Said, fields),
+    },
+    // What only lets the call pass is no part of what it does: another token does not make it another call, and is nobody's to see.
+    fields: {
+      tool: "http",
+      arguments: { method, url, query: unsecret(query), headers: unsecret(headers), ...(body === undefined ? {} : { body }) },
+      ...(settle ? { settle } : {}),
+      ...(told ? { told } : {}),
+    },
+    args: fields,
+    call: 0,
+  };
+}
+
+type Said = Pick<HttpFields, "method" | "url" | "query" | "headers" | "body">;
+
+const meantBy = (said: Said, fields: HttpFields): HttpFields => ({
+  ...fields,
+  ...said,
+  query: { ...fields.query, ...said.query },
+  headers: { ...fields.headers, ...said.headers },
+});
+
+const unsecret = (given: Record<string, Json>): JsonObject =>
+  Object.fromEntries(Object.entries(given).filter(([name]) => !isSecretName(name)));
+
+const NAME_MAX = 200;
+const VERSION = "1.0.0";

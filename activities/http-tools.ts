@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { HttpFields } from "../contracts/activities.ts";
+import { isIdempotentMethod } from "../contracts/http-methods.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Http } from "./http.ts";
 import { defineTool, type Tool } from "./tool-registry.ts";
@@ -22,11 +23,11 @@ export const createHttpTools = (http: Http): Tool[] => [
       ...target,
       method: z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]).default("POST"),
       body: z.unknown().optional().describe("Sent as JSON; text is sent as it is"),
+      idempotent: z.boolean().optional().describe("For POST and PATCH: the server is known to do it once for each Idempotency-Key"),
     }),
     output: answer,
     effect: "write",
-    // As far as the other side heeds the key, which an `http` step relies on, too.
-    idempotent: true,
+    idempotent: ({ method, idempotent }) => idempotent ?? isIdempotentMethod(method),
     run: (args, context) => ask(http, args, context),
   }),
 ];

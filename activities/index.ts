@@ -126,7 +126,7 @@ export function createActivities(deps: ActivityDeps): Activities {
     think: createStepActivity("think", step, createThink({ ...llm, ...guarding, database, threads })),
     tool: toolStep,
     shortTools: createShortTools(toolStep, deps.underWay),
-    http: createStepActivity("http", step, createHttpStep({ ...deps, http: createHttp({ allow: deps.httpAllow }), budgets })),
+    http: createStepActivity("http", step, createHttpStep({ ...deps, http: createHttp({ allow: deps.httpAllow }), effects })),
     ...mapValues({ broadcast: createBroadcast(deps) }, refusing),
     deliver: createDeliver({ ...deps, post: createPostMessage(deps) }),
     ...createAgentMail(deps),

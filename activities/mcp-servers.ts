@@ -1,13 +1,16 @@
 import { Fault } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject, type JsonSchema } from "../contracts/json.ts";
 import type { HttpServer, McpChange, McpServerConfig, OperatorServers } from "../contracts/mcp.schema.ts";
+import { rootOfKey } from "../contracts/ids.ts";
 import { satisfies } from "../contracts/semver.ts";
 import { nearest } from "../contracts/nearest.ts";
 import type { Database } from "../prisma/client.ts";
-import { describeOffer, pinOffer, type Offer, type OfferedTool, type Pin } from "../prisma/mcp.ts";
+import { hashOf } from "../prisma/hash.ts";
+import { describeOffer, pinOf, pinOffer, type Offer, type OfferedTool, type Pin } from "../prisma/mcp.ts";
 import { publishTools } from "../prisma/tools.ts";
 import type { Egress } from "./egress.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
+import { HeardOffers } from "./heard-offers.ts";
 import type { IsolatedSchemas } from "./isolated-schema.ts";
 import { patiently } from "./patience.ts";
 import { McpSession, type McpPlace } from "./mcp-session.ts";
@@ -35,6 +38,7 @@ export interface WantedTool {
 /** Tools of MCP servers, as approved by the tenant: what differs is refused until a person has looked at it. */
 export class McpServers {
   readonly #deps: McpDeps;
+  readonly #offers = new HeardOffers();
 
   constructor(deps: McpDeps) {
     this.#deps = deps;
@@ -66,14 +70,26 @@ export class McpServers {
     const config = await this.#configOf(tenant, server, Date.now() + context.timeoutMs);
     const session = await McpSession.open(server, this.#placeOf(config, { server, context }), context);
     try {
-      const offer = await session.offer(context);
-      const { isNew, ...pin } = await pinOffer(this.#deps.database, { tenant, server }, offer);
-      if (isNew) await publishTools(this.#deps.database, tenant, describeOffer(server, offer, config.tools));
-      return { server, config, session, offer, pin };
+      return { server, config, session, ...(await this.#offerOf(session, { server, config, context })) };
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /** A server is asked for its tools once for all calls of a run; what was heard then still has to be what is approved now. */
+  async #offerOf(session: McpSession, { server, config, context }: Asked): Promise<Pick<Opened, "offer" | "pin">> {
+    const { database } = this.#deps;
+    const { tenant, idempotencyKey } = context;
+    const key = hashOf([tenant, server, rootOfKey(idempotencyKey), config as unknown as Json]);
+    const heard = this.#offers.get(key);
+    const approved = heard && (await pinOf(database, { tenant, server }, heard));
+    if (heard && approved) return { offer: heard, pin: approved };
+    const offer = await session.offer(context);
+    const { isNew, ...pin } = await pinOffer(database, { tenant, server }, offer);
+    if (isNew) await publishTools(database, tenant, describeOffer(server, offer, config.tools));
+    this.#offers.set(key, offer);
+    return { offer, pin };
   }
 
   async #configOf(tenant: string, server: string, endsAt: number): Promise<McpServerConfig> {
@@ -141,6 +157,12 @@ export class McpServers {
     const detail = `${name} gave a result that does not fit its own output schema: ${first.pointer || "/"} ${first.message}`;
     throw new Fault("tool", detail, { extra: { retryable: false, hasHappened: true } });
   }
+}
+
+interface Asked {
+  server: string;
+  config: McpServerConfig;
+  context: WorkContext;
 }
 
 interface Opened {

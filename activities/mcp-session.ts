@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport, StreamableHTTPError } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -10,6 +11,7 @@ import { limits } from "../contracts/limits.ts";
 import { isVersion } from "../contracts/semver.ts";
 import type { Offer, OfferedTool } from "../prisma/mcp.ts";
 import type { GuardedFetch } from "./guarded-fetch.ts";
+import { LastWords } from "./last-words.ts";
 import { withDeadline, type WorkContext } from "./work.ts";
 
 /** How a server is reached: a process of ours, or over HTTP through the egress guard. */
@@ -29,13 +31,18 @@ export class McpSession {
   readonly #client: Client;
   /** To connect and to list its tools, page by page. */
   readonly #begunBy: number;
+  /** Of a process. */
+  readonly #lastWords: LastWords | undefined;
   /** Why the connection was given up: whoever waits on it is only told that it is closed. */
   #broken: Fault | undefined;
 
-  private constructor(name: string, client: Client, begunBy: number) {
+  private constructor(name: string, { client, transport, begunBy }: { client: Client; transport: Transport; begunBy: number }) {
     this.#name = name;
     this.#client = client;
     this.#begunBy = begunBy;
+    const stderr = transport instanceof StdioClientTransport ? transport.stderr : null;
+    // A pipe was asked for, so that it is one to read from.
+    this.#lastWords = stderr ? new LastWords(stderr as Readable) : undefined;
     client.onerror = (error) => {
       this.#broken ??= faultInside(error) ?? (isTooLong(error) ? tooLong(name) : undefined);
       if (this.#broken) void this.close();
@@ -45,9 +52,10 @@ export class McpSession {
   /** Faults: `tool` (it is not there, or does not speak MCP), `policy` (it may not be called), `timeout`. */
   static async open(name: string, place: McpPlace, context: WorkContext): Promise<McpSession> {
     const client = new Client({ name: "tenuto", version: "1.0.0" }, { jsonSchemaValidator: unchecked });
-    const session = new McpSession(name, client, Date.now() + Math.min(limits.mcpBeginMs, context.timeoutMs));
+    const transport = transportTo(place);
+    const session = new McpSession(name, { client, transport, begunBy: Date.now() + Math.min(limits.mcpBeginMs, context.timeoutMs) });
     try {
-      await session.#soon(context, (options) => client.connect(transportTo(place), options));
+      await session.#soon(context, (options) => client.connect(transport, options));
       return session;
     } catch (error) {
       await session.close();
@@ -92,7 +100,7 @@ export class McpSession {
       };
     } catch (error) {
       if (context.signal.aborted) throw context.signal.reason;
-      throw this.#broken ?? faultOf(this.#name, error, { isCalled: true });
+      throw await this.#faultOf(error, { isCalled: true });
     }
   }
 
@@ -105,9 +113,14 @@ export class McpSession {
     try {
       return await withDeadline(context, timeout, (signal) => ask({ signal, timeout }));
     } catch (error) {
-      if (context.signal.aborted || error instanceof Fault) throw error;
-      throw this.#broken ?? faultOf(this.#name, error, { isCalled: false });
+      if (context.signal.aborted) throw error;
+      throw await this.#faultOf(error, { isCalled: false });
     }
+  }
+
+  async #faultOf(error: unknown, { isCalled }: { isCalled: boolean }): Promise<unknown> {
+    const fault = error instanceof Fault ? error : (this.#broken ?? faultOf(this.#name, error, { isCalled }));
+    return this.#lastWords ? this.#lastWords.addTo(fault) : fault;
   }
 }
 
@@ -123,7 +136,7 @@ function transportTo(place: McpPlace): Transport {
           command: place.command,
           args: place.args,
           env: place.env,
-          stderr: "ignore",
+          stderr: "pipe",
           maxBufferSize: limits.mcpAnswerBytesMax,
           ...(place.cwd === undefined ? {} : { cwd: place.cwd }),
         })

@@ -27,6 +27,8 @@ export interface Tool {
   version: string;
   /** It honours `context.idempotencyKey`: called twice with one key, it does its work once. */
   idempotent: boolean;
+  /** Some of its calls do. */
+  isIdempotent?: (args: unknown) => boolean;
   /** What became of a call that gave no answer. */
   verify?: (args: unknown, context: WorkContext) => Promise<Verified> | Verified;
   /** Answers in well under two seconds, so that a step may run it beside the walk. */
@@ -54,9 +56,10 @@ interface ToolDefinition<Input extends z.ZodType | JsonSchema> {
   version?: string;
   /**
    * With another effect than `read`: calling it twice with one `context.idempotencyKey` is calling it once. Without it an attempt that
-   * gave no answer, or threw an Error, is not repeated: `verify` says what became of it, or a person.
+   * gave no answer, or threw an Error, is not repeated: `verify` says what became of it, or a person. A function says it of a
+   * call.
    */
-  idempotent?: boolean;
+  idempotent?: boolean | ((args: Arguments<Input>) => boolean);
   /**
    * Ask the outside whether the call with this `context.idempotencyKey` has happened, and what it gave. Nothing must be on its way any
    * more that could make `not_done` untrue a moment later: the call is made again then. An Error is trouble outside: asked again, then a person.
@@ -96,8 +99,9 @@ export function defineTool<Input extends z.ZodType | JsonSchema>(definition: Too
     ...(output === undefined ? {} : { output: output instanceof z.ZodType ? jsonSchemaOf(output, "output") : output }),
     effect: definition.effect,
     version,
-    idempotent: definition.idempotent ?? false,
+    idempotent: definition.idempotent === true,
     // As with `run` below.
+    ...(typeof definition.idempotent === "function" ? { isIdempotent: definition.idempotent as NonNullable<Tool["isIdempotent"]> } : {}),
     ...(verify ? { verify: verify as NonNullable<Tool["verify"]> } : {}),
     short: definition.short ?? false,
     ...(definition.timeout === undefined ? {} : { timeout: definition.timeout }),

@@ -240,6 +240,12 @@ export interface HttpFields {
   expect?: number[];
   /** Hosts that the definition's policy lets it call. */
   hosts?: string[];
+  /** What the definition says, where its method says something else. */
+  effect?: "read" | "write" | "dangerous";
+  idempotent?: boolean;
+  /** As in `ToolFields`. */
+  settle?: true;
+  told?: Told;
 }
 
 export interface PreparedRun {

@@ -163,6 +163,12 @@ export const httpFields = {
   query: z.record(z.string(), anyJson).optional().describe("Query parameters."),
   body: anyJson.optional().describe("Sent as JSON; text is sent as it is."),
   expect: z.array(z.int().min(100).max(599)).min(1).optional().describe("Statuses that count as success; 2xx without it."),
+  idempotent: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether the server does it once, however often it is sent with one `Idempotency-Key`. Yes without it. With `false` a call that may have happened is not sent again: a person is asked.",
+    ),
 };
 
 export const activityFields = {

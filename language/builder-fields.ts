@@ -177,6 +177,8 @@ export interface HttpFields {
   query?: Readonly<Record<string, Data>>;
   body?: Data;
   expect?: readonly number[];
+  /** The server does it once, however often it is sent with one `Idempotency-Key`. POST and PATCH are not, unless this says so. */
+  idempotent?: boolean;
 }
 
 export interface HttpAnswer<Body> {

@@ -1,4 +1,5 @@
 import type { Definition, LastingStep } from "../contracts/definition.schema.ts";
+import { isReadMethod } from "../contracts/http-methods.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
 import { nullType, unionOf, type Type } from "./expression/types.ts";
 import type { Path } from "./finding.ts";
@@ -60,8 +61,6 @@ function reads(step: LastingStep): boolean {
   const given = "effect" in step ? step.effect : undefined;
   return given === undefined ? step.type === "http" && isReadMethod(step.method) : given === "read";
 }
-
-export const isReadMethod = (method = "GET"): boolean => ["GET", "HEAD"].includes(method.toUpperCase());
 
 export function checkCallDefaults(checking: Checking, defaults: Definition["defaults"]): void {
   checkRetry(checking, defaults?.retry, ["defaults", "retry"]);

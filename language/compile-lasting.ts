@@ -1,6 +1,6 @@
 import { isLasting, type AvailableStep, type Definition, type LastingStep, type StepOf } from "../contracts/definition.schema.ts";
 import { callDefaults, type Retry } from "../contracts/limits.ts";
-import { isReadMethod } from "./check-calls.ts";
+import { isReadMethod } from "../contracts/http-methods.ts";
 import type { Compiling } from "./compile-scopes.ts";
 import { conditionOf, optional, templateOf } from "./compile-values.ts";
 import { parseDuration } from "./duration.ts";

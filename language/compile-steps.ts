@@ -80,7 +80,13 @@ function httpFields(step: StepOf<"http">, compiling: Compiling): StepFields {
     query: entriesOf(step.query),
     ...optional("body", step.body),
   };
-  return { type: "http", request, ...(step.expect === undefined ? {} : { expect: step.expect }), ...callOptions(step, compiling) };
+  return {
+    type: "http",
+    request,
+    ...(step.expect === undefined ? {} : { expect: step.expect }),
+    ...(step.idempotent === undefined ? {} : { idempotent: step.idempotent }),
+    ...callOptions(step, compiling),
+  };
 }
 
 const activityFields = (step: StepOf<"activity">, compiling: Compiling): StepFields => ({

@@ -220,7 +220,7 @@ export type StepFields =
     }
   | ({ type: "think"; given: Template } & CallOptions)
   | ({ type: "call"; given: Template } & CallOptions)
-  | ({ type: "http"; request: HttpTemplate; expect?: number[] } & CallOptions)
+  | ({ type: "http"; request: HttpTemplate; expect?: number[]; idempotent?: boolean } & CallOptions)
   | ({ type: "activity"; activity: string; taskQueue?: string; arguments: Template } & CallOptions)
   | { type: "set"; values: Template }
   | { type: "sequence"; body: Block }

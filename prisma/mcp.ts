@@ -100,6 +100,17 @@ export async function pinOffer(database: Database, { tenant, server }: Owner, of
   return { tools, approvedAt: row.approvedAt, changes, isNew: count > 0 };
 }
 
+/**
+ * What was approved, when that is what an offer says that was heard earlier. Nothing is noted: others may have heard another one since,
+ * which waits for people.
+ */
+export async function pinOf(database: Database, { tenant, server }: Owner, offer: Offer): Promise<Pin | undefined> {
+  const row = await database.mcpPin.findUnique({ where: { tenant_server: { tenant, server } } });
+  if (!row) return undefined;
+  const tools = row.tools as Pinned;
+  return changesOf(tools, pinnedOf(offer)).length === 0 ? { tools, approvedAt: row.approvedAt, changes: [] } : undefined;
+}
+
 /** Who approved a server that nobody was asked about. */
 const firstUse = "first use";
 

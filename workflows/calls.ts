@@ -1,6 +1,7 @@
 import type { ThinkFields } from "../contracts/agent-task.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { Delay, HttpFields, LlmFields, StepDone, Told, ToolFields } from "../contracts/activities.ts";
+import { isReadMethod } from "../contracts/http-methods.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
 import { defaults, limits } from "../contracts/limits.ts";
 import { modelAttemptsMax } from "../contracts/model-calls.ts";
@@ -44,12 +45,7 @@ export async function callTool(walk: Walk, here: HereOf<"tool">): Promise<Outcom
   const { step } = here;
   if (step.local) return callShort(walk, here);
   const fields = await fieldsOf(walk, here);
-  try {
-    return await call(walk, "tool", here, { fields });
-  } catch (error) {
-    if (step.effect === "read" || !mayHaveHappened(error)) throw error;
-    return settle(walk, here, { fields, error });
-  }
+  return callOnce(walk, "tool", here, { fields, isOnce: step.effect !== "read" });
 }
 
 async function callShort(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
@@ -66,19 +62,43 @@ async function callShort(walk: Walk, here: HereOf<"tool">): Promise<Outcome> {
 }
 
 async function fieldsOf(walk: Walk, here: HereOf<"tool">): Promise<ToolFields> {
-  const told = walk.ledger.place(here.path)?.["told"] as unknown as Told | undefined;
   return {
     ...toolFields(walk, here),
     arguments: await walk.value(here.step.arguments, here.context.frame),
-    ...(told ? { told } : {}),
+    ...toldOf(walk, here),
   };
 }
 
+function toldOf(walk: Walk, { path }: Here<Step>): { told?: Told } {
+  const told = walk.ledger.place(path)?.["told"] as unknown as Told | undefined;
+  return told ? { told } : {};
+}
+
+interface Effecting {
+  fields: ToolFields | HttpFields;
+  /** What may have happened is not simply done again. */
+  isOnce: boolean;
+}
+
+async function callOnce(walk: Walk, kind: "tool" | "http", here: HereOf<"tool" | "http">, { fields, isOnce }: Effecting): Promise<Outcome> {
+  try {
+    return await call(walk, kind, here, { fields });
+  } catch (error) {
+    if (!isOnce || !mayHaveHappened(error)) throw error;
+    return settle(walk, kind, here, { fields, error });
+  }
+}
+
 /** No attempt is left that could say what the last one has done. */
-async function settle(walk: Walk, here: HereOf<"tool">, { fields, error }: { fields: ToolFields; error: unknown }): Promise<Outcome> {
+async function settle(
+  walk: Walk,
+  kind: "tool" | "http",
+  here: HereOf<"tool" | "http">,
+  { fields, error }: { fields: Effecting["fields"]; error: unknown },
+): Promise<Outcome> {
   const { path } = here;
   try {
-    return await call(walk, "tool", here, { fields: { ...fields, settle: true } });
+    return await call(walk, kind, here, { fields: { ...fields, settle: true } });
   } catch (settled) {
     if (!hasTimedOut(settled)) throw settled;
     if (settled.problem["isSettled"] === true) throw error;
@@ -105,8 +125,11 @@ export async function callHttp(walk: Walk, here: HereOf<"http">): Promise<Outcom
     ...(body === undefined ? {} : { body: await walk.value(body, context.frame) }),
     ...(step.expect ? { expect: step.expect } : {}),
     ...hostsOf(walk),
+    ...(step.effect === undefined || (step.effect === "read" && isReadMethod(method)) ? {} : { effect: step.effect }),
+    ...(step.idempotent === undefined ? {} : { idempotent: step.idempotent }),
+    ...toldOf(walk, here),
   };
-  return call(walk, "http", here, { fields });
+  return callOnce(walk, "http", here, { fields, isOnce: step.effect !== "read" && step.idempotent === false });
 }
 
 /** Any Temporal activity, on any task queue, in any language. The walk records its end, since it does not know our log. */

@@ -11,6 +11,8 @@ export const call = (trial: Trial, path: string, more: object = {}): object => (
   type: "http",
   method: "POST",
   url: trial.url(path),
+  // It knows keys, as the invariants do.
+  idempotent: true,
   ...more,
 });
 

@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { beforeEach, expect, test } from "@jest/globals";
 import { Budgets } from "../../activities/budgets.ts";
 import { createHttp } from "../../activities/http.ts";
 import { createHttpStep } from "../../activities/http-step.ts";
+import { EffectLedger } from "../../activities/effects.ts";
 import { ModelCalls, type CallOutcome, type CallOwner, type StartedCall } from "../../activities/model-calls.ts";
 import { noUsage } from "../../activities/model-port.ts";
 import { Prices } from "../../activities/prices.ts";
@@ -288,9 +290,10 @@ test("calls of tools count when they are made", async () => {
 
 test("an http step is a call of a tool: it counts, is not sent when it may not, and is cut when its time is over", async () => {
   const server = await startLedgerServer();
-  const step = createHttpStep({ database, http: createHttp({ allow: ["127.0.0.1"] }), redact: noSecrets, budgets: new Budgets(database) });
+  const http = createHttp({ allow: ["127.0.0.1"] });
+  const step = createHttpStep({ database, http, effects: new EffectLedger(database), redact: noSecrets, budgets: new Budgets(database) });
   const send = (budgets: BudgetRef[], to: string): Promise<unknown> => {
-    const context = { ...testContext({ tenant, budgets }), temporalAttempt: 1, leave: () => undefined } as unknown as StepContext;
+    const context = testContext({ tenant, budgets, idempotencyKey: `r_1:${randomUUID()}` }) as unknown as StepContext;
     return step({ method: "POST", url: [`${server.url}${to}`], headers: {}, query: {} }, {}, context);
   };
   const capped = [dollar({ caps: { toolCalls: 1 } })];

@@ -141,7 +141,7 @@ test("of `http` steps what may have happened is undone, with the answer where th
   const call = (id: string, place: Place, more: object = {}) => ({
     id,
     type: "http",
-    method: "POST",
+    method: "PUT",
     url: place.url,
     retry: { maxAttempts: 2, initialInterval: "20ms" },
     ...more,
@@ -248,6 +248,21 @@ describe("a fork", () => {
     const second = await begun(fork, "fork", { from: "pay" });
     expect(await second.end()).toMatchObject({ status: "completed", output: 1 });
     expect(await countOf(place)).toBe(1);
+  });
+
+  test("repeats no `http` step of its origin's that changes something", async () => {
+    const [made, read] = [new Place(), new Place()];
+    const run = await begin(
+      { id: "read", type: "http", url: read.url },
+      { id: "make", type: "http", method: "POST", url: made.url, body: { amount: 5 } },
+    );
+    const { output } = await run.end();
+    const fork = await begun(run, "fork", { from: "read" });
+    expect(await fork.end()).toMatchObject({ status: "completed", output });
+    expect((await fork.until("step.completed", "make")).data).toMatchObject({ reusedFrom: run.id });
+    expect([await countOf(made), await countOf(read)]).toEqual([1, 2]);
+    expect((await (await begun(run, "fork", { from: "read", reexecuteEffects: true })).end()).status).toBe("completed");
+    expect(await countOf(made)).toBe(2);
   });
 
   test("repeats them when it is told to", async () => {

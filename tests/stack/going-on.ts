@@ -21,11 +21,13 @@ export const llm = (id: string, model: Model, more: object = {}) => ({
   ...once,
   ...more,
 });
+/** Made whenever the walk comes to it: only what is to be undone changes something, at a server that knows keys. */
 export const call = (id: string, place: Place, more: object = {}) => ({
   id,
   type: "http",
   method: "POST",
   url: place.url,
+  ...("compensate" in more ? { idempotent: true } : { effect: "read" }),
   ...once,
   ...more,
 });

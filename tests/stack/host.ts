@@ -158,9 +158,11 @@ async function writeMcpFile(): Promise<string> {
   const vault = new URL(`${mcp.url}/vault?sig=${canaries.mcpQuery}`);
   Object.assign(vault, { username: "ada", password: canaries.mcpPassword });
   const env = { ...program("../servers/mcp-env.ts"), env: ["TENUTO_TEST_PLACE", "VAULT_TOKEN"] };
+  const dying = 'console.error("starting up"); console.error("Error: no licence for " + process.env.VAULT_TOKEN); process.exit(1)';
+  const dead = { command: process.execPath, args: ["-e", dying], env: ["VAULT_TOKEN"] };
   await writeFile(
     file,
-    JSON.stringify({ notes, packages, env, vault: { url: vault.href }, others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
+    JSON.stringify({ notes, packages, env, dead, vault: { url: vault.href }, others: { url: `${mcp.url}/others`, tenants: ["nobody"] } }),
   );
   return file;
 }

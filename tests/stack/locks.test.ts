@@ -214,7 +214,7 @@ test("a lock that continues as new keeps who holds it and who waits", async () =
 });
 
 onLinux("a worker killed by kill -9", () => {
-  const patient = { heartbeat: "4s", retry: { maxAttempts: 20, initialInterval: "20ms", maxInterval: "100ms" } };
+  const patient = { idempotent: true, heartbeat: "4s", retry: { maxAttempts: 20, initialInterval: "20ms", maxInterval: "100ms" } };
 
   test("while a lock is held and while one waits: both complete, one after the other", async () => {
     const key = uniqueName("key");

@@ -2,58 +2,9 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import type { JsonObject } from "../../contracts/json.ts";
-import { admin, facts, host, Model, uniqueName, type Client, type Page, type RunBody } from "./client.ts";
+import { admin, facts, host, Model, uniqueName, type Page } from "./client.ts";
 import { begun } from "./going-on.ts";
-
-const once = { retry: { maxAttempts: 1 } };
-
-interface ServerBody {
-  state: string;
-  ownedBy: string;
-  transport: string;
-  url: string | null;
-  headers: string[];
-  approvedTools: string[];
-  approvedBy: string | null;
-  pendingHash: string | null;
-  changes: { tool: string; change: string; fields: string[] }[];
-}
-
-/** A server of one test's own. */
-class Mcp {
-  readonly name = uniqueName("mcp");
-  readonly client: Client;
-
-  constructor(client: Client = admin) {
-    this.client = client;
-  }
-
-  get path(): string {
-    return `/${this.name}`;
-  }
-
-  static async at(more: JsonObject = {}, client: Client = admin): Promise<Mcp> {
-    const server = new Mcp(client);
-    const answer = await server.put({ url: `${facts.mcpUrl}${server.path}`, ...more });
-    expect(answer).toMatchObject({ status: 200, body: { state: "unseen", ownedBy: "tenant" } });
-    return server;
-  }
-
-  put = (body: JsonObject) => this.client.request<ServerBody>("PUT", `/api/v2/mcp-servers/${this.name}`, { body });
-  read = async (): Promise<ServerBody> => (await this.client.get<ServerBody>(`/api/v2/mcp-servers/${this.name}`)).body;
-  approve = (pendingHash: string | null) => this.client.post(`/api/v2/mcp-servers/${this.name}/approve`, { pendingHash });
-  calls = () => host.mcpCalls(this.path);
-  step = (tool: string, args: JsonObject = {}, more: object = {}) => ({
-    id: "m",
-    type: "tool",
-    server: this.name,
-    tool,
-    arguments: args,
-    ...more,
-  });
-  run = (tool: string, args: JsonObject = {}, more: object = {}, envelope: object = {}): Promise<RunBody> =>
-    this.client.finish({ steps: [this.step(tool, args, { ...once, ...more })], ...envelope });
-}
+import { Mcp, once } from "./mcp.ts";
 
 describe("a tool of an MCP server over HTTP", () => {
   test("is an agent's under its server's name, as a person saw it", async () => {
@@ -67,8 +18,8 @@ describe("a tool of an MCP server over HTTP", () => {
     const [first, second] = (await model.calls()).map(({ body }) => JSON.parse(body) as { messages: object[] });
     expect(first).toMatchObject({ tools: tools.map(({ tool }) => ({ function: { name: `${server.name}_${tool}` } })) });
     expect(second!.messages.at(-1)).toMatchObject({ role: "tool", content: '{"sum":3}' });
-    // Once for the brief, however many tools; once for the call.
-    expect(await host.mcpLists(server.path)).toBe(2);
+    // However many tools and calls.
+    expect(await host.mcpLists(server.path)).toBe(1);
     const lost = await admin.finish({ steps: [{ ...work, tools: [{ server: "nowhere", tool: "add" }] }] });
     expect(lost.error).toMatchObject({ type: "tool_input" });
   });
@@ -171,60 +122,6 @@ describe("a tool of an MCP server over HTTP", () => {
     expect((await admin.get(`/api/v2/tools/${encodeURIComponent(`${server.name}/fails`)}`)).body).toMatchObject({ effect: "write" });
   });
 
-  describe("does not look healthy", () => {
-    /** They are written a moment after the call. */
-    async function executionsOf(server: Mcp, tool: string, count: number): Promise<JsonObject[]> {
-      const path = `/api/v2/tools/${encodeURIComponent(`${server.name}/${tool}`)}/executions`;
-      for (const patience = Date.now() + 60_000; ;) {
-        const { status, body } = await admin.get<Page<JsonObject>>(path);
-        if ((status === 200 && body.data.length >= count) || Date.now() > patience) return body.data;
-        await new Promise((later) => setTimeout(later, 100));
-      }
-    }
-    const toolOf = async (server: Mcp, tool: string) =>
-      (await admin.get(`/api/v2/tools/${encodeURIComponent(`${server.name}/${tool}`)}`)).body;
-
-    test("when its server is away, also to an agent that is to get it", async () => {
-      const server = await Mcp.at();
-      await server.run("add", { a: 1, b: 2 });
-      await server.put({ url: `${facts.mcpUrl}/moved${server.path}` });
-      const run = await server.run("add", { a: 1, b: 2 });
-      const model = new Model();
-      const tools = [{ server: server.name, tool: "add" }];
-      await admin.finish({ steps: [{ id: "work", type: "agent", model: model.wanted, prompt: "Add.", tools }] });
-      expect(await executionsOf(server, "add", 3)).toMatchObject([
-        { outcome: "tool", step: "work.brief", version: null },
-        { outcome: "tool", step: "m", version: null, runId: run.id, detail: expect.stringContaining(server.name) },
-        { outcome: "ok", step: "m", version: "2.1.0" },
-      ]);
-    });
-
-    test("when its secret is missing, although it was never in the catalogue", async () => {
-      const server = await Mcp.at({ headers: { authorization: { secret: "none" } } });
-      const run = await server.run("add", { a: 1, b: 2 });
-      expect(await executionsOf(server, "add", 1)).toMatchObject([
-        { outcome: "policy", runId: run.id, detail: expect.stringContaining("TENUTO_MCP_SECRETS") },
-      ]);
-    });
-
-    test("when it is not as it was approved", async () => {
-      const server = await Mcp.at();
-      await server.run("add", { a: 1, b: 2 });
-      await host.mcpOffer(server.path, [{ name: "add", description: "Another.", inputSchema: { type: "object" } }]);
-      for (let n = 0; n < 2; n += 1) await server.run("add", { a: 1, b: 2 });
-      expect(await executionsOf(server, "add", 3)).toMatchObject([{ outcome: "policy" }, { outcome: "policy" }, { outcome: "ok" }]);
-      expect(await toolOf(server, "add")).toMatchObject({ health: "failing" });
-    });
-
-    test("when it says in its results that it failed", async () => {
-      const server = await Mcp.at();
-      const run = await server.run("fails");
-      expect(run.status).toBe("completed");
-      expect(await executionsOf(server, "fails", 1)).toMatchObject([{ outcome: "tool", detail: "no such city", runId: run.id }]);
-      expect(await toolOf(server, "fails")).toMatchObject({ health: "failing", statistics: { successRate: 0 } });
-    });
-  });
-
   test("may be asked for by the server's version", async () => {
     const server = await Mcp.at();
     expect(await server.run("add", { a: 1, b: 2 }, { version: "^2.0" })).toMatchObject({ status: "completed" });
@@ -262,6 +159,27 @@ describe("a tool that is not as it was approved", () => {
   test("does not keep the others from being called", async () => {
     const server = await changed();
     expect(await server.run("fails")).toMatchObject({ status: "completed" });
+  });
+
+  test("is asked for anew by a run that has heard another one, when that is not what is approved by now", async () => {
+    const server = await Mcp.at();
+    const run = await admin.begin({
+      steps: [
+        server.step("add", { a: 1, b: 2 }),
+        { id: "wait", type: "listen", one: { event: "go" } },
+        { ...server.step("add", { a: 1, b: 3 }), id: "again", ...once },
+      ],
+    });
+    await run.until("listen.started");
+    await host.mcpOffer(server.path, [poisoned]);
+    await server.run("fails");
+    expect(await server.approve((await server.read()).pendingHash)).toMatchObject({ status: 200 });
+    await run.signal("go");
+    // What it has heard is not what is approved by now: the server is asked again, and offers that.
+    expect((await run.end()).status).toBe("completed");
+    expect(await host.mcpLists(server.path)).toBe(3);
+    await host.mcpOffer(server.path, [{ ...poisoned, description: "Third." }]);
+    expect(await server.run("add", { a: 1, b: 2 })).toMatchObject({ error: { type: "policy" } });
   });
 
   test("is called again once a person has approved what they saw", async () => {
@@ -389,6 +307,16 @@ describe("a process of the operator's", () => {
 
   test("that says too much at once is given up", async () => {
     expect(await admin.finish({ steps: [call("flood")] })).toMatchObject({ status: "failed", error: { type: "limit" } });
+  });
+
+  test("that dies says why, without its secrets", async () => {
+    const dead = await admin.finish({ steps: [{ ...call("any"), server: "dead" }] });
+    expect(dead.error).toMatchObject({
+      type: "tool",
+      detail: expect.stringMatching(/It said last: Error: no licence for \[secret\]$/),
+      stderr: expect.stringMatching(/^starting up\n.*no licence/s),
+    });
+    expect(JSON.stringify(dead)).not.toContain("canary");
   });
 
   test("that ends in the midst of a call may have done its work", async () => {

@@ -219,6 +219,7 @@ function calling(step: JsonObject, url: string): JsonObject {
     type: "http",
     method: "POST",
     url,
+    ...(compensate === undefined ? { effect: "read" } : { idempotent: true }),
     // So that others go on beside it while a change waits.
     timeout: "2m",
     ...common,
