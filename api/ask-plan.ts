@@ -28,7 +28,7 @@ export interface Wanted extends Pick<UpdateArguments["changePlan"], "id" | "of">
   dryRun: boolean;
   /** Why not, as far as the run itself need not be asked. */
   unfit?: PlanRefusal[];
-  answerMs?: number;
+  answerBy?: number;
 }
 
 /** A dry run asks why not; otherwise the run is told, and throws why not. */
@@ -55,7 +55,7 @@ export async function inputRefusals({ deps, caller }: Call, run: Walked, plan: P
   return validateValue(plan.input, input).map((mismatch) => ({ path: "input", why: why(mismatch) }));
 }
 
-async function ask(call: Call, { run, plan, kind, id, of, answerMs }: Wanted): Promise<void> {
+async function ask(call: Call, { run, plan, kind, id, of, answerBy }: Wanted): Promise<void> {
   const updateId = sha256(`${run}\0${plan.hash}\0${call.idempotencyKey ?? randomUUID()}`);
   const argument = {
     plan: plan as unknown as Json,
@@ -65,15 +65,15 @@ async function ask(call: Call, { run, plan, kind, id, of, answerMs }: Wanted): P
     ...(id === undefined ? {} : { id }),
     ...(of === undefined ? {} : { of }),
   };
-  await update(addressOf(call, run, answerMs), "changePlan", { updateId, argument });
+  await update(addressOf(call, run, answerBy), "changePlan", { updateId, argument });
 }
 
-const refusalsOf = (call: Call, { run, plan, answerMs }: Wanted): Promise<PlanRefusal[]> =>
-  reach(addressOf(call, run, answerMs), (handle) => handle.query<PlanRefusal[], [Json]>(queries.planRefusals, plan as unknown as Json));
+const refusalsOf = (call: Call, { run, plan, answerBy }: Wanted): Promise<PlanRefusal[]> =>
+  reach(addressOf(call, run, answerBy), (handle) => handle.query<PlanRefusal[], [Json]>(queries.planRefusals, plan as unknown as Json));
 
-export const addressOf = ({ deps, caller }: Call, run: string, answerMs?: number): RunAddress => ({
+export const addressOf = ({ deps, caller }: Call, run: string, answerBy?: number): RunAddress => ({
   temporal: deps.temporal,
   tenant: caller.tenant,
   run,
-  ...(answerMs === undefined ? {} : { answerMs }),
+  ...(answerBy === undefined ? {} : { answerBy }),
 });

@@ -80,7 +80,14 @@ async function reportOn(call: Call<unknown, unknown, MigrateAll>, run: Walked, p
   const { id: runId } = run;
   try {
     const unfit = await inputRefusals(call, run, plan);
-    const wanted = { run: runId, plan, kind: "migrate", dryRun: call.body.dryRun, unfit, answerMs: limits.migrateAnswerMs } as const;
+    const wanted = {
+      run: runId,
+      plan,
+      kind: "migrate",
+      dryRun: call.body.dryRun,
+      unfit,
+      answerBy: Date.now() + limits.migrateAnswerMs,
+    } as const;
     const refusals = await attempted(call, wanted);
     return { runId, accepted: refusals.length === 0, refusals: refusals as Json };
   } catch (error) {

@@ -20,8 +20,8 @@ export interface RunAddress {
   temporal: Client;
   tenant: string;
   run: string;
-  /** How long its answer is waited for, where that is less than `updateDeadlineMs`. */
-  answerMs?: number;
+  /** Until when its answer is waited for, in milliseconds since 1970, where that is sooner than in `updateDeadlineMs`. */
+  answerBy?: number;
 }
 
 /**
@@ -38,7 +38,7 @@ export async function update<Name extends keyof UpdateArguments>(
   try {
     const send = (): Promise<unknown> =>
       reach(address, (handle) => handle.executeUpdate(updates[name], { updateId: message.updateId, args: [message.argument] }));
-    return await untilHeard(send, Math.min(limits.updateUnheardMs, address.answerMs ?? Infinity));
+    return await untilHeard(send, Math.min(Date.now() + limits.updateUnheardMs, address.answerBy ?? Infinity));
   } finally {
     updatesUnderWay -= 1;
   }
@@ -47,8 +47,8 @@ export async function update<Name extends keyof UpdateArguments>(
 let updatesUnderWay = 0;
 
 /** What came while the run went on in another execution, or while its task failed, has not been heard: it is sent again. */
-async function untilHeard<T>(send: () => Promise<T>, ms: number): Promise<T> {
-  for (const giveUpAt = Date.now() + ms; ; await sleep(50)) {
+async function untilHeard<T>(send: () => Promise<T>, giveUpAt: number): Promise<T> {
+  for (; ; await sleep(50)) {
     try {
       return await send();
     } catch (error) {
@@ -74,9 +74,9 @@ export function requireRoom(): void {
 
 /** One call to the run's workflow within the deadline. Unknown: `not_found`; over: `run_ended`; no answer: `unavailable`. */
 export async function reach<T>(address: RunAddress, act: (handle: ReturnType<Client["workflow"]["getHandle"]>) => Promise<T>): Promise<T> {
-  const { temporal, tenant, run, answerMs = limits.updateDeadlineMs } = address;
+  const { temporal, tenant, run, answerBy = Date.now() + limits.updateDeadlineMs } = address;
   try {
-    return await temporal.withDeadline(Date.now() + answerMs, () => act(temporal.workflow.getHandle(workflowIdOf(tenant, run))));
+    return await temporal.withDeadline(answerBy, () => act(temporal.workflow.getHandle(workflowIdOf(tenant, run))));
   } catch (error) {
     throw isGone(error) ? await endedOrUnknown(address) : error;
   }

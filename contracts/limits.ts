@@ -83,7 +83,7 @@ export const limits = {
   planChangesPendingMax: 10,
   migrateRunsMax: 200,
   migratePageMs: 2.5 * second,
-  migrateAnswerMs: 1.5 * second,
+  migrateAnswerMs: 3 * second,
   lockLineBytesMax: 1_000_000,
   lockCheckEveryMs: 30 * second,
   lockCheckIdleMs: hour,

@@ -54,7 +54,7 @@ const budgets: Record<string, Budget> = {
   continue: { events: 8, tasks: 3 },
   pause: { events: 19 },
   cancel: { events: 11 },
-  "plan-change": { events: 8 },
+  "plan-change": { events: 7 },
   W1: { events: 38, tasks: 13 },
   "W1-short": { events: 3, tasks: 1 },
   "W1-ends": { events: 38, tasks: 13 },
