@@ -59,7 +59,7 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
 
   describe("an activity whose content may ask for another attempt", () => {
     const retry = { maxAttempts: 4, initialInterval: "1s", jitter: 0, backoff: 1, while: "${output < 9}" };
-    const asks = async (ends: (Json | "late" | "never")[], more: object = {}): Promise<{ ended: PlainRun; left: number[] }> => {
+    const asks = async (ends: Json[], more: object = {}): Promise<{ ended: PlainRun; left: number[] }> => {
       const problems = { late: makeProblem("timeout", "late"), never: makeProblem("activity", "no", { retryable: false }) };
       let calls = 0;
       const ended = await runPlain(definition([{ id: "a", type: "activity", activity: "ask", retry, ...more }]), {
