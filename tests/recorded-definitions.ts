@@ -138,6 +138,7 @@ const waits: Record<string, Recording> = {
     isCallHeld: true,
   },
   emit: { steps: [{ id: "e", type: "emit", event: "go", to: "${run.id}", data: 1 }, listen] },
+  "emit-elsewhere": { steps: [{ id: "e", type: "emit", event: "go", to: "r_00000000000000000000000000", onError: "continue" }] },
   "emit-to-all": {
     steps: [
       {
