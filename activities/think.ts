@@ -76,16 +76,13 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     ): Promise<Thought> {
       const transcript = await context.patiently(() => transcripts.extend(fields.transcript, [...messages, saidMessage(said)]));
       const answer = answerOf(brief, said);
-      const calls = answer === undefined ? await callsOf(said, questions ?? []) : [];
+      const asked = { brief, fields, questions: questions ?? [], keep: stored };
+      const calls = answer === undefined ? await askedCalls(said.toolCalls, asked) : [];
       const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] }) + uncounted;
       const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
       const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
       if (handoff >= 0) thought.handoff = handoff;
       return { ...thought, ...(asks ? { asks: await storedPayload(asks) } : {}) };
-    }
-
-    async function callsOf({ toolCalls }: Said, questions: (GuardrailQuestion | null)[]): Promise<AskedCall[]> {
-      return askedCalls(toolCalls, { brief, fields, questions, keep: stored });
     }
 
     async function storedPayload(asks: GuardrailQuestion): Promise<GuardrailQuestion> {
