@@ -1,4 +1,4 @@
-import { GIVE_ANSWER, type AskedCall, type Brief, type CallResult, type ThinkFields, type Thought } from "../contracts/agent-task.ts";
+import { GIVE_ANSWER, type Brief, type CallResult, type ThinkFields, type Thought } from "../contracts/agent-task.ts";
 import type { Usage } from "../contracts/activities.ts";
 import { Fault } from "../contracts/faults.ts";
 import type { GuardrailQuestion } from "../contracts/guardrails.ts";
