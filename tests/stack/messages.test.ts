@@ -166,7 +166,8 @@ describe("a message to an agent", () => {
     expect((await admin.finish({ steps: [ask(name)] })).error).toMatchObject({ type: "no_reply", reason: { type: "model" } });
     expect((await admin.finish({ steps: [ask(nobody, { replyTimeout: "300ms" })] })).error).toMatchObject({
       type: "no_reply",
-      detail: "Nobody answered in time.",
+      // Who is first to see that the time is over, the step or the mailbox, is a matter of load.
+      detail: expect.stringMatching(/^Nobody answered in time|came to it when its sender waited no more/),
     });
     expect((await admin.finish({ steps: [ask("nobody-there")] })).error).toMatchObject({ type: "not_found", instance: "ask" });
   });
