@@ -20,7 +20,8 @@ export function asksAbout(tools: BriefTool[], ofStep: Asking | undefined, ofAgen
     expiresAfter: ofAgent.expiresAfter ?? null,
   };
   const unasked = (ofAgent ?? ofStep)?.unasked ?? [];
-  for (const entry of [...(ofStep?.tools ?? []), ...(agents?.tools ?? []), ...unasked])
+  // The agent's own lists were held against all its tools when it was published; the step may have narrowed these.
+  for (const entry of [...(ofStep?.tools ?? []), ...(ofAgent ? [] : unasked)])
     // A slip of the finger here would let calls pass that somebody wanted to see.
     if (!tools.some((tool) => allows([entry], knownAs(tool))))
       throw new Fault("tool_input", `\`approval\` names ${entry}, which is none of the agent's tools.`);

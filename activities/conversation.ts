@@ -48,7 +48,7 @@ export function systemOf(
   conversation: Message[] = [],
 ): Message[] {
   const isSummarised = conversation.some(({ content }) => isMarked(content, summaryMark));
-  const marks = opening !== undefined || isSummarised || [prompt, ...messages.map(({ content }) => content)].some(holdsMark);
+  const marks = opening !== undefined || isSummarised || [instructions, prompt, ...messages.map(({ content }) => content)].some(holdsMark);
   const words = [instructions, dataWords({ tools: tools.length > 0 || conversation.some(({ role }) => role === "tool"), marks })];
   const said = words.filter((text) => text !== "");
   return said.length === 0 ? [] : [{ role: "system", content: said.join("\n\n") }];

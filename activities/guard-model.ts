@@ -1,3 +1,4 @@
+import { Fault, makeProblem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
 import type { Guardrail } from "../contracts/guardrails.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
@@ -21,7 +22,7 @@ export async function judgeByModel(
   rule: Extract<Guardrail, { type: "model" }>,
   { value, agent, context }: Judged,
 ): Promise<{ verdict: Verdict; usage?: Usage }> {
-  const { output, usage } = await new Asking(deps, questionOf(rule, value, agent), context).attempt();
+  const { output, usage } = await new Asking(deps, questionOf(rule, value, agent), context).attempt().catch(ofJudge);
   const { passes, why, corrected } = output as JsonObject;
   const verdict: Verdict =
     passes === true
@@ -32,6 +33,12 @@ export async function judgeByModel(
           ...(typeof corrected === "string" ? { fixed: corrected } : {}),
         };
   return { verdict, ...(usage ? { usage } : {}) };
+}
+
+/** What is too long for the judge is not too long for the model whose words it judges. */
+function ofJudge(error: unknown): never {
+  if (!(error instanceof Fault) || error.code !== "context_too_long") throw error;
+  throw Fault.of({ ...error.problem, ...makeProblem("model", `A guardrail's model: ${error.problem.detail}`), retryable: false });
 }
 
 function questionOf({ model, rule, outcome }: Extract<Guardrail, { type: "model" }>, value: Json, agent: string | undefined): Question {

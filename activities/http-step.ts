@@ -1,7 +1,8 @@
 import type { HttpFields } from "../contracts/activities.ts";
+import { Fault } from "../contracts/faults.ts";
 import { isReadMethod } from "../contracts/http-methods.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
-import { isSecretName } from "../contracts/secrets.ts";
+import { isCredentialName, isSecretName } from "../contracts/secrets.ts";
 import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
 import { refuseInactive } from "./agent-state.ts";
@@ -24,7 +25,7 @@ interface Deps {
 
 /**
  * The `http` step. Budgets take it for a call of a tool, and so does the effect ledger unless it only reads: one of unknown outcome is made
- * again only where twice comes to the same as once, by its method or by the definition's word.
+ * again under its key, unless the definition says that its server ignores that.
  */
 export const createHttpStep =
   ({ database, http, effects, redact, budgets }: Deps): Work<HttpFields> =>
@@ -47,8 +48,7 @@ export const createHttpStep =
     try {
       return workedOf(await effects.once(callOf(fields, effect), context, perform));
     } catch (error) {
-      // What people are asked shows what was sent.
-      throw redact.error(error);
+      throw redact.error(forPeople(error));
     }
   };
 
@@ -73,7 +73,13 @@ function callOf(fields: HttpFields, effect: Effect): EffectCall {
     // What only lets the call pass is no part of what it does: another token does not make it another call, and is nobody's to see.
     fields: {
       tool: "http",
-      arguments: { method, url, query: unsecret(query), headers: unsecret(headers), ...(body === undefined ? {} : { body }) },
+      arguments: {
+        method,
+        url,
+        query: without(isCredentialName, query),
+        headers: without(isCredentialName, headers),
+        ...(body === undefined ? {} : { body }),
+      },
       ...(settle ? { settle } : {}),
       ...(told ? { told } : {}),
     },
@@ -91,8 +97,19 @@ const meantBy = (said: Said, fields: HttpFields): HttpFields => ({
   headers: { ...fields.headers, ...said.headers },
 });
 
-const unsecret = (given: Record<string, Json>): JsonObject =>
-  Object.fromEntries(Object.entries(given).filter(([name]) => !isSecretName(name)));
+const without = (isLeftOut: (name: string) => boolean, given: Record<string, Json>): JsonObject =>
+  Object.fromEntries(Object.entries(given).filter(([name]) => !isLeftOut(name)));
+
+/** What people are asked shows what was sent, but for what may be secret by its name. */
+function forPeople(error: unknown): unknown {
+  const sent = error instanceof Fault ? error.problem["arguments"] : undefined;
+  if (!(error instanceof Fault) || !isObject(sent)) return error;
+  const shown = Object.entries(sent).map(([name, value]) => [
+    name,
+    isObject(value) && name !== "body" ? without(isSecretName, value) : value,
+  ]);
+  return Fault.of({ ...error.problem, arguments: Object.fromEntries(shown) as JsonObject });
+}
 
 const NAME_MAX = 200;
 const VERSION = "1.0.0";

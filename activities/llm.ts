@@ -42,7 +42,7 @@ async function passMessages(guard: Guard, messages: LlmFields["messages"]): Prom
 
 /** Where data is marked, the model is told what that means. */
 function withWords(messages: LlmFields["messages"]): LlmFields["messages"] {
-  if (!messages.some(({ role, content }) => role !== "system" && holdsMark(content))) return messages;
+  if (!messages.some(({ content }) => holdsMark(content))) return messages;
   const words = dataWords({ tools: false, marks: true });
   const [first, ...others] = messages;
   if (first?.role !== "system") return [{ role: "system", content: words }, ...messages];

@@ -66,7 +66,7 @@ interface AnswerError {
   code?: Json;
 }
 
-const tooLongFault = (error: Error, label: string, extra: JsonObject): Fault =>
+export const tooLongFault = (error: Error, label: string, extra: JsonObject): Fault =>
   new Fault(
     "context_too_long",
     `${label} answered ${cut(error.message)}. Ask for less at a time, or name a model with a larger window among \`fallbacks\`.`,

@@ -31,7 +31,14 @@ interface Asked {
 }
 
 const opening: ReadonlySet<EventType> = new Set(["approval.requested", "step.parked"]);
-const closing = ["approval.decided", "approval.expired", "step.attended", "step.canceled"] as const satisfies EventType[];
+const closing = [
+  "approval.decided",
+  "approval.expired",
+  "step.attended",
+  "step.canceled",
+  "step.failed",
+  "step.retrying",
+] as const satisfies EventType[];
 const ending = terminalStatuses.map((status) => `run.${status}` as const) satisfies EventType[];
 
 const wordsBelow = (database: Database, { tenant, run, path }: Parameters<Activities["peopleAsked"]>[0]): Promise<Word[]> =>
@@ -43,7 +50,8 @@ const wordsBelow = (database: Database, { tenant, run, path }: Parameters<Activi
       SELECT runs.id FROM runs JOIN below ON runs.parent_id = below.id
     )
     SELECT run_id AS run, step, type, time FROM events JOIN below ON run_id = below.id
-    WHERE type IN (${Prisma.join([...opening, ...closing, ...ending])}) ORDER BY run_id, seq`;
+    WHERE type IN (${Prisma.join([...opening, ...closing, ...ending])}) OR (type = 'step.completed' AND data->>'type' = 'approval')
+    ORDER BY run_id, seq`;
 
 /** The times since then in which at least one question was open, one after the other. */
 export function askedTimes(words: readonly Word[], since: number): Asked[] {

@@ -2,8 +2,9 @@ import type OpenAI from "openai";
 import { Fault } from "../contracts/faults.ts";
 import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import type { TokenUsage } from "../contracts/model-calls.ts";
-import { gather, shapeFault } from "./model-fault.ts";
+import { gather, shapeFault, tooLongFault } from "./model-fault.ts";
 import { estimatedUsage, noUsage, toolCallOf, writtenText, type ChatAnswer, type ChatRequest, type Delta } from "./model-port.ts";
+import { saysTooLong } from "./too-long.ts";
 import { thinker } from "./responses-request.ts";
 
 type Response = Partial<Pick<OpenAI.Responses.Response, "status" | "output" | "error" | "incomplete_details" | "usage">>;
@@ -51,9 +52,11 @@ function finishOf({ incomplete_details: why }: Response, { refusal, calls }: { r
 }
 
 function failedFault({ error, usage }: Response, label: string): Fault {
+  const message = error?.message ?? "";
+  if (saysTooLong({ code: error?.code, message })) return tooLongFault(new Error(message), label, {});
   const spent = readUsage(usage);
   const isPassing = error?.code === undefined || /^(server_error|rate_limit_exceeded|vector_store_timeout)$/.test(error.code);
-  return new Fault("model", `${label} broke off its answer (${error?.code ?? "unknown"}): ${(error?.message ?? "").slice(0, 500)}`, {
+  return new Fault("model", `${label} broke off its answer (${error?.code ?? "unknown"}): ${message.slice(0, 500)}`, {
     extra: { retryable: isPassing, ...(spent ? { spent: { ...spent } } : {}) },
   });
 }

@@ -54,8 +54,9 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
     const answered = await new Asking(deps, question, context).attempt().catch((error: unknown) => tooLongFor(brief, conversation, error));
     if (answered instanceof Fault) return unasked(added.messages, tooLong, answered.problem["usage"] as unknown as Usage | undefined);
     const { output, inputTokens = 0, ...worked } = answered;
-    const uncounted = Math.max(0, inputTokens - question.need.inputTokens);
-    const thought = await thoughtOf(output as unknown as Heard, { messages: added.messages, uncounted });
+    // The provider counts; where it has counted more, what the conversation is thought to take grows alike.
+    const scale = Math.max(1, inputTokens / question.need.inputTokens);
+    const thought = await thoughtOf(output as unknown as Heard, { messages: added.messages, scale });
     const { transcript, answer, isDone, asks } = thought;
     // What people have yet to let pass belongs to no thread.
     if (isDone && brief.thread && !asks)
@@ -72,13 +73,13 @@ export function createThink(deps: ThinkDeps): Work<ThinkFields> {
 
     async function thoughtOf(
       { said, question: asks, questions }: Heard,
-      { messages, uncounted }: { messages: Message[]; uncounted: number },
+      { messages, scale }: { messages: Message[]; scale: number },
     ): Promise<Thought> {
       const transcript = await context.patiently(() => transcripts.extend(fields.transcript, [...messages, saidMessage(said)]));
       const answer = answerOf(brief, said);
       const asked = { brief, fields, questions: questions ?? [], keep: stored };
       const calls = answer === undefined ? await askedCalls(said.toolCalls, asked) : [];
-      const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] }) + uncounted;
+      const tokens = estimateInputTokens({ messages: [...before, ...messages, saidMessage(said)] }) * scale;
       const handoff = calls.findIndex((call) => call.handoff !== undefined && call.problem === undefined);
       const thought: Thought = { transcript, tokens, calls, isDone: answer !== undefined, answer: answer ?? null };
       if (handoff >= 0) thought.handoff = handoff;

@@ -26,7 +26,6 @@ const codes: ReadonlySet<string> = new Set([
   "exceed_context_size_error",
   "model_context_window_exceeded",
   "request_too_large",
-  "string_above_max_length",
 ]);
 
 const words: readonly RegExp[] = [

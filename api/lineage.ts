@@ -108,9 +108,11 @@ async function goOn(call: LineageCall<RetryRun>, kind: Origin["kind"], prepare: 
     request: [kind, params.id, body as Json],
     begin: async (base) => {
       const prepared = await prepare();
-      const { effectRoot: root } = prepared;
+      const { effectRoot: root, origin } = prepared;
+      // Before the claim, which is free again when nothing has begun for longer than a start can take.
+      const priority = await priorityOf(call, origin.run);
       if (root !== undefined) await claimRetry(call, { of: params.id, root, run: base.id });
-      return beginPrepared(call.deps, { ...base, ...(await priorityOf(call, prepared.origin.run)) }, prepared);
+      return beginPrepared(call.deps, { ...base, ...priority }, prepared);
     },
   });
 }

@@ -28,8 +28,7 @@ export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held 
   if (from.name !== to.name) return [{ path: "", why: `The plan is of ${to.name}, the run of ${from.name}.` }];
   const changed = (path: string, shape: (step: Step) => string): PlanRefusal | undefined => {
     const before = findStep(from, path);
-    // Branches and items have places of their own, but are no steps.
-    if (!before) return undefined;
+    if (!before) return shape === whatItDoes ? listRefusal(from, to, path) : undefined;
     const after = findStep(to, path);
     const key = held.get(path);
     if (key !== undefined && lockOf(before) !== lockOf(after))
@@ -46,6 +45,13 @@ export function planRefusals(from: Plan, to: Plan, { done, open, undoable, held 
     }),
   ];
   return refusals.filter((refusal) => refusal !== undefined);
+}
+
+/** A branch that has ended, beside others that have not, is not entered again. Items have places of their own, too. */
+function listRefusal(from: Plan, to: Plan, path: string): PlanRefusal | undefined {
+  const [before, after] = [findBlock(from, path), findBlock(to, path)];
+  if (path === "" || path.endsWith("]") || !before || (after && whatTheyDo(before) === whatTheyDo(after))) return undefined;
+  return { path, why: "These steps have ended, and the new plan changes them." };
 }
 
 /** Whether what stands at a path is another step in the other plan, or none. */

@@ -4,6 +4,7 @@ import { limits } from "../contracts/limits.ts";
 import type { Json } from "../contracts/json.ts";
 import type { ExternalEvent } from "../contracts/messages.ts";
 import type { Step, Template } from "../language/plan.ts";
+import { admitAbove } from "./agents-above.ts";
 import { summaryOf } from "./calls.ts";
 import type { Here, HereOf, Outcome } from "./context.ts";
 import type { Walk } from "./walk.ts";
@@ -21,6 +22,7 @@ export async function emit(walk: Walk, here: HereOf<"emit">): Promise<Outcome> {
     id: walk.effectKey(path),
     at: walk.port.now(),
   };
+  await admitAbove(walk, path);
   return to === undefined ? toAll(walk, here, event) : toOne(walk, here, { to, event });
 }
 

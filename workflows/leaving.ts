@@ -86,7 +86,8 @@ export class Leaving {
       const isTooMuch = leastBytes > room;
       if (isTooMuch && !(changes.arePending && changes.areTold)) this.#stay(leastBytes, room);
       else if (!changes.areTold) changes.settle();
-      else if (bytes > room) await this.#store(heavy, bytes - room);
+      // Nothing left to store: a change that was told must take effect, and below Temporal's own limit there is room for what came since.
+      else if (bytes > room && heavy.length > 0) await this.#store(heavy, bytes - room);
       else return undefined;
     }
   }

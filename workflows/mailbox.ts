@@ -181,14 +181,15 @@ export class Mailbox {
   async #match(): Promise<void> {
     for (const listener of [...this.#listeners].toSorted((a, b) => a.order - b.order)) {
       for (const entry of this.#unread) {
-        if (!isFor(listener, entry) || !this.#listeners.has(listener)) continue;
+        // It may have been dropped while another was looked at.
+        if (!isFor(listener, entry) || !this.#listeners.has(listener) || !this.#unread.includes(entry)) continue;
         // Looked at once: asking again would give the same answer and may cost an event in the history.
         listener.since = Math.max(listener.since, entry.number + 1);
         const interest = await this.#fitting(listener, entry.event);
         if (!interest && entry.event.toAll && listener.interests.some(({ event }) => event === entry.event.event)) entry.isLeft = true;
         // Whoever had heard it does not want it any more.
         if (!interest) this.#letGo(entry);
-        if (!interest || !this.#listeners.has(listener)) continue;
+        if (!interest || !this.#listeners.has(listener) || !this.#unread.includes(entry)) continue;
         this.#drop(entry);
         this.#listeners.delete(listener);
         listener.got({ ...entry, interest });

@@ -99,6 +99,8 @@ async function take(walk: Walk, here: HereOf<"listen">, { state, interests, scop
     if (step.mode !== "all") return receivedEvent(event);
     received[interest.as] = receivedEvent(event);
     if (wanted.size === 0) return received;
+    // What is half heard a retry hears again, should nothing else be recorded before the run is cut off.
+    walk.journal.hurry();
   }
 }
 

@@ -127,6 +127,12 @@ test("what was done is told again, not done again; another token makes no other 
   expect(sent()).toBe(1);
   await pay("Bearer b", { amount: 6 });
   expect(sent()).toBe(2);
+  // A field that is called like a secret may be what the call is about.
+  const put = (key: string): Promise<Worked> => attempt({ method: "PUT", query: { key } });
+  run = `${run}c`;
+  await put("a");
+  await put("b");
+  expect(sent()).toBe(4);
 });
 
 test("what only reads is not in the ledger, whatever its method", async () => {

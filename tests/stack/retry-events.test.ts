@@ -31,6 +31,7 @@ test("a retry of a run that was terminated hears what was sent to that one: what
     await first.signal(event, data);
   await handled.calls(2);
   await first.until("event.kept");
+  await first.until("event.received", "p.both.both");
   await first.terminate();
   await first.end();
   const again = await begun(first, "retry");
