@@ -52,6 +52,13 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(started(run)).toEqual(["a", "b", "c"]);
   });
 
+  test("a branch that has ended, beside one that has not, takes no more steps", async () => {
+    const refused: string[] = [];
+    const both = (two: object[]) => definition([{ id: "p", type: "parallel", branches: { one: [tool("a"), tool("b"), tool("c")], two } }]);
+    await changed(both([tool("x")]), both([tool("x"), tool("late")]), 2_500, ({ message }) => refused.push(message));
+    expect(refused).toEqual(["p.two: These steps have ended, and the new plan changes them."]);
+  });
+
   test("how long a step that has ended might have taken, how often it might have been tried, and what people read of it can be changed", async () => {
     const before = definition([tool("a", { compensate: [tool("undo")] }), tool("b"), tool("c")]);
     const more = { summary: "A", retry: { maxAttempts: 9 } };
