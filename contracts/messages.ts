@@ -101,12 +101,21 @@ export interface RunPart {
   /** What the items' steps see of what encloses them. */
   names: JsonObject;
   steps: JsonObject;
-  /** Whether something around takes errors, so that `onError` does not apply. */
-  isTaken: boolean;
+  /** What around it may take an error, so that `onError` does not apply; absent: nothing. */
+  takers?: PartTaker[];
   /** How often all of it was undone: what stands around it, added up. */
   undone?: number;
   /** It undoes a step: it asks nobody. */
   isUndoing?: true;
+}
+
+/** A handler around a part, and what its `when` reads. Without all of them: it takes whatever comes. */
+export interface PartTaker {
+  errors?: string[];
+  when?: Json;
+  as: string;
+  names: JsonObject;
+  steps: JsonObject;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */

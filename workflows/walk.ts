@@ -24,7 +24,7 @@ import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { budgetsOfRun } from "./budgets.ts";
-import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { handleOrRethrow } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
 import { PlanChanges } from "./plan-changes.ts";
@@ -318,7 +318,7 @@ export class Walk {
       frame: this.#top,
       scope: this.#root,
       lane: this.journal.root,
-      takes: () => false,
+      takers: [],
       budgets: budgetsOfRun(this.options),
       exports: {},
       block: plan.body,
@@ -359,8 +359,8 @@ export class Walk {
     if (noted !== undefined) return noted;
     try {
       await this.#setFirstVariables();
-      const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
-      const output = await this.block(plan.body, { ...around, frame: new Frame(this.#top), takes });
+      const takers = [{ catchers: plan.catch, frame: this.#top }];
+      const output = await this.block(plan.body, { ...around, frame: new Frame(this.#top), takers });
       if (this.changes.arePending) await this.changes.over(this.#root);
       return this.#note(await this.#checked(output));
     } catch (error) {

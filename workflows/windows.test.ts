@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
@@ -107,6 +108,35 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     const last = undone.map((path) => Number(/\[(\d+)\]/.exec(path)![1]));
     expect(last.indexOf(199)).toBeLessThan(last.indexOf(100));
     expect(last.indexOf(500)).toBeLessThan(last.indexOf(401));
+  });
+
+  describe.each([
+    ["windows", numbers(600), {}],
+    ["children", numbers(3), { isolate: true }],
+    ["the run itself", numbers(3), {}],
+  ])("`onError` in items that %s do asks those around about the very error", (_, items, more) => {
+    const answer = (path: string): Answer => (path === "each[1].may" ? { problem: makeProblem("http", "boom") } : { output: 1 });
+    const caught = (onError: string, handler: object): Promise<PlainRun> =>
+      run([each({ steps: [tool("may", { onError })], ...more, catch: [{ steps: [tool("taken")], ...handler }] })], items, { answer });
+
+    test("a handler of its type takes it, and nobody is asked", async () => {
+      const { end, port } = await caught("park", { errors: ["http"] });
+      expect(end.result.status).toBe("completed");
+      expect(port.log.filter(({ step }) => step === "each.catch0.taken")).not.toEqual([]);
+    });
+
+    test.each([
+      ["of another type", { errors: ["tool"] }],
+      ["whose `when` does not hold", { when: "${error.detail != 'boom' || size(input) == 0}" }],
+    ])("a handler %s leaves it to `onError`", async (__, handler) => {
+      const { end } = await caught("continue", handler);
+      expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ type: "http", instance: "each[1].may" }] });
+    });
+
+    test("a handler whose `when` reads what stands around takes it where it holds", async () => {
+      const { end } = await caught("continue", { when: "${error.detail == 'boom' && vars.plus == 1}" });
+      expect(end.result.status).toBe("completed");
+    });
   });
 
   const isolated = (steps: object[], more: object = {}) => each({ isolate: true, concurrency: 2, steps, ...more });
