@@ -179,6 +179,8 @@ const meanings: Record<keyof typeof limits, string> = {
   historyBytesMax: "bytes of a run's Temporal history before the next step fails with fault `limit`; Temporal itself ends runs at 50 MB",
   endingAllowance: "further events that handlers and `finally` may use after that",
   mailboxBytesMax: "data of events that wait unread in a run: 429 `mailbox_full`",
+  windowListensMax: "different events that a window waits for of its run's mailbox; of more the last",
+  claimAnswerMs: "how long a window that ends waits for what its run says of an event before it asks again",
   closedApprovalsMax: "answered or expired approvals that a run remembers when it goes on in a new execution",
   streamBytesMax: "events that a stream handles at once; further ones wait in the mailbox",
   broadcastRunsMax: "runs that get an event sent without `to`: fault `limit`, and none gets it",

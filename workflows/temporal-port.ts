@@ -44,6 +44,10 @@ export function createTemporalPort(run: RunArguments): Port {
     // Not by signals of ours: the server sends those of one workflow one after the other.
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     peopleAsked: (task, scope) => cancellable(scope, () => peopleAsked(run, task)),
+    toParent: (says) =>
+      slots.hold(jsonBytes(says as unknown as Json), new Scope(), () => word(tenant, run.parentId!, [signals.fromWindow, says])),
+    toWindow: async (id, hears) =>
+      void (await slots.hold(jsonBytes(hears as unknown as Json), new Scope(), () => word(tenant, id, [signals.toWindow, hears]))),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     nextTask: () => uncancelled(() => sleep(1, { summary: "go on in another task" })),
@@ -128,6 +132,16 @@ async function send(tenant: string, to: string, event: unknown): Promise<void> {
   } catch (error) {
     if (isCancellation(error)) throw error;
     throw new Fault("not_found", `Run ${to} does not exist or has ended; the event was not sent.`, { cause: error });
+  }
+}
+
+/** Whether there is still somebody to hear it. */
+async function word(tenant: string, to: string, [signal, said]: [string, unknown]): Promise<boolean> {
+  try {
+    await uncancelled(() => getExternalWorkflowHandle(workflowIdOf(tenant, to)).signal(signal, said));
+    return true;
+  } catch {
+    return false;
   }
 }
 
