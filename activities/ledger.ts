@@ -83,7 +83,7 @@ async function sourceOf(database: Database, plans: Plans, { run, origin, undone:
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
     givenVars(database, old.id),
     // What a fork does not hear its origin may still take.
-    origin.kind === "retry" ? eventsOf(database, old.id) : [],
+    origin.kind === "retry" ? eventsOf(database, old.id, [...log.windows.keys()]) : [],
   ]);
   const kept = keep({ plan, before, origin, ...log });
   const inside = insideOf(kept, origin, before);

@@ -33,7 +33,7 @@ export class Notices {
     if (this.#settings.url === undefined) return;
     for (const event of events) {
       const type = noticed.find((each) => each === event.type);
-      if (type === undefined) continue;
+      if (type === undefined || event.data["isWindow"] === true) continue;
       const temporal = this.#settings.pageOf(workflowIdOf(tenant, id));
       const { self, data } = event.step === undefined ? needOf(id, event) : questionOf(id, event.step, event);
       await this.#tell(

@@ -8,6 +8,7 @@ import type { Prisma } from "../prisma/client.ts";
 import { keep, resolve } from "../prisma/blobs.ts";
 import { decodeCursor, encodeCursor, olderThan, pageOf, placeMax } from "./cursor.ts";
 import { sha256 } from "../prisma/hash.ts";
+import { askedIn } from "../prisma/windows.ts";
 import { pageQuery } from "./parameters.ts";
 import { faultOf } from "./problem.ts";
 import { ok, route, type Answer, type Call } from "./route.ts";
@@ -18,7 +19,7 @@ const params = z.object({ id: z.string().min(1).max(1_000).meta({ description: "
 const name = z.string().min(1).max(255);
 const query = pageQuery.extend({
   status: z.enum(["pending", "approved", "rejected", "expired", "canceled"]).optional(),
-  runId: name.optional(),
+  runId: name.optional().meta({ description: "Of this run, items of its large `foreach`es included." }),
   workflow: name.optional(),
   assignee: name.optional().meta({ description: "Assigned to this person by name." }),
   role: name.optional().meta({ description: "Assigned to this role; with `assignee`: to either." }),
@@ -73,9 +74,12 @@ type DecisionCall = Call<{ id: string }, unknown, Decision>;
 const withRun = { run: { select: { workflow: true } } } as const;
 
 async function list(call: Call<unknown, z.output<typeof query>>): Promise<Answer> {
-  const { cursor, limit } = call.query;
+  const { cursor, limit, runId, status } = call.query;
+  const runs = runId === undefined ? undefined : await askedIn(call.deps.database, runId, status);
   const rows = await call.deps.database.approval.findMany({
-    where: { AND: [...filters(call), olderThan("askedAt", decodeCursor(cursor, placeMax.time))] },
+    where: {
+      AND: [...filters(call), ...(runs ? [{ runId: { in: runs } }] : []), olderThan("askedAt", decodeCursor(cursor, placeMax.time))],
+    },
     orderBy: [{ askedAt: "desc" }, { id: "asc" }],
     take: limit + 1,
     include: withRun,
@@ -83,14 +87,13 @@ async function list(call: Call<unknown, z.output<typeof query>>): Promise<Answer
   return ok(pageOf(rows, limit, { item: view, cursor: (row) => encodeCursor([row.askedAt.getTime(), row.id]) }));
 }
 
-function filters({ caller, query: { status, runId, workflow, assignee, role, mine } }: Call<unknown, z.output<typeof query>>) {
+function filters({ caller, query: { status, workflow, assignee, role, mine } }: Call<unknown, z.output<typeof query>>) {
   const { tenant, principal } = caller;
   const named = [...(assignee === undefined ? [] : namesOf(assignee)), ...(role === undefined ? [] : [`role:${role}`])];
   const own = [...namesOf(principal.name), ...principal.roles.map((own) => `role:${own}`)];
   const mayAll = principal.roles.includes("admin");
   const filter: Prisma.ApprovalWhereInput[] = [{ tenant }];
   if (status !== undefined) filter.push({ status });
-  if (runId !== undefined) filter.push({ runId });
   if (workflow !== undefined) filter.push({ run: { workflow } });
   if (named.length > 0) filter.push({ assignees: { hasSome: named } });
   if (!mine) return filter;

@@ -17,6 +17,7 @@ import type { UpdateArguments } from "../contracts/messages.ts";
 import { audit } from "../prisma/audit.ts";
 import { keep } from "../prisma/blobs.ts";
 import { sha256 } from "../prisma/hash.ts";
+import { parkedIn } from "../prisma/windows.ts";
 import { runParams, stepParams } from "./parameters.ts";
 import { route, type Answer, type Call } from "./route.ts";
 import { hasEnded, seeRun, summaryOf, type SeenRun } from "./run-view.ts";
@@ -186,7 +187,9 @@ type Attended = Pick<UpdateArguments["attend"], "action" | "result">;
 async function attend(call: StepCall, attended: Attended): Promise<Answer> {
   const { address, run } = await open(call);
   const argument = { path: call.params.path, by: call.caller.principal.name, ...attended };
-  await update(address, "attend", { updateId: updateIdOf(call), argument });
+  // Items of a large `foreach` stand in runs of their own, at the paths that they have in this one.
+  const at = (await parkedIn(call.deps.database, run.id, call.params.path)) ?? run.id;
+  await update({ ...address, run: at }, "attend", { updateId: updateIdOf(call), argument });
   return accepted(call, run);
 }
 

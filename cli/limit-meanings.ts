@@ -2,6 +2,8 @@ import type { limits } from "../contracts/limits.ts";
 
 /** What each limit bounds, and what happens at it. */
 export const meanings: Record<keyof typeof limits, string> = {
+  windowListensMax: "different events that a window waits for of its run's mailbox; of more the last",
+  claimAnswerMs: "how long a window that ends waits for what its run says of an event before it asks again",
   definitionBytesMax: "a definition's text: 413",
   planBytesMax: "a compiled Plan: problem `too_large`",
   definitionStepsMax: "steps of a definition: problem `too_large`",

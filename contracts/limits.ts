@@ -52,6 +52,8 @@ export const limits = {
   listItemBytesMax: 256,
   mailboxUnreadMax: 2_000,
   mailboxBytesMax: 512 * KB,
+  windowListensMax: 1_000,
+  claimAnswerMs: 10 * second,
   closedApprovalsMax: 1_000,
   streamBytesMax: 256 * KB,
   broadcastRunsMax: 10_000,

@@ -101,12 +101,21 @@ export interface RunPart {
   /** What the items' steps see of what encloses them. */
   names: JsonObject;
   steps: JsonObject;
-  /** Whether something around takes errors, so that `onError` does not apply. */
-  isTaken: boolean;
+  /** What around it may take an error, so that `onError` does not apply; absent: nothing. */
+  takers?: PartTaker[];
   /** How often all of it was undone: what stands around it, added up. */
   undone?: number;
   /** It undoes a step: it asks nobody. */
   isUndoing?: true;
+}
+
+/** A handler around a part, and what its `when` reads. Without all of them: it takes whatever comes. */
+export interface PartTaker {
+  errors?: string[];
+  when?: Json;
+  as: string;
+  names: JsonObject;
+  steps: JsonObject;
 }
 
 /** A retry or fork: which run it continues, and what of it is not taken over. */
@@ -159,6 +168,37 @@ export interface UnreadEvent {
   heardBy?: string;
 }
 
+/** An event that a window is shown, and when its run got it. */
+export interface ShownEvent {
+  event: ExternalEvent;
+  /** Milliseconds since 1970 */
+  at: number;
+}
+
+/** A step that waits for a person, and what it asks. */
+export type ParkedStep = { path: string; type: string; for: string };
+
+/** What a window of a `foreach` says to the run that it is part of. */
+export interface WindowSays {
+  window: string;
+  /** Names of events that it waits for, from now on too; `isAnew`: and for no others. */
+  listens?: string[];
+  isAnew?: true;
+  /** Ids of events that it was shown and would have. */
+  claims?: string[];
+  /** What it was granted and nobody there waits for any more. */
+  returned?: ShownEvent[];
+  /** All its steps that wait for a person. */
+  parked?: ParkedStep[];
+}
+
+/** What a run says to one of its windows: events it may claim, ids of those that are its own now, and of those that are not. */
+export interface WindowHears {
+  shown?: ShownEvent[];
+  granted?: string[];
+  gone?: string[];
+}
+
 export const updates = {
   signal: "signal",
   pause: "pause",
@@ -200,10 +240,16 @@ export interface Voted {
 }
 
 /**
- * `deliver`: an event of another run (`emit`). `lockAnswer`: by a lock that was asked. `hold`: what a source holds the run for.
- * Durable also when no worker runs.
+ * `deliver`: an event of another run (`emit`). `lockAnswer`: by a lock that was asked. `hold`: what a source holds the run for. `fromWindow` and
+ * `toWindow`: what windows and the run that they are part of say to each other. Durable also when no worker runs.
  */
-export const signals = { deliver: "deliver", lockAnswer: "lockAnswer", hold: "hold" } as const;
+export const signals = {
+  deliver: "deliver",
+  lockAnswer: "lockAnswer",
+  hold: "hold",
+  fromWindow: "fromWindow",
+  toWindow: "toWindow",
+} as const;
 
 export const queries = { state: "state", planRefusals: "planRefusals", plan: "plan" } as const;
 

@@ -1,4 +1,5 @@
 import type { StepOf } from "../contracts/definition.schema.ts";
+import { limits } from "../contracts/limits.ts";
 import type { Checking, StepPlace } from "./check-context.ts";
 import { checkName } from "./check-names.ts";
 import { anyType, listOf, membersOf, nullType, numberType, objectOf, stringType, unionOf, type Type } from "./expression/types.ts";
@@ -94,6 +95,7 @@ const indexLength = "[49999].".length - 1;
 function checkForeach(checking: Checking, { step, path, scope }: StepPlace<StepOf<"foreach">>): Type {
   const items = checking.wanted(step.items, [...path, "items"], scope, { type: listOf(anyType), what: "a list" });
   checkJoin(checking, { step, path, scope }, Array.isArray(step.items) ? step.items.length : undefined);
+  checkItems(checking, { step, path, scope });
   const [as, index] = [step.as ?? "item", step.index ?? "index"];
   checkName(checking, step.as, [...path, "as"]);
   checkName(checking, step.index, [...path, "index"]);
@@ -110,6 +112,17 @@ function checkForeach(checking: Checking, { step, path, scope }: StepPlace<StepO
   checkUntil(checking, { step, path, scope }, output);
   const each = unionOf([output, ...collected, ...lostTypes(step)]);
   return step.key === undefined ? listOf(each) : { kind: "object", fields: {}, required: [], open: true };
+}
+
+/** As many as it would refuse when it runs. Windows know nothing of each other: what looks at single items cannot be had over them. */
+function checkItems(checking: Checking, { step, path }: StepPlace<StepOf<"foreach">>): void {
+  const { items, join = "all", until, rest, isolate } = step;
+  if (!Array.isArray(items)) return;
+  const isJoinedInOne = join !== "all" || until !== undefined || rest === "finish";
+  const itemsMax = !isJoinedInOne ? limits.foreachItemsMax : isolate ? limits.windowItems : limits.foreachJoinMax;
+  if (items.length <= itemsMax) return;
+  const way = isJoinedInOne ? "use `join: all` without `until` and `rest`, or split the list" : "split the list";
+  checking.add("wrong_value", [...path, "items"], `There are ${items.length} items, and at most ${itemsMax} are allowed here; ${way}.`);
 }
 
 function itemOf(items: Type): Type {

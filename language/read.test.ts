@@ -141,3 +141,17 @@ function heapUsed(): number {
   for (let time = 0; time < 3; time++) gc();
   return process.memoryUsage().heapUsed;
 }
+
+test.each([
+  [{ join: "any" }, 5_001, "at most 5000"],
+  [{ until: "${size(done) > 3}" }, 5_001, "at most 5000"],
+  [{}, 50_001, "at most 50000"],
+  [{ join: "any" }, 5_000, undefined],
+  [{}, 5_001, undefined],
+])("a `foreach` with %j over %i items that stand there is refused when its run would refuse it: %s", (more, count, refusal) => {
+  const items = Array.from({ length: count }, () => 1);
+  const each = { id: "each", type: "foreach", items, steps: [{ id: "a", type: "set", values: 1 }], ...more };
+  const read = readDefinitionValue({ name: "long-list", version: "1.0.0", steps: [each] }, { hashOf });
+  const messages = read.ok ? [] : read.problems.map(({ code, message }) => `${code} ${message}`);
+  expect(messages).toEqual(refusal === undefined ? [] : [expect.stringContaining(refusal)]);
+});

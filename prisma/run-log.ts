@@ -210,11 +210,13 @@ async function heardIn(database: Database, runs: string[]): Promise<Set<string>>
   return new Set(rows.map(({ step }) => step));
 }
 
-/** Events that a run got, in the order of its log. */
-export const eventsOf = (database: Database, run: string): Promise<LoggedEvent[]> =>
+/** Events that a run got, in the order of its log, without those that one of its windows has heard: these are in the window's. */
+export const eventsOf = (database: Database, run: string, windows: readonly string[]): Promise<LoggedEvent[]> =>
   database.$queryRaw`
-    SELECT step, data, split_part(identity, '/', 3)::int AS ordinal FROM events
-    WHERE run_id = ${run} AND type IN ('event.kept', 'event.received') ORDER BY seq`;
+    SELECT step, data, split_part(identity, '/', 3)::int AS ordinal FROM events e
+    WHERE run_id = ${run} AND type IN ('event.kept', 'event.received') AND NOT (type = 'event.kept' AND EXISTS (
+      SELECT FROM events h WHERE h.run_id = ANY(${windows}) AND h.type = 'event.received' AND h.data ->> 'id' = e.data ->> 'id'))
+    ORDER BY seq`;
 
 /** Errors that `onError: continue` let pass, the first of them. */
 export async function letPassIn(database: Database, runs: string[]): Promise<Problem[]> {

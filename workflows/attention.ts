@@ -1,6 +1,6 @@
 import { Fault, type Problem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
-import type { UpdateArguments } from "../contracts/messages.ts";
+import type { ParkedStep, UpdateArguments } from "../contracts/messages.ts";
 import type { Step } from "../language/plan.ts";
 import { waitsForBudget } from "./budgets.ts";
 import type { Here } from "./context.ts";
@@ -12,6 +12,8 @@ export type Attended = UpdateArguments["attend"];
 interface Parked {
   problem: Problem;
   resolve: (attended: Attended) => void;
+  /** As the run shows it that this one is a window of. */
+  step: ParkedStep;
   /** It is not known whether the step has done what it should. */
   asksWhatHappened: boolean;
 }
@@ -41,8 +43,9 @@ export class Attention {
     const question = asksWhatHappened ? "a person: has it happened? take, retry, skip or fail" : questionOf(problem);
     const answer = (): Promise<Attended> =>
       context.scope.guard<Attended>((resolve) => {
-        this.#parked.set(path, { problem, resolve, asksWhatHappened });
-        return () => this.#parked.delete(path);
+        this.#parked.set(path, { problem, resolve, asksWhatHappened, step: { path, type: step.type, for: question } });
+        this.#walk.windowMail.changed();
+        return () => this.#unpark(path);
       });
     const attended = await this.#walk.inspector.waiting(path, question, () => whileAsked(context, answer));
     this.#walk.tell("step.attended", about, { action: attended.action, by: attended.by, type: step.type });
@@ -66,8 +69,16 @@ export class Attention {
 
   #resolve(attended: Attended): void {
     const { resolve } = this.#parked.get(attended.path)!;
-    this.#parked.delete(attended.path);
+    this.#unpark(attended.path);
     resolve(attended);
+  }
+
+  #unpark(path: string): void {
+    if (this.#parked.delete(path)) this.#walk.windowMail.changed();
+  }
+
+  parked(): ParkedStep[] {
+    return [...this.#parked.values()].map(({ step }) => step);
   }
 
   #check({ path, action }: Attended): void {

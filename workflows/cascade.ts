@@ -46,6 +46,7 @@ export class Cascade {
 
   ended(id: string): void {
     this.#children.delete(id);
+    this.#walk.windowMail.ended(id);
   }
 
   /** The run is held for other reasons than before. */

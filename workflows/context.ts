@@ -4,6 +4,7 @@ import type { Problem } from "../contracts/faults.ts";
 import type { Usage } from "../contracts/activities.ts";
 import type { Block, Step, StepFields, StepType } from "../language/plan.ts";
 import type { Frame } from "./frame.ts";
+import type { Taker } from "./handlers.ts";
 import type { Lane } from "./outbox.ts";
 import type { Rest } from "./rest.ts";
 import type { Scope } from "./scope.ts";
@@ -16,8 +17,8 @@ export interface Context {
   frame: Frame;
   scope: Scope;
   lane: Lane;
-  /** Whether something around would take this error, so that `onError` does not apply. */
-  takes(problem: Problem): boolean;
+  /** What around may take an error, so that `onError` does not apply: the nearest first. */
+  takers: readonly Taker[];
   /** A step is undone here: no error is a question to a person, since the others are to be undone as well. */
   isUndoing?: true;
   /** Variables set within the enclosing step; kept in its ledger entry so that they survive it. */

@@ -47,8 +47,8 @@ export function resumeRest(walk: Walk, here: Here<Step>): void {
 function branchTasks(walk: Walk, here: HereOf<"parallel">): Task[] {
   return here.step.branches.map(({ name, body }) => ({
     path: `${here.path}.${name}`,
-    run: ({ scope, lane, takes, exports }) => {
-      const context = inside(here, `.${name}`, { takes });
+    run: ({ scope, lane, takers, exports }) => {
+      const context = inside(here, `.${name}`, { takers });
       return walk.block(body, { ...context, scope, lane, exports });
     },
   }));

@@ -11,12 +11,18 @@ export interface FoundHandler {
   index: number;
 }
 
-/** Whether a handler of this list would take the error. Where its `when` needs a stored value, it is believed to. */
-export const mayTake = (handlers: readonly Handler[], problem: Problem, frame: Frame): boolean =>
-  handlers.some(
-    (handler) =>
-      takesType(handler, problem) && (!handler.when || mayHold(handler.when, new Frame(frame, { [handler.as]: problem as Json }))),
-  );
+/** All of a handler that says which errors it takes. */
+export type Catcher = Pick<Handler, "errors" | "when" | "as">;
+
+/** Something around a step that may take its error: handlers, or a join that can still be met without it. */
+export type Taker = { catchers: readonly Catcher[]; frame: Frame } | { isSpare: () => boolean };
+
+/** Whether one of them would take the error. Where a handler's `when` needs a stored value, it is believed to. */
+export const isTaken = (takers: readonly Taker[], problem: Problem): boolean =>
+  takers.some((taker) => ("isSpare" in taker ? taker.isSpare() : taker.catchers.some((catcher) => mayTake(catcher, problem, taker.frame))));
+
+const mayTake = (catcher: Catcher, problem: Problem, frame: Frame): boolean =>
+  takesType(catcher, problem) && (!catcher.when || mayHold(catcher.when, new Frame(frame, { [catcher.as]: problem as Json })));
 
 function mayHold(when: Expression, frame: Frame): boolean {
   try {
@@ -71,4 +77,4 @@ export async function handleOrRethrow(
   return runHandler(walk, found, problem, context);
 }
 
-const takesType = (handler: Handler, problem: Problem): boolean => !handler.errors || handler.errors.includes(problem.type);
+const takesType = ({ errors }: Catcher, problem: Problem): boolean => !errors || errors.includes(problem.type);

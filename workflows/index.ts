@@ -30,6 +30,8 @@ import {
   type RunState,
   type UnreadEvent,
   type UpdateArguments,
+  type WindowHears,
+  type WindowSays,
 } from "../contracts/messages.ts";
 import { CANCELED_MEMO, endData, type RunEnd, type RunResult, type RunSinks } from "../contracts/run-end.ts";
 import { searchAttributes } from "../contracts/search-attributes.ts";
@@ -275,6 +277,8 @@ function openDesk(): Desk {
     setHandler(defineUpdate<unknown, [UpdateArguments[Name]]>(updates[name]), handle, { validator });
   };
   setHandler(defineSignal<[ExternalEvent]>(signals.deliver), async (event) => (desk.walk ?? (await served())).mailbox.post(event));
+  setHandler(defineSignal<[WindowSays]>(signals.fromWindow), async (says) => (desk.walk ?? (await served())).windowMail.hear(says));
+  setHandler(defineSignal<[WindowHears]>(signals.toWindow), async (hears) => (desk.walk ?? (await served())).windowMail.heard(hears));
   setHandler(defineSignal<[Holds]>(signals.hold), async (holds) => (desk.walk ?? (await served())).pause.hold(holds));
   setHandler(defineQuery<RunState>(queries.state), () => desk.walk?.inspector.state(desk.walk.status()) ?? starting);
   setHandler(

@@ -1,6 +1,6 @@
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json } from "../contracts/json.ts";
-import type { RunState } from "../contracts/messages.ts";
+import type { ParkedStep, RunState } from "../contracts/messages.ts";
 import type { RunStatus, StepStatus } from "../contracts/events.ts";
 import type { Port } from "./port.ts";
 import type { WalkOptions } from "./walk.ts";
@@ -124,6 +124,21 @@ export class Inspector {
 
   waits(): Json[] {
     return [...this.#waits].slice(0, limits.detailsRowsMax).map(([path, what]) => ({ path, for: what }));
+  }
+
+  /** A step that stands in a window, and waits there for a person. */
+  park({ path, type, for: what }: ParkedStep, window: string): void {
+    this.set(path, type, "needs_attention");
+    this.#rows.get(path)!.page = this.#port.pageOf(window);
+    this.#waits.set(path, what);
+    this.#changed(path);
+  }
+
+  /** Whatever became of it: its window tells. */
+  unpark(path: string): void {
+    this.#waits.delete(path);
+    this.#rows.delete(path);
+    this.isDirty = true;
   }
 
   /** Steps that have begun and not ended, waits and windows apart. */

@@ -20,8 +20,8 @@ export function itemTasks(walk: Walk, here: HereOf<"foreach">, { items, from }: 
     const index = from + offset;
     return {
       path: `${path}[${index}]`,
-      run: ({ scope, lane, takes, exports }) => {
-        const context = inside(here, `[${index}]`, { names: { [step.as]: item, [step.index]: index }, takes });
+      run: ({ scope, lane, takers, exports }) => {
+        const context = inside(here, `[${index}]`, { names: { [step.as]: item, [step.index]: index }, takers });
         return walk.block(step.body, { ...context, scope, lane, exports });
       },
     };

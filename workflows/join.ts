@@ -1,8 +1,9 @@
-import { Fault, type Problem } from "../contracts/faults.ts";
+import { Fault } from "../contracts/faults.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { Join, Step } from "../language/plan.ts";
 import type { Here } from "./context.ts";
 import { Frame } from "./frame.ts";
+import type { Taker } from "./handlers.ts";
 import { JoinState, type JoinMark, type TaskEnd } from "./join-state.ts";
 import { CUT, isEnd } from "./ledger.ts";
 import type { Lane } from "./outbox.ts";
@@ -13,8 +14,8 @@ import type { Walk } from "./walk.ts";
 export interface Task {
   /** Its slot: where its steps stand. */
   path: string;
-  /** `takes` tells its steps whether the join could still be met without it; `exports` collects the variables they set. */
-  run(around: { scope: Scope; lane: Lane; takes: (problem: Problem) => boolean; exports: JsonObject }): Promise<Json>;
+  /** `takers` tells its steps whether the join could still be met without it; `exports` collects the variables they set. */
+  run(around: { scope: Scope; lane: Lane; takers: readonly Taker[]; exports: JsonObject }): Promise<Json>;
 }
 
 export interface JoinOptions extends Join {
@@ -106,7 +107,7 @@ async function runTask({ walk, here, tasks, options, state, scope }: Joining, in
   const task = tasks[index]!;
   const exports: JsonObject = {};
   try {
-    const output = await task.run({ scope, lane, takes: () => state.canSpare(index), exports });
+    const output = await task.run({ scope, lane, takers: [{ isSpare: () => state.canSpare(index) }], exports });
     walk.ledger.enter(task.path, { status: "completed", output, exports });
     state.done(index, output);
   } catch (error) {

@@ -180,7 +180,9 @@ export class Journal {
     if (status === "waiting") this.tell("run.waiting", undefined, { for: inspector.waits() });
     if (status !== "needs_attention") return;
     this.hurry();
-    this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits() });
+    // The run that it is part of needs it as well, and tells whoever is to be told.
+    const within: JsonObject = this.#run.isWindow ? { isWindow: true } : {};
+    this.tell("run.needs_attention", undefined, { steps: inspector.parked(), for: inspector.waits(), ...within });
   }
 
   #mark(state: State): void {

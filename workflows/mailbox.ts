@@ -2,7 +2,7 @@ import { isReply } from "../contracts/agent-messages.ts";
 import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import { jsonBytes, type Json, type JsonSchema } from "../contracts/json.ts";
-import type { ExternalEvent, UnreadEvent } from "../contracts/messages.ts";
+import type { ExternalEvent, ShownEvent, UnreadEvent } from "../contracts/messages.ts";
 import type { Expression } from "../language/plan.ts";
 import { Frame } from "./frame.ts";
 import type { Scope } from "./scope.ts";
@@ -28,6 +28,8 @@ interface Listener {
   /** Its place in the order of opening. */
   order: number;
   frame: Frame;
+  /** What its run has got before is not for it (`early: ignore`); of events that it is shown as a window. */
+  openedAt?: number;
   /** Events before this number are not for it: it came later (`early: ignore`), or has seen that they do not fit. */
   since: number;
   got: (received: Received) => void;
@@ -38,6 +40,12 @@ interface Unread extends UnreadEvent {
   number: number;
   /** It was sent to all, and somebody here has looked at it and wants another: it goes first when room is needed. */
   isLeft?: true;
+  /** When the run got it. */
+  at: number;
+  /** It is the run's that this one is a window of: to be claimed there. */
+  isShown?: true;
+  /** Windows that have seen it. */
+  shownTo?: string[];
 }
 
 export interface MailboxState {
@@ -71,7 +79,7 @@ export class Mailbox {
     this.#received = state.received;
     this.#opened = state.opened;
     for (const id of state.seen) this.#seenBytes += jsonBytes(id);
-    for (const { event } of state.unread) this.#unreadBytes += bytesOf(event);
+    for (const { event } of state.unread.filter(isOwn)) this.#unreadBytes += bytesOf(event);
   }
 
   state(): MailboxState {
@@ -86,12 +94,12 @@ export class Mailbox {
 
   get #isFull(): boolean {
     if (!this.#isOver) return false;
-    const kept = this.#unread.filter(({ isLeft }) => !isLeft);
+    const kept = this.#unread.filter(({ isLeft, isShown }) => !isLeft && !isShown);
     return kept.length >= limits.mailboxUnreadMax || kept.reduce((sum, { event }) => sum + bytesOf(event), 0) >= limits.mailboxBytesMax;
   }
 
   get #isOver(): boolean {
-    return this.#unread.length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax;
+    return this.#unread.filter(isOwn).length >= limits.mailboxUnreadMax || this.#unreadBytes >= limits.mailboxBytesMax;
   }
 
   /**
@@ -108,12 +116,23 @@ export class Mailbox {
     if (this.#seen.has(event.id) || (isReply(event.event) && this.#seen.has(event.event))) return;
     this.#remember(event.id);
     this.#makeRoom();
+    const entry = this.#keep({ event, at: this.#walk.port.now() });
+    void this.#pump().then(() => this.#tellKept(entry));
+  }
+
+  /** What a window had claimed and does not want any more. */
+  putBack(shown: ShownEvent): void {
+    this.#keep(shown);
+    void this.#pump();
+  }
+
+  #keep({ event, at }: ShownEvent): Unread {
     this.#received += 1;
     this.#walk.ledger.progress += 1;
-    const entry: Unread = { event, number: this.#received };
+    const entry: Unread = { event, number: this.#received, at };
     this.#unread.push(entry);
     this.#unreadBytes += bytesOf(event);
-    void this.#pump().then(() => this.#tellKept(entry));
+    return entry;
   }
 
   /** A retry of the run reads it there: from its mailbox nobody can, once it has ended. An answer is to a message of this run alone. */
@@ -123,6 +142,38 @@ export class Mailbox {
     if (isLeft || isReply(event.event) || !this.#unread.includes(entry) || this.#walk.isOver) return;
     this.#walk.tell("event.kept", undefined, receivedEvent(event));
     this.#walk.journal.hurry();
+  }
+
+  get unread(): readonly Unread[] {
+    return this.#unread;
+  }
+
+  /** What steps here wait for. */
+  names(): string[] {
+    return [...this.#listeners].flatMap(({ interests }) => interests.map(({ event }) => event));
+  }
+
+  /** Events of the run that this one is a window of: they stay there until one is claimed. */
+  show(shown: readonly ShownEvent[]): void {
+    for (const { event, at } of shown) {
+      this.#received += 1;
+      this.#unread.push({ event, number: this.#received, at, isShown: true });
+    }
+    if (shown.length > 0) void this.#pump();
+  }
+
+  /** Events that were shown here are others'. */
+  lose(ids: readonly string[]): void {
+    for (const entry of this.#unread.filter(({ event, isShown }) => isShown && ids.includes(event.id))) this.#drop(entry);
+  }
+
+  /** A window would have an event that it was shown; whether it gets it. Then nobody else does. */
+  async claimed(id: string, window: string): Promise<boolean> {
+    const entry = this.#unread.find(({ event, shownTo }) => event.id === id && shownTo?.includes(window));
+    if (!entry) return false;
+    entry.shownTo = entry.shownTo!.filter((other) => other !== window);
+    this.#drop(entry);
+    return !entry.isShown || this.#walk.windowMail.claim(id);
   }
 
   /** The oldest of what was sent to all and is wanted by others. */
@@ -136,7 +187,8 @@ export class Mailbox {
 
   #drop(entry: Unread): void {
     this.#unread = this.#unread.filter((other) => other !== entry);
-    this.#unreadBytes -= bytesOf(entry.event);
+    if (isOwn(entry)) this.#unreadBytes -= bytesOf(entry.event);
+    this.#walk.windowMail.gone(entry.event.id, entry.shownTo);
   }
 
   /** Nobody waits for the answer of this name any more: it takes no room when it comes late. */
@@ -151,17 +203,15 @@ export class Mailbox {
   }
 
   /** The next event that fits one of the interests. */
-  async next(interests: Interest[], options: { frame: Frame; scope: Scope; since: number; order: number }): Promise<Received> {
-    return options.scope.guard((resolve, reject) => {
-      const listener: Listener = {
-        interests,
-        order: options.order,
-        frame: options.frame,
-        since: options.since,
-        got: resolve,
-        failed: reject,
-      };
+  async next(
+    interests: Interest[],
+    options: Pick<Listener, "frame" | "since" | "order" | "openedAt"> & { scope: Scope },
+  ): Promise<Received> {
+    const { scope, ...place } = options;
+    return scope.guard((resolve, reject) => {
+      const listener: Listener = { interests, ...place, got: resolve, failed: reject };
       this.#listeners.add(listener);
+      this.#walk.windowMail.listen(interests.map(({ event }) => event));
       void this.#pump();
       return () => this.#listeners.delete(listener);
     });
@@ -174,7 +224,7 @@ export class Mailbox {
 
   // One pass at a time: a `when` may have to look into a stored value, which takes a while.
   #pump(): Promise<void> {
-    this.#pumping = (this.#pumping ?? Promise.resolve()).then(() => this.#match());
+    this.#pumping = (this.#pumping ?? Promise.resolve()).then(() => this.#match()).then(() => this.#walk.windowMail.offer());
     return this.#pumping;
   }
 
@@ -191,8 +241,13 @@ export class Mailbox {
         if (!interest) this.#letGo(entry);
         if (!interest || !this.#listeners.has(listener) || !this.#unread.includes(entry)) continue;
         this.#drop(entry);
+        if (entry.isShown && !(await this.#walk.windowMail.claim(entry.event.id))) continue;
+        if (!this.#listeners.has(listener)) {
+          this.#walk.windowMail.giveBack(entry);
+          continue;
+        }
         this.#listeners.delete(listener);
-        listener.got({ ...entry, interest });
+        listener.got({ event: entry.event, number: entry.number, interest });
       }
     }
   }
@@ -233,15 +288,16 @@ export class Mailbox {
 }
 
 /** What a `listen` has heard in the run before is no early event to it. */
-const isFor = ({ frame, since }: Listener, { heardBy, number }: Unread): boolean =>
-  heardBy === undefined ? number >= since : heardBy === frame.path;
+const isFor = ({ frame, since, openedAt = 0 }: Listener, { heardBy, number, isShown, at }: Unread): boolean =>
+  heardBy === undefined ? number >= since && (!isShown || at >= openedAt) : heardBy === frame.path;
 
 const stateWith = (left: UnreadEvent[]): MailboxState => ({
-  unread: left.map((each, index) => ({ ...each, number: index + 1 })),
+  unread: left.map((each, index) => ({ ...each, number: index + 1, at: each.event.at })),
   seen: left.map(({ event }) => event.id),
   received: left.length,
   opened: 0,
 });
+const isOwn = ({ isShown }: Unread): boolean => isShown !== true;
 
 /** With its name and id: of 2,000 events without data they are all there is. */
 const bytesOf = ({ event, id, data }: ExternalEvent): number => jsonBytes([event, id, data]);

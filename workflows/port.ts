@@ -16,7 +16,7 @@ import type { Counts } from "../contracts/counts.ts";
 import type { LockKind } from "../contracts/ids.ts";
 import type { LockAsk } from "../contracts/locks.ts";
 import type { Holds } from "../contracts/holds.ts";
-import type { ExternalEvent, Origin, RunPart } from "../contracts/messages.ts";
+import type { ExternalEvent, Origin, RunPart, WindowHears, WindowSays } from "../contracts/messages.ts";
 import type { Json, JsonObject, JsonSchema } from "../contracts/json.ts";
 import type { Problem } from "../contracts/faults.ts";
 import type { RunEvent, RunStatus } from "../contracts/events.ts";
@@ -143,6 +143,10 @@ export interface Port {
   hold(id: string, holds: Holds): Promise<void>;
   /** How long people were asked in runs that the task has started since then; resolves when nobody is. */
   peopleAsked(task: { path: string; since: number }, scope: Scope): Promise<number>;
+  /** Say something to the run that this one is a window of; durable once resolved. Gives whether it is there. */
+  toParent(says: WindowSays): Promise<boolean>;
+  /** Say something to a window; nothing happens when it has ended. */
+  toWindow(id: string, hears: WindowHears): Promise<void>;
   /** Ask a child run to stop; nothing happens when it has ended. */
   cancelChild(id: string): Promise<void>;
   sleep(ms: number, summary: string, scope: Scope): Promise<void>;

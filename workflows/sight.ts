@@ -11,7 +11,7 @@ export interface Sight {
 }
 
 /** The same in every frame, also of a run that goes on from this one: they need not be kept. */
-const lasting = new Set(["input", "env"]);
+export const lasting = new Set(["input", "env"]);
 
 /** Only what the block reads; large values as references. */
 export async function seenBy(walk: Walk, block: Block, { frame, path }: { frame: Frame; path: string }): Promise<Sight> {

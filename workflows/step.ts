@@ -7,7 +7,7 @@ import { budgetsOfStep, waitsForBudget } from "./budgets.ts";
 import { Ended, type Context, type Entry, type Here, type Outcome } from "./context.ts";
 import { letPass } from "./end.ts";
 import { Frame } from "./frame.ts";
-import { findHandler, runHandler } from "./handlers.ts";
+import { findHandler, isTaken, runHandler } from "./handlers.ts";
 import { hasBegun } from "./next-calls.ts";
 import { withLock } from "./locks.ts";
 import { perform } from "./perform.ts";
@@ -132,7 +132,7 @@ async function afterError(walk: Walk, here: Here<Step>, thrown: Problem): Promis
   const caught = await ownCatch(walk, here, thrown);
   if (caught.output !== undefined) return caughtEntry(walk, here, thrown, caught.output);
   const { problem } = caught;
-  const mayDecide = !context.takes(problem);
+  const mayDecide = !isTaken(context.takers, problem);
   const isLetPass = mayDecide && step.onError === "continue";
   const told: JsonObject = { type: step.type, error: problem as JsonObject, ...(isLetPass ? { letPass: true } : {}) };
   walk.tell("step.failed", { path, lane: context.lane, attempt }, told);

@@ -27,7 +27,7 @@ type Place = {
 interface Listening {
   stream: Stream;
   interests: Interest[];
-  state: { names: string[]; since: number; order: number; deadline?: number; isOver?: boolean };
+  state: { names: string[]; since: number; openedAt?: number; order: number; deadline?: number; isOver?: boolean };
 }
 
 interface Streaming extends Listening {
@@ -100,7 +100,7 @@ async function take(streaming: Streaming, scope: Scope): Promise<never> {
     while (running.size >= stream.concurrency || (running.size > 0 && jsonBytes(place.open) > limits.streamBytesMax))
       await Promise.race(running);
     scope.throwIfCanceled();
-    const options = { frame: here.context.frame, scope, since: place.since, order: state.order };
+    const options = { frame: here.context.frame, scope, since: place.since, order: state.order, openedAt: state.openedAt ?? 0 };
     const { event, number } = await walk.inspector.waiting(here.path, what, () => walk.mailbox.next(interests, options));
     place.since = number + 1;
     const received = receivedEvent(event);

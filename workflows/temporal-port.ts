@@ -44,6 +44,8 @@ export function createTemporalPort(run: RunArguments): Port {
     // Not by signals of ours: the server sends those of one workflow one after the other.
     hold: async (id, holds) => void (await quick("hold", [{ tenant, run: id, holds }], `tell ${id} what holds it`)),
     peopleAsked: (task, scope) => cancellable(scope, () => peopleAsked(run, task)),
+    toParent: (says) => word({ tenant, to: run.parentId!, slots }, signals.fromWindow, says as unknown as Json),
+    toWindow: async (id, hears) => void (await word({ tenant, to: id, slots }, signals.toWindow, hears as unknown as Json)),
     cancelChild: (id) => slots.hold(0, new Scope(), () => cancelChild(tenant, id)),
     sleep: (ms, summary, scope) => cancellable(scope, () => sleep(ms, { summary: summaryText(summary) })),
     nextTask: () => uncancelled(() => sleep(1, { summary: "go on in another task" })),
@@ -128,6 +130,17 @@ async function send(tenant: string, to: string, event: unknown): Promise<void> {
   } catch (error) {
     if (isCancellation(error)) throw error;
     throw new Fault("not_found", `Run ${to} does not exist or has ended; the event was not sent.`, { cause: error });
+  }
+}
+
+/** Whether there is still somebody to hear it. */
+async function word({ tenant, to, slots }: { tenant: string; to: string; slots: Slots }, signal: string, said: Json): Promise<boolean> {
+  const send = (): Promise<void> => uncancelled(() => getExternalWorkflowHandle(workflowIdOf(tenant, to)).signal(signal, said));
+  try {
+    await slots.hold(jsonBytes(said), new Scope(), send);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -112,7 +112,7 @@ export class Undoing {
       const frame = frameOf(context.frame, { names, steps });
       walk.ledger.startAfter(`${path}.compensate`, attempt - 1);
       // In a scope of its own; what cannot be undone is told, and the others are undone.
-      const own = { scope: new Scope(), takes: () => false, isUndoing: true as const, exports: {} };
+      const own = { scope: new Scope(), takers: [], isUndoing: true as const, exports: {} };
       const around = { ...context, path: `${path}.compensate`, frame, ...own };
       await walk.block(step.compensate, around);
       walk.tell("step.compensated", about, { type: step.type, undone: walk.ledger.undone(path, window) });

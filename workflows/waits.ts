@@ -40,7 +40,15 @@ async function waitMs(walk: Walk, { step, path, context }: HereOf<"wait">): Prom
 }
 
 /** What a `listen` notes: what it waits for, until when, since which event, and its place among those that listen. */
-type Listening = { names: string[]; since: number; order: number; deadline?: number; received: JsonObject; isOver?: boolean };
+type Listening = {
+  names: string[];
+  since: number;
+  openedAt?: number;
+  order: number;
+  deadline?: number;
+  received: JsonObject;
+  isOver?: boolean;
+};
 
 /** Wait for one event, the first of several, or all of them; or handle one after the other. */
 export async function listen(walk: Walk, here: HereOf<"listen">): Promise<Outcome> {
@@ -61,8 +69,15 @@ async function openListen(walk: Walk, here: HereOf<"listen">): Promise<Listening
   const names: string[] = [];
   for (const { event } of step.events) names.push(await eventName(walk, event, here));
   const deadline = await deadlineOf(walk, step.timeout, here);
-  const since = step.early === "ignore" ? walk.mailbox.now : 0;
-  const state: Listening = { names, since, order: walk.mailbox.open(), received: {}, ...(deadline === undefined ? {} : { deadline }) };
+  const [since, opened] = step.early === "ignore" ? [walk.mailbox.now, { openedAt: walk.port.now() }] : [0, {}];
+  const state: Listening = {
+    names,
+    since,
+    ...opened,
+    order: walk.mailbox.open(),
+    received: {},
+    ...(deadline === undefined ? {} : { deadline }),
+  };
   walk.ledger.note(path, { listen: state });
   const told: JsonObject = deadline === undefined ? {} : { until: iso(walk.clock.wall(deadline)) };
   walk.tell("listen.started", { path, lane: context.lane, attempt }, { type: step.type, events: names, ...told });
@@ -88,10 +103,10 @@ function heardBefore(walk: Walk, here: HereOf<"listen">, listened: Listened): Pr
 
 async function take(walk: Walk, here: HereOf<"listen">, { state, interests, scope }: Listened & { scope: Scope }): Promise<Json> {
   const { step, path, attempt, context } = here;
-  const { received, since, order } = state;
+  const { received, since, order, openedAt = 0 } = state;
   const wanted = new Set(interests.filter(({ as }) => !Object.hasOwn(received, as)));
   for (;;) {
-    const { event, interest } = await walk.mailbox.next([...wanted], { frame: context.frame, scope, since, order });
+    const { event, interest } = await walk.mailbox.next([...wanted], { frame: context.frame, scope, since, order, openedAt });
     const ordinal = interests.length - wanted.size;
     wanted.delete(interest);
     const waitsFor = step.mode === "all" ? [...wanted].map((other) => other.event) : [];

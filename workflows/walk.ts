@@ -24,7 +24,7 @@ import { Ledger, takenOver, type LedgerSeed } from "./ledger.ts";
 import { Mailbox, type MailboxState } from "./mailbox.ts";
 import { Journal, type About, type JournalState, type State } from "./journal.ts";
 import { budgetsOfRun } from "./budgets.ts";
-import { handleOrRethrow, mayTake } from "./handlers.ts";
+import { handleOrRethrow } from "./handlers.ts";
 import { withConcurrency } from "./locks.ts";
 import { Pause, type PauseState } from "./pause.ts";
 import { PlanChanges } from "./plan-changes.ts";
@@ -34,6 +34,7 @@ import { Scope } from "./scope.ts";
 import { Undoing, withUnresolved } from "./undoing.ts";
 import type { Port } from "./port.ts";
 import { storeInPages } from "./pages.ts";
+import { WindowMail, type WindowMailState } from "./window-mail.ts";
 import { runPart } from "./windows.ts";
 
 /** What a run is given for as long as it lasts. */
@@ -87,6 +88,7 @@ export interface WalkState {
   pause: PauseState;
   clock: ClockState;
   cascade: CascadeState;
+  windowMail?: WindowMailState;
   canceled?: string;
 }
 
@@ -104,6 +106,7 @@ export class Walk {
   readonly inspector: Inspector;
   readonly spent: Spent;
   readonly mailbox: Mailbox;
+  readonly windowMail: WindowMail;
   readonly approvals: Approvals;
   readonly attention: Attention;
   readonly undoing: Undoing;
@@ -150,6 +153,7 @@ export class Walk {
     this.leftChildren = state?.leftChildren ?? [];
     this.childrenLeft = state?.childrenLeft ?? 0;
     this.#top = new Frame(undefined, { ...topNames(options), vars: this.#vars });
+    this.windowMail = new WindowMail(this, state?.windowMail);
     this.mailbox = new Mailbox(this, state?.mailbox, events);
     this.approvals = new Approvals(this, state?.closedApprovals);
     this.attention = new Attention(this);
@@ -174,6 +178,7 @@ export class Walk {
     if (!end) return undefined;
     // Those of a part that ended well its parent takes over.
     if (!part || end.error) await Promise.all(this.leftChildren.map((id) => this.port.cancelChild(id)));
+    if (part) await this.windowMail.over();
     this.isOver = true;
     this.changes.drop("The run has come to its end first.");
     await this.journal.drain();
@@ -202,6 +207,7 @@ export class Walk {
       pause: this.pause.state(),
       clock: this.clock.state(),
       cascade: this.cascade.state(),
+      windowMail: this.windowMail.state(),
       ...(this.#root.reason === undefined ? {} : { canceled: this.#root.reason }),
     });
   }
@@ -213,7 +219,7 @@ export class Walk {
   status(): RunStatus {
     if (this.pause.isPaused) return "paused";
     if (this.isQueued) return "queued";
-    if (this.attention.isNeeded) return "needs_attention";
+    if (this.attention.isNeeded || this.windowMail.parked.length > 0) return "needs_attention";
     return this.inspector.isWaiting ? "waiting" : "running";
   }
 
@@ -318,7 +324,7 @@ export class Walk {
       frame: this.#top,
       scope: this.#root,
       lane: this.journal.root,
-      takes: () => false,
+      takers: [],
       budgets: budgetsOfRun(this.options),
       exports: {},
       block: plan.body,
@@ -359,8 +365,8 @@ export class Walk {
     if (noted !== undefined) return noted;
     try {
       await this.#setFirstVariables();
-      const takes = (problem: Problem): boolean => mayTake(plan.catch, problem, this.#top);
-      const output = await this.block(plan.body, { ...around, frame: new Frame(this.#top), takes });
+      const takers = [{ catchers: plan.catch, frame: this.#top }];
+      const output = await this.block(plan.body, { ...around, frame: new Frame(this.#top), takers });
       if (this.changes.arePending) await this.changes.over(this.#root);
       return this.#note(await this.#checked(output));
     } catch (error) {

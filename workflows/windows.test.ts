@@ -1,4 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
+import { makeProblem } from "../contracts/faults.ts";
 import type { Json } from "../contracts/json.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Answer } from "../tests/walk/plain-port.ts";
@@ -109,6 +110,35 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(last.indexOf(500)).toBeLessThan(last.indexOf(401));
   });
 
+  describe.each([
+    ["windows", numbers(600), {}],
+    ["children", numbers(3), { isolate: true }],
+    ["the run itself", numbers(3), {}],
+  ])("`onError` in items that %s do asks those around about the very error", (_, items, more) => {
+    const answer = (path: string): Answer => (path === "each[1].may" ? { problem: makeProblem("http", "boom") } : { output: 1 });
+    const caught = (onError: string, handler: object): Promise<PlainRun> =>
+      run([each({ steps: [tool("may", { onError })], ...more, catch: [{ steps: [tool("taken")], ...handler }] })], items, { answer });
+
+    test("a handler of its type takes it, and nobody is asked", async () => {
+      const { end, port } = await caught("park", { errors: ["http"] });
+      expect(end.result.status).toBe("completed");
+      expect(port.log.filter(({ step }) => step === "each.catch0.taken")).not.toEqual([]);
+    });
+
+    test.each([
+      ["of another type", { errors: ["tool"] }],
+      ["whose `when` does not hold", { when: "${error.detail != 'boom' || size(input) == 0}" }],
+    ])("a handler %s leaves it to `onError`", async (__, handler) => {
+      const { end } = await caught("continue", handler);
+      expect(end.result).toMatchObject({ status: "completed_with_errors", errors: [{ type: "http", instance: "each[1].may" }] });
+    });
+
+    test("a handler whose `when` reads what stands around takes it where it holds", async () => {
+      const { end } = await caught("continue", { when: "${error.detail == 'boom' && vars.plus == 1}" });
+      expect(end.result.status).toBe("completed");
+    });
+  });
+
   const isolated = (steps: object[], more: object = {}) => each({ isolate: true, concurrency: 2, steps, ...more });
   const cancels = ({ port }: PlainRun): string[] => port.trace.filter(({ what }) => what === "cancel").map(({ path }) => path);
 
@@ -184,4 +214,90 @@ describe.each([false, true])("with continue-as-new after every step: %s", (conti
     expect(end.result.output).toEqual(numbers(500).map((n) => n * 2));
     expect(port.parts.map(({ parts }) => parts.length)).toEqual([200, 200, 100]);
   });
+});
+
+describe.each([false, true])("what is sent to the run reaches its windows, with continue-as-new after every step: %s", (continues) => {
+  const listens = ({ when, ...more }: { when?: string; [field: string]: unknown } = {}) => ({
+    id: "hear",
+    type: "listen",
+    one: { event: "paid", ...(when ? { when } : {}) },
+    ...more,
+  });
+  const onTimeout = [{ id: "late", type: "set", values: 0 }];
+  const send = (port: PlainRun["port"], walk: PlainRun["walk"], at: number, data: Json): void =>
+    port.at(at, () => walk.mailbox.post({ event: "paid", data, id: `paid-${at}-${JSON.stringify(data)}`, at }));
+
+  test.each([
+    ["windows", 600, {}],
+    ["children", 40, { isolate: true }],
+    ["children of windows", 250, { isolate: true }],
+    ["the run itself", 40, {}],
+  ])("each of the items that %s do hears its own event, and each event is heard once", async (_, count, more) => {
+    const items = numbers(count);
+    const { end, walk } = await runPlain(
+      definition([each({ ...more, steps: [listens({ when: "${event.data == item}" })], output: "${steps.hear.output.data}" })]),
+      { continues, input: items, steer: (run, port) => items.forEach((n) => send(port, run, n % 7 === 0 ? 0 : 1_000 + n, n)) },
+    );
+    expect(end.result).toMatchObject({ status: "completed", output: items });
+    expect(walk.mailbox.state().unread).toEqual([]);
+  });
+
+  test("an event that any of them would take is taken by one", async () => {
+    const steps = [listens({ timeout: "5s", onTimeout })];
+    const { end, port } = await runPlain(definition([each({ concurrency: 200, onItemError: "skip", steps })]), {
+      continues,
+      input: numbers(600),
+      steer: (run, at) => [100, 200, 300].forEach((ms) => send(at, run, ms, ms)),
+    });
+    expect(end.result.status).toBe("completed");
+    const heard = port.parts.flatMap(({ log }) => log).filter(({ type }) => type === "event.received");
+    expect(heard).toHaveLength(3);
+    expect(new Set(heard.map(({ data }) => data["id"]))).toEqual(new Set(["paid-100-100", "paid-200-200", "paid-300-300"]));
+  });
+
+  test("what came before an item listened is not for one that ignores it", async () => {
+    const steps = [{ id: "w", type: "wait", duration: "1s" }, listens({ early: "ignore", timeout: "5s", onTimeout })];
+    const { port } = await runPlain(definition([each({ concurrency: 200, steps })]), {
+      continues,
+      input: numbers(501),
+      steer: (run, at) => [500, 2_000].forEach((ms) => send(at, run, ms, ms)),
+    });
+    const heard = port.parts.flatMap(({ log }) => log).filter(({ type }) => type === "event.received");
+    expect(heard.map(({ data }) => data["id"])).toEqual(["paid-2000-2000"]);
+  });
+
+  test("a step that waits for a person in a window makes the run wait for that person", async () => {
+    let calls = 0;
+    const answer = (path: string): Answer => (path === "each[510].pay" && calls++ === 0 ? boom : { output: 1 });
+    const seen: unknown[] = [];
+    const { end, port } = await runPlain(definition([each({ steps: [tool("pay", { onError: "park" })] })]), {
+      continues,
+      answer,
+      input: numbers(600),
+      steer: (walk, at) => {
+        at.at(5_000, () => {
+          seen.push(walk.status(), walk.inspector.waits());
+          void at.parts.map((part) => part.attend({ path: "each[510].pay", action: "retry", by: "ada" }));
+        });
+      },
+    });
+    expect(seen).toEqual(["needs_attention", [{ path: "each[510].pay", for: "a person: retry, skip or fail" }]]);
+    expect(end.result.status).toBe("completed");
+    expect(port.log.filter(({ type }) => type === "run.needs_attention")).toHaveLength(1);
+  });
+});
+
+test("an event that a window has claimed for a step whose time was over meanwhile goes back to the run", async () => {
+  const late = [{ id: "late", type: "set", values: "late" }];
+  const hear = { id: "hear", type: "listen", timeout: "100ms", onTimeout: late, one: { event: "paid", when: "${item == 0}" } };
+  const after = { id: "after", type: "listen", one: { event: "paid" } };
+  const each = { id: "each", type: "foreach", items: "${input}", concurrency: 200, steps: [hear] };
+  const { end, port } = await runPlain(definition([each, after], { output: "${[steps.each.output[0], steps.after.output.data]}" }), {
+    continues: false,
+    input: numbers(501),
+    // The word about it takes 1 ms, so that the claim is under way when the time is over.
+    steer: (walk, at) => at.at(98, () => walk.mailbox.post({ event: "paid", data: 7, id: "e", at: 98 })),
+  });
+  expect(end.result.output).toEqual(["late", 7]);
+  expect(port.parts.flatMap(({ log }) => log).filter(({ type }) => type === "event.received")).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import type { LeftByWindow } from "../contracts/activities.ts";
 import type { Counts } from "../contracts/counts.ts";
 import { childRunId } from "../contracts/ids.ts";
-import { Fault, makeProblem } from "../contracts/faults.ts";
+import { Fault } from "../contracts/faults.ts";
 import { limits } from "../contracts/limits.ts";
 import type { Json, JsonObject } from "../contracts/json.ts";
 import type { RunPart } from "../contracts/messages.ts";
@@ -11,7 +11,7 @@ import { follow } from "./child.ts";
 import { Ended, type Context, type HereOf, type StepOf } from "./context.ts";
 import { letPass } from "./end.ts";
 import { itemTasks, keyed, listed, optionsOf, type Items } from "./items.ts";
-import { mayTake } from "./handlers.ts";
+import { partTakers, takersOf } from "./part-takers.ts";
 import { join, type Task } from "./join.ts";
 import type { ChildRequest } from "./port.ts";
 import { isEnd, outerOf } from "./ledger.ts";
@@ -188,6 +188,7 @@ async function partOf(
   const { frame } = context;
   const { names, steps } = await seenBy(walk, step.body, { frame, path });
   const undone = walk.timesUndone(path);
+  const takers = await partTakers(walk, [{ catchers: step.catch, frame }, ...context.takers], path);
   // Each by itself: what items set is added to them. Also when no item reads them.
   const vars: JsonObject = {};
   for (const [name, value] of Object.entries((frame.name("vars") ?? {}) as JsonObject)) vars[name] = await walk.shrink(value, path);
@@ -197,16 +198,13 @@ async function partOf(
     from,
     items,
     concurrency,
-    isTaken: mayTake(step.catch, anyError, frame) || context.takes(anyError),
+    takers,
     names: { ...names, vars, run: frame.name("run")! },
     steps,
     ...(undone === 0 ? {} : { undone }),
     ...(context.isUndoing ? { isUndoing: true as const } : {}),
   };
 }
-
-/** Whether something around takes errors cannot be asked error by error from within a child. */
-const anyError = makeProblem("tool", "any error");
 
 /** The window's own side: the items of the part, as the parent would have run them. */
 export async function runPart(walk: Walk, part: RunPart, around: Context): Promise<Json> {
@@ -225,7 +223,7 @@ export async function runPart(walk: Walk, part: RunPart, around: Context): Promi
       path: outerOf(part.path),
       frame,
       exports,
-      takes: () => part.isTaken,
+      takers: takersOf(frame, part),
       ...(part.isUndoing ? { isUndoing: part.isUndoing } : {}),
     },
   };

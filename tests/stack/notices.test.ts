@@ -80,3 +80,18 @@ function needed({ needs, approval, title, assignees }: JsonObject): unknown {
   const paths = (needs as { path: string; for: string }[]).filter(parked).map(({ path }) => path);
   return paths.toSorted((a, b) => a.localeCompare(b));
 }
+
+test("a step that an item of a run waits with in a run of its own is told once, as the run's", async () => {
+  const place = new Place();
+  await place.script({ status: 400 });
+  const pay = { id: "pay", type: "http", url: place.url, if: "${item == 1}", onError: "park" };
+  const run = await admin.begin({ steps: [{ id: "each", type: "foreach", items: [0, 1], isolate: true, steps: [pay] }] });
+  expect((await run.until("run.needs_attention")).data).toMatchObject({ steps: ["each[1].pay"] });
+  expect((await noticesOf(run.id, 1)).map(({ body }) => (JSON.parse(body) as Notice).data)).toEqual([
+    { run: run.id, needs: [{ path: "each[1].pay", for: "a person: retry, skip or fail" }] },
+  ]);
+  while ((await run.attend("each[1].pay", "skip")).status === 503);
+  expect((await run.end()).status).toBe("completed");
+  const all = (await host.ledgerCalls(NOTICES, 0)).map(({ body }) => (JSON.parse(body) as Notice).data["run"] as string);
+  expect(all.filter((id) => id.includes(run.id))).toEqual([run.id]);
+});

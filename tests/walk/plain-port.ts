@@ -5,7 +5,7 @@ import type { Approved } from "../../contracts/agent-task.ts";
 import type { Holds } from "../../contracts/holds.ts";
 import { limits } from "../../contracts/limits.ts";
 import { makeReference, referenceHash } from "../../contracts/reference.ts";
-import type { ExternalEvent } from "../../contracts/messages.ts";
+import type { ExternalEvent, UpdateArguments, WindowHears, WindowSays } from "../../contracts/messages.ts";
 import type { RunEnd } from "../../contracts/run-end.ts";
 import { inARow } from "../../activities/short-tools.ts";
 import type { BudgetLeft } from "../../contracts/budgets.ts";
@@ -30,6 +30,7 @@ export interface RunningPart {
   end: Promise<RunEnd>;
   cancel: () => void;
   hold: (holds: Holds) => void;
+  hear: (hears: WindowHears) => void;
 }
 
 export type BeginPart = (request: ChildRequest, parent: PlainPort) => RunningPart;
@@ -85,6 +86,7 @@ export class PlainPort implements Port {
   readonly #isLong: boolean | number;
   #calls = 0;
   readonly #begin: BeginPart | undefined;
+  readonly #parent: PlainPort | undefined;
   #ids = 0;
   #executions = 0;
 
@@ -93,6 +95,7 @@ export class PlainPort implements Port {
     this.runs = parent ? parent.runs : runs;
     this.#isLong = isLong;
     this.#begin = begin;
+    this.#parent = parent;
     this.#time = parent ? parent.#time : new VirtualTime(now);
     this.#stored = parent ? parent.#stored : [];
     this.#locks = parent ? parent.#locks : new PlainLocks();
@@ -172,6 +175,17 @@ export class PlainPort implements Port {
     const ms = asked.reduce((sum, { from, to }) => sum + to - Math.max(from, since), 0);
     return this.#time.later<number>({ scope, ms: until - this.now(), owner: this }, (resolve) => resolve(ms));
   };
+  toWindow: Port["toWindow"] = (id, hears) => this.#say(() => this.#running.get(id)?.hear(hears));
+  toParent: Port["toParent"] = async (says) => {
+    await this.#say(() => this.#parent?.hearWindow(says));
+    return true;
+  };
+  /** Of the walk that is there when a window speaks. */
+  /** Of a window: what somebody says about a step of it that is parked; nothing where it is not. */
+  attend: (attended: UpdateArguments["attend"]) => Promise<void> = async () => undefined;
+  hearWindow: (says: WindowSays) => void = () => undefined;
+  #say = (said: () => void): Promise<void> =>
+    this.#time.later<void>({ scope: new Scope(), ms: 1, owner: this }, (resolve) => resolve(said()));
   cancelChild: Port["cancelChild"] = async (id) => void this.trace.push({ at: this.now(), what: "cancel", path: id });
   record: Port["record"] = async (_, events) => this.#append(events);
   store: Port["store"] = async (value) => makeReference(String(this.#stored.push(value) - 1), JSON.stringify(value).length);

@@ -82,6 +82,7 @@ export async function runPlain(definition: unknown, options: PlainOptions = {}):
     whoever(() => walk, port),
     port,
   );
+  port.hearWindow = (says) => void port.attended(walk.windowMail.hear(says));
   let executions = 1;
   const next = (other: Walk): void => {
     walk = other;
@@ -129,9 +130,11 @@ function beginPart(around: Given, { id, part, word, undone, origin, budgets = []
     budgets,
     ...(origin ? { origin } : {}),
   };
+  port.attend = (attended) => port.attended(walk.attention.attend(attended));
   const fresh = { ledger: { entries: [], places: [], undoneTimes: undone ?? {} } };
   let walk = new Walk({ ...own, ...(origin ? port.runs.begin(given.plan, { origin, log: port.log, known: undone }) : fresh) }, port);
   const next = (other: Walk): void => void (walk = other);
+  port.hearWindow = (says) => void port.attended(walk.windowMail.hear(says));
   const terminated = new Promise<RunEnd>((_, reject) => {
     port.terminate = (): void => {
       port.forget();
@@ -142,6 +145,7 @@ function beginPart(around: Given, { id, part, word, undone, origin, budgets = []
     // As on a server, nobody of it waits for anything any more.
     end: Promise.race([walkOn(own, port, { walk, next }).finally(port.forget), terminated]),
     cancel: () => walk.cancel("the parent cancelled it"),
+    hear: (hears) => walk.windowMail.heard(hears),
     hold: (holds) => void port.attended(walk.pause.hold(holds)),
   };
 }
