@@ -78,11 +78,7 @@ export function createTemporalPort(run: RunArguments): Port {
       quick("addExchange", [{ run: { tenant, id: run.id }, ...approved }], `${path}: add the answer to its thread`),
     show: (markdown) => setCurrentDetails(markdown),
     pageOf: (id) => workflowPage(workflowIdOf(tenant, id)),
-    pageOfNow: () => {
-      const { workflowId, runId, historyLength } = workflowInfo();
-      // After what this task began with comes its completion, then what it asks for.
-      return `${workflowPage(workflowId)}/${runId}/history/events/${historyLength + 2}`;
-    },
+    pageOfNow,
     mark: ({ status, approvals }) =>
       upsertSearchAttributes([
         { key: searchAttributes.status, value: status },
@@ -94,6 +90,12 @@ export function createTemporalPort(run: RunArguments): Port {
     },
     isUnattended: allHandlersFinished,
   };
+}
+
+function pageOfNow(): string {
+  const { workflowId, runId, historyLength } = workflowInfo();
+  // After what this task began with comes its completion, then what it asks for.
+  return `${workflowPage(workflowId)}/${runId}/history/events/${historyLength + 2}`;
 }
 
 /** Waits as long as somebody is asked: a later execution of the run asks anew. */
