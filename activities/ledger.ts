@@ -77,16 +77,18 @@ async function sourceOf(database: Database, plans: Plans, { run, origin, undone:
   // The same object need not be compared.
   const plan = run.planHash === old.planHash ? before : (await plans.frozen(run.tenant, run)).plan;
   const log = await logOf(database, old, origin.kind === "retry" ? known : undefined);
+  const kept = keep({ plan, before, origin, ...log });
+  const inside = insideOf(kept, origin, before);
+  // A window that goes on hears again what it has heard; where items begin anew, the run does.
+  const goingOn = [...log.windows].filter(([, path]) => inside(path) || kept.children.includes(path)).map(([id]) => id);
   const [exports, undos, vars, events] = await Promise.all([
     exportsOf(database, old.id),
     // What a fork takes over was done by another run and is that run's to undo.
     origin.kind === "retry" ? undosOf(database, log.runs) : [],
     givenVars(database, old.id),
     // What a fork does not hear its origin may still take.
-    origin.kind === "retry" ? eventsOf(database, old.id, [...log.windows.keys()]) : [],
+    origin.kind === "retry" ? eventsOf(database, old.id, goingOn) : [],
   ]);
-  const kept = keep({ plan, before, origin, ...log });
-  const inside = insideOf(kept, origin, before);
   const failed = new Set(log.steps.filter(({ status }) => status === "failed").map(({ path }) => path));
   const standing = new Set(log.steps.filter(({ path, isUndone }) => inside(path) && !isUndone).map(({ path }) => path));
   return {

@@ -9,8 +9,8 @@ const one = (run: string): Prisma.Sql => Prisma.sql`
 /** Where a step waits for a person; undefined when it does nowhere. */
 export async function parkedIn(database: Database, run: string, path: string): Promise<string | undefined> {
   const [row] = await database.$queryRaw<{ run: string }[]>`
-    ${one(run)} SELECT s.run_id AS run FROM one JOIN steps s ON s.run_id = one.id
-    WHERE s.path = ${path} AND s.status = 'needs_attention' LIMIT 1`;
+    ${one(run)} SELECT s.run_id AS run FROM one JOIN runs r USING (id) JOIN steps s ON s.run_id = one.id
+    WHERE s.path = ${path} AND s.status = 'needs_attention' ORDER BY r.started_at DESC LIMIT 1`;
   return row?.run;
 }
 

@@ -66,8 +66,11 @@ export class Cascade {
   async #tell(id: string): Promise<void> {
     const child = this.#children.get(id);
     if (!child) return;
-    child.telling ??= this.#catchUp(id, child).finally(() => delete child.telling);
-    await child.telling;
+    // Looked at again: what changed as the last word was on its way back was not in it.
+    while (this.#children.get(id) === child && textOf(this.word(child.isPart).holds) !== child.heard) {
+      child.telling ??= this.#catchUp(id, child).finally(() => delete child.telling);
+      await child.telling;
+    }
   }
 
   async #catchUp(id: string, child: Child): Promise<void> {

@@ -84,7 +84,9 @@ export class WindowMail {
     for (const window of windows) {
       const known = this.#windows.get(window);
       if (!known) continue;
-      known.hears.gone.push(id);
+      const unsent = known.hears.shown.findIndex(({ event }) => event.id === id);
+      if (unsent >= 0) known.hears.shown.splice(unsent, 1);
+      else known.hears.gone.push(id);
       this.#tell(window);
     }
   }
@@ -194,7 +196,7 @@ export class WindowMail {
   // One word at a time: the server keeps their order, and what comes meanwhile goes together.
   #tell(id: string): void {
     const known = this.#windows.get(id)!;
-    known.telling ??= this.#walk.outside(() => this.#tellAll(id, known)).finally(() => delete known.telling);
+    known.telling ??= this.#walk.outside(() => this.#tellAll(id, known));
   }
 
   async #tellAll(id: string, known: Known): Promise<void> {
@@ -203,11 +205,13 @@ export class WindowMail {
       known.hears = nothing();
       await this.#walk.port.toWindow(id, hears);
     }
+    // In the same breath as the look: what comes after it begins anew.
+    delete known.telling;
   }
 
   #say(more: Omit<WindowSays, "window">): void {
     Object.assign(this.#says, more);
-    this.#saying ??= this.#walk.outside(() => this.#sayAll()).finally(() => (this.#saying = undefined));
+    this.#saying ??= this.#walk.outside(() => this.#sayAll());
   }
 
   async #sayAll(): Promise<void> {
@@ -217,6 +221,7 @@ export class WindowMail {
       const isThere = await this.#walk.port.toParent({ window: this.#walk.options.run.id, ...says });
       if (!isThere) for (const id of says.claims ?? []) this.#settle(id, false);
     }
+    this.#saying = undefined;
   }
 }
 
