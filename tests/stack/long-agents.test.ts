@@ -123,8 +123,8 @@ describe("a model that says that a request is too long for it", () => {
 describe("an agent whose conversation grows long", () => {
   test("is shortened by what its provider has counted, not by what was guessed", async () => {
     const model = new Model();
-    const usage = { inputTokens: 5_000, outputTokens: 5 };
-    await model.script({ toolCalls: [double(1)] }, { toolCalls: [double(2)], usage }, { text: "SUMMARY" }, { text: "4" });
+    const usage = { inputTokens: 40_000, outputTokens: 5 };
+    await model.script({ toolCalls: [list(60)] }, { toolCalls: [double(2)], usage }, { text: "SUMMARY" }, { text: "4" });
     const run = await begin(model, { contextTokens: 4_000 });
     expect((await run.end()).output).toBe("4");
     expect((await run.step("work[2].shorten")).status).toBe("completed");
