@@ -92,17 +92,11 @@ describe("usage", () => {
 
   test("of the tenant, in groups and page by page", async () => {
     await admin.finish({ steps: [say(new Model()), { ...say(new Model()), id: "again" }] });
-    const seen: string[] = [];
-    for (let cursor: string | null = ""; cursor !== null;) {
-      const query: string = cursor === "" ? "" : `&cursor=${cursor}`;
-      const answer: Answer<Page<{ model: string; day: string }>> = await admin.get(`/api/v2/usage?groupBy=model,day&limit=1${query}`);
-      seen.push(...answer.body.data.map(({ model, day }) => `${model} ${day}`));
-      cursor = answer.body.page.next;
-    }
+    const seen = (await grouped<{ model: string; day: string }>("groupBy=model,day&limit=1")).map(({ model, day }) => `${model} ${day}`);
     expect(new Set(seen).size).toBe(seen.length);
-    const { body } = await admin.get<Page<{ agent: string | null; calls: number }>>("/api/v2/usage?groupBy=agent");
     // Agents of other tests stand beside it.
-    expect(body.data.filter(({ agent }) => agent === null)).toHaveLength(1);
+    const byAgent = await grouped<{ agent: string | null }>("groupBy=agent&limit=200");
+    expect(byAgent.filter(({ agent }) => agent === null)).toHaveLength(1);
     expect((await admin.get("/api/v2/usage?groupBy=moon")).status).toBe(400);
     expect((await admin.get("/api/v2/usage?from=2020-01-01T00:00:00Z")).status).toBe(400);
   });
@@ -110,8 +104,8 @@ describe("usage", () => {
   test("of an agent that its step describes is under the step's name, in all its items", async () => {
     const work = { id: "work", type: "agent", model: new Model().wanted, prompt: "Hi" };
     const run = await admin.finish({ steps: [{ id: "each", type: "foreach", items: [1, 2], steps: [work] }] });
-    const { body } = await admin.get<Page<{ agent: string | null; calls: number }>>("/api/v2/usage?groupBy=agent&limit=200");
-    expect(body.data.find(({ agent }) => agent === `${run.workflow}/each.work`)).toMatchObject({ calls: 2 });
+    const byAgent = await grouped<{ agent: string | null; calls: number }>("groupBy=agent&limit=200");
+    expect(byAgent.find(({ agent }) => agent === `${run.workflow}/each.work`)).toMatchObject({ calls: 2 });
   });
 
   test("of another tenant is not seen", async () => {
@@ -122,3 +116,15 @@ describe("usage", () => {
     expect((await stranger.get<Page<unknown>>("/api/v2/usage")).body.data).toEqual([]);
   });
 });
+
+/** All pages. */
+async function grouped<Group>(query: string): Promise<Group[]> {
+  const all: Group[] = [];
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const from: string = cursor === "" ? "" : `&cursor=${cursor}`;
+    const { body }: Answer<Page<Group>> = await admin.get(`/api/v2/usage?${query}${from}`);
+    all.push(...body.data);
+    cursor = body.page.next;
+  }
+  return all;
+}
