@@ -4,19 +4,12 @@ import { formatOf } from "./anthropic-format.ts";
 import { messageBody } from "./anthropic-request.ts";
 import { hashBefore } from "./anthropic-thoughts.ts";
 import type { ChatRequest, Message } from "./model-port.ts";
+import { chatRequest } from "../tests/chat-request.ts";
 
 const city = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false };
 const anyNames = { type: "object", additionalProperties: { type: "number" } };
 const weather = { name: "weather", description: "The weather", parameters: city };
 const clock = { name: "clock", description: "The time", parameters: city };
-
-const request = (model: string, more: Partial<ChatRequest> = {}): ChatRequest => ({
-  model,
-  messages: [{ role: "user", content: "Where?" }],
-  signal: new AbortController().signal,
-  headers: {},
-  ...more,
-});
 
 /** A conversation as an agent has it: `turns` of a call with its result, behind a task. */
 const conversation = (turns: number): Message[] => [
@@ -33,26 +26,26 @@ const mark = { cache_control: { type: "ephemeral" } };
 
 describe("what Claude is to remember", () => {
   test("of a conversation with tools: the tools, the system prompt, its last words, and those that the turn before has marked", () => {
-    const body = messageBody(request("claude-opus-5", { messages: conversation(3), tools: [clock, weather] }));
+    const body = messageBody(chatRequest("claude-opus-5", { messages: conversation(3), tools: [clock, weather] }));
     expect(marked(body)).toBe(4);
     expect(body.tools).toEqual([expect.not.objectContaining(mark), expect.objectContaining(mark)]);
     expect(body.system).toEqual([{ type: "text", text: "You find cities.", ...mark }]);
     expect(body.messages.map((turn) => marked(turn))).toEqual([0, 0, 0, 0, 1, 0, 1]);
     expect(body.messages.at(-1)!.content).toEqual([{ type: "tool_result", tool_use_id: "c2", content: "rain", ...mark }]);
     // The next request finds what this one has written.
-    const next = messageBody(request("claude-opus-5", { messages: conversation(4), tools: [clock, weather] }));
+    const next = messageBody(chatRequest("claude-opus-5", { messages: conversation(4), tools: [clock, weather] }));
     expect(next.messages[6]).toEqual(body.messages[6]);
   });
 
   test("its first words are marked as those that come later, an empty text is not", () => {
-    const first = messageBody(request("claude-opus-5", { messages: conversation(0), tools: [weather] }));
+    const first = messageBody(chatRequest("claude-opus-5", { messages: conversation(0), tools: [weather] }));
     expect(first.messages).toEqual([{ role: "user", content: [{ type: "text", text: "Where?", ...mark }] }]);
-    const empty = messageBody(request("claude-opus-5", { messages: [{ role: "user", content: " " }], tools: [weather] }));
+    const empty = messageBody(chatRequest("claude-opus-5", { messages: [{ role: "user", content: " " }], tools: [weather] }));
     expect(empty.messages).toEqual([{ role: "user", content: " " }]);
   });
 
   test("of a single question its system prompt alone: nobody asks the rest again", () => {
-    const body = messageBody(request("claude-opus-5", { messages: conversation(0), outputSchema: anyNames }));
+    const body = messageBody(chatRequest("claude-opus-5", { messages: conversation(0), outputSchema: anyNames }));
     expect(marked(body)).toBe(1);
     expect(marked({ system: body.system })).toBe(1);
   });
@@ -60,29 +53,29 @@ describe("what Claude is to remember", () => {
 
 describe("how hard Claude is to reason", () => {
   test("is said by a word where the model knows one", () => {
-    const body = messageBody(request("claude-sonnet-5", { reasoning: "medium" }));
+    const body = messageBody(chatRequest("claude-sonnet-5", { reasoning: "medium" }));
     expect(body).toMatchObject({ thinking: { type: "adaptive" }, output_config: { effort: "medium" } });
   });
 
   test("is said by a number where it does not, within the answer's bound", () => {
-    expect(messageBody(request("claude-haiku-4-5-20251001", { reasoning: "high" })).thinking).toEqual({
+    expect(messageBody(chatRequest("claude-haiku-4-5-20251001", { reasoning: "high" })).thinking).toEqual({
       type: "enabled",
       budget_tokens: 24_000,
     });
-    const small = messageBody(request("claude-haiku-4-5", { reasoning: "high", outputTokensMax: 4_000 }));
+    const small = messageBody(chatRequest("claude-haiku-4-5", { reasoning: "high", outputTokensMax: 4_000 }));
     expect(small).toMatchObject({ max_tokens: 4_000, thinking: { budget_tokens: 3_000 } });
-    const least = messageBody(request("claude-haiku-4-5", { reasoning: "high", outputTokensMax: 1_200 }));
+    const least = messageBody(chatRequest("claude-haiku-4-5", { reasoning: "high", outputTokensMax: 1_200 }));
     expect([least.max_tokens, least.thinking]).toEqual([1_200, undefined]);
   });
 
   test.each(["claude-3-5-haiku-latest", "claude-3-opus-20240229"])("is not said to %s, which would refuse it", (model) => {
-    const body = messageBody(request(model, { reasoning: "high" }));
+    const body = messageBody(chatRequest(model, { reasoning: "high" }));
     expect([body.thinking, body.output_config]).toEqual([undefined, undefined]);
   });
 
   test("is not said by a number where calls of tools were begun without a thought, which is refused", () => {
     const thinks = (messages: Message[]): boolean =>
-      messageBody(request("claude-haiku-4-5", { reasoning: "low", messages, tools: [weather] })).thinking !== undefined;
+      messageBody(chatRequest("claude-haiku-4-5", { reasoning: "low", messages, tools: [weather] })).thinking !== undefined;
     const thinking = { provider: "anthropic", blocks: [{ type: "thinking", thinking: "Hm.", signature: "s" }] };
     const [system, task, call, ...rest] = conversation(2) as [Message, Message, Message & { role: "assistant" }, ...Message[]];
     expect(thinks([system, task, call, ...rest])).toBe(false);
@@ -93,7 +86,7 @@ describe("how hard Claude is to reason", () => {
   });
 
   test("is not said when nobody says it", () => {
-    expect(messageBody(request("claude-opus-5"))).toEqual({
+    expect(messageBody(chatRequest("claude-opus-5"))).toEqual({
       model: "claude-opus-5",
       max_tokens: 32_000,
       messages: [{ role: "user", content: "Where?" }],
@@ -105,14 +98,14 @@ describe("an answer of Claude by a schema", () => {
   test.each(["claude-haiku-4-5", "claude-sonnet-5", "claude-opus-5-5", "claude-fable-5-1"])(
     "is a format of %s, with thinking too",
     (model) => {
-      const body = messageBody(request(model, { outputSchema: city, reasoning: "high" }));
+      const body = messageBody(chatRequest(model, { outputSchema: city, reasoning: "high" }));
       expect(body.output_config?.format).toEqual({ type: "json_schema", schema: city });
       expect([body.tools, body.tool_choice]).toEqual([undefined, undefined]);
     },
   );
 
   test("is a tool that older models are held to", () => {
-    const body = messageBody(request("claude-opus-4-1", { outputSchema: city }));
+    const body = messageBody(chatRequest("claude-opus-4-1", { outputSchema: city }));
     expect(body.tools).toEqual([expect.objectContaining({ name: "output", input_schema: city })]);
     expect(body.tool_choice).toMatchObject({ type: "tool", name: "output" });
   });
@@ -123,19 +116,19 @@ describe("an answer of Claude by a schema", () => {
     ["claude-opus-5", "low" as const],
     ["claude-opus-4-1", "low" as const],
   ])("that no format can say is a tool that %s (reasoning: %s) is told of, but not held to", (model, reasoning) => {
-    const body = messageBody(request(model, { outputSchema: anyNames, ...(reasoning ? { reasoning } : {}) }));
+    const body = messageBody(chatRequest(model, { outputSchema: anyNames, ...(reasoning ? { reasoning } : {}) }));
     expect(body.tool_choice).toEqual({ type: "auto" });
     expect(JSON.stringify(body.system)).toContain("`output`");
   });
 
   test("that no format can say is a tool that models are held to which can be", () => {
-    const body = messageBody(request("claude-opus-5", { outputSchema: anyNames }));
+    const body = messageBody(chatRequest("claude-opus-5", { outputSchema: anyNames }));
     expect([body.tool_choice, body.system]).toEqual([expect.objectContaining({ name: "output" }), undefined]);
   });
 
   test("nothing is forced on a model that would refuse it: the repair of an agent's answer", () => {
     const choice = (model: string, more: Partial<ChatRequest> = {}) =>
-      messageBody(request(model, { tools: [weather], toolChoice: { name: "weather" }, ...more })).tool_choice;
+      messageBody(chatRequest(model, { tools: [weather], toolChoice: { name: "weather" }, ...more })).tool_choice;
     expect(choice("claude-opus-5")).toEqual({ type: "tool", name: "weather" });
     expect(choice("claude-opus-5", { reasoning: "low" })).toEqual({ type: "auto" });
     expect(choice("claude-haiku-5-5")).toEqual({ type: "auto" });
@@ -210,7 +203,7 @@ describe("the longest answer of Claude", () => {
     ["house-model", undefined, 16_384],
     ["house-model", 500_000, 500_000],
   ])("%s, asked for %s tokens: %s", (model, outputTokensMax, expected) => {
-    expect(messageBody(request(model, outputTokensMax === undefined ? {} : { outputTokensMax })).max_tokens).toBe(expected);
+    expect(messageBody(chatRequest(model, outputTokensMax === undefined ? {} : { outputTokensMax })).max_tokens).toBe(expected);
   });
 });
 
@@ -220,7 +213,7 @@ describe("a thought of the newest models", () => {
     content: "Bonn.",
     thinking: { provider: "anthropic", blocks: [{ type: "thinking", thinking: "Hm.", signature: "s" }], after: hashBefore(asked) },
   });
-  const asked = request("claude-fable-5-1", { messages: conversation(0), tools: [weather] });
+  const asked = chatRequest("claude-fable-5-1", { messages: conversation(0), tools: [weather] });
   const goesOn = (model: string, change: Partial<ChatRequest> = {}): string =>
     JSON.stringify(
       messageBody({

@@ -5,7 +5,6 @@ import { isObject, type Json, type JsonObject } from "../contracts/json.ts";
 import { isCredentialName, isSecretName } from "../contracts/secrets.ts";
 import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
-import { refuseInactive } from "./agent-state.ts";
 import type { Budgets } from "./budgets.ts";
 import type { EffectCall, EffectLedger } from "./effects.ts";
 import { perhapsDone, type Http } from "./http.ts";
@@ -28,14 +27,11 @@ interface Deps {
  * again under its key, unless the definition says that its server ignores that.
  */
 export const createHttpStep =
-  ({ database, http, effects, redact, budgets }: Deps): Work<HttpFields> =>
+  ({ http, effects, redact, ...asked }: Deps): Work<HttpFields> =>
   async (fields, _, context) => {
     const perform = async (within: WorkContext, isAgain: boolean, meant: unknown): Promise<JsonObject> => {
       try {
-        const admitted = await admit(within, false, async () => {
-          if (!isAgain) await refuseInactive(database, context.tenant, ...(context.agents ?? []));
-          return budgets.spendToolCall(within, `${fields.method} by ${within.path}`);
-        });
+        const admitted = await admit(asked, within, { label: `${fields.method} by ${within.path}`, isRead: false, isAgain });
         return redact.value(await http(meant as HttpFields, { ...within, ...admitted }));
       } catch (error) {
         // A refusal after an attempt that broke off may be one because that has done it.

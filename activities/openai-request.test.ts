@@ -1,19 +1,11 @@
 import { describe, expect, test } from "@jest/globals";
-import type { ChatRequest } from "./model-port.ts";
 import { cannotDo, isOpenAis, longestAnswer } from "./model-traits.ts";
 import { chatBody } from "./openai-request.ts";
-
-const request = (model: string, more: Partial<ChatRequest> = {}): ChatRequest => ({
-  model,
-  messages: [{ role: "user", content: "Where?" }],
-  signal: new AbortController().signal,
-  headers: {},
-  ...more,
-});
+import { chatRequest } from "../tests/chat-request.ts";
 
 describe("the bound of an answer", () => {
   const boundOf = (model: string, isOwn: boolean, outputTokensMax = 50_000): object => {
-    const { max_tokens, max_completion_tokens } = chatBody(request(model, { outputTokensMax }), isOwn);
+    const { max_tokens, max_completion_tokens } = chatBody(chatRequest(model, { outputTokensMax }), isOwn);
     return { max_tokens, max_completion_tokens };
   };
 
@@ -33,12 +25,12 @@ describe("the bound of an answer", () => {
   });
 
   test("is nothing when nobody asks for one", () => {
-    expect(chatBody(request("gpt-4o"), true)).toEqual({ model: "gpt-4o", messages: [{ role: "user", content: "Where?" }] });
+    expect(chatBody(chatRequest("gpt-4o"), true)).toEqual({ model: "gpt-4o", messages: [{ role: "user", content: "Where?" }] });
   });
 });
 
 describe("how hard a model is to reason", () => {
-  const effortOf = (model: string, isOwn = true): unknown => chatBody(request(model, { reasoning: "high" }), isOwn).reasoning_effort;
+  const effortOf = (model: string, isOwn = true): unknown => chatBody(chatRequest(model, { reasoning: "high" }), isOwn).reasoning_effort;
 
   test.each(["gpt-5-mini", "gpt-5.5", "o3", "o4-mini"])("is said to %s", (model) => expect(effortOf(model)).toBe("high"));
   test.each(["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-chat-latest", "gpt-5.3-chat-latest", "o1-mini", "chatgpt-4o-latest"])(

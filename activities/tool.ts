@@ -6,7 +6,6 @@ import { REFERENCE_KEY, usesReservedKey } from "../contracts/reference.ts";
 import { validateValue } from "../language/validate.ts";
 import type { Database } from "../prisma/client.ts";
 import { admit } from "./admission.ts";
-import { refuseInactive } from "./agent-state.ts";
 import type { Budgets, Spender } from "./budgets.ts";
 import { settledFault, type EffectLedger, type Effected } from "./effects.ts";
 import { perhapsDone, wasNeverSent } from "./http.ts";
@@ -70,17 +69,9 @@ type Admission = WorkContext & Pick<Spender, "agent"> & { isAgain: boolean };
  * Its agent's state and its budgets are asked. Not sooner: what an earlier attempt has done is found out and answered for also when
  * nothing new may begin.
  */
-async function admitTool(
-  { database, budgets }: Asked,
-  tool: Tool,
-  { agent, isAgain, ...context }: Admission,
-): Promise<Pick<WorkContext, "until">> {
+async function admitTool(asked: Asked, tool: Tool, { agent, isAgain, ...context }: Admission): Promise<Pick<WorkContext, "until">> {
   try {
-    return await admit(context, tool.effect === "read", async () => {
-      const agents = [...(agent === undefined ? [] : [agent]), ...(context.agents ?? [])];
-      if (!isAgain) await refuseInactive(database, context.tenant, ...agents);
-      return budgets.spendToolCall({ ...context, agent }, tool.name);
-    });
+    return await admit(asked, context, { label: tool.name, agent, isRead: tool.effect === "read", isAgain });
   } catch (error) {
     // An effect that was begun before must not look like one that has not happened.
     throw isAgain ? perhapsDone(error) : error;

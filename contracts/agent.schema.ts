@@ -1,7 +1,18 @@
 import { z } from "zod";
 import { agentStates, agentToolName, type Agent } from "./agents.ts";
 import { paged, pageSchema, text as someText, time } from "./api.schema.ts";
-import { count, duration, fixedText, grantedTool, handoffs, manner, text, version, workflowName } from "./definition-fields.schema.ts";
+import {
+  contextTokens,
+  count,
+  duration,
+  fixedText,
+  grantedTool,
+  handoffs,
+  manner,
+  text,
+  version,
+  workflowName,
+} from "./definition-fields.schema.ts";
 import { guardrails } from "./guardrail.schema.ts";
 import { defaults, limits } from "./limits.ts";
 import { allows } from "./policy.ts";
@@ -34,10 +45,7 @@ const agentFields = {
     })
     .optional()
     .describe("What one task may take."),
-  contextTokens: z
-    .int()
-    .min(limits.agentContextTokensMin)
-    .max(limits.agentContextTokensMax)
+  contextTokens: contextTokens
     .optional()
     .describe(
       `What a task begins with is fitted into so many tokens, and a longer conversation replaced by a summary; ${defaults.agentContextTokens} by default.`,

@@ -28,6 +28,9 @@ export const jsonSchema = z.record(z.string(), anyJson);
 
 export const count = (max: number): z.ZodInt => z.int().min(1).max(max);
 
+/** Of an agent, published or of a step. */
+export const contextTokens = z.int().min(limits.agentContextTokensMin).max(limits.agentContextTokensMax);
+
 const semver = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
 
 export const version = z.string().max(64).regex(semver);

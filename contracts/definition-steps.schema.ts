@@ -3,6 +3,7 @@ import {
   anyJson,
   callFields,
   condition,
+  contextTokens,
   count,
   duration,
   fixedText,
@@ -125,10 +126,7 @@ export const agentFields = {
     .describe("Calls that wait for a person, who sees the exact arguments, and who answers `ask_human`. The agent learns of a refusal."),
   guardrails,
   handoffs,
-  contextTokens: z
-    .int()
-    .min(limits.agentContextTokensMin)
-    .max(limits.agentContextTokensMax)
+  contextTokens: contextTokens
     .optional()
     .describe(
       `What it begins with is fitted into so many tokens, and a longer conversation replaced by a summary before the next turn; ${defaults.agentContextTokens} by default.`,
