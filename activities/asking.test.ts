@@ -26,7 +26,6 @@ const context: StepContext = {
   isAgain: false,
   since: 1,
   asked: () => "",
-  temporalAttempt: 1,
   left: undefined,
   leave: () => undefined,
   tell: async () => undefined,

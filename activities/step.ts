@@ -63,8 +63,6 @@ export interface StepContext extends WorkContext {
   retryOf?: string;
   /** Of what the step asks: another question has other answers. */
   asked: () => string;
-  /** Which of the attempts Temporal makes of this call. */
-  temporalAttempt: number;
   /** What the attempt before wanted known by this one. It travels with heartbeats: it is there unless the worker died within 3 s. */
   left: Json | undefined;
   /** Leave something to the next attempt; undefined takes it back. */
@@ -259,7 +257,6 @@ function stepContext(call: StepCall<unknown>, desk: Desk, teller: Teller): StepC
     since: call.since ?? call.attempt,
     ...(call.retryOf === undefined ? {} : { retryOf: call.retryOf }),
     asked: () => hashOf([call.fields as Json, call.outputSchema ?? null]),
-    temporalAttempt: info.attempt,
     left: desk.left,
     leave: (value) => desk.leave(value),
     tell: (type, ordinal, data) => patiently(desk.endsAt, () => teller.note(type, ordinal, data)),
